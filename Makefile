@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+# autocork: everything is built into build/. `make help` lists what there is.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+BUILD   := build
+CC      ?= gcc
+CLANG   ?= clang
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PKG     ?= pkg-config
+
+# Debian packages: to build and run, and what only the tests and benchmarks need. The one list; `make deps` installs it.
+DEPS := bpftool clang gcc libbpf-dev libcap-ng-dev libelf-dev libinih-dev libjansson-dev libmicrohttpd-dev libncurses-dev \
+	libsystemd-dev libxdp-dev make pkg-config uthash-dev dpdk-dev libdpdk-dev
+TEST_DEPS := ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-14-dev libcmocka-dev nginx-light openssl procps python3 \
+	qemu-system-x86 busybox-static redis-server redis-tools strace tcpdump wrk
+
+V ?= 0
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-7s %s\n' $(1) $(2)
+else
+say = @:
+endif
+
+LIBS     := libbpf libsystemd jansson inih libmicrohttpd ncursesw libcap-ng libxdp
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -Iagent -I$(BUILD)
+CFLAGS   ?= -O2 -g
+CFLAGS   += -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter $(shell $(PKG) --cflags $(LIBS) 2>/dev/null)
+LDLIBS   += $(shell $(PKG) --libs $(LIBS) 2>/dev/null)
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ivmlinux -Iinclude -Ibpf -Wall -Wextra -Werror -Wno-unused-parameter
+
+# agent/autocorkd.c and agent/autocork.c are the programs; every sub-folder's sources are one archive that both link.
+# agent/fastpath/ is a third program, a DPDK process (agent/fastpath/fastpath.mk).
+PROGRAMS   := $(BUILD)/autocorkd $(BUILD)/autocork
+AGENT_SRCS := $(filter-out agent/fastpath/%,$(wildcard agent/*/*.c))
+AGENT_OBJS := $(AGENT_SRCS:%.c=$(BUILD)/%.o)
+BPF_SRCS   := $(wildcard bpf/*.bpf.c)
+SKELETONS  := $(BPF_SRCS:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
+UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
+PROG_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/prog/test_*.c))
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all help deps deps-run run check unit demo bench install clean
+all: $(PROGRAMS) ## build everything into build/
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BUILD)/%.bpf.o: %.bpf.c
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+$(BUILD)/%.o: %.c | $(SKELETONS)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/agent.a: $(AGENT_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(PROGRAMS): $(BUILD)/%: $(BUILD)/agent/%.o $(BUILD)/agent.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/agent.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+
+deps: ## install what is missing from Debian's packages (root)
+	@missing=$$(for p in $(DEPS) $(TEST_DEPS); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; fi
+
+unit: $(UNIT_TESTS) ## run the unit tests only (no root)
+	@tests/run unit
+
+check: deps ## install, build and run all tests (root)
+	@$(MAKE) --no-print-directory all $(UNIT_TESTS) $(PROG_TESTS)
+	@tests/run unit prog net vm
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+-include $(wildcard agent/fastpath/fastpath.mk tests/*/*.mk)
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

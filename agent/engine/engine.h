@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The engine: the BPF programs in the kernel, seen from the agent. It loads and attaches what the kernel offers, fills the
+ * policy tables, keeps the heartbeat, sweeps wrong holds, and gives every flow back when it stops.
+ */
+#pragma once
+#include <autocork/service.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/fault.h"
+#include "policy/policy.h"
+
+struct engine;
+
+struct engine_options {
+	const char *cgroup;	/* cgroup v2 directory whose flows are handled; NULL = the root, found from the mounts */
+	bool without_fentry;	/* force the tracepoint fallback */
+	bool without_wrappers;	/* force observe-only */
+};
+
+/* A kernel feature that was tried. */
+struct engine_feature {
+	const char *name;	/* "fentry", "wrapper cubic", "iter/tcp" … */
+	bool works;
+	char reason[160];	/* why not, or which variant is used */
+	const char *without;	/* what then does not work */
+	const char *mend;	/* how to get it */
+};
+
+/* Loads and attaches everything. On failure nothing stays in the kernel. */
+int engine_start(struct engine **engine, const struct engine_options *options, struct fault *fault);
+/* Gives every flow its own congestion control back, detaches, frees. NULL is allowed. */
+void engine_stop(struct engine *engine);
+
+/* Puts a compiled policy set in force for new flows, and for existing ones where a policy adopts. */
+int engine_apply(struct engine *engine, const struct policy_set *set, struct fault *fault);
+
+/* One descriptor to poll for EPOLLIN; then call engine_dispatch(), which never blocks. */
+int engine_fd(const struct engine *engine);
+int engine_dispatch(struct engine *engine);
+/* To be called every ENGINE_BEAT_MS: refreshes the heartbeat without which no write is held. */
+#define ENGINE_BEAT_MS 250
+void engine_beat(struct engine *engine);
+
+/* Visits every service with its totals over all CPUs. A visitor returns non-zero to stop. */
+struct engine_service {
+	uint32_t number;
+	struct ac_service_key key;
+	struct ac_service_stats stats;
+};
+typedef int engine_service_visit(const struct engine_service *service, void *context);
+int engine_services(struct engine *engine, engine_service_visit *visit, void *context);
+
+/* One live flow, as `iter/bpf_sk_storage_map` saw it. */
+struct engine_flow {
+	uint64_t cookie;	/* socket cookie, unique per boot */
+	uint64_t netns;		/* inode number of the network namespace */
+	uint8_t local[16], remote[16];	/* IPv6, or v4-mapped */
+	uint16_t local_port, remote_port;
+	uint8_t side, mode, wrapper, refusal;	/* enum ac_side, ac_mode, ac_wrapper, ac_refusal */
+	uint32_t service, policy;
+	uint64_t writes, written_bytes, bursts, held, misses;
+	uint64_t age_us;
+	char comm[AC_COMM_LEN];
+};
+typedef int engine_flow_visit(const struct engine_flow *flow, void *context);
+int engine_flows(struct engine *engine, engine_flow_visit *visit, void *context);
+
+/* The features tried at start, in the order tried. */
+const struct engine_feature *engine_features(const struct engine *engine, size_t *count);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * A compiled policy set, as agent/policy/ makes it and the data path reads it: once per new flow, never per write.
+ *
+ *   ports[port]  -> where the port's chain starts
+ *   chain[]      -> rule numbers, most specific first, ended by AC_CHAIN_END
+ *   rules[]      -> one conjunction of conditions each, naming its policy
+ *   policies[]   -> what the [policy NAME] section says; number 0 is the built-in default (observe)
+ *
+ * Every table exists twice (halves 0 and 1 of the same map); a reload fills the idle half and flips control.policy_half.
+ */
+#pragma once
+#include <autocork/types.h>
+
+#define AC_PORTS 65536
+#define AC_POLICIES_MAX 16384
+#define AC_RULES_MAX 32768
+#define AC_CHAIN_MAX 262144
+#define AC_CHAIN_END 0xffffffffu
+#define AC_COMM_LEN 16			/* TASK_COMM_LEN */
+#define AC_POLICY_DEFAULT 0
+
+enum ac_mode { AC_MODE_OFF, AC_MODE_OBSERVE, AC_MODE_AUTOCORK, AC_MODE_MAX };
+enum ac_side { AC_SIDE_ANY, AC_SIDE_SERVER, AC_SIDE_CLIENT, AC_SIDE_MAX };
+
+struct ac_policy {
+	__u8 mode;		/* enum ac_mode */
+	__u8 adopt;		/* also flows that exist already */
+	__u16 need_max;		/* 1/(1-confidence), rounded, 2 … 255 */
+	__u32 max_hold_us;	/* 100 … 100,000 */
+	__u32 burst_gap_us;	/* 10 … 1,000,000 */
+	__u32 pad;
+};
+
+/* All conditions must hold. A policy with lists expands into one rule per combination. */
+struct ac_rule {
+	__u32 policy;		/* index into policies[] */
+	__u8 side;		/* enum ac_side */
+	__u8 peer_bits;		/* leading bits of peer that count; 0 = any peer */
+	__u8 pad[2];
+	__u64 cgroup;		/* id of the root of a cgroup v2 subtree; 0 = any */
+	__u8 peer[16];		/* IPv6, or IPv4 in its v4-mapped form (10.0.0.0/8 is ::ffff:10.0.0.0 with 104 bits) */
+	char program[AC_COMM_LEN]; /* shell pattern (* ? [set]) for the comm; empty = any */
+};
+
+/* What is known of a flow when its policy is looked up. */
+struct ac_facts {
+	__u16 port;		/* the service's port: local on a server, remote on a client */
+	__u8 side;		/* AC_SIDE_SERVER (accepted) or AC_SIDE_CLIENT (connected) */
+	__u8 pad[5];
+	__u8 peer[16];		/* remote address, v4-mapped for IPv4 */
+	char comm[AC_COMM_LEN];	/* program that owns the socket, empty while unknown */
+};
+
+_Static_assert(sizeof(struct ac_policy) == 16, "layout shared with BPF");
+_Static_assert(sizeof(struct ac_rule) == 48, "layout shared with BPF");

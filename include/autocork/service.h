@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * A service is what users name: (port, side, program, cgroup). Every flow belongs to one; totals, histograms and the prior that
+ * lets short connections gain from their first burst are kept per service, in maps of bounded size.
+ */
+#pragma once
+#include <autocork/types.h>
+#include <autocork/flow.h>
+#include <autocork/histogram.h>
+
+#define AC_SERVICES_MAX 1024	/* number 0 is the overflow service: flows that found no free number */
+
+struct ac_service_key {
+	__u64 cgroup;		/* cgroup v2 id of the socket */
+	__u16 port;		/* local on a server, remote on a client */
+	__u8 side;		/* enum ac_side */
+	__u8 pad[5];
+	char comm[AC_COMM_LEN];
+};
+
+/* One per CPU and service; user space adds them up. All counters only grow. */
+struct ac_service_stats {
+	__u64 flows_opened;
+	__u64 flows_closed;
+	__u64 flows_managed;	/* enrolments on a wrapper */
+	__u64 flows_returned;	/* taken off the wrapper while still open */
+	__u64 refused[AC_REFUSAL_MAX];
+	__u64 writes;		/* write, send, sendmsg, writev … calls that queued data */
+	__u64 written_bytes;
+	__u64 small_writes;	/* calls with less than a full segment */
+	__u64 reads;
+	__u64 read_bytes;
+	__u64 bursts;
+	__u64 held;		/* writes held: each is a packet saved on a TCP_NODELAY flow */
+	__u64 misses;
+	__u64 shadow_held;	/* the same two, for flows in shadow */
+	__u64 shadow_misses;
+	__u64 released[AC_REASON_MAX];
+	__u64 hold_us;		/* added delay: time from the first held write of a burst to its release, summed */
+	__u64 segments;		/* data segments sent, folded in when a flow closes */
+	__u64 retransmits;	/* the same */
+	__u64 write_size[AC_BUCKETS];	/* bytes */
+	__u64 burst_length[AC_BUCKETS];	/* writes */
+	__u64 hold_time[AC_BUCKETS];	/* microseconds */
+};

@@ -1,0 +1,2 @@
+/* placeholder; the engine fills it */
+#pragma once
