@@ -32,7 +32,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ivmlinux -Iinclud
 
 # agent/autocorkd.c and agent/autocork.c are the programs; every sub-folder's sources are one archive that both link.
 # agent/fastpath/ is a third program, a DPDK process (agent/fastpath/fastpath.mk).
-PROGRAMS   := $(BUILD)/autocorkd $(BUILD)/autocork
+PROGRAMS   := $(patsubst agent/%.c,$(BUILD)/%,$(wildcard agent/*.c))
 AGENT_SRCS := $(filter-out agent/fastpath/%,$(wildcard agent/*/*.c))
 AGENT_OBJS := $(AGENT_SRCS:%.c=$(BUILD)/%.o)
 BPF_SRCS   := $(wildcard bpf/*.bpf.c)
