@@ -9,7 +9,9 @@
 #include <linux/types.h>
 #include <stdbool.h>
 #include <stddef.h>
+#ifndef __always_inline /* linux/stddef.h or sys/cdefs.h may have said it */
 #define __always_inline inline __attribute__((always_inline))
+#endif
 #endif
 
 #define AC_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
