@@ -1,27 +1,180 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Policy files: from *.conf drop-ins to the tables of include/autocork/policy.h. */
+/*
+ * Policy files: from *.conf drop-ins to the tables of include/autocork/policy.h, and to what the agent itself is told.
+ * docs/policy.md says it for users; agent/policy/keys.c holds the one table of keys.
+ */
 #pragma once
 #include <autocork/policy.h>
+#include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <sys/socket.h>
 
 #include "lib/fault.h"
 
-/* A range of ports' entry in `ports`: index of the chain's first element. */
+/* ------------------------------------------------------------------ values of the keys, as parsed */
+
+/* Inclusive; a single number has first == last. Lists are sorted and do not overlap. */
+struct policy_range {
+	uint16_t first, last;
+};
+struct policy_ranges {
+	struct policy_range *list;
+	size_t count;		/* 0 = all */
+};
+struct policy_strings {
+	char **list;
+	size_t count;		/* 0 = any */
+};
+struct policy_peer {
+	uint8_t address[16];	/* IPv6, or v4-mapped */
+	uint8_t bits;		/* leading bits that count, of 128 */
+};
+struct policy_peers {
+	struct policy_peer *list;
+	size_t count;		/* 0 = any */
+};
+struct policy_endpoint {
+	struct sockaddr_storage address;
+	socklen_t length;	/* 0 = off */
+	char text[64];		/* as given: "127.0.0.1:9464", "[::1]:9464", "off" */
+};
+
+enum policy_steer { POLICY_STEER_NONE, POLICY_STEER_AF_XDP, POLICY_STEER_DPDK };
+enum policy_direction { POLICY_DIRECTION_IN, POLICY_DIRECTION_OUT, POLICY_DIRECTION_ANY };
+enum policy_protocol { POLICY_PROTOCOL_TCP, POLICY_PROTOCOL_UDP, POLICY_PROTOCOL_ANY };
+enum policy_job { POLICY_JOB_COALESCE, POLICY_JOB_REFLECT };
+
+/* [policy NAME] */
+struct policy_config {
+	struct policy_ranges ports;
+	uint8_t side;			/* enum ac_side */
+	struct policy_strings programs;	/* shell patterns for the comm */
+	struct policy_strings cgroups;	/* paths below the cgroup v2 root, starting with '/' */
+	struct policy_peers peers;
+	uint8_t mode;			/* enum ac_mode */
+	uint32_t max_hold_us;
+	uint32_t burst_gap_us;
+	double confidence;		/* 0.5 … 0.996 */
+	bool adopt;
+	uint8_t steer;			/* enum policy_steer; the rest is for the fast path */
+	char interface[16];		/* IFNAMSIZ; empty = none */
+	struct policy_ranges queues;
+	uint8_t direction;		/* enum policy_direction */
+	uint8_t protocol;		/* enum policy_protocol */
+};
+
+/* [agent] */
+struct policy_agent {
+	double budget;			/* share of one CPU for observing, 0.001 … 1; 0 = no limit */
+	struct policy_endpoint metrics;
+};
+
+/* [fastpath] */
+struct policy_fastpath {
+	uint8_t job;			/* enum policy_job */
+	uint32_t hold_us;		/* 0 = merge only within one receive burst */
+	struct policy_strings interfaces;
+};
+
+/* ------------------------------------------------------------------ a policy set */
+
+/* Where a value was set. file is NULL for a default. */
+struct policy_place {
+	const char *file;	/* lives as long as the set */
+	int line;
+};
+
+/* User-side record of a policy. */
+struct policy_origin {
+	char *name;		/* [policy NAME]; "built-in" for number 0 */
+	const char *file;	/* of its last heading, which decides ties; NULL for number 0 */
+	int line;
+	bool ruled;		/* has a mode, so the data path knows it; false: it only steers */
+	struct policy_config config;
+	struct policy_place *places;	/* per key, in the order of policy_keys() */
+};
+
+/* A cgroup that a rule names. */
+struct policy_cgroup {
+	char *path;		/* as given */
+	uint64_t id;		/* AC_CGROUP_UNRESOLVED until it exists */
+};
+
 struct policy_set {
 	struct ac_policy *policies;	/* [0] is the built-in default */
+	struct policy_origin *origins;	/* same index */
 	size_t policy_count;
 	struct ac_rule *rules;
 	size_t rule_count;
 	uint32_t *chain;
 	size_t chain_count;
-	uint32_t ports[AC_PORTS];
-	/* user-space side, same index as policies[] */
-	struct policy_origin {
-		char *name;		/* [policy NAME] */
-		char *file;
-		int line;
-	} *origins;
+	uint32_t ports[AC_PORTS];	/* index of the first element of the port's chain */
+
+	struct policy_agent agent;
+	struct policy_place *agent_places;
+	struct policy_fastpath fastpath;
+	struct policy_place *fastpath_places;
+	struct policy_cgroup *cgroups;
+	size_t cgroup_count;
+	char **files;			/* read, in order */
+	size_t file_count;
 };
 
+/* ------------------------------------------------------------------ loading */
+
+struct policy_error {
+	char *file;
+	int line;		/* 0 where the file as a whole is meant */
+	char *what;		/* "WHAT: WHAT IS ALLOWED" */
+};
+struct policy_errors {
+	struct policy_error *list;
+	size_t count;
+};
+void policy_errors_free(struct policy_errors *errors);
+
+/* /usr/lib, /run and /etc/autocork/policy.d, ended by NULL. */
+extern const char *const policy_default_dirs[];
+
+/*
+ * Reads and compiles every *.conf of the directories (ended by NULL), by file name; a file masks its namesake of an
+ * earlier directory, a later file's value replaces an earlier one's. dirs NULL stands for policy_default_dirs, which need not
+ * exist; directories that are named must. No file at all gives the built-in default: observe everything.
+ * Returns 0 and a new set, or -1 with all errors (may be NULL if only the fault is wanted) and a fault that says the
+ * first: EXIT_CONFIG. Nothing in the kernel is touched.
+ */
+int policy_load(struct policy_set **set, const char *const *dirs, struct policy_errors *errors, struct fault *fault);
+
+/* The same for single files, in the order given. */
+int policy_load_files(struct policy_set **set, char *const *files, size_t count, struct policy_errors *errors,
+		      struct fault *fault);
+/* Compiles policy_load_files() and throws the set away. */
+int policy_check_files(char *const *files, size_t count, struct policy_errors *errors, struct fault *fault);
+
 void policy_set_free(struct policy_set *set);
+
+/* Looks the cgroups up again. Returns how many rules changed their id: apply the set again if not 0. */
+size_t policy_resolve_cgroups(struct policy_set *set);
+
+/* ------------------------------------------------------------------ asking */
+
+/* Is the flow's cgroup `cgroup` or below it? */
+typedef bool policy_in_cgroup(uint64_t cgroup, void *context);
+
+/*
+ * What the data path does, in C: the number of the rule that decides, or -1 if none does (policy 0).
+ * in_cgroup NULL: the flow's cgroup is not known, rules that name one do not match.
+ */
+int64_t policy_match(const struct policy_set *set, const struct ac_facts *facts, policy_in_cgroup *in_cgroup, void *context);
+
+/* ------------------------------------------------------------------ showing (docs/policy.md documents both shapes) */
+
+/* {"valid": bool, "files": [...], "errors": [{"file", "line", "what"}]} */
+json_t *policy_check_json(char *const *files, size_t count, const struct policy_errors *errors);
+/* {"policies": [{"name", "number", "origin", "rules", "keys": {KEY: {"value", "origin"}}}], "agent": {...}, "fastpath": {...}, …} */
+json_t *policy_show_json(const struct policy_set *set);
+/* The text of `autocork policy show [--origin]`, made from policy_show_json(), so that it also prints what came over a socket. */
+void policy_show_print(FILE *out, const json_t *shown, bool origin);
