@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What the steering program (bpf/steer.bpf.c) and user space share: the maps' keys and values. One set of maps per interface,
+ * all pinned by name, so that a restarted agent, the command line and a program loaded by somebody else (DPDK's xdp_prog=)
+ * work on the same tables.
+ *
+ *   steer_control[0]            which half of the tables is in force
+ *   steer_ports[half, port]  -> a slot per protocol and direction: a rule, or a group of rules told apart by their peers
+ *   steer_peers{group, peer} -> rule, longest prefix first
+ *   steer_rules[rule]        -> what the rule says; its number stays as long as its policy's name does
+ *   steer_syns, steer_flows  -> TCP flows that were steered at their SYN: half open, and open
+ *   steer_counts[verdict], steer_hits[rule] (per CPU), steer_events[rule]: counters, they only grow
+ *   xsks_map[queue]          -> the AF_XDP socket that takes the queue's steered packets; the name is libxdp's
+ *
+ * Includes no kernel types but the uapi's: bpf/steer.bpf.c is built from those alone.
+ */
+#pragma once
+#include <linux/types.h>
+
+#define STEER_RULES_MAX 16384	/* number 0 is no rule */
+#define STEER_QUEUES_MAX 256
+#define STEER_FLOWS_MAX 131072
+#define STEER_SYNS_MAX 16384	/* a flood of SYNs evicts half-open flows, never open ones */
+#define STEER_PEERS_MAX 65536
+#define STEER_PORTS 65536
+#define STEER_NAME_LEN 64	/* a policy's name, ended by a zero */
+
+enum steer_mode { STEER_NONE, STEER_AF_XDP, STEER_DPDK, STEER_MODE_MAX };
+
+/* Bits of a rule's `protocol` and `direction` keys. ICMP is echo only: requests are `in`, replies are `out`. */
+enum steer_protocol { STEER_TCP, STEER_UDP, STEER_ICMP, STEER_PROTOCOL_MAX };
+enum steer_direction {
+	STEER_IN,	/* connections made to this machine: the port is the local one */
+	STEER_OUT,	/* connections made by this machine: the port is the peer's */
+	STEER_DIRECTION_MAX,
+};
+
+#define STEER_SLOTS 4		/* TCP and UDP, each in and out */
+#define STEER_SLOT(protocol, direction) ((protocol) * STEER_DIRECTION_MAX + (direction))
+#define STEER_SLOT_GROUP (1u << 31)	/* the number is a group's, to be looked up with the peer in steer_peers */
+#define STEER_SLOT_DRAIN (1u << 30)	/* no rule any more, or another one, but flows may live: look them up */
+#define STEER_SLOT_NUMBER (STEER_SLOT_DRAIN - 1)
+
+struct steer_port {
+	__u32 slot[STEER_SLOTS];	/* 0 = no rule */
+};
+
+struct steer_control {
+	__u32 half;			/* 0 or 1 */
+	__u32 out[2];			/* per half: some port has an `out` slot, so source ports must be looked at */
+	__u32 icmp[2][STEER_DIRECTION_MAX]; /* per half: slots of the ICMP rules */
+	__u32 next_group;		/* groups are never reused while old packets may look at them */
+};
+
+struct steer_rule {
+	__u32 active;			/* 0 = free, or draining if `policy` is not empty */
+	__u32 mode;			/* enum steer_mode */
+	__u64 queues[STEER_QUEUES_MAX / 64]; /* receive queues whose packets are steered */
+	char policy[STEER_NAME_LEN];
+};
+
+struct steer_peer_key {
+	__u32 prefixlen;		/* 32 + bits of the peer that count, as BPF_MAP_TYPE_LPM_TRIE wants it */
+	__u32 group;
+	__u8 peer[16];			/* IPv6, or IPv4 in its v4-mapped form */
+};
+
+struct steer_flow_key {
+	__u32 vlan;			/* outer tag << 16 | inner tag, VLAN ids only; 0 = untagged */
+	__u16 remote_port;		/* network byte order, both */
+	__u16 local_port;
+	__u8 remote[16];		/* v4-mapped for IPv4 */
+	__u8 local[16];
+};
+
+enum steer_state { STEER_OPEN, STEER_CLOSING };
+
+struct steer_flow {
+	__u32 rule;
+	__u32 seen;			/* time of the last packet, in units of 2^30 ns of CLOCK_MONOTONIC */
+	__u32 state;			/* enum steer_state */
+};
+
+/* Longest silence before a flow is forgotten, in units of 2^30 ns. An open flow must outlive the kernel's default keepalive
+ * (tcp_keepalive_time 7200 s + 9 probes 75 s apart). */
+#define STEER_IDLE_OPEN 7400
+#define STEER_IDLE_CLOSING 60
+#define STEER_IDLE_SYN 60
+
+/* What became of a packet: every packet counts once. All but the first go to the kernel. */
+#define STEER_VERDICTS(X)                                                                              \
+	X(STEERED, "steered", "handed to an AF_XDP socket")                                            \
+	X(UNNAMED, "unnamed", "no rule names its port or peer")                                        \
+	X(MIDSTREAM, "midstream", "TCP of a named port that was not steered at its SYN")               \
+	X(NO_CONSUMER, "no_consumer", "a rule names it, nobody has a socket on its queue")             \
+	X(QUEUE, "queue", "a rule names it, for other queues")                                         \
+	X(FULL, "full", "a rule names it, the flow could not be remembered")                           \
+	X(FRAGMENT, "fragment", "an IP fragment")                                                      \
+	X(OTHER, "other", "IP, but neither TCP, UDP nor ICMP echo")                                    \
+	X(NOT_IP, "not_ip", "neither IPv4 nor IPv6")                                                   \
+	X(MALFORMED, "malformed", "a header that is cut short or contradicts itself")
+
+enum steer_verdict {
+#define X(id, name, text) STEER_VERDICT_##id,
+	STEER_VERDICTS(X)
+#undef X
+	STEER_VERDICT_MAX,
+};
+
+struct steer_hits {
+	__u64 packets;			/* steered */
+	__u64 bytes;
+};
+
+struct steer_events {
+	__u64 flows;			/* TCP flows steered at their SYN */
+	__u64 closed;			/* of these, ended by FIN or RST */
+	__u64 no_consumer;		/* packets that fell back to the kernel because nobody was there */
+};
+
+_Static_assert(sizeof(struct steer_control) == 32, "layout shared with BPF");
+_Static_assert(sizeof(struct steer_rule) == 104, "layout shared with BPF");
+_Static_assert(sizeof(struct steer_peer_key) == 24, "layout shared with BPF");
+_Static_assert(sizeof(struct steer_flow_key) == 40, "layout shared with BPF");
+_Static_assert(sizeof(struct steer_flow) == 12, "layout shared with BPF");
