@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What every subcommand of autocork shares: the table of commands, the common options, errors, colours. */
+#pragma once
+#include <argp.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/fault.h"
+
+/* The common options, and what stdout is. */
+struct cli {
+	const char *control;	/* --control PATH */
+	bool json;		/* --json: stdout carries JSON only, errors too */
+	bool terminal;		/* stdout is one */
+	bool colour;		/* it is one, and NO_COLOR is not set */
+	size_t width;		/* its columns; 0 where it is none */
+};
+
+/*
+ * A subcommand: one row of agent/cli/commands.c. argv[0] is "autocork NAME"; run() calls cli_parse() first and returns an exit
+ * code of lib/fault.h. docs/man/autocork.1 and the completion are checked against the table by tests/unit/test_docs.py.
+ */
+struct command {
+	const char *name;
+	const char *summary;
+	int (*run)(struct cli *cli, int argc, char **argv);
+	bool needs_agent;	/* asks a running agent; the help lists these apart */
+};
+
+extern const struct command commands[];
+extern const size_t command_count;
+
+/*
+ * Parses a command's own options (own may be NULL) together with the common ones; exits with EXIT_USAGE if they are wrong.
+ * The parser gets `input` as its state->input. own->doc: what it does, a blank line, "Examples:" and the examples.
+ */
+void cli_parse(struct cli *cli, const struct argp *own, int argc, char **argv, void *input);
+/* Says what went wrong (stderr, or an error object with --json) and returns the exit code. */
+int cli_fail(const struct cli *cli, const struct fault *fault);
+/* A whole number between low and high; anything else is a usage error that names the option. */
+long cli_number(const struct argp_state *state, const char *option, const char *text, long low, long high);

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "cli/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/json.h"
+#include "lib/paths.h"
+
+#define CALL_TIMEOUT_S 10
+
+static int explain_connect(const char *path, int error, struct fault *fault)
+{
+	switch (error) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: no agent is running there: start it (systemctl start autocorkd), or name its socket with --control PATH",
+				 path);
+	case EACCES:
+	case EPERM:
+		return fault_set(fault, EXIT_FAILED, "%s: not allowed to ask the agent: run as root or join the group %s", path,
+				 AUTOCORK_GROUP);
+	default:
+		return fault_set(fault, EXIT_FAILED, "%s: cannot connect to the agent: %s: check --control PATH", path,
+				 strerror(error));
+	}
+}
+
+static FILE *client_open(const char *path, struct fault *fault)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	FILE *stream;
+	int fd;
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		explain_connect(path, ENAMETOOLONG, fault);
+		return NULL;
+	}
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+		explain_connect(path, errno, fault);
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	stream = fdopen(fd, "r+");
+	if (!stream) {
+		explain_connect(path, errno, fault);
+		close(fd);
+	}
+	return stream;
+}
+
+static int send_request(const char *path, FILE *stream, json_t *request, struct fault *fault)
+{
+	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	struct iovec parts[] = { { text, text ? strlen(text) : 0 }, { "\n", 1 } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	ssize_t sent = -1;
+
+	/* Not through the stream: a request is one message, and an agent that is gone must give EPIPE, no signal. */
+	if (text)
+		sent = sendmsg(fileno(stream), &message, MSG_NOSIGNAL);
+	json_decref(request);
+	free(text);
+	if (sent < 0)
+		return fault_set(fault, EXIT_FAILED, "%s: request cannot be sent: %s: see the agent's log", path, strerror(errno));
+	return 0;
+}
+
+/* Reads one line. */
+static int receive(const char *path, FILE *stream, char **line, size_t *size, json_t **value, struct fault *fault)
+{
+	ssize_t length;
+
+	errno = 0;
+	length = getline(line, size, stream);
+	if (length <= 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return fault_set(fault, EXIT_FAILED, "%s: the agent does not answer: see its log", path);
+	if (length <= 0)
+		return fault_set(fault, EXIT_FAILED, "%s: the agent went away in mid-answer: see its log", path);
+	*value = json_loadb(*line, length, 0, NULL);
+	if (!json_is_object(*value)) {
+		json_decref(*value);
+		return fault_set(fault, EXIT_FAILED, "%s: the answer is not JSON: is this an autocorkd? check --control PATH", path);
+	}
+	if (json_is_fault(*value, fault)) {
+		json_decref(*value);
+		return -1;
+	}
+	return 0;
+}
+
+int client_call(const char *control, json_t *request, json_t **reply, struct fault *fault)
+{
+	struct timeval timeout = { .tv_sec = CALL_TIMEOUT_S };
+	FILE *stream = client_open(control, fault);
+	json_t *value = NULL;
+	char *line = NULL;
+	size_t size = 0;
+	int result = -1;
+
+	if (!stream) {
+		json_decref(request);
+		return -1;
+	}
+	setsockopt(fileno(stream), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	if (send_request(control, stream, request, fault) || receive(control, stream, &line, &size, &value, fault))
+		goto out;
+	*reply = json_incref(json_object_get(value, "reply"));
+	json_decref(value);
+	result = *reply ? 0 : fault_set(fault, EXIT_FAILED, "%s: the answer is of another kind than asked for: use the agent's own autocork",
+					control);
+out:
+	free(line);
+	fclose(stream);
+	return result;
+}
+
+int client_list(const char *control, json_t *request, client_visit *visit, void *context, struct fault *fault)
+{
+	FILE *stream = client_open(control, fault);
+	char *line = NULL;
+	size_t size = 0;
+	int result;
+
+	if (!stream) {
+		json_decref(request);
+		return -1;
+	}
+	result = send_request(control, stream, request, fault);
+	while (!result) {
+		json_t *value, *item;
+
+		result = receive(control, stream, &line, &size, &value, fault);
+		if (result)
+			break;
+		item = json_object_get(value, "item");
+		if (!item) {
+			json_decref(value);
+			break;
+		}
+		result = visit(item, context);
+		json_decref(value);
+	}
+	free(line);
+	fclose(stream);
+	return result;
+}

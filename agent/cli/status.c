@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* autocork status: one page, once or live. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/services.h"
+#include "lib/json.h"
+#include "lib/table.h"
+#include "lib/units.h"
+
+#define WATCH_TERMINAL_S 1
+#define WATCH_FILE_S 5
+
+struct options {
+	long watch_s;		/* 0 = once */
+};
+
+enum { OPTION_WATCH = 'w' };
+
+static const struct argp_option options[] = {
+	{ "watch", OPTION_WATCH, "SECONDS", OPTION_ARG_OPTIONAL,
+	  "Show it again every SECONDS (default 1 on a terminal, else 5) until interrupted", 0 },
+	{ 0 },
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *given = state->input;
+
+	if (key != OPTION_WATCH)
+		return ARGP_ERR_UNKNOWN;
+	if (arg)
+		given->watch_s = cli_number(state, "watch", arg, 1, 86400);
+	else
+		given->watch_s = isatty(STDOUT_FILENO) ? WATCH_TERMINAL_S : WATCH_FILE_S;
+	return 0;
+}
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.doc = "Shows what the agent does and what it saves, per service.\n"
+	       "\n"
+	       "Examples:\n"
+	       "  autocork status\n"
+	       "  autocork status --watch\n"
+	       "  autocork status --json | jq .totals.held\n"
+	       "\v"
+	       "SAVED counts the writes that did not become a packet of their own; MISSES, bursts that ended while "
+	       "something was held; DELAY, the mean time from the first held write of a burst to its release; LEFT ALONE, why "
+	       "flows that a policy wants managed are not.",
+};
+
+static void print_features(FILE *out, const struct cli *cli, const json_t *features)
+{
+	const json_t *feature;
+	size_t i, listed = 0;
+
+	fputs("kernel  ", out);
+	json_array_foreach((json_t *)features, i, feature) {
+		bool works = json_is_true(json_object_get(feature, "works"));
+
+		fprintf(out, "%s%s%s%s%s", listed++ ? ", " : "", table_paint(works ? TABLE_GOOD : TABLE_WARN, cli->colour),
+			works ? "" : "no ", json_member_text(feature, "name"), table_paint(TABLE_PLAIN, cli->colour));
+	}
+	fputc('\n', out);
+}
+
+static void print_policy(FILE *out, const struct cli *cli, const json_t *policy)
+{
+	const json_t *reload = json_object_get(policy, "reload");
+	time_t at = json_number(reload, "at");
+	struct tm local;
+	char when[32];
+
+	strftime(when, sizeof(when), "%F %T", localtime_r(&at, &local));
+	fprintf(out, "policy  %" PRIdMAX " of %zu files, loaded %s", (intmax_t)json_number(policy, "policies"),
+		json_array_size(json_object_get(policy, "files")), when);
+	if (json_is_false(json_object_get(reload, "ok")))
+		fprintf(out, "; %slast reload refused%s: %s", table_paint(TABLE_BAD, cli->colour),
+			table_paint(TABLE_PLAIN, cli->colour), json_member_text(reload, "error"));
+	fputc('\n', out);
+}
+
+static void print_page(FILE *out, const struct cli *cli, const json_t *status)
+{
+	const json_t *agent = json_object_get(status, "agent"), *totals = json_object_get(status, "totals");
+	const char *metrics = json_member_text(status, "metrics_url");
+	struct units up, flows, managed, held;
+
+	fprintf(out, "agent   %sautocorkd %s%s, pid %" PRIdMAX ", up %s, mode %s", table_paint(TABLE_BOLD, cli->colour),
+		json_member_text(agent, "version"), table_paint(TABLE_PLAIN, cli->colour), (intmax_t)json_number(agent, "pid"),
+		units_age(&up, json_number(agent, "uptime_seconds")), json_member_text(agent, "mode"));
+	fprintf(out, "%s%s\n", *metrics ? ", metrics " : "", metrics);
+	print_features(out, cli, json_object_get(status, "features"));
+	print_policy(out, cli, json_object_get(status, "policy"));
+	fprintf(out, "flows   %s open, %s managed; %s packets saved\n\n", units_count(&flows, json_number(totals, "flows")),
+		units_count(&managed, json_number(totals, "managed")), units_count(&held, json_number(totals, "held")));
+	services_print(out, cli, json_object_get(status, "services"));
+}
+
+/* Draws over what is there: every line ends by clearing its rest, the page by clearing the screen's. */
+static void draw(const struct cli *cli, const json_t *status)
+{
+	struct winsize size = { 0 };
+	char *page = NULL, *save, *line;
+	size_t length, rows = 0;
+	FILE *out = open_memstream(&page, &length);
+
+	if (!out)
+		return;
+	print_page(out, cli, status);
+	fclose(out);
+	ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	fputs("\033[H", stdout);
+	for (line = strtok_r(page, "\n", &save); line && (!size.ws_row || rows + 1 < size.ws_row); rows++) {
+		printf("%s\033[K\n", line);
+		line = strtok_r(NULL, "\n", &save);
+	}
+	fputs("\033[J", stdout);
+	fflush(stdout);
+	free(page);
+}
+
+static void print_status(const struct cli *cli, bool live, json_t *status)
+{
+	if (cli->json) {
+		json_print(stdout, json_incref(status));
+	} else if (live && cli->terminal) {
+		draw(cli, status);
+	} else {
+		print_page(stdout, cli, status);
+		if (live)
+			fputc('\n', stdout);
+	}
+	fflush(stdout);
+}
+
+int cli_status(struct cli *cli, int argc, char **argv)
+{
+	struct options given = { 0 };
+	struct fault fault;
+
+	cli_parse(cli, &argp, argc, argv, &given);
+	if (given.watch_s && cli->terminal && !cli->json)
+		fputs("\033[2J", stdout);
+	for (;;) {
+		json_t *status;
+
+		if (client_call(cli->control, json_pack("{ss}", "op", "status"), &status, &fault))
+			return cli_fail(cli, &fault);
+		print_status(cli, given.watch_s, status);
+		json_decref(status);
+		if (!given.watch_s || ferror(stdout))
+			return EXIT_OK;
+		sleep(given.watch_s);
+	}
+}

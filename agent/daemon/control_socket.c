@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "daemon/control_socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/paths.h"
+
+#define BACKLOG 64
+
+static void lock_path(const struct control_socket *socket, char *path, size_t size)
+{
+	snprintf(path, size, "%s.lock", socket->path);
+}
+
+/* The directory is made if only its last part is missing (/run/autocork on a machine without systemd). */
+static int make_directory(const char *path, struct fault *fault)
+{
+	char copy[PATH_MAX];
+	const char *directory;
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	directory = dirname(copy);
+	if (mkdir(directory, 0755) && errno != EEXIST)
+		return fault_set(fault, EXIT_FAILED, "%s: directory cannot be made: %s: run as root or name another --control PATH",
+				 directory, strerror(errno));
+	return 0;
+}
+
+/* Whoever holds the lock wrote its pid there. */
+static int refuse_second(int fd, const char *path, struct fault *fault)
+{
+	char pid[16] = "";
+	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
+
+	if (n <= 0)
+		snprintf(pid, sizeof(pid), "unknown");
+	pid[strcspn(pid, "\n")] = 0;
+	return fault_set(fault, EXIT_FAILED,
+			 "%s: another autocorkd (pid %s) runs with this control socket: stop it first, or name another --control PATH",
+			 path, pid);
+}
+
+static int take_lock(struct control_socket *socket, struct fault *fault)
+{
+	char path[PATH_MAX];
+	struct stat ours, there;
+	int fd;
+
+	lock_path(socket, path, sizeof(path));
+	for (;;) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		if (fd < 0)
+			return fault_set(fault, EXIT_FAILED, "%s: lock file cannot be opened: %s: run as root or name another --control PATH",
+					 path, strerror(errno));
+		if (flock(fd, LOCK_EX | LOCK_NB)) {
+			refuse_second(fd, socket->path, fault);
+			close(fd);
+			return -1;
+		}
+		/* The agent before us may have removed the file between our open() and flock(): then the lock means nothing. */
+		if (!fstat(fd, &ours) && !stat(path, &there) && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+			break;
+		close(fd);
+	}
+	socket->lock = fd;
+	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", getpid()) < 0)
+		return fault_set(fault, EXIT_FAILED, "%s: pid cannot be written: %s: free some space", path, strerror(errno));
+	return 0;
+}
+
+/* We have the lock; a socket that is still there is a killed agent's, or another program's. */
+static int clear_path(const struct control_socket *control, const struct sockaddr_un *address, struct fault *fault)
+{
+	struct stat there;
+	struct ucred peer = { 0 };
+	socklen_t size = sizeof(peer);
+	int fd;
+
+	if (lstat(control->path, &there))
+		return 0;
+	if (!S_ISSOCK(there.st_mode))
+		return fault_set(fault, EXIT_FAILED, "%s: is there and is no socket: remove it or name another --control PATH",
+				 control->path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* EAGAIN: somebody listens whose queue is full. */
+	if (fd >= 0 && (!connect(fd, (const struct sockaddr *)address, sizeof(*address)) || errno == EAGAIN)) {
+		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+		close(fd);
+		return fault_set(fault, EXIT_FAILED, "%s: another program (pid %d) listens there: stop it or name another --control PATH",
+				 control->path, peer.pid);
+	}
+	if (fd >= 0)
+		close(fd);
+	log_info("%s: taken over from an agent that was killed", control->path);
+	if (unlink(control->path))
+		return fault_set(fault, EXIT_FAILED, "%s: stale socket cannot be removed: %s: remove it", control->path,
+				 strerror(errno));
+	return 0;
+}
+
+static int listen_at(struct control_socket *control, const struct sockaddr_un *address, struct fault *fault)
+{
+	const struct group *group = getgrnam(AUTOCORK_GROUP);
+	mode_t mask;
+	int bound;
+
+	control->gid = group ? group->gr_gid : 0;
+	control->group = group ? AUTOCORK_GROUP : "root";
+	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (control->fd < 0)
+		return fault_set(fault, EXIT_FAILED, "%s: no socket: %s", control->path, strerror(errno));
+	mask = umask(0117);
+	bound = bind(control->fd, (const struct sockaddr *)address, sizeof(*address));
+	umask(mask);
+	if (bound)
+		return fault_set(fault, EXIT_FAILED, "%s: cannot listen there: %s: name another --control PATH", control->path,
+				 strerror(errno));
+	/* Without the right to change it (tests run unprivileged) the socket stays with our own group. */
+	if (chown(control->path, -1, control->gid))
+		control->gid = getegid();
+	if (listen(control->fd, BACKLOG))
+		return fault_set(fault, EXIT_FAILED, "%s: cannot listen there: %s", control->path, strerror(errno));
+	return 0;
+}
+
+int control_socket_open(struct control_socket *control, const char *path, struct fault *fault)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	*control = (struct control_socket){ .fd = -1, .lock = -1 };
+	if (!*path || strlen(path) >= sizeof(address.sun_path))
+		return fault_set(fault, EXIT_USAGE, "--control %s: a socket's path has 1 to %zu bytes: name a shorter one", path,
+				 sizeof(address.sun_path) - 1);
+	strcpy(control->path, path);
+	strcpy(address.sun_path, path);
+	if (make_directory(path, fault))
+		return -1;
+	if (take_lock(control, fault) || clear_path(control, &address, fault)) {
+		/* The socket there is not ours. */
+		if (control->lock >= 0) {
+			char lock[PATH_MAX];
+
+			lock_path(control, lock, sizeof(lock));
+			unlink(lock);
+			close(control->lock);
+		}
+		return -1;
+	}
+	if (listen_at(control, &address, fault)) {
+		control_socket_close(control);
+		return -1;
+	}
+	return 0;
+}
+
+void control_socket_close(struct control_socket *control)
+{
+	char lock[PATH_MAX];
+
+	if (control->fd >= 0) {
+		unlink(control->path);
+		close(control->fd);
+	}
+	lock_path(control, lock, sizeof(lock));
+	unlink(lock);
+	close(control->lock);
+}
+
+static bool in_group(int fd, gid_t gid, gid_t wanted)
+{
+	gid_t groups[NGROUPS_MAX];
+	socklen_t size = sizeof(groups);
+
+	if (gid == wanted)
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size))
+		return false;
+	for (size_t i = 0; i < size / sizeof(groups[0]); i++)
+		if (groups[i] == wanted)
+			return true;
+	return false;
+}
+
+int control_socket_accept(const struct control_socket *control, struct control_peer *peer)
+{
+	struct ucred ucred;
+	socklen_t size = sizeof(ucred);
+	int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return -1;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ucred, &size)) {
+		close(fd);
+		return -1;
+	}
+	peer->pid = ucred.pid;
+	peer->uid = ucred.uid;
+	peer->may_change = ucred.uid == 0 || ucred.uid == geteuid();
+	peer->may_read = peer->may_change || in_group(fd, ucred.gid, control->gid);
+	return fd;
+}
