@@ -71,6 +71,9 @@ struct ac_prior {
 	__u16 saved_avg;	/* as in the flows, 1/256 writes */
 };
 
+/* Bursts after which a live flow teaches its service's prior again; a flow that closes or misses does so at once. */
+#define AC_PRIOR_EVERY 64
+
 enum ac_verdict { AC_RELEASE, AC_HOLD };
 
 /* Why a burst ended. */

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Reads recorded traces (replay/trace.h says what they look like). */
+#include "replay/trace.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIELDS_MAX 4
+#define MAGIC "autocork-trace"
+
+struct reader {
+	const char *name;
+	unsigned long line;
+	struct trace *trace;
+	size_t room;
+	struct fault *fault;
+	bool headed;
+};
+
+#define reject(reader, format, ...) \
+	fault_set((reader)->fault, EXIT_CONFIG, "%s:%lu: " format, (reader)->name, (reader)->line, ##__VA_ARGS__)
+
+static bool parse_number(const char *text, uint64_t max, uint64_t *value)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return false;
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	return !errno && !*end && *value <= max;
+}
+
+static int read_option(struct reader *reader, char *field)
+{
+	struct trace *trace = reader->trace;
+	char *value = strchr(field, '=');
+	uint64_t number;
+
+	if (!value)
+		return reject(reader, "'%.40s': a header option is NAME=VALUE", field);
+	*value++ = '\0';
+	if (!strcmp(field, "nodelay")) {
+		if (!parse_number(value, 1, &number))
+			return reject(reader, "nodelay=%.40s: 0 or 1 is allowed", value);
+		trace->nodelay = number;
+	} else if (!strcmp(field, "mss")) {
+		if (!parse_number(value, 65535, &number) || !number)
+			return reject(reader, "mss=%.40s: 1 to 65535 is allowed", value);
+		trace->mss = number;
+	} else if (!strcmp(field, "rtt")) {
+		if (!parse_number(value, 10000000, &number))
+			return reject(reader, "rtt=%.40s: 0 to 10000000 microseconds is allowed", value);
+		trace->rtt_us = number;
+	} else {
+		return reject(reader, "'%.40s': no such header option: nodelay, mss and rtt are known", field);
+	}
+	return 0;
+}
+
+static int read_header(struct reader *reader, char *text)
+{
+	char *save, *field = strtok_r(text, " \t", &save);
+	uint64_t version;
+
+	if (strcmp(field, MAGIC))
+		return reject(reader, "not a trace: the first line must be '" MAGIC " %d'", TRACE_VERSION);
+	field = strtok_r(NULL, " \t", &save);
+	if (!field || !parse_number(field, UINT32_MAX, &version))
+		return reject(reader, "a version must follow '" MAGIC "': this program reads version %d", TRACE_VERSION);
+	if (version != TRACE_VERSION)
+		return reject(reader, "trace version %.10s: this program reads version %d", field, TRACE_VERSION);
+	while ((field = strtok_r(NULL, " \t", &save)))
+		if (read_option(reader, field))
+			return -1;
+	reader->headed = true;
+	return 0;
+}
+
+static int append(struct reader *reader, const struct trace_event *event)
+{
+	struct trace *trace = reader->trace;
+
+	if (trace->count == reader->room) {
+		size_t room = reader->room ? reader->room * 2 : 256;
+		struct trace_event *events = reallocarray(trace->events, room, sizeof(*events));
+
+		if (!events)
+			return reject(reader, "out of memory: use a shorter trace");
+		trace->events = events;
+		reader->room = room;
+	}
+	trace->events[trace->count++] = *event;
+	return 0;
+}
+
+static int read_event(struct reader *reader, char *text)
+{
+	static const char letters[] = "owrpc"; /* order of enum trace_kind */
+	struct trace *trace = reader->trace;
+	struct trace_event event = {};
+	uint64_t time_us, bytes = 0, flow = 0;
+	char *field[FIELDS_MAX], *save, *next;
+	const char *letter;
+	int count = 0;
+
+	for (next = strtok_r(text, " \t", &save); next; next = strtok_r(NULL, " \t", &save)) {
+		if (count == FIELDS_MAX)
+			return reject(reader, "'%.40s': a line is TIME EVENT [BYTES [FLOW]]", next);
+		field[count++] = next;
+	}
+	if (count < 2)
+		return reject(reader, "'%.40s': a line is TIME EVENT [BYTES [FLOW]]", field[0]);
+	if (!parse_number(field[0], TRACE_TIME_MAX, &time_us))
+		return reject(reader, "'%.40s': the time is a whole number of microseconds", field[0]);
+	if (trace->count && time_us < trace->events[trace->count - 1].time_us)
+		return reject(reader, "'%.40s': the time goes back: sort the lines by time", field[0]);
+	letter = strchr(letters, field[1][0]);
+	if (!letter || field[1][1])
+		return reject(reader, "'%.40s': the event is one of o, w, r, p and c", field[1]);
+	if (count > 2 && !parse_number(field[2], TRACE_BYTES_MAX, &bytes))
+		return reject(reader, "'%.40s': bytes are a whole number, at most %u", field[2], TRACE_BYTES_MAX);
+	if (count > 3 && !parse_number(field[3], TRACE_FLOWS_MAX - 1, &flow))
+		return reject(reader, "'%.40s': flows are whole numbers below %d", field[3], TRACE_FLOWS_MAX);
+	if (trace->count == TRACE_EVENTS_MAX)
+		return reject(reader, "more than %d events: cut the trace", TRACE_EVENTS_MAX);
+
+	event.time_us = time_us;
+	event.kind = letter - letters;
+	event.bytes = bytes;
+	event.flow = flow;
+	if (trace->flow_count <= flow)
+		trace->flow_count = flow + 1;
+	return append(reader, &event);
+}
+
+static int read_line(struct reader *reader, char *text, size_t length)
+{
+	if (memchr(text, '\0', length))
+		return reject(reader, "a NUL byte: not a text file");
+	text[strcspn(text, "#\r\n")] = '\0';
+	text += strspn(text, " \t");
+	if (!*text)
+		return 0;
+	return reader->headed ? read_event(reader, text) : read_header(reader, text);
+}
+
+int trace_read(FILE *in, const char *name, struct trace *trace, struct fault *fault)
+{
+	struct reader reader = { .name = name, .trace = trace, .fault = fault };
+	char *text = NULL;
+	size_t room = 0;
+	ssize_t length;
+	int err = 0;
+
+	*trace = (struct trace){ .mss = 1448, .rtt_us = 100, .nodelay = true };
+	errno = 0;
+	while (!err && (length = getline(&text, &room, in)) >= 0) {
+		reader.line++;
+		err = read_line(&reader, text, length);
+		errno = 0;
+	}
+	if (!err && !feof(in))
+		err = fault_set(fault, EXIT_FAILED, "%s: cannot read: %s", name, strerror(errno));
+	if (!err && !reader.headed) {
+		reader.line++;
+		err = reject(&reader, "empty: the first line must be '" MAGIC " %d'", TRACE_VERSION);
+	}
+	free(text);
+	if (err)
+		trace_free(trace);
+	return err;
+}
+
+void trace_free(struct trace *trace)
+{
+	free(trace->events);
+	*trace = (struct trace){};
+}
