@@ -12,7 +12,7 @@ PKG     ?= pkg-config
 # Debian packages: to build and run, and what only the tests and benchmarks need. The one list; `make deps` installs it.
 DEPS := bpftool clang gcc libbpf-dev libcap-ng-dev libelf-dev libinih-dev libjansson-dev libmicrohttpd-dev libncurses-dev \
 	libsystemd-dev libxdp-dev make pkg-config uthash-dev dpdk-dev libdpdk-dev
-TEST_DEPS := ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-14-dev libcmocka-dev nginx-light openssl procps python3 \
+TEST_DEPS := chromium ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-14-dev libcmocka-dev nginx-light openssl procps prometheus python3 python3-jsonschema python3-prometheus-client \
 	qemu-system-x86 busybox-static redis-server redis-tools strace tcpdump wrk
 
 V ?= 0

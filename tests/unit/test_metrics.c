@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The metrics page: totals, cap on series, and what Prometheus' own parsers say of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "telemetry/metrics.h"
+#include "telemetry/text.h"
+
+static const struct engine_feature features[] = {
+	{ .name = "fentry", .works = false, .reason = "EPERM" },
+	{ .name = "iter/tcp", .works = true },
+};
+
+/* A snapshot of n services on ports 1 … n; service i was written to i times. */
+static struct telemetry_snapshot snapshot_of(size_t n)
+{
+	static struct telemetry_program program = { "gate_write", 1234567890, 1000 };
+	static struct telemetry_map map = { "flows", 65536 };
+	struct telemetry_snapshot snapshot = {
+		.services = calloc(n + 1, sizeof(*snapshot.services)),
+		.service_count = n,
+		.features = features,
+		.feature_count = AC_ARRAY_SIZE(features),
+		.programs = &program,
+		.program_count = 1,
+		.maps = &map,
+		.map_count = 1,
+		.agent = { .version = "1.2", .start_time = 1700000000.25, .reload_good = true, .sampling = 1 },
+	};
+
+	for (size_t i = 0; i < n; i++) {
+		struct telemetry_service *service = &snapshot.services[i];
+
+		*service = (struct telemetry_service){ .port = i + 1, .side = AC_SIDE_SERVER, .comm = "nginx" };
+		strcpy(service->unit, "nginx.service");
+		service->stats.flows_opened = 3;
+		service->stats.flows_closed = 1;
+		service->stats.writes = i + 1;
+		service->stats.hold_us = 1500;
+		service->stats.released[AC_REASON_COMPLETE] = 2;
+		service->stats.hold_time[ac_bucket(700)] = 2;
+	}
+	return snapshot;
+}
+
+static char *write_page(struct metrics *metrics, struct telemetry_snapshot *snapshot, enum metrics_format format,
+			int *series)
+{
+	char *page = NULL;
+	size_t size;
+	FILE *out = open_memstream(&page, &size);
+	int n;
+
+	assert_non_null(out);
+	n = metrics_write(metrics, snapshot, format, out);
+	fclose(out);
+	if (series)
+		*series = n;
+	return page;
+}
+
+/* Adds up the samples of one name; n tells how many there were. */
+static double sum_of(const char *page, const char *name, unsigned *n)
+{
+	double sum = 0;
+	size_t length = strlen(name);
+
+	*n = 0;
+	for (const char *line = page; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+		if (strncmp(line, name, length) || (line[length] != '{' && line[length] != ' '))
+			continue;
+		sum += strtod(strrchr(strndup(line, strcspn(line, "\n")), ' '), NULL);
+		++*n;
+	}
+	return sum;
+}
+
+static unsigned samples(const char *page)
+{
+	unsigned n = 0;
+
+	for (const char *line = page; *line; line = strchr(line, '\n') + 1)
+		n += *line != '#';
+	return n;
+}
+
+static void totals_right_above_cap(void **state)
+{
+	struct metrics *metrics = metrics_new(METRICS_SERIES_DEFAULT);
+	struct telemetry_snapshot snapshot = snapshot_of(500);
+	int series;
+	unsigned n;
+	char *page = write_page(metrics, &snapshot, METRICS_OPENMETRICS, &series);
+
+	assert_int_equal(series, samples(page));
+	assert_in_range(series, 500, METRICS_SERIES_DEFAULT);
+	assert_float_equal(sum_of(page, "autocork_writes_total", &n), 500 * 501 / 2, 0);
+	assert_in_range(n, 20, 499);
+	assert_float_equal(sum_of(page, "autocork_hold_seconds_count", &n), 1000, 0);
+	assert_float_equal(sum_of(page, "autocork_hold_seconds_sum", &n), 0.75, 1e-9);
+	assert_float_equal(sum_of(page, "autocork_releases_total", &n), 1000, 0);
+	assert_float_equal(sum_of(page, "autocork_flows", &n), 1000, 0);
+	/* The busiest have series of their own, the least busy have not. */
+	assert_non_null(strstr(page, "autocork_writes_total{port=\"500\""));
+	assert_null(strstr(page, "autocork_writes_total{port=\"1\""));
+	free(page);
+	free(snapshot.services);
+	metrics_free(metrics);
+}
+
+static void own_series_are_kept(void **state)
+{
+	struct metrics *metrics = metrics_new(METRICS_SERIES_DEFAULT);
+	struct telemetry_snapshot snapshot = snapshot_of(500);
+	char *page = write_page(metrics, &snapshot, METRICS_TEXT, NULL);
+	struct telemetry_service *quiet = &snapshot.services[0];
+
+	assert_int_equal(quiet->port, 1);
+	quiet->stats.writes = 1000000; /* now the busiest, but it comes too late: nobody's counter may vanish */
+	free(page);
+	page = write_page(metrics, &snapshot, METRICS_TEXT, NULL);
+	assert_non_null(strstr(page, "autocork_writes_total{port=\"500\""));
+	assert_null(strstr(page, "autocork_writes_total{port=\"1\""));
+	free(page);
+	/* The place of a service that is gone is given away. */
+	snapshot.service_count = 499;
+	page = write_page(metrics, &snapshot, METRICS_TEXT, NULL);
+	assert_non_null(strstr(page, "autocork_writes_total{port=\"1\""));
+	free(page);
+	free(snapshot.services);
+	metrics_free(metrics);
+}
+
+static void equal_labels_are_added_up(void **state)
+{
+	struct metrics *metrics = metrics_new(METRICS_SERIES_DEFAULT);
+	struct telemetry_snapshot snapshot = snapshot_of(3);
+	unsigned n;
+	char *page;
+
+	snapshot.services[2].port = 1;
+	snapshot.services[1].overflow = true;
+	page = write_page(metrics, &snapshot, METRICS_TEXT, NULL);
+	assert_non_null(strstr(page, "autocork_writes_total{port=\"1\",side=\"server\",comm=\"nginx\","
+				     "unit=\"nginx.service\"} 4\n"));
+	assert_non_null(strstr(page, "autocork_writes_total{port=\"other\",side=\"other\",comm=\"other\","
+				     "unit=\"other\"} 2\n"));
+	sum_of(page, "autocork_writes_total", &n);
+	assert_int_equal(n, 2);
+	free(page);
+	free(snapshot.services);
+	metrics_free(metrics);
+}
+
+static void histogram_is_cumulative(void **state)
+{
+	struct metrics *metrics = metrics_new(0);
+	struct telemetry_snapshot snapshot = snapshot_of(1);
+	char *page = write_page(metrics, &snapshot, METRICS_OPENMETRICS, NULL);
+
+	assert_non_null(strstr(page, "unit=\"nginx.service\",le=\"0.000511\"} 0\n"));
+	assert_non_null(strstr(page, "unit=\"nginx.service\",le=\"0.001023\"} 2\n"));
+	assert_non_null(strstr(page, "unit=\"nginx.service\",le=\"0.524287\"} 2\n"));
+	assert_non_null(strstr(page, "# TYPE autocork_writes counter\n"));
+	assert_non_null(strstr(page, "# UNIT autocork_hold_seconds seconds\n"));
+	assert_string_equal(page + strlen(page) - 6, "# EOF\n");
+	free(page);
+	page = write_page(metrics, &snapshot, METRICS_TEXT, NULL);
+	assert_non_null(strstr(page, "# TYPE autocork_writes_total counter\n"));
+	assert_null(strstr(page, "# EOF"));
+	assert_null(strstr(page, "# UNIT"));
+	free(page);
+	free(snapshot.services);
+	metrics_free(metrics);
+}
+
+static void names_are_cleaned(void **state)
+{
+	static const struct {
+		const char *dirty, *clean;
+	} cases[] = {
+		{ "nginx", "nginx" },
+		{ "a\nb\x1b[31m", "a\\x0ab\\x1b[31m" },
+		{ "\xc3\xa4\xff", "\xc3\xa4\\xff" },
+	};
+	char text[64];
+
+	for (size_t i = 0; i < AC_ARRAY_SIZE(cases); i++)
+		assert_string_equal(text_clean(text, sizeof(text), cases[i].dirty, strlen(cases[i].dirty)),
+				    cases[i].clean);
+	assert_string_equal(text_clean(text, 3, "\xe2\x82\xac", 3), ""); /* no half of a character */
+	assert_string_equal(text_clean(text, sizeof(text), "sixteen bytes!!!tail", 16), "sixteen bytes!!!");
+}
+
+static void accept_header_chooses(void **state)
+{
+	assert_int_equal(metrics_format_accepted(NULL), METRICS_TEXT);
+	assert_int_equal(metrics_format_accepted("text/plain;version=0.0.4"), METRICS_TEXT);
+	assert_int_equal(metrics_format_accepted("application/openmetrics-text;version=1.0.0,text/plain;q=0.5"),
+			 METRICS_OPENMETRICS);
+}
+
+static int parser_says(const char *command, enum metrics_format format)
+{
+	struct metrics *metrics = metrics_new(METRICS_SERIES_DEFAULT);
+	struct telemetry_snapshot snapshot = snapshot_of(40);
+	FILE *parser;
+	char *page;
+
+	strcpy(snapshot.services[3].comm, "a\"b\\c d");
+	strcpy(snapshot.services[4].unit, "");
+	page = write_page(metrics, &snapshot, format, NULL);
+	parser = popen(command, "w");
+	assert_non_null(parser);
+	fputs(page, parser);
+	free(page);
+	free(snapshot.services);
+	metrics_free(metrics);
+	return pclose(parser);
+}
+
+static void promtool_accepts(void **state)
+{
+	if (system("command -v promtool >/dev/null")) {
+		print_message("# promtool is not installed (package prometheus)\n");
+		skip();
+	}
+	assert_int_equal(parser_says("promtool check metrics", METRICS_TEXT), 0);
+}
+
+#define PYTHON                                                                                                         \
+	"/usr/bin/python3 -c 'import sys\nfrom prometheus_client%s.parser import text_string_to_metric_families as "   \
+	"parse\n"                                                                                                      \
+	"n = sum(len(f.samples) for f in parse(sys.stdin.read()))\nsys.exit(n < 500)'"
+
+static void python_parser_accepts(void **state)
+{
+	char command[512];
+
+	if (system("/usr/bin/python3 -c 'import prometheus_client' 2>/dev/null")) {
+		print_message("# python3-prometheus-client is not installed\n");
+		skip();
+	}
+	snprintf(command, sizeof(command), PYTHON, ".openmetrics");
+	assert_int_equal(parser_says(command, METRICS_OPENMETRICS), 0);
+	snprintf(command, sizeof(command), PYTHON, "");
+	assert_int_equal(parser_says(command, METRICS_TEXT), 0);
+}
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return now.tv_sec + now.tv_nsec * 1e-9;
+}
+
+/* A page of 1,024 services takes some milliseconds of CPU; the limit is far above, for slow machines. */
+static void page_of_all_services_is_quick(void **state)
+{
+	struct metrics *metrics = metrics_new(METRICS_SERIES_DEFAULT);
+	struct telemetry_snapshot snapshot = snapshot_of(AC_SERVICES_MAX);
+	double start = seconds(), each;
+
+	for (int i = 0; i < 10; i++)
+		free(write_page(metrics, &snapshot, METRICS_OPENMETRICS, NULL));
+	each = (seconds() - start) / 10;
+	print_message("# %.1f ms a page\n", each * 1e3);
+	assert_true(each < 0.05);
+	free(snapshot.services);
+	metrics_free(metrics);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(totals_right_above_cap),
+		cmocka_unit_test(own_series_are_kept),
+		cmocka_unit_test(equal_labels_are_added_up),
+		cmocka_unit_test(histogram_is_cumulative),
+		cmocka_unit_test(names_are_cleaned),
+		cmocka_unit_test(accept_header_chooses),
+		cmocka_unit_test(promtool_accepts),
+		cmocka_unit_test(python_parser_accepts),
+		cmocka_unit_test(page_of_all_services_is_quick),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
