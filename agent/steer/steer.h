@@ -14,22 +14,3 @@
 
 #include "lib/fault.h"
 
-/* What one policy asks for on one interface. The policy reader makes these; lists are in file order, later ones win. */
-struct steer_spec {
-	const char *policy;		/* name of the [policy NAME] section, shorter than STEER_NAME_LEN */
-	char interface[IF_NAMESIZE];
-	enum steer_mode mode;		/* STEER_AF_XDP or STEER_DPDK */
-	unsigned int protocols;		/* bits 1 << enum steer_protocol */
-	unsigned int directions;	/* bits 1 << enum steer_direction */
-	bool all_queues;		/* else the bits of `queues` */
-	uint64_t queues[STEER_QUEUES_MAX / 64];
-	const struct steer_ports {
-		uint16_t first, last;	/* inclusive */
-	} *ports;			/* none: every port (ICMP has no ports and ignores them) */
-	size_t port_count;
-	const struct steer_peer {
-		uint8_t address[16];	/* v4-mapped for IPv4 */
-		uint8_t bits;		/* 0 … 128 */
-	} *peers;			/* none: any peer */
-	size_t peer_count;
-};
