@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The agent's life: start, loop, reload, stop. */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/privileges.h"
+#include "daemon/report.h"
+#include "lib/log.h"
+
+#define BEAT_US (ENGINE_BEAT_MS * 1000ull)
+#define BEAT_ACCURACY_US 10000	/* sd-event's own default is 250 ms, a whole beat */
+#define CGROUPS_US 5000000	/* how often cgroups that a policy names and that are not there are looked for */
+
+static uint64_t monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
+}
+
+/* What `systemctl status` shows. */
+static void notify_ready(const struct daemon *daemon)
+{
+	sd_notifyf(0, "READY=1\nSTATUS=mode %s, %zu policies%s%s", report_mode(daemon), daemon->policy->policy_count - 1,
+		   daemon->reload.ok ? "" : "; last reload refused: ", daemon->reload.error);
+}
+
+static int load(struct daemon *daemon, struct fault *fault)
+{
+	const char *const *dirs = daemon->options.policy_dirs;
+	struct policy_set *set;
+
+	if (policy_load(&set, *dirs ? dirs : NULL, NULL, fault))
+		return -1;
+	/* Reading thousands of files takes a while, and so does applying them. */
+	engine_beat(daemon->engine);
+	if (engine_apply(daemon->engine, set, fault)) {
+		policy_set_free(set);
+		return -1;
+	}
+	policy_set_free(daemon->policy);
+	daemon->policy = set;
+	return 0;
+}
+
+static int load_and_record(struct daemon *daemon, struct fault *fault)
+{
+	struct reload_state *reload = &daemon->reload;
+	int result = load(daemon, fault);
+
+	reload->at = time(NULL);
+	reload->ok = !result;
+	reload->good += !result;
+	reload->bad += !!result;
+	snprintf(reload->error, sizeof(reload->error), "%s", result ? fault->text : "");
+	return result;
+}
+
+int daemon_reload(struct daemon *daemon, struct fault *fault)
+{
+	int result;
+
+	/* systemd 253 and later wait for this pair (Type=notify-reload); earlier ones show it. */
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)monotonic_us());
+	result = load_and_record(daemon, fault);
+	if (result)
+		log_error("reload refused, the policies in force stay: %s", fault->text);
+	else
+		log_info("reloaded: %zu policies from %zu files", daemon->policy->policy_count - 1, daemon->policy->file_count);
+	daemon_parts_reloaded(daemon);
+	notify_ready(daemon);
+	return result;
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
+{
+	struct fault fault;
+
+	daemon_reload(data, &fault);
+	return 0;
+}
+
+static int on_end(sd_event_source *source, const struct signalfd_siginfo *info, void *data)
+{
+	struct daemon *daemon = data;
+
+	log_info("%s: giving every flow back", strsignal(info->ssi_signo));
+	return sd_event_exit(daemon->loop, 0);
+}
+
+static int on_beat(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct daemon *daemon = data;
+
+	engine_beat(daemon->engine);
+	sd_event_source_set_time_relative(source, BEAT_US);
+	return 0;
+}
+
+static int on_engine(sd_event_source *source, int fd, uint32_t events, void *data)
+{
+	struct daemon *daemon = data;
+
+	engine_dispatch(daemon->engine);
+	return 0;
+}
+
+/* A cgroup that a policy names may appear, or be made anew under another id, after the policies were loaded. */
+static int on_cgroups(sd_event_source *source, uint64_t usec, void *data)
+{
+	struct daemon *daemon = data;
+	struct fault fault;
+
+	if (policy_resolve_cgroups(daemon->policy) && engine_apply(daemon->engine, daemon->policy, &fault))
+		log_error("cgroups of the policies: %s", fault.text);
+	sd_event_source_set_time_relative(source, CGROUPS_US);
+	return 0;
+}
+
+static int add_timer(struct daemon *daemon, uint64_t period_us, uint64_t accuracy_us, int64_t priority,
+		     sd_event_time_handler_t handler)
+{
+	sd_event_source *source;
+	int error = sd_event_add_time_relative(daemon->loop, &source, CLOCK_MONOTONIC, period_us, accuracy_us, handler,
+					       daemon);
+
+	if (error < 0)
+		return error;
+	sd_event_source_set_priority(source, priority);
+	sd_event_source_set_enabled(source, SD_EVENT_ON);
+	error = sd_event_source_set_floating(source, true);
+	sd_event_source_unref(source);
+	return error;
+}
+
+static int build_loop(struct daemon *daemon, struct fault *fault)
+{
+	sd_event *loop = daemon->loop;
+	sd_event_source *engine = NULL;
+	bool failed;
+	int error;
+
+	/* Heartbeat and sweeps come before everything that only reports. */
+	failed = (error = sd_event_add_signal(loop, NULL, SIGTERM, on_end, daemon)) < 0 ||
+		(error = sd_event_add_signal(loop, NULL, SIGINT, on_end, daemon)) < 0 ||
+		(error = sd_event_add_signal(loop, NULL, SIGHUP, on_hangup, daemon)) < 0 ||
+		(error = sd_event_add_io(loop, &engine, engine_fd(daemon->engine), EPOLLIN, on_engine, daemon)) < 0 ||
+		(error = sd_event_source_set_priority(engine, SD_EVENT_PRIORITY_IMPORTANT)) < 0 ||
+		(error = sd_event_source_set_floating(engine, true)) < 0 ||
+		(error = add_timer(daemon, BEAT_US, BEAT_ACCURACY_US, SD_EVENT_PRIORITY_IMPORTANT, on_beat)) < 0 ||
+		(error = add_timer(daemon, CGROUPS_US, 0, SD_EVENT_PRIORITY_IDLE, on_cgroups)) < 0 ||
+		(error = sd_event_set_watchdog(loop, true)) < 0;
+	sd_event_source_unref(engine);
+	if (failed)
+		return fault_set(fault, EXIT_FAILED, "event loop: %s", strerror(-error));
+	return 0;
+}
+
+static int start(struct daemon *daemon, struct fault *fault)
+{
+	const struct daemon_options *options = &daemon->options;
+	int error = sd_event_new(&daemon->loop);
+
+	if (error < 0)
+		return fault_set(fault, EXIT_FAILED, "event loop: %s", strerror(-error));
+	/* The socket first: a second agent must find out before it touches the kernel. */
+	if (privileges_check(fault) ||
+	    control_start(&daemon->control, daemon->loop, options->control, daemon_ops, daemon_op_count, daemon, fault) ||
+	    engine_start(&daemon->engine, &options->engine, fault) || load_and_record(daemon, fault) ||
+	    daemon_parts_start(daemon, fault) || build_loop(daemon, fault))
+		return -1;
+	return privileges_drop(fault);
+}
+
+static void stop(struct daemon *daemon)
+{
+	daemon_parts_stop(daemon);
+	engine_stop(daemon->engine);
+	control_stop(daemon->control);
+	policy_set_free(daemon->policy);
+	sd_event_unref(daemon->loop);
+}
+
+/* The loop reads these; until it runs they wait, so that no start is left half done. */
+static void block_signals(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+int daemon_run(const struct daemon_options *options, struct fault *fault)
+{
+	struct daemon daemon = { .options = *options, .started = time(NULL), .started_us = monotonic_us() };
+	int result;
+
+	block_signals();
+	result = start(&daemon, fault);
+	if (!result) {
+		report_log(&daemon);
+		notify_ready(&daemon);
+		result = sd_event_loop(daemon.loop);
+		if (result)
+			fault_set(fault, EXIT_FAILED, "event loop: %s", strerror(-result));
+	}
+	sd_notify(0, "STOPPING=1");
+	stop(&daemon);
+	return result ? -1 : 0;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The operations of the control socket (docs/control.md): a feature adds its row to the table at the end. */
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/daemon.h"
+#include "daemon/report.h"
+#include "lib/json.h"
+
+/* A growing array of what a visitor saw; items are written out as the client reads them. */
+struct snapshot {
+	struct daemon *daemon;
+	char *rows;
+	size_t row_size, count, room, at;
+	json_t *(*item)(struct snapshot *snapshot, const void *row);
+	uint64_t *managed;	/* live flows on a wrapper, by service number */
+};
+
+static void snapshot_free(void *context)
+{
+	struct snapshot *snapshot = context;
+
+	if (!snapshot)
+		return;
+	free(snapshot->managed);
+	free(snapshot->rows);
+	free(snapshot);
+}
+
+static int snapshot_add(struct snapshot *snapshot, const void *row)
+{
+	if (snapshot->count == snapshot->room) {
+		size_t room = snapshot->room ? snapshot->room * 2 : 256;
+		char *rows = reallocarray(snapshot->rows, room, snapshot->row_size);
+
+		if (!rows)
+			return -1;
+		snapshot->rows = rows;
+		snapshot->room = room;
+	}
+	memcpy(snapshot->rows + snapshot->count++ * snapshot->row_size, row, snapshot->row_size);
+	return 0;
+}
+
+static json_t *snapshot_next(void *context)
+{
+	struct snapshot *snapshot = context;
+
+	return snapshot->at < snapshot->count ? snapshot->item(snapshot, snapshot->rows + snapshot->at++ * snapshot->row_size) :
+						NULL;
+}
+
+static void snapshot_list(struct control_client *client, struct snapshot *snapshot)
+{
+	control_list(client, &(struct control_list){ snapshot_next, snapshot_free, snapshot });
+}
+
+/* ------------------------------------------------------------------ flows */
+
+struct flows_request {
+	struct snapshot *snapshot;
+	const char *program;
+	json_int_t port, limit;
+	int managed;
+};
+
+static int add_flow(const struct engine_flow *flow, void *context)
+{
+	const struct flows_request *wanted = context;
+	char comm[AC_COMM_LEN + 1] = "";
+
+	if (wanted->port && flow->local_port != wanted->port && flow->remote_port != wanted->port)
+		return 0;
+	if (wanted->managed && flow->wrapper == AC_WRAPPER_NONE)
+		return 0;
+	memcpy(comm, flow->comm, AC_COMM_LEN);
+	if (wanted->program && fnmatch(wanted->program, comm, 0))
+		return 0;
+	if (snapshot_add(wanted->snapshot, flow))
+		return -1;
+	return wanted->limit && wanted->snapshot->count >= (size_t)wanted->limit;
+}
+
+static json_t *flow_item(struct snapshot *snapshot, const void *row)
+{
+	return report_flow(snapshot->daemon, row);
+}
+
+static int op_flows(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
+{
+	struct flows_request wanted = { 0 };
+	json_error_t error;
+	const char *op;
+
+	if (json_unpack_ex((json_t *)request, &error, 0, "{ss s?I s?s s?b s?I !}", "op", &op, "port", &wanted.port, "program",
+			   &wanted.program, "managed", &wanted.managed, "limit", &wanted.limit))
+		return fault_set(fault, EXIT_USAGE, "flows: %s: it takes port, program, managed, limit", error.text);
+	if (wanted.port < 0 || wanted.port > 65535 || wanted.limit < 0)
+		return fault_set(fault, EXIT_USAGE, "flows: port or limit out of range: a port is 1 to 65535, a limit above 0");
+	wanted.snapshot = calloc(1, sizeof(*wanted.snapshot));
+	if (!wanted.snapshot)
+		return fault_set(fault, EXIT_FAILED, "flows: out of memory");
+	*wanted.snapshot = (struct snapshot){ .daemon = daemon, .row_size = sizeof(struct engine_flow), .item = flow_item };
+	if (engine_flows(daemon->engine, add_flow, &wanted) < 0) {
+		snapshot_free(wanted.snapshot);
+		return fault_set(fault, EXIT_FAILED, "flows: cannot be read from the kernel: see the agent's log");
+	}
+	snapshot_list(client, wanted.snapshot);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ services and status */
+
+static int add_service(const struct engine_service *service, void *context)
+{
+	return snapshot_add(context, service);
+}
+
+static int count_managed(const struct engine_flow *flow, void *context)
+{
+	uint64_t *managed = context;
+
+	managed[flow->service < AC_SERVICES_MAX ? flow->service : 0] += flow->wrapper != AC_WRAPPER_NONE;
+	return 0;
+}
+
+static json_t *service_item(struct snapshot *snapshot, const void *row)
+{
+	const struct engine_service *service = row;
+
+	return report_service(service, snapshot->managed[service->number], true);
+}
+
+static struct snapshot *services_snapshot(struct daemon *daemon, struct fault *fault)
+{
+	struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
+	uint64_t *managed = calloc(AC_SERVICES_MAX, sizeof(*managed));
+
+	if (!snapshot || !managed) {
+		free(snapshot);
+		free(managed);
+		fault_set(fault, EXIT_FAILED, "services: out of memory");
+		return NULL;
+	}
+	*snapshot = (struct snapshot){
+		.daemon = daemon, .row_size = sizeof(struct engine_service), .item = service_item, .managed = managed,
+	};
+	if (engine_services(daemon->engine, add_service, snapshot) < 0 ||
+	    engine_flows(daemon->engine, count_managed, managed) < 0) {
+		snapshot_free(snapshot);
+		fault_set(fault, EXIT_FAILED, "services: cannot be read from the kernel: see the agent's log");
+		return NULL;
+	}
+	return snapshot;
+}
+
+/* No operation without arguments may be given any: a client that means something by one would wait for it in vain. */
+static int no_arguments(const json_t *request, const char *name, struct fault *fault)
+{
+	if (json_object_size(request) == 1)
+		return 0;
+	return fault_set(fault, EXIT_USAGE, "%s: it takes no arguments: send {\"op\": \"%s\"}", name, name);
+}
+
+static int op_services(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
+{
+	struct snapshot *snapshot = no_arguments(request, "services", fault) ? NULL : services_snapshot(daemon, fault);
+
+	if (!snapshot)
+		return -1;
+	snapshot_list(client, snapshot);
+	return 0;
+}
+
+static void add_totals(json_t *totals, const json_t *service)
+{
+	const char *name;
+	const json_t *value;
+
+	json_object_foreach((json_t *)service, name, value) {
+		if (!json_is_integer(value) || !strcmp(name, "number") || !strcmp(name, "port") || !strcmp(name, "cgroup"))
+			continue;
+		json_object_set_new(totals, name, json_integer(json_number(totals, name) + json_integer_value(value)));
+	}
+}
+
+static int op_status(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
+{
+	struct snapshot *snapshot = no_arguments(request, "status", fault) ? NULL : services_snapshot(daemon, fault);
+	const struct engine_feature *features;
+	json_t *services, *totals, *status, *none;
+	size_t count;
+
+	if (!snapshot)
+		return -1;
+	services = json_array();
+	totals = json_object();
+	/* The names must be there even while there is no service. */
+	none = report_service(&(struct engine_service){ 0 }, 0, false);
+	add_totals(totals, none);
+	json_decref(none);
+	for (size_t i = 0; i < snapshot->count; i++) {
+		const struct engine_service *service = (struct engine_service *)snapshot->rows + i;
+		json_t *object = report_service(service, snapshot->managed[service->number], false);
+
+		add_totals(totals, object);
+		json_array_append_new(services, object);
+	}
+	snapshot_free(snapshot);
+	features = engine_features(daemon->engine, &count);
+	status = json_pack("{so so so so so}", "agent", report_agent(daemon), "features", report_features(features, count),
+			   "policy", report_policy(daemon), "totals", totals, "services", services);
+	daemon_parts_status(daemon, status);
+	control_reply(client, status);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ the rest */
+
+static int op_doctor(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
+{
+	size_t count;
+	const struct engine_feature *features = engine_features(daemon->engine, &count);
+
+	if (no_arguments(request, "doctor", fault))
+		return -1;
+	control_reply(client, json_pack("{ss so}", "mode", report_mode(daemon), "features", report_features(features, count)));
+	return 0;
+}
+
+static int op_policy(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
+{
+	if (no_arguments(request, "policy", fault))
+		return -1;
+	control_reply(client, policy_show_json(daemon->policy));
+	return 0;
+}
+
+static int op_reload(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
+{
+	if (no_arguments(request, "reload", fault) || daemon_reload(daemon, fault))
+		return -1;
+	control_reply(client, report_policy(daemon));
+	return 0;
+}
+
+const struct control_op daemon_ops[] = {
+	{ "status", CONTROL_READ, op_status },
+	{ "services", CONTROL_READ, op_services },
+	{ "flows", CONTROL_READ, op_flows },
+	{ "doctor", CONTROL_READ, op_doctor },
+	{ "policy", CONTROL_READ, op_policy },
+	{ "reload", CONTROL_CHANGE, op_reload },
+};
+
+const size_t daemon_op_count = sizeof(daemon_ops) / sizeof(daemon_ops[0]);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What runs inside the agent beside the engine: a feature adds its row to the table. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/daemon.h"
+#include "lib/log.h"
+
+const struct daemon_part daemon_parts[] = {
+	{ 0 },
+};
+
+/* The row of zeros at the end is none. */
+const size_t daemon_part_count = sizeof(daemon_parts) / sizeof(daemon_parts[0]) - 1;
+
+int daemon_parts_start(struct daemon *daemon, struct fault *fault)
+{
+	daemon->part_data = calloc(daemon_part_count + 1, sizeof(*daemon->part_data));
+	if (!daemon->part_data)
+		return fault_set(fault, EXIT_FAILED, "agent: out of memory");
+	for (; daemon->parts_started < daemon_part_count; daemon->parts_started++) {
+		const struct daemon_part *part = &daemon_parts[daemon->parts_started];
+
+		log_debug("%s starts", part->name);
+		if (part->start && part->start(daemon, &daemon->part_data[daemon->parts_started], fault))
+			return -1;
+	}
+	return 0;
+}
+
+void daemon_parts_stop(struct daemon *daemon)
+{
+	while (daemon->parts_started) {
+		const struct daemon_part *part = &daemon_parts[--daemon->parts_started];
+
+		if (part->stop)
+			part->stop(daemon->part_data[daemon->parts_started]);
+	}
+	free(daemon->part_data);
+	daemon->part_data = NULL;
+}
+
+void daemon_parts_reloaded(struct daemon *daemon)
+{
+	for (size_t i = 0; i < daemon->parts_started; i++)
+		if (daemon_parts[i].reloaded)
+			daemon_parts[i].reloaded(daemon, daemon->part_data[i]);
+}
+
+void daemon_parts_status(struct daemon *daemon, json_t *status)
+{
+	for (size_t i = 0; i < daemon->parts_started; i++)
+		if (daemon_parts[i].status)
+			daemon_parts[i].status(daemon, daemon->part_data[i], status);
+}
+
+void *daemon_part_data(const struct daemon *daemon, const char *name)
+{
+	for (size_t i = 0; i < daemon->parts_started; i++)
+		if (!strcmp(daemon_parts[i].name, name))
+			return daemon->part_data[i];
+	return NULL;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "daemon/report.h"
+
+#include <autocork/flow.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/version.h"
+
+#define N(value) ((json_int_t)(value))
+
+static const char *const modes[AC_MODE_MAX] = {
+	[AC_MODE_OFF] = "off", [AC_MODE_OBSERVE] = "observe", [AC_MODE_AUTOCORK] = "autocork",
+};
+static const char *const sides[AC_SIDE_MAX] = {
+	[AC_SIDE_ANY] = "any", [AC_SIDE_SERVER] = "server", [AC_SIDE_CLIENT] = "client",
+};
+static const char *const wrappers[AC_WRAPPER_MAX] = {
+#define X(id, kernel, wrapper) [AC_WRAPPER_##id] = wrapper,
+	AC_WRAPPERS(X)
+#undef X
+};
+static const char *const refusals[AC_REFUSAL_MAX] = {
+#define X(id, name, text) [AC_REFUSAL_##id] = name,
+	AC_REFUSALS(X)
+#undef X
+};
+static const char *const reasons[AC_REASON_MAX] = {
+#define X(id, name, text) [AC_REASON_##id] = name,
+	AC_REASONS(X)
+#undef X
+};
+
+/* A name from a table, null where the kernel side says something this agent has no name for. */
+static json_t *name_of(const char *const *names, size_t count, size_t index)
+{
+	return index < count && names[index] ? json_string(names[index]) : json_null();
+}
+
+const char *report_mode(const struct daemon *daemon)
+{
+	size_t count;
+	const struct engine_feature *features = engine_features(daemon->engine, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (!strncmp(features[i].name, "wrapper", strlen("wrapper")) && features[i].works)
+			return modes[AC_MODE_AUTOCORK];
+	return modes[AC_MODE_OBSERVE];
+}
+
+void report_log(const struct daemon *daemon)
+{
+	size_t count;
+	const struct engine_feature *features = engine_features(daemon->engine, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (!features[i].works)
+			log_warning("%s: not available: %s: without it %s", features[i].name, features[i].reason,
+				    features[i].without);
+		else
+			log_info("%s: works%s%s", features[i].name, *features[i].reason ? ": " : "", features[i].reason);
+	}
+	log_info("autocorkd " AUTOCORK_VERSION " runs: mode %s, %zu policies from %zu files, control socket %s",
+		 report_mode(daemon), daemon->policy->policy_count - 1, daemon->policy->file_count, daemon->options.control);
+}
+
+json_t *report_agent(const struct daemon *daemon)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return json_pack("{ss si sI sI ss ss ss?}", "version", AUTOCORK_VERSION, "pid", getpid(), "started",
+			 N(daemon->started), "uptime_seconds", N(now.tv_sec - daemon->started_us / 1000000), "mode",
+			 report_mode(daemon), "control", daemon->options.control, "cgroup", daemon->options.engine.cgroup);
+}
+
+json_t *report_policy(const struct daemon *daemon)
+{
+	const struct reload_state *reload = &daemon->reload;
+	json_t *files = json_array();
+
+	for (size_t i = 0; i < daemon->policy->file_count; i++)
+		json_array_append_new(files, json_text(daemon->policy->files[i], SIZE_MAX));
+	return json_pack("{sI so s{sI sb so sI sI}}", "policies", N(daemon->policy->policy_count - 1), "files", files,
+			 "reload", "at", N(reload->at), "ok", reload->ok, "error",
+			 reload->ok ? json_null() : json_text(reload->error, sizeof(reload->error)), "good", N(reload->good),
+			 "bad", N(reload->bad));
+}
+
+json_t *report_features(const struct engine_feature *features, size_t count)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, json_pack("{ss sb so ss? ss?}", "name", features[i].name, "works",
+						      features[i].works, "reason",
+						      json_text(features[i].reason, sizeof(features[i].reason)), "without",
+						      features[i].without, "mend", features[i].mend));
+	return list;
+}
+
+static json_t *counters(const char *const *names, const __u64 *counts, size_t first, size_t count)
+{
+	json_t *object = json_object();
+
+	for (size_t i = first; i < count; i++)
+		json_object_set_new(object, names[i], json_integer(counts[i]));
+	return object;
+}
+
+/* [[le, count], …]: only buckets that are not empty; the last bucket has no bound, its le is null. */
+static json_t *histogram(const __u64 *buckets)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < AC_BUCKETS; i++)
+		if (buckets[i])
+			json_array_append_new(list, json_pack("[oI]",
+							      i + 1 < AC_BUCKETS ? json_integer(ac_bucket_top(i)) : json_null(),
+							      N(buckets[i])));
+	return list;
+}
+
+json_t *report_service(const struct engine_service *service, uint64_t managed, bool histograms)
+{
+	const struct ac_service_key *key = &service->key;
+	const struct ac_service_stats *stats = &service->stats;
+	uint64_t holds = 0;
+	json_t *object;
+
+	for (size_t i = 0; i < AC_BUCKETS; i++)
+		holds += stats->hold_time[i];
+	object = json_pack("{si si so so sI}", "number", service->number, "port", key->port, "side",
+			   name_of(sides, AC_SIDE_MAX, key->side), "program", json_text(key->comm, sizeof(key->comm)), "cgroup",
+			   N(key->cgroup));
+#define PUT(name, value) json_object_set_new(object, name, json_integer(value))
+	/* Counted on different CPUs, so a sum may show the close of a flow before its opening. */
+	PUT("flows", stats->flows_opened > stats->flows_closed ? stats->flows_opened - stats->flows_closed : 0);
+	PUT("managed", managed);
+	PUT("flows_opened", stats->flows_opened);
+	PUT("flows_closed", stats->flows_closed);
+	PUT("flows_managed", stats->flows_managed);
+	PUT("flows_returned", stats->flows_returned);
+	PUT("writes", stats->writes);
+	PUT("written_bytes", stats->written_bytes);
+	PUT("small_writes", stats->small_writes);
+	PUT("reads", stats->reads);
+	PUT("read_bytes", stats->read_bytes);
+	PUT("bursts", stats->bursts);
+	PUT("held", stats->held);
+	PUT("misses", stats->misses);
+	PUT("shadow_held", stats->shadow_held);
+	PUT("shadow_misses", stats->shadow_misses);
+	PUT("hold_us", stats->hold_us);
+	PUT("segments", stats->segments);
+	PUT("retransmits", stats->retransmits);
+#undef PUT
+	json_object_set_new(object, "mean_hold_us", holds ? json_real((double)stats->hold_us / holds) : json_null());
+	json_object_set_new(object, "refused", counters(refusals, stats->refused, AC_REFUSAL_NONE + 1, AC_REFUSAL_MAX));
+	json_object_set_new(object, "released", counters(reasons, stats->released, 0, AC_REASON_MAX));
+	if (histograms) {
+		json_object_set_new(object, "write_size", histogram(stats->write_size));
+		json_object_set_new(object, "burst_length", histogram(stats->burst_length));
+		json_object_set_new(object, "hold_time_us", histogram(stats->hold_time));
+	}
+	return object;
+}
+
+json_t *report_flow(const struct daemon *daemon, const struct engine_flow *flow)
+{
+	const struct policy_set *policy = daemon->policy;
+	json_t *object = json_pack("{sI sI so si so si so so so so so si so}", "cookie", N(flow->cookie), "netns", N(flow->netns),
+				   "local", json_address(flow->local), "local_port", flow->local_port, "remote",
+				   json_address(flow->remote), "remote_port", flow->remote_port, "side",
+				   name_of(sides, AC_SIDE_MAX, flow->side), "mode", name_of(modes, AC_MODE_MAX, flow->mode), "wrapper",
+				   name_of(wrappers, AC_WRAPPER_MAX, flow->wrapper), "refusal",
+				   flow->refusal ? name_of(refusals, AC_REFUSAL_MAX, flow->refusal) : json_null(), "program",
+				   json_text(flow->comm, sizeof(flow->comm)), "service", flow->service, "policy",
+				   flow->policy < policy->policy_count ?
+					   json_text(policy->origins[flow->policy].name, SIZE_MAX) : json_null());
+
+#define PUT(name) json_object_set_new(object, #name, json_integer(flow->name))
+	PUT(writes);
+	PUT(written_bytes);
+	PUT(bursts);
+	PUT(held);
+	PUT(misses);
+	PUT(age_us);
+#undef PUT
+	return object;
+}

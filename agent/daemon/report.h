@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The agent's state as JSON (docs/control.md has the shapes) and as log lines. */
+#pragma once
+#include "daemon/daemon.h"
+
+/* "autocork" where at least one wrapper works, else "observe". */
+const char *report_mode(const struct daemon *daemon);
+/* Says once what runs, what does not, and why. */
+void report_log(const struct daemon *daemon);
+
+json_t *report_agent(const struct daemon *daemon);
+json_t *report_policy(const struct daemon *daemon);
+json_t *report_features(const struct engine_feature *features, size_t count);
+/* managed: live flows on a wrapper; histograms: also those. */
+json_t *report_service(const struct engine_service *service, uint64_t managed, bool histograms);
+json_t *report_flow(const struct daemon *daemon, const struct engine_flow *flow);
