@@ -108,6 +108,7 @@ struct policy_set {
 	struct policy_origin *origins;	/* same index */
 	size_t policy_count;
 	struct ac_rule *rules;
+	uint32_t *rule_cgroups;		/* per rule: index into cgroups + 1, or 0 = any */
 	size_t rule_count;
 	uint32_t *chain;
 	size_t chain_count;
@@ -156,8 +157,12 @@ int policy_check_files(char *const *files, size_t count, struct policy_errors *e
 
 void policy_set_free(struct policy_set *set);
 
-/* Looks the cgroups up again. Returns how many rules changed their id: apply the set again if not 0. */
+/*
+ * Looks the cgroups up again where cgroup v2 is mounted (not mounted: nothing resolves), or below root. Returns how many rules got
+ * another id: apply the set again if not 0.
+ */
 size_t policy_resolve_cgroups(struct policy_set *set);
+size_t policy_resolve_cgroups_at(struct policy_set *set, const char *root);
 
 /* ------------------------------------------------------------------ asking */
 

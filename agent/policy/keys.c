@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "policy/keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/memory.h"
+
+static const char *const sides[] = { [AC_SIDE_ANY] = "any", [AC_SIDE_SERVER] = "server", [AC_SIDE_CLIENT] = "client", NULL };
+static const char *const modes[] = {
+	[AC_MODE_OFF] = "off", [AC_MODE_OBSERVE] = "observe", [AC_MODE_AUTOCORK] = "autocork", NULL
+};
+static const char *const steers[] = {
+	[POLICY_STEER_NONE] = "none", [POLICY_STEER_AF_XDP] = "af_xdp", [POLICY_STEER_DPDK] = "dpdk", NULL
+};
+static const char *const directions[] = {
+	[POLICY_DIRECTION_IN] = "in", [POLICY_DIRECTION_OUT] = "out", [POLICY_DIRECTION_ANY] = "any", NULL
+};
+static const char *const protocols[] = {
+	[POLICY_PROTOCOL_TCP] = "tcp", [POLICY_PROTOCOL_UDP] = "udp", [POLICY_PROTOCOL_ANY] = "any", NULL
+};
+static const char *const jobs[] = { [POLICY_JOB_COALESCE] = "coalesce", [POLICY_JOB_REFLECT] = "reflect", NULL };
+
+#define KEY(section_, struct_, name_, field_, type_) \
+	.section = section_, .name = name_, .offset = offsetof(struct struct_, field_), .type = &policy_type_##type_
+#define POLICY(name, field, type) KEY(POLICY_SECTION_POLICY, policy_config, name, field, type)
+#define AGENT(name, field, type) KEY(POLICY_SECTION_AGENT, policy_agent, name, field, type)
+#define FASTPATH(name, field, type) KEY(POLICY_SECTION_FASTPATH, policy_fastpath, name, field, type)
+
+/* Sections in the order of their enum, keys in the order of docs/policy.md. */
+static const struct policy_key keys[] = {
+	{ POLICY("ports", ports, ranges), .least = 1, .most = 65535, .fallback = "all",
+	  .allowed = "all, or numbers from 1 to 65535 and ranges such as 8000-8099, separated by commas, that do not overlap",
+	  .doc = "The service's ports: local where the program accepts, remote where it connects." },
+	{ POLICY("side", side, name), .names = sides, .fallback = "any", .allowed = "server, client or any",
+	  .doc = "`server` takes flows that were accepted, `client` those that were connected." },
+	{ POLICY("programs", programs, globs),
+	  .allowed = "program names of at most 15 characters, with * ? [a-z] [!a-z], separated by commas",
+	  .doc = "Names of the programs that own the socket, as `ps -o comm` shows them; shell patterns. "
+		 "Left out: every program." },
+	{ POLICY("cgroups", cgroups, paths), .allowed = "paths below the cgroup v2 root that start with /, separated by commas",
+	  .doc = "Control groups, each with everything below it. One that does not exist matches nothing until it does. "
+		 "Left out: every control group." },
+	{ POLICY("peers", peers, peers),
+	  .allowed = "IPv4 or IPv6 addresses and networks such as 10.0.0.0/8 or fd00::/8, separated by commas, that do not overlap",
+	  .doc = "Remote addresses. An IPv4 network also takes IPv4 over an IPv6 socket. Left out: every peer." },
+	{ POLICY("mode", mode, name), .names = modes, .allowed = "off, observe or autocork",
+	  .doc = "`off` leaves the flow alone, `observe` counts and works out what could be saved, `autocork` also holds writes. "
+		 "Must be given, except where `steer` is." },
+	{ POLICY("max_hold", max_hold_us, duration), .least = 100, .most = 100000, .fallback = "2ms",
+	  .allowed = "a duration from 100us to 100ms",
+	  .doc = "The longest time a write may be held: the bound of the added delay." },
+	{ POLICY("burst_gap", burst_gap_us, duration), .least = 10, .most = 1000000, .fallback = "200us",
+	  .allowed = "a duration from 10us to 1s",
+	  .doc = "A pause between two writes longer than this starts a new burst." },
+	{ POLICY("confidence", confidence, fraction), .least = 0.5, .most = 0.996, .fallback = "0.98",
+	  .allowed = "a number from 0.5 to 0.996, or 50% to 99.6%",
+	  .doc = "How sure the predictor must be that a burst goes on before it holds a write, once it has been wrong there." },
+	{ POLICY("adopt", adopt, yesno), .fallback = "no", .allowed = "yes or no",
+	  .doc = "Whether flows that exist when the policy comes into force are managed too, not only new ones." },
+	{ POLICY("steer", steer, name), .names = steers, .fallback = "none", .allowed = "none, af_xdp or dpdk",
+	  .doc = "Takes the flows out of the kernel at the driver: `af_xdp` hands them to whoever opens the AF_XDP sockets, `dpdk` to "
+		 "autocork-fastpath, which the agent then runs. Needs `ports` and `interface`." },
+	{ POLICY("interface", interface, interface), .allowed = "the name of a network interface, at most 15 characters",
+	  .doc = "The network interface whose packets are steered." },
+	{ POLICY("queues", queues, ranges), .least = 0, .most = 1023, .fallback = "all",
+	  .allowed = "all, or receive queues from 0 to 1023 such as 0, 2-3, separated by commas, that do not overlap",
+	  .doc = "The receive queues whose packets are steered." },
+	{ POLICY("direction", direction, name), .names = directions, .fallback = "in", .allowed = "in, out or any",
+	  .doc = "`in` steers flows to the ports on this machine, `out` the replies from those ports elsewhere." },
+	{ POLICY("protocol", protocol, name), .names = protocols, .fallback = "tcp", .allowed = "tcp, udp or any",
+	  .doc = "The protocol of the steered packets." },
+
+	{ AGENT("budget", budget, budget), .least = 0.001, .most = 1, .fallback = "1%", .allowed = "0.1% to 100%, or off",
+	  .doc = "The share of one CPU that observing may cost; above it, telemetry samples. `off` sets no bound." },
+	{ AGENT("metrics", metrics, endpoint), .fallback = "127.0.0.1:9464",
+	  .allowed = "ADDRESS:PORT such as 127.0.0.1:9464 or [::1]:9464 (port 0 takes a free one), or off",
+	  .doc = "Where the metrics and the web page are served." },
+
+	{ FASTPATH("job", job, name), .names = jobs, .fallback = "coalesce", .allowed = "coalesce or reflect",
+	  .doc = "What autocork-fastpath does: `coalesce` merges small segments of the traffic it forwards between two "
+		 "interfaces, `reflect` answers ICMP and UDP echo on the steered ports." },
+	{ FASTPATH("hold", hold_us, duration), .least = 0, .most = 10000, .fallback = "0us",
+	  .allowed = "a duration from 0us to 10ms",
+	  .doc = "The longest time `coalesce` holds a segment; 0us merges only what arrives together and adds no delay." },
+	{ FASTPATH("interfaces", interfaces, interfaces), .allowed = "names of network interfaces, separated by commas",
+	  .doc = "The interfaces that autocork-fastpath opens besides those of the policies with `steer = dpdk`; `coalesce` "
+		 "forwards between the two." },
+};
+
+static struct policy_section_kind kinds[POLICY_SECTION_MAX] = {
+	[POLICY_SECTION_POLICY] = { .name = "policy", .size = sizeof(struct policy_config) },
+	[POLICY_SECTION_AGENT] = { .name = "agent", .size = sizeof(struct policy_agent) },
+	[POLICY_SECTION_FASTPATH] = { .name = "fastpath", .size = sizeof(struct policy_fastpath) },
+};
+
+__attribute__((constructor)) static void count_keys(void)
+{
+	for (size_t i = 0; i < AC_ARRAY_SIZE(keys); i++) {
+		struct policy_section_kind *kind = &kinds[keys[i].section];
+
+		if (!kind->key_count++)
+			kind->keys = &keys[i];
+	}
+}
+
+const struct policy_section_kind *policy_section_kind(enum policy_section section)
+{
+	return &kinds[section];
+}
+
+int policy_key_find(enum policy_section section, const char *name)
+{
+	for (size_t i = 0; i < kinds[section].key_count; i++) {
+		if (!strcmp(kinds[section].keys[i].name, name))
+			return (int)i;
+	}
+	return -1;
+}
+
+/* Edits (insert, drop, replace) that turn one word into the other; words longer than a row are as far as can be. */
+static unsigned int distance(const char *a, const char *b)
+{
+	unsigned int row[32];
+	size_t width = strlen(b);
+
+	if (width >= AC_ARRAY_SIZE(row))
+		return -1;
+	for (size_t j = 0; j <= width; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i]; i++) {
+		unsigned int diagonal = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 0; j < width; j++) {
+			unsigned int least = diagonal + (a[i] != b[j]);
+
+			diagonal = row[j + 1];
+			if (least > diagonal + 1)
+				least = diagonal + 1;
+			if (least > row[j] + 1)
+				least = row[j] + 1;
+			row[j + 1] = least;
+		}
+	}
+	return row[width];
+}
+
+const char *policy_key_near(enum policy_section section, const char *name)
+{
+	const char *near = NULL;
+	unsigned int least = 3;
+
+	for (size_t i = 0; i < kinds[section].key_count; i++) {
+		unsigned int edits = distance(name, kinds[section].keys[i].name);
+
+		if (edits < least && edits < strlen(name)) {
+			least = edits;
+			near = kinds[section].keys[i].name;
+		}
+	}
+	return near;
+}
+
+const char *policy_section_near(const char *name)
+{
+	for (size_t i = 0; i < POLICY_SECTION_MAX; i++) {
+		if (distance(name, kinds[i].name) < 3)
+			return kinds[i].name;
+	}
+	return NULL;
+}
+
+char *policy_key_set(const struct policy_key *key, void *values, const char *text)
+{
+	void *field = (char *)values + key->offset;
+	union {
+		max_align_t align;
+		char bytes[sizeof(struct policy_endpoint)];
+	} parsed = { 0 };
+	char *reason = NULL;
+
+	if (!text)
+		text = key->fallback;
+	if (text)
+		reason = key->type->parse(key, text, &parsed);
+	if (reason) {
+		if (key->type->clear)
+			key->type->clear(&parsed);
+		return reason;
+	}
+	if (key->type->clear)
+		key->type->clear(field);
+	memcpy(field, &parsed, key->type->size);
+	return NULL;
+}
+
+char *policy_key_text(const struct policy_key *key, const void *values)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return memory_string("");
+	key->type->print(key, (const char *)values + key->offset, out);
+	fclose(out);
+	return text ? text : memory_string("");
+}
+
+void policy_values_init(enum policy_section section, void *values)
+{
+	memset(values, 0, kinds[section].size);
+	for (size_t i = 0; i < kinds[section].key_count; i++)
+		free(policy_key_set(&kinds[section].keys[i], values, NULL));
+}
+
+void policy_values_clear(enum policy_section section, void *values)
+{
+	for (size_t i = 0; i < kinds[section].key_count; i++) {
+		const struct policy_key *key = &kinds[section].keys[i];
+
+		if (key->type->clear)
+			key->type->clear((char *)values + key->offset);
+	}
+}

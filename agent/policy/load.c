@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Loading as a whole: all files or none, and every error at once. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/memory.h"
+#include "policy/sections.h"
+
+void policy_error_add(struct policy_errors *errors, const char *file, int line, const char *format, ...)
+{
+	va_list args;
+	char *what;
+
+	va_start(args, format);
+	if (vasprintf(&what, format, args) < 0)
+		what = memory_string(format);
+	va_end(args);
+	errors->list = memory_room(errors->list, errors->count, sizeof(*errors->list));
+	errors->list[errors->count++] = (struct policy_error){ memory_string(file), line, what };
+}
+
+void policy_errors_free(struct policy_errors *errors)
+{
+	for (size_t i = 0; i < errors->count; i++) {
+		free(errors->list[i].file);
+		free(errors->list[i].what);
+	}
+	free(errors->list);
+	memset(errors, 0, sizeof(*errors));
+}
+
+/* As a reader walks through them; what was found only after merging would come last otherwise. */
+static int by_place(const void *a, const void *b)
+{
+	const struct policy_error *x = a, *y = b;
+	int order = strcmp(x->file, y->file);
+
+	return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static int errors_fault(const struct policy_errors *errors, struct fault *fault)
+{
+	const struct policy_error *first = &errors->list[0];
+	char more[96] = "";
+
+	if (errors->count > 1)
+		snprintf(more, sizeof(more), " (and %zu more: autocork policy check lists them)", errors->count - 1);
+	if (first->line)
+		return fault_set(fault, EXIT_CONFIG, "%s:%d: %s%s", first->file, first->line, first->what, more);
+	return fault_set(fault, EXIT_CONFIG, "%s: %s%s", first->file, first->what, more);
+}
+
+/* Takes what was read; everything or nothing. */
+static int finish(struct policy_set **set, struct sections *sections, struct policy_errors *errors, struct policy_errors *wanted,
+		  struct fault *fault)
+{
+	int result = 0;
+
+	sections_check(sections, errors);
+	*set = errors->count ? NULL : policy_compile(sections, errors);
+	if (!*set) {
+		qsort(errors->list, errors->count, sizeof(*errors->list), by_place);
+		result = errors_fault(errors, fault);
+	}
+	sections_free(sections);
+	if (wanted)
+		*wanted = *errors;
+	else
+		policy_errors_free(errors);
+	return result;
+}
+
+int policy_load_files(struct policy_set **set, char *const *files, size_t count, struct policy_errors *errors, struct fault *fault)
+{
+	struct policy_errors found = { 0 };
+	struct sections sections = { 0 };
+
+	for (size_t i = 0; i < count; i++)
+		sections_read_file(&sections, files[i], &found);
+	return finish(set, &sections, &found, errors, fault);
+}
+
+int policy_load(struct policy_set **set, const char *const *dirs, struct policy_errors *errors, struct fault *fault)
+{
+	struct policy_errors found = { 0 };
+	struct sections sections = { 0 };
+	size_t count;
+	char **files = policy_files_list(dirs ? dirs : policy_default_dirs, dirs, &count, &found);
+
+	for (size_t i = 0; i < count; i++) {
+		sections_read_file(&sections, files[i], &found);
+		free(files[i]);
+	}
+	free(files);
+	return finish(set, &sections, &found, errors, fault);
+}
+
+int policy_check_files(char *const *files, size_t count, struct policy_errors *errors, struct fault *fault)
+{
+	struct policy_set *set;
+	int result = policy_load_files(&set, files, count, errors, fault);
+
+	policy_set_free(set);
+	return result;
+}
+
+void policy_set_free(struct policy_set *set)
+{
+	if (!set)
+		return;
+	for (size_t i = 0; i < set->policy_count; i++) {
+		policy_values_clear(POLICY_SECTION_POLICY, &set->origins[i].config);
+		free(set->origins[i].name);
+		free(set->origins[i].places);
+	}
+	for (size_t i = 0; i < set->cgroup_count; i++)
+		free(set->cgroups[i].path);
+	for (size_t i = 0; i < set->file_count; i++)
+		free(set->files[i]);
+	policy_values_clear(POLICY_SECTION_AGENT, &set->agent);
+	policy_values_clear(POLICY_SECTION_FASTPATH, &set->fastpath);
+	free(set->agent_places);
+	free(set->fastpath_places);
+	free(set->policies);
+	free(set->origins);
+	free(set->rules);
+	free(set->rule_cgroups);
+	free(set->chain);
+	free(set->cgroups);
+	free(set->files);
+	free(set);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What the data path does with the tables, in C: the reference for tests and for `policy show --match`. */
+#include <autocork/policy_match.h>
+
+#include "policy/policy.h"
+
+int64_t policy_match(const struct policy_set *set, const struct ac_facts *facts, policy_in_cgroup *in_cgroup, void *context)
+{
+	for (const uint32_t *link = &set->chain[set->ports[facts->port]]; *link != AC_CHAIN_END; link++) {
+		const struct ac_rule *rule = &set->rules[*link];
+
+		if (!ac_rule_matches(rule, facts))
+			continue;
+		if (!rule->cgroup ||
+		    (rule->cgroup != AC_CGROUP_UNRESOLVED && in_cgroup && in_cgroup(rule->cgroup, context)))
+			return *link;
+	}
+	return -1;
+}
