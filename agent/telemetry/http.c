@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "telemetry/http.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "telemetry/http_address.h"
+
+#define BACKLOG 16
+#define SWEEP_US 500000	/* how often connections that take too long are looked for, while there are any */
+
+struct http {
+	struct MHD_Daemon *daemon;
+	struct http_options options;
+	struct http_counters counters;
+	sd_event_source *io, *timer;
+	struct connection *connections;
+	bool loopback;		/* who opens it to the network wants to be asked by any name */
+	char url[80];
+};
+
+/* What MHD does not watch: the total time of a request. */
+struct connection {
+	struct connection *prev, *next;
+	struct MHD_Connection *connection;
+	uint64_t since;		/* µs; when it connected, or its last answer was done */
+	bool cut;
+};
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
+}
+
+static void connection_notify(void *context, struct MHD_Connection *mhd, void **slot,
+			      enum MHD_ConnectionNotificationCode code)
+{
+	struct http *http = context;
+	struct connection *connection = *slot;
+
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		connection = calloc(1, sizeof(*connection));
+		*slot = connection;
+		if (!connection)
+			return;
+		connection->connection = mhd;
+		connection->since = now_us();
+		connection->next = http->connections;
+		if (connection->next)
+			connection->next->prev = connection;
+		http->connections = connection;
+	} else if (connection) {
+		if (connection->prev)
+			connection->prev->next = connection->next;
+		else
+			http->connections = connection->next;
+		if (connection->next)
+			connection->next->prev = connection->prev;
+		free(connection);
+		*slot = NULL;
+	}
+}
+
+static void request_completed(void *context, struct MHD_Connection *mhd, void **request,
+			      enum MHD_RequestTerminationCode code)
+{
+	struct http *http = context;
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct connection *connection = info ? info->socket_context : NULL;
+
+	if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+		http->counters.requests++;
+	if (connection)
+		connection->since = now_us();
+}
+
+static void cut_slow(struct http *http)
+{
+	uint64_t now = now_us();
+
+	for (struct connection *c = http->connections; c; c = c->next) {
+		const union MHD_ConnectionInfo *info;
+
+		if (c->cut || now - c->since < http->options.request_s * 1000000ull)
+			continue;
+		info = MHD_get_connection_info(c->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+		/* MHD sees the end of the stream and cleans up by itself. */
+		if (info)
+			shutdown(info->connect_fd, SHUT_RDWR);
+		c->cut = true;
+		http->counters.refused++;
+	}
+}
+
+static enum MHD_Result queue(struct MHD_Connection *mhd, const struct http_answer *answer)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(
+		answer->size, answer->to_free ? answer->to_free : (void *)answer->body,
+		answer->to_free ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	enum MHD_Result result;
+
+	if (!response) {
+		free(answer->to_free);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	MHD_add_response_header(response, "X-Frame-Options", "DENY");
+	MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+	MHD_add_response_header(
+		response, "Content-Security-Policy",
+		"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+	if (answer->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	result = MHD_queue_response(mhd, answer->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result say(struct MHD_Connection *mhd, unsigned status, const char *text)
+{
+	return queue(mhd, &(struct http_answer){ .status = status, .type = "text/plain; charset=utf-8", .body = text,
+		     .size = strlen(text) });
+}
+
+static enum MHD_Result answer(void *context, struct MHD_Connection *mhd, const char *url, const char *method,
+			      const char *version, const char *upload, size_t *upload_size, void **request_slot)
+{
+	struct http *http = context;
+	struct http_answer made = { .status = MHD_HTTP_OK };
+	struct http_request request;
+
+	if (strcmp(method, MHD_HTTP_METHOD_GET) && strcmp(method, MHD_HTTP_METHOD_HEAD)) {
+		http->counters.refused++;
+		return say(mhd, MHD_HTTP_METHOD_NOT_ALLOWED, "This server is read-only: GET and HEAD.\n");
+	}
+	if (http->loopback &&
+	    !http_host_allowed(MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST))) {
+		http->counters.refused++;
+		return say(mhd, 421, "Host: ask by address, localhost or this machine's name.\n");
+	}
+	request.accept = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+	for (size_t i = 0; i < http->options.route_count; i++) {
+		const struct http_route *route = &http->options.routes[i];
+
+		if (strcmp(url, route->path))
+			continue;
+		request.query =
+			route->query ? MHD_lookup_connection_value(mhd, MHD_GET_ARGUMENT_KIND, route->query) : NULL;
+		if (route->make(http->options.context, &request, &made))
+			return say(mhd, MHD_HTTP_INTERNAL_SERVER_ERROR,
+				   "The answer could not be made: see the agent's log.\n");
+		return queue(mhd, &made);
+	}
+	return say(mhd, MHD_HTTP_NOT_FOUND, "Nothing here: / has the list.\n");
+}
+
+/* MHD runs in this loop: after each run it says when it wants to run again, events or not. */
+static void run(struct http *http)
+{
+	MHD_UNSIGNED_LONG_LONG wait_ms;
+	uint64_t wait_us = UINT64_MAX, now;
+
+	MHD_run(http->daemon);
+	cut_slow(http);
+	if (MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES)
+		wait_us = wait_ms * 1000;
+	if (http->connections && wait_us > SWEEP_US)
+		wait_us = SWEEP_US;
+	if (wait_us == UINT64_MAX) {
+		sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
+		return;
+	}
+	now = now_us();
+	sd_event_source_set_time(http->timer, now + wait_us);
+	sd_event_source_set_enabled(http->timer, SD_EVENT_ONESHOT);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *context)
+{
+	run(context);
+	return 0;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *context)
+{
+	run(context);
+	return 0;
+}
+
+static void on_log(void *context, const char *format, va_list args)
+{
+	char line[256];
+
+	vsnprintf(line, sizeof(line), format, args);
+	line[strcspn(line, "\n")] = '\0';
+	log_debug("http: %s", line);
+}
+
+static int listen_on(struct http *http, const char *text, struct fault *fault)
+{
+	struct sockaddr_storage address;
+	socklen_t size;
+	int fd, one = 1;
+
+	if (http_address_parse(text, &address, &size, fault))
+		return -1;
+	fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return fault_set(fault, EXIT_FAILED, "metrics address %s: no socket: %s", text, strerror(errno));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&address, size) || listen(fd, BACKLOG)) {
+		fault_set(fault, EXIT_FAILED,
+			  "metrics address %s: %s: name another one, or stop who listens there (ss -ltnp)", text,
+			  strerror(errno));
+		close(fd);
+		return -1;
+	}
+	getsockname(fd, (struct sockaddr *)&address, &size);
+	http_address_url(&address, http->url, sizeof(http->url));
+	http->loopback = http_address_loopback(&address);
+	return fd;
+}
+
+int http_start(struct http **result, sd_event *loop, const struct http_options *options, struct fault *fault)
+{
+	struct http *http = calloc(1, sizeof(*http));
+	const union MHD_DaemonInfo *info;
+	int fd;
+
+	if (!http)
+		return fault_set(fault, EXIT_FAILED, "metrics: out of memory");
+	http->options = *options;
+	fd = listen_on(http, options->address, fault);
+	if (fd < 0) {
+		free(http);
+		return -1;
+	}
+	http->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer, http,
+					MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+					MHD_OPTION_LISTEN_SOCKET, fd,
+					MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
+					MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_BYTES,
+					MHD_OPTION_CONNECTION_TIMEOUT, options->idle_s,
+					MHD_OPTION_NOTIFY_CONNECTION, connection_notify, http,
+					MHD_OPTION_NOTIFY_COMPLETED, request_completed, http, MHD_OPTION_END);
+	if (!http->daemon) {
+		close(fd);
+		free(http);
+		return fault_set(fault, EXIT_FAILED, "metrics address %s: the HTTP server does not start: see the log",
+				 options->address);
+	}
+	info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	if (!info || sd_event_add_io(loop, &http->io, info->epoll_fd, EPOLLIN, on_io, http) < 0 ||
+	    sd_event_add_time(loop, &http->timer, CLOCK_MONOTONIC, 0, 0, on_time, http) < 0) {
+		http_stop(http);
+		return fault_set(fault, EXIT_FAILED, "metrics: no event source: see the limits on descriptors");
+	}
+	*result = http;
+	return 0;
+}
+
+void http_stop(struct http *http)
+{
+	if (!http)
+		return;
+	sd_event_source_disable_unref(http->io);
+	sd_event_source_disable_unref(http->timer);
+	MHD_stop_daemon(http->daemon);
+	free(http);
+}
+
+const char *http_url(const struct http *http)
+{
+	return http->url;
+}
+
+struct http_counters http_counters(const struct http *http)
+{
+	return http->counters;
+}
