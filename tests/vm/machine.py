@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""One run of a stock kernel under QEMU: build the initramfs, boot, relay what the guest says, judge the kernel's log."""
+import os
+import pathlib
+import re
+import select
+import shlex
+import subprocess
+import tempfile
+import time
+
+from initramfs import MODULES, Initramfs
+from kernel_image import HERE, NoKernel
+
+LOGS = pathlib.Path(os.environ.get("AUTOCORK_VM_LOGS") or HERE.parents[1] / "build/vm/log")
+# mitigations=off: retpolines and the like cost most of an emulated processor's time and are not what is tested.
+KERNEL_OPTIONS = "console=ttyS0 loglevel=6 panic=-1 mitigations=off random.trust_cpu=on"
+# What a healthy kernel never logs. "cut here" heads every WARN_ON, "Call Trace" every other report.
+COMPLAINT = re.compile(
+    r"WARNING:|BUG:|Oops|\bcut here\b|[Ss]elf-detected stall|detected stalls|rcu_\w+ kthread starved|soft lockup|hard LOCKUP"
+    r"|blocked for more than|Kernel panic|general protection fault|[Uu]nable to handle|refcount_t:|UBSAN|KASAN|Call Trace:"
+    r"|Out of memory|oom-kill")
+
+
+class Outcome:
+    def __init__(self, status, output, log, seconds, timed_out):
+        self.status, self.output, self.log, self.seconds, self.timed_out = status, output, log, seconds, timed_out
+
+    @property
+    def complaints(self):
+        """Lines of the kernel's log that must not be there."""
+        return [line for line in self.log.splitlines() if COMPLAINT.search(line)]
+
+
+class Machine:
+    """A kernel image with what its guest gets: files, modules, one shell command."""
+
+    def __init__(self, image, command, files=(), modules=(), memory=1024):
+        self.image, self.command, self.files, self.modules, self.memory = image, command, files, modules, memory
+
+    def initramfs(self, path):
+        with open(path, "wb") as stream:
+            root = Initramfs(stream, self.image)
+            root.text("guest/command", self.command)
+            root.text("guest/hint", f"{self.image.release}: the command is `sh /guest/command`; leave with `exit`\n")
+            for file in self.files:
+                name = None
+                if isinstance(file, tuple):
+                    file, name = file
+                root.file(file, name)
+            for module in (*MODULES, *self.modules):
+                root.module(module)
+            root.close()
+
+    def qemu(self, initramfs, *more, append=""):
+        qemu = Initramfs.tool("qemu-system-x86_64")
+        return [qemu, "-accel", "tcg", "-cpu", "max,cx16=off", "-smp", "2", "-m", str(self.memory), "-nodefaults", "-no-user-config",
+                "-no-reboot", "-display", "none", "-kernel", str(self.image.vmlinuz), "-initrd", str(initramfs),
+                "-append", f"{KERNEL_OPTIONS} {append}", *more]
+
+    def interactive(self):
+        """A shell on the guest's console; returns QEMU's exit status."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.initramfs(f"{folder}/initramfs")
+            return subprocess.run(self.qemu(f"{folder}/initramfs", "-serial", "mon:stdio", append="vm.shell"), check=False).returncode
+
+    def run(self, name, seconds, relay=print):
+        """Boots, runs the command, ends after it or after `seconds`. `relay` gets every line of the guest as it comes."""
+        LOGS.mkdir(parents=True, exist_ok=True)
+        console = LOGS / f"{name}.console"
+        console.unlink(missing_ok=True)
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            self.initramfs(f"{folder}/initramfs")
+            command = self.qemu(f"{folder}/initramfs", "-serial", f"file:{console}", "-serial", "stdio")
+            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as qemu:
+                output, timed_out = self.listen(qemu, begin + seconds, relay)
+        status = None
+        if output and output[-1].startswith("guest-status "):
+            status = int(output.pop().split()[1])
+        (LOGS / f"{name}.output").write_text("".join(f"{line}\n" for line in output))
+        log = console.read_text(errors="replace").replace("\r", "") if console.exists() else ""
+        return Outcome(status, output, log, time.monotonic() - begin, timed_out)
+
+    @staticmethod
+    def listen(qemu, deadline, relay):
+        output, rest = [], b""
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([qemu.stdout], [], [], left)[0]:
+                qemu.kill()
+                return output, True
+            chunk = os.read(qemu.stdout.fileno(), 65536)
+            if not chunk:
+                return output, False
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                line = line.decode(errors="replace").rstrip("\r")
+                output.append(line)
+                if not line.startswith("guest-status "):
+                    relay(line)
+
+
+def shell_command(words):
+    """The words of a command line as one line for the guest's shell."""
+    return " ".join(shlex.quote(word) for word in words) + "\n"
+
+
+__all__ = ["Machine", "NoKernel", "Outcome", "shell_command"]
