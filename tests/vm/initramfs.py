@@ -10,7 +10,7 @@ import subprocess
 
 from kernel_image import HERE, NoKernel
 
-# What every guest has beside busybox. iproute2's `tc` goes by its path: busybox has an applet of that name.
+# What every guest has beside busybox, under /tools: busybox's shell prefers its own applets `ip` and `tc` to any PATH.
 TOOLS = ("ip", "tc", "ss", "bpftool")
 # glibc loads it at run time, at the first pthread_exit() or cancel.
 UNLISTED = ("/lib/x86_64-linux-gnu/libgcc_s.so.1",)
@@ -74,8 +74,9 @@ class Initramfs:
             self.cpio.add(f"bin/{applet}", stat.S_IFLNK | 0o777, b"/bin/busybox")
         for tool in TOOLS:
             self.file(self.tool(tool))
+            self.cpio.add(f"tools/{tool}", stat.S_IFLNK | 0o777, self.tool(tool).encode())
         for library in UNLISTED:
-            self.file(library)
+            self.plain(library, pathlib.Path(library))
         self.file(HERE / "guest/init", "/init")
 
     @staticmethod
@@ -97,11 +98,14 @@ class Initramfs:
                 if below.is_file():
                     self.file(below, f"{name}/{below.relative_to(path)}")
             return
+        if self.plain(name, path).startswith(b"\x7fELF"):
+            for library in libraries(path):
+                self.plain(library, pathlib.Path(library))
+
+    def plain(self, name, path):
         data = path.read_bytes()
         self.cpio.add(name, stat.S_IFREG | (path.stat().st_mode & 0o777), data)
-        if data.startswith(b"\x7fELF"):
-            for library in libraries(path):
-                self.file(library)
+        return data
 
     def module(self, name):
         """Adds a module with those it needs, in the order they load. One that is built in, or not built at all, is left out."""

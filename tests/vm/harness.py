@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""What the vm tests share: one TAP stream for all kernels, guests that report in TAP, and results as JSON for the host to judge."""
+import json
+import os
+import sys
+
+from kernel_image import HERE, NoKernel, fetch, table
+from machine import Machine
+
+ROOT = HERE.parents[1]
+BUILD = ROOT / "build"
+# What the guests' scripts expect under /ac, beside their common part (guest/lib.sh).
+PROGRAMS = ("autocorkd", "autocork")
+
+
+class Suite:
+    """One test file. `with Suite("name") as suite: for kernel in suite.kernels(): …`; its exit is the program's."""
+
+    def __init__(self, name):
+        self.name, self.count, self.failed = name, 0, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            print(f"1..{self.count}", flush=True)
+            sys.exit(1 if self.failed else 0)
+
+    def check(self, good, text, *details):
+        self.count += 1
+        self.failed += not good
+        print(f"{'ok' if good else 'not ok'} {self.count} - {text}", flush=True)
+        for detail in () if good else details:
+            print(f"# {detail}", flush=True)
+        return good
+
+    def skip(self, text, reason):
+        self.count += 1
+        print(f"ok {self.count} - {text} # SKIP {reason}", flush=True)
+
+    def kernels(self, labels=None):
+        """The kernels of the table that are booted unasked, or those that VM_KERNELS or `labels` name."""
+        wanted = labels or os.environ.get("VM_KERNELS", "").replace(",", " ").split()
+        for row in table():
+            if row.label not in wanted if wanted else row.need == "hand":
+                continue
+            try:
+                image = fetch(row)
+            except (NoKernel, OSError) as error:
+                if row.need == "must":
+                    self.check(False, f"{row.label}: a kernel to boot", error)
+                else:
+                    self.skip(f"{row.label}: {self.name}", str(error))
+                continue
+            yield Kernel(self, image)
+
+
+class Kernel:
+    """A kernel of a suite."""
+
+    def __init__(self, suite, image):
+        self.suite, self.image, self.label = suite, image, image.label
+
+    def check(self, good, text, *details):
+        return self.suite.check(good, f"{self.label}: {text}", *details)
+
+    def boot(self, script, seconds, files=(), modules=(), agent=True, variables=None):
+        """
+        Boots and runs guest/SCRIPT. Its lines "ok …" and "not ok …" become checks of the suite, its lines "@NAME {…}" are
+        returned as {NAME: object}, the rest is printed as comments. Fails if the guest did not end in time, or the kernel complained.
+        """
+        files = [(HERE / "guest/lib.sh", "/guest/lib.sh"), (HERE / "guest" / script, "/guest/script.sh"), *files]
+        if agent:
+            files += [(BUILD / program, f"/ac/{program}") for program in PROGRAMS]
+        exports = "".join(f"export {name}='{value}'\n" for name, value in (variables or {}).items())
+        results = {}
+
+        def relay(line):
+            word = line.split(" ", 1)[0]
+            if word == "ok" or line.startswith("not ok"):
+                self.check(word == "ok", line.split("ok", 1)[1].strip(" -"))
+            elif word.startswith("@"):
+                try:
+                    results[word[1:]] = json.loads(line[len(word):])
+                except ValueError:
+                    self.check(False, f"{word[1:]}: JSON from the guest", line)
+            elif line:
+                print(f"# {line}", flush=True)
+
+        try:
+            machine = Machine(self.image, f"{exports}. /guest/lib.sh\n. /guest/script.sh\n", files, modules)
+            outcome = machine.run(f"{self.suite.name}.{self.label}", seconds, relay)
+        except (NoKernel, OSError) as error:
+            self.check(False, f"{self.suite.name}: the guest", error)
+            return results
+        tail = [] if outcome.status == 0 else outcome.log.splitlines()[-15:]
+        self.check(outcome.status == 0, f"{self.suite.name}: the guest ran to its end", *tail,
+                   f"stopped after {seconds} s" if outcome.timed_out else f"status {outcome.status}")
+        self.check(not outcome.complaints, f"{self.suite.name}: no complaint in the kernel's log", *outcome.complaints)
+        print(f"# {self.label} ({self.image.release}): {outcome.seconds:.1f} s", flush=True)
+        return results
+
+
+__all__ = ["BUILD", "ROOT", "Suite"]
