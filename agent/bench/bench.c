@@ -3,15 +3,16 @@
 #include "bench/bench.h"
 
 #include <argp.h>
-#include <jansson.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <autocork/types.h>
+
 #include "bench/sides.h"
+#include "cli/cli.h"
 
 void bench_count(int fd, struct bench_counted *counted)
 {
@@ -44,70 +45,75 @@ void bench_allow_files(uint32_t connections)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int failed(const struct fault *fault, bool json)
-{
-	if (json) {
-		json_t *object = json_pack("{s:s}", "error", fault->text);
-
-		json_dumpf(object, stdout, JSON_COMPACT);
-		putchar('\n');
-		json_decref(object);
-	} else {
-		fprintf(stderr, "autocork bench: %s\n", fault->text);
-	}
-	return fault->exit_code;
-}
-
-static int client(int argc, char **argv)
+static int client(struct cli *cli, int argc, char **argv)
 {
 	struct bench_client_options options;
 	struct fault fault;
 
-	bench_client_parse(&options, argc, argv);
-	return bench_client_run(&options, &fault) ? failed(&fault, options.json) : EXIT_OK;
+	bench_client_parse(&options, cli, argc, argv);
+	return bench_client_run(&options, &fault) ? cli_fail(cli, &fault) : EXIT_OK;
 }
 
-static int server(int argc, char **argv)
+static int server(struct cli *cli, int argc, char **argv)
 {
 	struct bench_server_options options;
 	struct fault fault;
 
-	bench_server_parse(&options, argc, argv);
-	return bench_server_run(&options, &fault) ? failed(&fault, options.json) : EXIT_OK;
+	bench_server_parse(&options, cli, argc, argv);
+	return bench_server_run(&options, &fault) ? cli_fail(cli, &fault) : EXIT_OK;
 }
 
 static const struct side {
-	const char *name, *program, *help;
-	int (*run)(int argc, char **argv);
+	const char *name, *program;
+	int (*run)(struct cli *cli, int argc, char **argv);
 } sides[] = {
-	{ "client", "autocork bench client", "send messages in small writes and time them", client },
-	{ "server", "autocork bench server", "answer them", server },
+	{ "client", "autocork bench client", client },
+	{ "server", "autocork bench server", server },
 };
 
-static int usage(FILE *out)
+struct choice {
+	const struct side *side;
+	int first;	/* index of the side's name in argv */
+};
+
+static error_t choose(int key, char *arg, struct argp_state *state)
 {
-	fprintf(out, "Usage: autocork bench client|server [OPTION...]\n\n"
-		     "  autocork bench server &\n"
-		     "  autocork bench client --no_delay\n\n");
-	for (size_t i = 0; i < sizeof(sides) / sizeof(sides[0]); i++)
-		fprintf(out, "  %-8s %s\n", sides[i].name, sides[i].help);
-	fprintf(out, "\n`autocork bench client --help` lists the options.\n");
-	return out == stdout ? EXIT_OK : EXIT_USAGE;
+	struct choice *choice = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		for (size_t i = 0; i < AC_ARRAY_SIZE(sides); i++)
+			if (!strcmp(sides[i].name, arg))
+				choice->side = &sides[i];
+		if (!choice->side)
+			argp_error(state, "%s: no such side: say client or server", arg);
+		/* The rest is the side's own. */
+		choice->first = state->next - 1;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_usage(state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
 }
 
-int bench_command(int argc, char **argv)
+static const struct argp bench_argp = {
+	.parser = choose,
+	.args_doc = "client|server [OPTION...]",
+	.doc = "Sends messages in small writes and shows what each costs in time, packets and CPU.\n\n"
+	       "Examples:\n"
+	       "  autocork bench server &\n"
+	       "  autocork bench client --no_delay\n"
+	       "  autocork bench client --help\n",
+};
+
+int bench_command(struct cli *cli, int argc, char **argv)
 {
-	argp_err_exit_status = EXIT_USAGE;
-	if (argc < 2)
-		return usage(stderr);
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-?") || !strcmp(argv[1], "help"))
-		return usage(stdout);
-	for (size_t i = 0; i < sizeof(sides) / sizeof(sides[0]); i++) {
-		if (strcmp(argv[1], sides[i].name))
-			continue;
-		argv[1] = (char *)sides[i].program;
-		return sides[i].run(argc - 1, argv + 1);
-	}
-	fprintf(stderr, "autocork bench: %s: unknown side: say client or server\n", argv[1]);
-	return EXIT_USAGE;
+	struct choice choice = { 0 };
+
+	cli_parse(cli, &bench_argp, argc, argv, &choice);
+	argv[choice.first] = (char *)choice.side->program;
+	return choice.side->run(cli, argc - choice.first, argv + choice.first);
 }

@@ -2,5 +2,7 @@
 /* `autocork bench client|server`: messages sent in small writes, each answered; what they cost in time, packets and CPU. */
 #pragma once
 
-/* argv[0] is "bench", argv[1] the side. Returns an exit code of lib/fault.h. */
-int bench_command(int argc, char **argv);
+struct cli;
+
+/* A row of agent/cli/commands.c: argv[1] is the side. */
+int bench_command(struct cli *cli, int argc, char **argv);

@@ -3,15 +3,12 @@
 #include "bench/options.h"
 
 #include <argp.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
 
 enum {
-	KEY_BUFFERS = 'b', KEY_CHECK = 'C', KEY_CORK = 'c', KEY_HEADER = 'H', KEY_JSON = 'j', KEY_MESSAGES = 'N',
-	KEY_NO_DELAY = 'n', KEY_PORT = 'p', KEY_RATE = 'r', KEY_SINGLE = 's', KEY_SIZE = 'S', KEY_VERBOSE = 'v',
-	KEY_V4 = '4', KEY_V6 = '6',
+	KEY_BUFFERS = 'b', KEY_CHECK = 'C', KEY_CORK = 'c', KEY_HEADER = 'H', KEY_MESSAGES = 'N', KEY_NO_DELAY = 'n',
+	KEY_PORT = 'p', KEY_RATE = 'r', KEY_SINGLE = 's', KEY_SIZE = 'S', KEY_VERBOSE = 'v', KEY_V4 = '4', KEY_V6 = '6',
 	KEY_CONNECTIONS = 256, KEY_EACH, KEY_ECHO, KEY_HOST, KEY_KEEP, KEY_ONCE, KEY_PAUSE, KEY_RANDOM, KEY_RESPONSE,
 	KEY_RESPONSE_WRITES, KEY_SEED, KEY_SERVER_NO_DELAY, KEY_WARMUP, KEY_WRITE_PAUSE,
 };
@@ -54,7 +51,6 @@ static const struct argp_option client_table[] = {
 
 	{ "each", KEY_EACH, 0, 0, "print each message's time and packets (slows the client)", 6 },
 	{ "keep", KEY_KEEP, "SECONDS", 0, "keep the connections open that long at the end [0]", 6 },
-	{ "json", KEY_JSON, 0, 0, "print one JSON object", 6 },
 	{ "verbose", KEY_VERBOSE, 0, 0, "also print the classic line", 6 },
 	{ 0 },
 };
@@ -68,21 +64,13 @@ static const struct argp_option server_table[] = {
 	{ "once", KEY_ONCE, 0, 0, "the same as --connections=1", 1 },
 	{ "no_delay", KEY_NO_DELAY, 0, 0, "set TCP_NODELAY", 2 },
 	{ "no-delay", KEY_NO_DELAY, 0, HIDDEN_ALIAS, 0, 2 },
-	{ "json", KEY_JSON, 0, 0, "print JSON lines", 3 },
 	{ "verbose", KEY_VERBOSE, 0, 0, "print a line per connection", 3 },
 	{ 0 },
 };
 
 static uint32_t number(struct argp_state *state, const char *name, const char *text, uint32_t min, uint32_t max)
 {
-	unsigned long long value;
-	char *end;
-
-	errno = 0;
-	value = strtoull(text, &end, 10);
-	if (errno || end == text || *end || *text == '-' || value < min || value > max)
-		argp_error(state, "--%s=%s: not a number from %u to %u", name, text, min, max);
-	return (uint32_t)value;
+	return (uint32_t)cli_number(state, name, text, min, max);
 }
 
 static const char *port_number(struct argp_state *state, const char *text, uint32_t min)
@@ -122,7 +110,6 @@ static error_t client_option(int key, char *arg, struct argp_state *state)
 	case KEY_CHECK: o->check = true; break;
 	case KEY_EACH: o->each = true; break;
 	case KEY_KEEP: o->keep_s = number(state, "keep", arg, 0, 86400); break;
-	case KEY_JSON: o->json = true; break;
 	case KEY_VERBOSE: o->verbose = true; break;
 	case ARGP_KEY_END:
 		if ((uint64_t)o->buffers * o->size > BENCH_SIZE_MAX)
@@ -154,7 +141,6 @@ static error_t server_option(int key, char *arg, struct argp_state *state)
 	case KEY_CONNECTIONS: o->connections = number(state, "connections", arg, 0, UINT32_MAX); break;
 	case KEY_ONCE: o->connections = 1; break;
 	case KEY_NO_DELAY: o->no_delay = true; break;
-	case KEY_JSON: o->json = true; break;
 	case KEY_VERBOSE: o->verbose = true; break;
 	default: return ARGP_ERR_UNKNOWN;
 	}
@@ -165,35 +151,37 @@ static const struct argp client_argp = {
 	.options = client_table,
 	.parser = client_option,
 	.args_doc = "[HOST]",
-	.doc = "Examples:\n"
-	       "  autocork bench client --no_delay                  15 writes of 2 bytes per message, TCP_NODELAY\n"
-	       "  autocork bench client --no_delay --cork           the same, corked by the program itself\n"
+	.doc = "Sends messages, each cut into small writes, waits for the response of each, and prints microseconds, packets "
+	       "and CPU per message. The server is told by the client what to expect: it needs no matching options.\n\n"
+	       "Examples:\n"
+	       "  autocork bench client --no_delay          15 writes of 2 bytes each, TCP_NODELAY\n"
+	       "  autocork bench client --no_delay --cork   the same, corked by the program\n"
 	       "  autocork bench client --buffers=100 --json HOST\n"
-	       "  autocork bench client --echo --check --random     every byte compared on both sides\n"
-	       "\vSends messages, each cut into small writes, waits for the response of each, and prints microseconds, packets "
-	       "and CPU per message. The server is told by the client what to expect: it needs no matching options.",
+	       "  autocork bench client --echo --check      every byte compared, on both sides\n",
 };
 
 static const struct argp server_argp = {
 	.options = server_table,
 	.parser = server_option,
-	.doc = "Examples:\n"
+	.doc = "Answers the messages of `autocork bench client`.\n\n"
+	       "Examples:\n"
 	       "  autocork bench server                             serve until stopped\n"
-	       "  autocork bench server --port=0 --once --json      a free port, one connection\n"
-	       "\vAnswers the messages of `autocork bench client`.",
+	       "  autocork bench server --port=0 --once --json      a free port, one connection\n",
 };
 
-void bench_client_parse(struct bench_client_options *options, int argc, char **argv)
+void bench_client_parse(struct bench_client_options *options, struct cli *cli, int argc, char **argv)
 {
 	*options = (struct bench_client_options){
 		.host = "localhost", .port = BENCH_PORT, .family = AF_UNSPEC, .messages = 10000, .connections = 1,
 		.buffers = 15, .size = 2, .response = 2, .response_writes = 1, .seed = 1,
 	};
-	argp_parse(&client_argp, argc, argv, 0, NULL, options);
+	cli_parse(cli, &client_argp, argc, argv, options);
+	options->json = cli->json;
 }
 
-void bench_server_parse(struct bench_server_options *options, int argc, char **argv)
+void bench_server_parse(struct bench_server_options *options, struct cli *cli, int argc, char **argv)
 {
 	*options = (struct bench_server_options){ .port = BENCH_PORT, .family = AF_UNSPEC };
-	argp_parse(&server_argp, argc, argv, 0, NULL, options);
+	cli_parse(cli, &server_argp, argc, argv, options);
+	options->json = cli->json;
 }

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/cli.h"
+
 #define BENCH_PORT "5001"
 #define BENCH_SIZE_MAX (16u << 20)	/* a message or a response, bytes: both sides keep one in memory */
 #define BENCH_MESSAGES_MAX 10000000u	/* every message's time is kept, 8 bytes each, for exact percentiles */
@@ -39,5 +41,5 @@ struct bench_server_options {
 };
 
 /* Fill the options from the command line; print and exit with EXIT_USAGE on a bad one, as argp does. */
-void bench_client_parse(struct bench_client_options *options, int argc, char **argv);
-void bench_server_parse(struct bench_server_options *options, int argc, char **argv);
+void bench_client_parse(struct bench_client_options *options, struct cli *cli, int argc, char **argv);
+void bench_server_parse(struct bench_server_options *options, struct cli *cli, int argc, char **argv);

@@ -60,7 +60,8 @@ void cli_parse(struct cli *cli, const struct argp *own, int argc, char **argv, v
 	struct common_input common = { cli, input };
 
 	child.args_doc = child.doc = NULL;
-	argp_parse(&root, argc, argv, 0, NULL, &common);
+	/* In order: what follows the name of a sub-subcommand (`bench client …`) is for that one to parse. */
+	argp_parse(&root, argc, argv, ARGP_IN_ORDER, NULL, &common);
 }
 
 int cli_fail(const struct cli *cli, const struct fault *fault)

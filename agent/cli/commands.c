@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The subcommands of autocork, in the order in which --help lists them: a feature adds its row. */
+#include "bench/bench.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 
@@ -8,6 +9,7 @@ const struct command commands[] = {
 	{ "services", "every counter of every service", cli_services, true },
 	{ "flows", "the live flows", cli_flows, true },
 	{ "reload", "have the agent read its policy files again", cli_reload, true },
+	{ "bench", "send messages in small writes, and time and count them", bench_command, false },
 };
 
 const size_t command_count = sizeof(commands) / sizeof(commands[0]);
