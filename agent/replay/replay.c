@@ -84,7 +84,7 @@ static void ended(struct simulation *sim, struct flow *flow, uint32_t length, bo
 {
 	sim->result->bursts += !!length;
 	sim->result->misses += missed;
-	if (missed || flow->predictor.new_bursts >= AC_PRIOR_EVERY)
+	if (ac_prior_due(&flow->predictor))
 		ac_prior_learn(&sim->prior, &flow->predictor);
 }
 
@@ -146,10 +146,15 @@ static void on_write(struct simulation *sim, struct flow *flow, uint32_t bytes)
 
 static void on_read(struct simulation *sim, struct flow *flow, uint32_t bytes)
 {
-	flow->read_since = true;
+	struct ac_predictor *predictor = &flow->predictor;
+
+	/* As the gate sees it: what moves copied_seq is a read. */
+	flow->read_since |= bytes > 0;
 	sim->result->reads++;
-	if (flow->held && !sim->options->no_app_wait)
+	if (flow->held && !sim->options->no_app_wait && !ac_predictor_duplex(predictor)) {
 		release(sim, flow, AC_REASON_APP_WAIT, sim->now_us);
+		ended(sim, flow, ac_on_burst_end(predictor, &sim->options->tuning, AC_END_READ), true);
+	}
 	if (bytes) {
 		/* The peer spoke: its packet acknowledged what had arrived. */
 		flow->without.acked_us = sim->now_us;

@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Makes the synthetic traces of this folder: each says in its header which pattern it is and what it stands for.
+
+  generate.py DIRECTORY [BURSTS [NAME…]]   writes NAME.trace (all patterns if none is named), BURSTS bursts each (500)
+
+The output depends on nothing but the arguments (one seeded generator per pattern), so running it again changes nothing.
+"""
+import os
+import random
+import sys
+
+WRITE_US = 5  # between two writes of a burst
+TURN_US = 60  # from the last write of a burst to the answer, and from the answer to the next burst
+
+
+class Trace:
+    def __init__(self, name, **header):
+        self.random = random.Random(name)
+        self.header = " ".join(f"{key}={value}" for key, value in header.items())
+        self.now = 1000
+        self.lines = []
+
+    def event(self, kind, size=0, flow=0):
+        tail = f" {size} {flow}" if flow else f" {size}" if size else ""
+        self.lines.append(f"{self.now} {kind}{tail}")
+
+    def writes(self, sizes, flow=0, gap=WRITE_US):
+        for size in sizes:
+            self.event("w", size, flow)
+            self.now += gap
+
+    def exchange(self, sizes, flow=0):
+        """One burst, then the program waits for the answer and reads it."""
+        self.writes(sizes, flow)
+        self.event("r", 0, flow)
+        self.now += TURN_US
+        self.event("r", 120, flow)
+        self.now += TURN_US
+
+
+PATTERNS = {}
+
+
+def pattern(**header):
+    def register(function):
+        PATTERNS[function.__name__] = (function, header)
+        return function
+    return register
+
+
+@pattern()
+def constant_15(trace, bursts):
+    "RPC client: every request is 15 writes, then it waits for the answer."
+    for _ in range(bursts):
+        trace.exchange([20] * 15)
+
+
+@pattern(nodelay=0, rtt=60)
+def constant_15_nagle(trace, bursts):
+    "The same without TCP_NODELAY: the answer comes 40 ms late, when the delayed ACK lets the rest of the message go."
+    for _ in range(bursts):
+        trace.writes([20] * 15)
+        trace.event("r")
+        trace.now += 40000
+        trace.event("r", 120)
+        trace.now += TURN_US
+
+
+@pattern(mss=65483)
+def constant_100(trace, bursts):
+    "Requests of 100 small writes on loopback (a full segment is never reached)."
+    for _ in range(bursts):
+        trace.exchange([20] * 100)
+
+
+@pattern()
+def constant_100_ethernet(trace, bursts):
+    "Requests of 100 writes of 64 bytes: full segments fill up in the middle of the burst."
+    for _ in range(bursts):
+        trace.exchange([64] * 100)
+
+
+@pattern()
+def around_100(trace, bursts):
+    "Requests of 99 to 101 writes at random, one in 50 of 60."
+    for _ in range(bursts):
+        trace.exchange([10] * (60 if trace.random.random() < 0.02 else trace.random.randint(99, 101)))
+
+
+@pattern()
+def header_body(trace, bursts):
+    "HTTP server: header and body are two writes."
+    for _ in range(bursts):
+        trace.exchange([238, 600])
+
+
+@pattern()
+def header_body_304(trace, bursts):
+    "HTTP server: header and body, and one response in 20 is a header alone, of another size class."
+    for _ in range(bursts):
+        trace.exchange([180] if trace.random.random() < 0.05 else [280, 600])
+
+
+@pattern()
+def header_body_head(trace, bursts):
+    "HTTP server: one response in 20 is a header alone that looks like the others (HEAD requests)."
+    for _ in range(bursts):
+        trace.exchange([238] if trace.random.random() < 0.05 else [238, 600])
+
+
+@pattern()
+def header_body_rare(trace, bursts):
+    "HTTP server: one response in 300 is a header alone that looks like the others."
+    for _ in range(bursts):
+        trace.exchange([238] if trace.random.random() < 1 / 300 else [238, 600])
+
+
+@pattern()
+def single(trace, bursts):
+    "One write per message: nothing to gain."
+    for _ in range(bursts):
+        trace.exchange([100])
+
+
+@pattern()
+def mixed_2_5(trace, bursts):
+    "Messages of 2 or 5 writes at random."
+    for _ in range(bursts):
+        trace.exchange([50] * trace.random.choice((2, 5)))
+
+
+@pattern()
+def alternating_2_5(trace, bursts):
+    "Messages of 2 and 5 writes in turn."
+    for i in range(bursts):
+        trace.exchange([50] * (2, 5)[i % 2])
+
+
+@pattern()
+def mixed_2_5_sized(trace, bursts):
+    "Messages of 2 or 5 writes at random; the first write's size tells which."
+    for _ in range(bursts):
+        trace.exchange(trace.random.choice(([40, 50], [100, 50, 50, 50, 50])))
+
+
+@pattern()
+def random_10(trace, bursts):
+    "1 to 10 writes, each length as likely as any other."
+    for _ in range(bursts):
+        trace.exchange([50] * trace.random.randint(1, 10))
+
+
+@pattern()
+def random_geometric(trace, bursts):
+    "A burst goes on after each write with probability 0.99."
+    for _ in range(bursts):
+        n = 1
+        while trace.random.random() < 0.99:
+            n += 1
+        trace.exchange([10] * n)
+
+
+@pattern()
+def growing(trace, bursts):
+    "Each burst is one write longer than the one before, from 1 to 50 and again."
+    for i in range(bursts):
+        trace.exchange([10] * (1 + i % 50))
+
+
+@pattern()
+def shrinking(trace, bursts):
+    "Each burst is one write shorter than the one before, from 50 to 1 and again."
+    for i in range(bursts):
+        trace.exchange([10] * (50 - i % 50))
+
+
+@pattern()
+def phases(trace, bursts):
+    "15 writes for 100 bursts, then 7 for 100, and again."
+    for i in range(bursts):
+        trace.exchange([20] * (15, 7)[i // 100 % 2])
+
+
+@pattern()
+def one_way(trace, bursts):
+    "A feed that never reads: 8 writes, then a pause."
+    for _ in range(bursts):
+        trace.writes([80] * 8)
+        trace.now += trace.random.randint(2000, 9000)
+
+
+@pattern()
+def one_way_random(trace, bursts):
+    "A feed that never reads: 4 to 12 writes, then a pause."
+    for _ in range(bursts):
+        trace.writes([80] * trace.random.randint(4, 12))
+        trace.now += trace.random.randint(3000, 9000)
+
+
+@pattern()
+def late_writes(trace, bursts):
+    "10 writes, and one burst in 20 stops for 0.5 ms somewhere in the middle (a page fault, a scheduler)."
+    for _ in range(bursts):
+        cut = trace.random.randint(1, 9) if trace.random.random() < 0.05 else 0
+        trace.writes([60] * cut)
+        trace.now += 500 if cut else 0
+        trace.exchange([60] * (10 - cut))
+
+
+@pattern()
+def slow_writes(trace, bursts):
+    "5 writes 150 to 250 us apart: around burst_gap."
+    for _ in range(bursts):
+        for _ in range(5):
+            trace.event("w", 60)
+            trace.now += trace.random.randint(150, 250)
+        trace.event("r")
+        trace.now += 1000
+
+
+@pattern()
+def pipelining_server(trace, bursts):
+    "Up to 8 requests are there at once; each is read, and answered in 2 writes."
+    done = 0
+    while done < bursts:
+        for _ in range(trace.random.randint(1, 8)):
+            trace.event("r", 60)
+            trace.now += 10
+            trace.writes([40, 200])
+            done += 1
+        trace.event("p")
+        trace.now += 300
+
+
+@pattern()
+def pipelining_client(trace, bursts):
+    "8 requests of 3 writes each, then 8 answers."
+    for _ in range(bursts):
+        trace.exchange([30] * 24)
+
+
+@pattern()
+def reader_thread(trace, bursts):
+    "Messages of 10 writes every 1 ms; another thread reads at random times, in three bursts of ten while one is under way."
+    for _ in range(bursts):
+        read_at = trace.random.randint(0, 9) if trace.random.random() < 0.3 else -1
+        for i in range(10):
+            trace.event("w", 40)
+            trace.now += 2
+            if i == read_at:
+                trace.event("r", 100)
+            trace.now += 3
+        trace.now += 500
+        trace.event("r", 100)
+        trace.now += 450
+
+
+@pattern()
+def reader_thread_busy(trace, bursts):
+    "The same, and something is read during every burst, one to three times."
+    for _ in range(bursts):
+        read_at = trace.random.sample(range(10), trace.random.randint(1, 3))
+        for i in range(10):
+            trace.event("w", 40)
+            trace.now += 2
+            if i in read_at:
+                trace.event("r", 100)
+            trace.now += 3
+        trace.now += 950
+
+
+@pattern()
+def chunked(trace, bursts):
+    "HTTP chunked: a header, 1 to 9 chunks, and always the last chunk of 5 bytes."
+    for _ in range(bursts):
+        chunks = [trace.random.randint(200, 900) for _ in range(trace.random.randint(1, 9))]
+        trace.exchange([180] + chunks + [5])
+
+
+@pattern()
+def bulk(trace, bursts):
+    "Writes of 64 KB, one after the other."
+    for i in range(bursts):
+        trace.writes([65536], gap=40)
+
+
+@pattern()
+def short_connections(trace, bursts):
+    "Connection: close: one request, header and body, end."
+    for i in range(bursts):
+        flow = i % 4
+        trace.event("o", 0, flow)
+        trace.event("r", 90, flow)
+        trace.now += 20
+        trace.writes([238, 600], flow)
+        trace.event("c", 0, flow)
+        trace.now += 40
+
+
+@pattern()
+def short_keepalive(trace, bursts):
+    "Connections of 5 requests each: header, body, body, read again; the client closes."
+    for i in range(bursts // 5):
+        trace.event("o", 0, i % 4)
+        for _ in range(5):
+            trace.event("r", 90, i % 4)
+            trace.now += 20
+            trace.writes([238, 600, 300], i % 4)
+        trace.event("r", 0, i % 4)
+        trace.now += 200
+        trace.event("c", 0, i % 4)
+
+
+@pattern()
+def short_mixed(trace, bursts):
+    "Connections of 5 requests each; one response in ten is a header alone that looks like the others."
+    for i in range(bursts // 5):
+        trace.event("o", 0, i % 4)
+        for _ in range(5):
+            trace.event("r", 90, i % 4)
+            trace.now += 20
+            trace.writes([238] if trace.random.random() < 0.1 else [238, 600], i % 4)
+        trace.event("r", 0, i % 4)
+        trace.now += 200
+        trace.event("c", 0, i % 4)
+
+
+@pattern()
+def short_then_other(trace, bursts):
+    "Short connections of 3-write messages; half-way the program is replaced by one that writes once."
+    for i in range(bursts // 2):
+        trace.event("o", 0, 0)
+        for _ in range(2):
+            trace.event("r", 90)
+            trace.now += 20
+            trace.writes([238] if i >= bursts // 4 else [238, 10, 20])
+            trace.event("r", 0)
+            trace.now += 300
+        trace.event("c", 0, 0)
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    directory, bursts = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 500
+    for name in sys.argv[3:] or PATTERNS:
+        function, header = PATTERNS[name]
+        trace = Trace(name, **header)
+        function(trace, bursts)
+        with open(os.path.join(directory, name + ".trace"), "w", encoding="ascii") as out:
+            print("autocork-trace 1", trace.header, file=out)
+            print(f"# {function.__doc__}", file=out)
+            print(f"# Synthetic: generate.py DIRECTORY {bursts} {name}", file=out)
+            print("\n".join(trace.lines), file=out)
+
+
+if __name__ == "__main__":
+    main()
