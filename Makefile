@@ -27,7 +27,7 @@ LIBS     := libbpf libsystemd jansson inih libmicrohttpd ncursesw libcap-ng libx
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -Iagent -I$(BUILD)
 CFLAGS   ?= -O2 -g
 CFLAGS   += -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter $(shell $(PKG) --cflags $(LIBS) 2>/dev/null)
-LDLIBS   += $(shell $(PKG) --libs $(LIBS) 2>/dev/null)
+LDLIBS   += $(shell $(PKG) --libs $(LIBS) 2>/dev/null) -lm
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ivmlinux -Iinclude -Ibpf -idirafter /usr/include/$(shell $(CC) -print-multiarch) -Wall -Wextra -Werror -Wno-unused-parameter
 
 # agent/autocorkd.c and agent/autocork.c are the programs; every sub-folder's sources are one archive that both link.

@@ -27,9 +27,19 @@ struct command {
 	bool needs_agent;	/* asks a running agent; the help lists these apart */
 };
 
-extern const struct command commands[];
-extern const size_t command_count;
+/* Commands that are found by the next word: those of autocork, the verbs of a subcommand. */
+struct command_set {
+	const char *name;		/* "autocork", "autocork policy" */
+	const char *doc;		/* what it is for, a blank line, "Examples:" and the examples */
+	const struct command *list;
+	size_t count;
+	const char *footnote;		/* below the list; may be NULL */
+};
 
+extern const struct command_set autocork_commands;
+
+/* Parses the common options, runs the command that the next word names, returns its exit code. */
+int cli_dispatch(struct cli *cli, const struct command_set *set, int argc, char **argv);
 /*
  * Parses a command's own options (own may be NULL) together with the common ones; exits with EXIT_USAGE if they are wrong.
  * The parser gets `input` as its state->input. own->doc: what it does, a blank line, "Examples:" and the examples.

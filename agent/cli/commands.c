@@ -4,12 +4,27 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 
-const struct command commands[] = {
+static const struct command commands[] = {
 	{ "status", "what the agent does and what it saves, per service", cli_status, true },
 	{ "services", "every counter of every service", cli_services, true },
 	{ "flows", "the live flows", cli_flows, true },
 	{ "reload", "have the agent read its policy files again", cli_reload, true },
+	{ "policy", "check policy files, show what is in force", cli_policy, false },
+	{ "replay", "what the agent would do with a recorded trace", cli_replay, false },
 	{ "bench", "send messages in small writes, and time and count them", bench_command, false },
 };
 
-const size_t command_count = sizeof(commands) / sizeof(commands[0]);
+const struct command_set autocork_commands = {
+	.name = "autocork",
+	.doc = "Asks and directs autocorkd, the agent that lets whole messages leave as one packet.\n"
+	       "\n"
+	       "Examples:\n"
+	       "  autocork status             what is managed, and what it saves\n"
+	       "  autocork status --watch     the same, live\n"
+	       "  autocork flows --port 80    the live flows of a port\n"
+	       "  autocork policy check web.conf\n",
+	.list = commands,
+	.count = sizeof(commands) / sizeof(commands[0]),
+	.footnote = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 invalid configuration, 4 the kernel lacks something. NO_COLOR "
+		    "turns colours off.",
+};

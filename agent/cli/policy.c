@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* autocork policy check|show. */
+#include "policy/policy.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "lib/json.h"
+
+#define DIRS_MAX 16
+
+enum { OPTION_POLICY_DIR = 0x200, OPTION_ORIGIN };
+
+struct input {
+	const char *dirs[DIRS_MAX + 1];
+	size_t dir_count;
+	bool origin;
+	char **files;
+	size_t file_count;
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	switch (key) {
+	case OPTION_POLICY_DIR:
+		if (input->dir_count == DIRS_MAX)
+			argp_error(state, "--policy-dir %s: more than %d of them", arg, DIRS_MAX);
+		input->dirs[input->dir_count++] = arg;
+		return 0;
+	case OPTION_ORIGIN:
+		input->origin = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		input->files = state->argv + state->next;
+		input->file_count = state->argc - state->next;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option check_options[] = {
+	{ "policy-dir", OPTION_POLICY_DIR, "DIR", 0, "Without FILE: check the *.conf of DIR; may be given again", 0 },
+	{ 0 },
+};
+
+static const struct argp check_argp = {
+	.options = check_options,
+	.parser = parse,
+	.args_doc = "[FILE...]",
+	.doc = "Checks policy files, in the order given, and says for every error where it is, what is wrong and what is "
+	       "allowed. Without FILE: the files the agent would read. Exit code 3 if anything is invalid.\n"
+	       "\n"
+	       "Examples:\n"
+	       "  autocork policy check web.conf\n"
+	       "  autocork policy check --policy-dir ./policy.d --json\n",
+};
+
+static int policy_check(struct cli *cli, int argc, char **argv)
+{
+	struct policy_errors errors = { 0 };
+	struct input input = { 0 };
+	struct policy_set *set = NULL;
+	struct fault fault = { EXIT_OK };
+	int result;
+
+	cli_parse(cli, &check_argp, argc, argv, &input);
+	if (input.file_count)
+		result = policy_check_files(input.files, input.file_count, &errors, &fault);
+	else
+		result = policy_load(&set, input.dir_count ? input.dirs : NULL, &errors, &fault);
+	if (result && !errors.count)
+		return cli_fail(cli, &fault);
+	if (cli->json && !input.file_count && set)
+		json_print(stdout, policy_check_json(set->files, set->file_count, &errors));
+	else if (cli->json)
+		json_print(stdout, policy_check_json(input.files, input.file_count, &errors));
+	else if (!result)
+		printf("%zu files are valid.\n", set ? set->file_count : input.file_count);
+	for (size_t i = 0; i < errors.count && !cli->json; i++) {
+		const struct policy_error *error = &errors.list[i];
+
+		if (error->line)
+			fprintf(stderr, "%s:%d: %s\n", error->file, error->line, error->what);
+		else
+			fprintf(stderr, "%s: %s\n", error->file, error->what);
+	}
+	policy_errors_free(&errors);
+	policy_set_free(set);
+	return result ? fault.exit_code : EXIT_OK;
+}
+
+static const struct argp_option show_options[] = {
+	{ "origin", OPTION_ORIGIN, 0, 0, "Say for every value which file and line set it", 0 },
+	{ "policy-dir", OPTION_POLICY_DIR, "DIR", 0,
+	  "Show what the *.conf of DIR say instead of asking the agent; may be given again", 0 },
+	{ 0 },
+};
+
+static const struct argp show_argp = {
+	.options = show_options,
+	.parser = parse,
+	.doc = "Shows the policies in force. Where no agent runs: what it would put in force.\n"
+	       "\n"
+	       "Examples:\n"
+	       "  autocork policy show --origin\n"
+	       "  autocork policy show --policy-dir ./policy.d\n",
+};
+
+/* The agent's policies if one listens there, else those of the files. */
+static int get_policies(const struct cli *cli, const struct input *input, json_t **shown, struct fault *fault)
+{
+	struct policy_set *set;
+	struct stat there;
+
+	if (!input->dir_count && !stat(cli->control, &there))
+		return client_call(cli->control, json_pack("{ss}", "op", "policy"), shown, fault);
+	if (!input->dir_count && !cli->json)
+		fprintf(stderr, "No agent listens at %s: this is what the files say.\n", cli->control);
+	if (policy_load(&set, input->dir_count ? input->dirs : NULL, NULL, fault))
+		return -1;
+	*shown = policy_show_json(set);
+	policy_set_free(set);
+	return 0;
+}
+
+static int policy_show(struct cli *cli, int argc, char **argv)
+{
+	struct input input = { 0 };
+	struct fault fault;
+	json_t *shown;
+
+	cli_parse(cli, &show_argp, argc, argv, &input);
+	if (input.file_count) {
+		fault_set(&fault, EXIT_USAGE, "policy show: %s: it takes no files: use --policy-dir DIR", input.files[0]);
+		return cli_fail(cli, &fault);
+	}
+	if (get_policies(cli, &input, &shown, &fault))
+		return cli_fail(cli, &fault);
+	if (cli->json) {
+		json_print(stdout, shown);
+		return EXIT_OK;
+	}
+	policy_show_print(stdout, shown, input.origin);
+	json_decref(shown);
+	return EXIT_OK;
+}
+
+static const struct command verbs[] = {
+	{ "check", "say whether policy files are valid, and what is wrong with them", policy_check, false },
+	{ "show", "the policies in force, and where each value comes from", policy_show, false },
+};
+
+int cli_policy(struct cli *cli, int argc, char **argv)
+{
+	static const struct command_set set = {
+		.name = "autocork policy",
+		.doc = "Checks policy files, and shows what is in force.\n"
+		       "\n"
+		       "Examples:\n"
+		       "  autocork policy check web.conf\n"
+		       "  autocork policy show --origin\n",
+		.list = verbs,
+		.count = sizeof(verbs) / sizeof(verbs[0]),
+	};
+
+	return cli_dispatch(cli, &set, argc, argv);
+}
