@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "lib/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,5 +50,5 @@ void log_write(enum log_level level, const char *format, ...)
 	if (getenv("JOURNAL_STREAM"))
 		fprintf(stderr, "<%d>%s\n", levels[level].priority, line);
 	else
-		fprintf(stderr, "autocorkd: %s: %s\n", levels[level].name, line);
+		fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, levels[level].name, line);
 }
