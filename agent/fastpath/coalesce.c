@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The coalescer: the flow table and when frames leave. What may be merged, and how, is in segment.c. */
+#include "fastpath/coalesce.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fastpath/segment.h"
+
+#define WAYS 8			/* a bucket: one cache line of tags is searched twice at most, and there is no chain to grow */
+#define NOBODY UINT32_MAX
+
+struct slot {
+	struct packet_key key;
+	uint64_t seen_ns;	/* last small segment of the flow, 0 if there was none */
+	uint32_t ack;		/* what it acknowledged */
+	uint64_t deadline_ns;	/* while a frame is held: when it must leave */
+	struct coalesce_frame frame;	/* handle NULL: nothing is held */
+	struct segment segment;	/* of the frame */
+	uint32_t next, prev;	/* neighbours in the queue the slot is in */
+	bool waits;		/* in the hold queue, not in the burst queue */
+};
+
+/* Held slots in the order in which they must leave: every element of one queue waits equally long. */
+struct queue {
+	uint32_t first, last;
+};
+
+struct coalescer {
+	struct coalesce_options options;
+	struct coalesce_stats stats;
+	struct queue burst, hold;
+	uint32_t mask;		/* number of buckets - 1 */
+	uint32_t *tags;		/* hash of each slot's key; 0 = free */
+	struct slot *slots;
+};
+
+struct coalescer *coalescer_new(const struct coalesce_options *options)
+{
+	struct coalescer *c;
+	size_t slots = WAYS;
+
+	if (options->flows < COALESCE_FLOWS_MIN || options->flows > COALESCE_FLOWS_MAX ||
+	    options->hold_ns > COALESCE_HOLD_MAX_NS || options->max_len > UINT16_MAX || !options->emit || !options->absorb) {
+		errno = EINVAL;
+		return NULL;
+	}
+	while (slots < options->flows)
+		slots *= 2;
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return NULL;
+	c->options = *options;
+	c->mask = slots / WAYS - 1;
+	c->burst = c->hold = (struct queue){ NOBODY, NOBODY };
+	c->tags = calloc(slots, sizeof(*c->tags));
+	c->slots = calloc(slots, sizeof(*c->slots));
+	if (!c->tags || !c->slots) {
+		coalescer_free(c);
+		errno = ENOMEM;
+		return NULL;
+	}
+	return c;
+}
+
+static void enqueue(struct coalescer *c, struct queue *queue, uint32_t index)
+{
+	struct slot *slot = &c->slots[index];
+
+	slot->prev = queue->last;
+	slot->next = NOBODY;
+	if (queue->last == NOBODY)
+		queue->first = index;
+	else
+		c->slots[queue->last].next = index;
+	queue->last = index;
+}
+
+static void dequeue(struct coalescer *c, struct queue *queue, uint32_t index)
+{
+	struct slot *slot = &c->slots[index];
+
+	if (slot->prev == NOBODY)
+		queue->first = slot->next;
+	else
+		c->slots[slot->prev].next = slot->next;
+	if (slot->next == NOBODY)
+		queue->last = slot->prev;
+	else
+		c->slots[slot->next].prev = slot->prev;
+}
+
+/* Takes the held frame out of the slot. */
+static struct coalesce_frame take(struct coalescer *c, uint32_t index)
+{
+	struct slot *slot = &c->slots[index];
+	struct coalesce_frame frame = slot->frame;
+
+	dequeue(c, slot->waits ? &c->hold : &c->burst, index);
+	slot->frame.handle = NULL;
+	c->stats.held--;
+	return frame;
+}
+
+static void release(struct coalescer *c, uint32_t index)
+{
+	struct coalesce_frame frame;
+
+	if (!c->slots[index].frame.handle)
+		return;
+	frame = take(c, index);
+	c->options.emit(c->options.context, &frame);
+}
+
+static void hold(struct coalescer *c, uint32_t index, const struct coalesce_frame *frame, const struct segment *segment,
+		 uint64_t now_ns)
+{
+	struct slot *slot = &c->slots[index];
+
+	slot->frame = *frame;
+	slot->segment = *segment;
+	/*
+	 * Only a stream is worth waiting for: two segments close together with nothing received between them. A request
+	 * that acknowledges the answer to the one before never waits, however fast the exchange is.
+	 */
+	slot->waits = c->options.hold_ns && slot->seen_ns && slot->ack == segment->ack &&
+		      now_ns - slot->seen_ns <= c->options.hold_ns;
+	slot->deadline_ns = slot->waits ? now_ns + c->options.hold_ns : now_ns;
+	enqueue(c, slot->waits ? &c->hold : &c->burst, index);
+	c->stats.held++;
+}
+
+/* murmur3's finaliser over the key's words: cheap, and mixed with a seed that the outside does not know. */
+static uint32_t key_hash(const struct packet_key *key, uint64_t seed)
+{
+	uint64_t words[sizeof(*key) / sizeof(uint64_t)], hash = seed;
+
+	memcpy(words, key, sizeof(words));
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		hash ^= words[i];
+		hash *= 0xff51afd7ed558ccdull;
+		hash ^= hash >> 33;
+	}
+	hash *= 0xc4ceb9fe1a85ec53ull;
+	hash ^= hash >> 32;
+	return (uint32_t)hash ? (uint32_t)hash : 1;
+}
+
+static uint32_t find(const struct coalescer *c, const struct packet_key *key, uint32_t hash)
+{
+	uint32_t first = (hash & c->mask) * WAYS;
+
+	for (uint32_t i = first; i < first + WAYS; i++)
+		if (c->tags[i] == hash && !memcmp(&c->slots[i].key, key, sizeof(*key)))
+			return i;
+	return NOBODY;
+}
+
+/* A slot for a new flow: a free one of its bucket, else the one that has been quiet for longest. */
+static uint32_t claim(struct coalescer *c, const struct packet_key *key, uint32_t hash)
+{
+	uint32_t first = (hash & c->mask) * WAYS, best = first;
+
+	for (uint32_t i = first; i < first + WAYS; i++) {
+		if (!c->tags[i]) {
+			best = i;
+			break;
+		}
+		if (c->slots[i].seen_ns < c->slots[best].seen_ns)
+			best = i;
+	}
+	if (c->tags[best]) {
+		release(c, best);
+		c->stats.evicted++;
+	} else {
+		c->stats.flows++;
+	}
+	c->tags[best] = hash;
+	c->slots[best].key = *key;
+	c->slots[best].seen_ns = 0;
+	return best;
+}
+
+static void forget(struct coalescer *c, uint32_t index)
+{
+	c->tags[index] = 0;
+	c->stats.flows--;
+}
+
+/* True if the frame went into the one held in the slot. */
+static bool append(struct coalescer *c, uint32_t index, const struct coalesce_frame *frame, const struct segment *segment)
+{
+	struct slot *slot = &c->slots[index];
+
+	if (!segment_follows(slot->frame.data, &slot->segment, frame->data, segment))
+		return false;
+	if (segment_total(&slot->segment) + segment->length > c->options.max_len ||
+	    slot->segment.end + segment->length > slot->frame.room)
+		return false;
+	slot->frame.length = segment_append(slot->frame.data, slot->frame.length, &slot->segment, frame->data, segment);
+	c->stats.merged++;
+	c->options.absorb(c->options.context, frame->handle);
+	/* No use in waiting for another one of this size. */
+	if (segment_total(&slot->segment) + segment->length > c->options.max_len)
+		release(c, index);
+	return true;
+}
+
+static void push_tcp(struct coalescer *c, const struct coalesce_frame *frame, const struct packet *packet, uint64_t now_ns)
+{
+	struct segment segment;
+	struct packet_key key;
+	enum segment_verdict verdict = segment_read(frame->data, packet, c->options.max_len, &segment);
+	uint32_t hash, index;
+
+	packet_key(frame->data, packet, &key);
+	hash = key_hash(&key, c->options.seed);
+	index = find(c, &key, hash);
+	if (verdict != SEGMENT_SMALL) {
+		if (verdict == SEGMENT_CORRUPT)
+			c->stats.bad_checksum++;
+		if (index != NOBODY) {
+			release(c, index);
+			if (verdict == SEGMENT_LAST)
+				forget(c, index);
+		}
+		c->options.emit(c->options.context, frame);
+		return;
+	}
+	if (index == NOBODY)
+		index = claim(c, &key, hash);
+	if (c->slots[index].frame.handle) {
+		if (c->slots[index].deadline_ns < now_ns || !append(c, index, frame, &segment)) {
+			release(c, index);
+			hold(c, index, frame, &segment, now_ns);
+		}
+	} else {
+		hold(c, index, frame, &segment, now_ns);
+	}
+	c->slots[index].seen_ns = now_ns;
+	c->slots[index].ack = segment.ack;
+}
+
+void coalescer_push(struct coalescer *c, const struct coalesce_frame *frame, uint64_t now_ns)
+{
+	struct packet packet;
+
+	packet_parse(frame->data, frame->length, &packet);
+	if (packet.kind == PACKET_TCP) {
+		push_tcp(c, frame, &packet, now_ns);
+		return;
+	}
+	if (packet.kind == PACKET_OPAQUE) {
+		c->stats.opaque++;
+		coalescer_flush(c);
+	}
+	c->options.emit(c->options.context, frame);
+}
+
+void coalescer_expire(struct coalescer *c, uint64_t now_ns)
+{
+	while (c->burst.first != NOBODY)
+		release(c, c->burst.first);
+	while (c->hold.first != NOBODY && c->slots[c->hold.first].deadline_ns <= now_ns) {
+		c->stats.delayed++;
+		release(c, c->hold.first);
+	}
+}
+
+void coalescer_flush(struct coalescer *c)
+{
+	while (c->burst.first != NOBODY)
+		release(c, c->burst.first);
+	while (c->hold.first != NOBODY)
+		release(c, c->hold.first);
+}
+
+uint64_t coalescer_deadline(const struct coalescer *c)
+{
+	uint64_t deadline = UINT64_MAX;
+
+	if (c->burst.first != NOBODY)
+		deadline = c->slots[c->burst.first].deadline_ns;
+	if (c->hold.first != NOBODY && c->slots[c->hold.first].deadline_ns < deadline)
+		deadline = c->slots[c->hold.first].deadline_ns;
+	return deadline;
+}
+
+const struct coalesce_stats *coalescer_stats(const struct coalescer *c)
+{
+	return &c->stats;
+}
+
+void coalescer_free(struct coalescer *c)
+{
+	if (!c)
+		return;
+	while (c->burst.first != NOBODY)
+		c->options.absorb(c->options.context, take(c, c->burst.first).handle);
+	while (c->hold.first != NOBODY)
+		c->options.absorb(c->options.context, take(c, c->hold.first).handle);
+	free(c->tags);
+	free(c->slots);
+	free(c);
+}

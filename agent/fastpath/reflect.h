@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The reflector: turns a request into its answer, in place. ICMP and ICMPv6 echo, UDP echo, and, for addresses that it is told to own,
+ * ARP and IPv6 neighbour solicitations. Pure.
+ *
+ * An answer leaves with a TTL one below the request's: two reflectors that a forged packet sets on each other stop after 255 turns.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define REFLECT_ADDRESSES 16
+
+struct reflect_options {
+	uint8_t mac[6];		/* the port's: frames to other stations are not answered */
+	/*
+	 * IPv6, or IPv4 in v4-mapped form. None: every address that reaches this MAC is answered for (what a steering rule
+	 * let through), and ARP and neighbour discovery are left to the kernel.
+	 */
+	uint8_t addresses[REFLECT_ADDRESSES][16];
+	size_t address_count;
+};
+
+/* True if `data` now holds the answer, as long as the request was. False: nothing to answer, data is as it was. */
+bool reflect_frame(const struct reflect_options *options, uint8_t *data, uint32_t length);
