@@ -1,0 +1,19 @@
+# autocork-fastpath, the DPDK process. Without DPDK's development files only its pure parts are built, for the tests.
+FASTPATH_PURE := $(patsubst %.c,$(BUILD)/%.o,$(addprefix agent/fastpath/,packet.c segment.c coalesce.c reflect.c options.c))
+FASTPATH_DPDK := $(patsubst %.c,$(BUILD)/%.o,$(addprefix agent/fastpath/,main.c ports.c worker.c sleeper.c))
+
+$(BUILD)/fastpath.a: $(FASTPATH_PURE)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_coalesce*.c tests/unit/test_fastpath*.c)): $(BUILD)/fastpath.a
+
+ifeq ($(shell $(PKG) --exists libdpdk && echo yes),yes)
+all: $(BUILD)/autocork-fastpath
+
+$(FASTPATH_DPDK): CFLAGS += $(patsubst -I%,-isystem%,$(shell $(PKG) --cflags libdpdk))
+# --as-needed keeps what is used: the EAL, ethdev, mbuf, mempool. Drivers are plugins that the EAL loads at start.
+$(BUILD)/autocork-fastpath: $(FASTPATH_DPDK) $(BUILD)/fastpath.a $(BUILD)/agent.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ -Wl,--as-needed $(shell $(PKG) --libs libdpdk) $(LDLIBS) -o $@
+endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Opening and closing of ports: see ports.h. */
+#include "fastpath/ports.h"
+
+#include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "lib/log.h"
+
+#define RING 2048u		/* descriptors per queue and direction: the default of the AF_XDP driver */
+/* A queue keeps both rings full at worst, the AF_XDP driver another two rings in its fill queue; some are held or cached. */
+#define BUFFERS_PER_QUEUE (4 * RING + 1024)
+#define LINK_OVERHEAD 26	/* Ethernet header, two VLAN tags, checksum */
+#define KERNEL_HEADROOM 256	/* XDP_PACKET_HEADROOM: the kernel leaves it before the packet, behind DPDK's own */
+#define BUFFER_ROOM_MIN 2048u
+#define EAL_MIB 48		/* what the EAL and the drivers take besides */
+
+static int interface_ioctl(unsigned long request, struct ifreq *ifr)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), ret, saved;
+
+	if (fd < 0)
+		return -1;
+	ret = ioctl(fd, request, ifr);
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return ret;
+}
+
+uint32_t ports_interface_queues(const char *interface, struct fault *fault)
+{
+	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
+	struct ifreq ifr = { 0 };
+
+	if (!if_nametoindex(interface)) {
+		fault_set(fault, EXIT_FAILED, "%s: no such interface in this network namespace: see ip link", interface);
+		return 0;
+	}
+	memcpy(ifr.ifr_name, interface, strnlen(interface, IF_NAMESIZE - 1));
+	ifr.ifr_data = (void *)&channels;
+	/* The driver takes a device without combined channels (a veth) for one queue. */
+	if (interface_ioctl(SIOCETHTOOL, &ifr) || !channels.max_combined)
+		return 1;
+	return channels.combined_count ? channels.combined_count : 1;
+}
+
+static uint32_t interface_mtu(const char *interface)
+{
+	struct ifreq ifr = { 0 };
+
+	memcpy(ifr.ifr_name, interface, strnlen(interface, IF_NAMESIZE - 1));
+	return interface_ioctl(SIOCGIFMTU, &ifr) ? 0 : ifr.ifr_mtu;
+}
+
+uint32_t ports_memory_mib(size_t ports, uint32_t queues)
+{
+	uint64_t buffer = BUFFER_ROOM_MIN + RTE_PKTMBUF_HEADROOM + KERNEL_HEADROOM + sizeof(struct rte_mbuf) + 64;
+
+	return EAL_MIB + (ports * queues * BUFFERS_PER_QUEUE * buffer >> 20) + 1;
+}
+
+static int describe(struct port *port, struct fault *fault)
+{
+	struct rte_eth_dev_info info;
+	char device[RTE_ETH_NAME_MAX_LEN] = "?";
+	struct rte_ether_addr mac;
+	uint16_t mtu = 0;
+	int err;
+
+	rte_eth_dev_get_name_by_port(port->id, device);
+	err = rte_eth_dev_info_get(port->id, &info);
+	if (err)
+		return fault_set(fault, EXIT_FAILED, "%s: cannot ask the driver: %s: see its messages above", device,
+				 strerror(-err));
+	port->af_xdp = !strcmp(info.driver_name, "net_af_xdp");
+	port->if_index = info.if_index;
+	if (!info.if_index || !if_indextoname(info.if_index, port->name)) {
+		port->if_index = 0;
+		snprintf(port->name, sizeof(port->name), "%.31s", device);
+	}
+	/* The AF_XDP driver reports 1500 whatever its interface says. */
+	port->mtu = port->if_index ? interface_mtu(port->name) : 0;
+	if (!port->mtu && !rte_eth_dev_get_mtu(port->id, &mtu))
+		port->mtu = mtu;
+	if (!rte_eth_macaddr_get(port->id, &mac))
+		memcpy(port->mac, mac.addr_bytes, sizeof(port->mac));
+	return 0;
+}
+
+/* Finds out how the queue can wake a core. */
+static void queue_waker(struct port *port, uint16_t queue, bool interrupts, int socket)
+{
+	struct sleeper_queue *waker = &port->queues[queue];
+
+	*waker = (struct sleeper_queue){ .kind = SLEEPER_NONE, .fd = -1, .port = port->id, .queue = queue };
+	if (socket >= 0) {
+		waker->kind = SLEEPER_SOCKET;
+		waker->fd = socket;
+	} else if (interrupts) {
+		waker->fd = rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, queue);
+		waker->kind = waker->fd >= 0 ? SLEEPER_INTERRUPT : SLEEPER_NONE;
+	}
+}
+
+static int open_queues(struct ports *ports, struct port *port, bool interrupts, uint16_t rx_ring, uint16_t tx_ring,
+		       struct fault *fault)
+{
+	int node = rte_eth_dev_socket_id(port->id);
+	int *sockets = calloc(ports->queues, sizeof(*sockets));
+	int err = sockets ? 0 : -ENOMEM;
+
+	for (uint32_t q = 0; !err && q < ports->queues; q++)
+		err = rte_eth_tx_queue_setup(port->id, q, tx_ring, node, NULL);
+	for (uint32_t q = 0; !err && q < ports->queues; q++) {
+		struct sleeper_sockets before, after;
+
+		sleeper_snapshot(&before);
+		err = rte_eth_rx_queue_setup(port->id, q, rx_ring, node, NULL, ports->pool);
+		sleeper_snapshot(&after);
+		sockets[q] = sleeper_new_socket(&before, &after);
+	}
+	if (!err)
+		err = rte_eth_dev_start(port->id);
+	for (uint32_t q = 0; !err && q < ports->queues; q++)
+		queue_waker(port, q, interrupts, sockets[q]);
+	free(sockets);
+	if (!err)
+		return 0;
+	if (port->af_xdp)
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: cannot take %u queue(s) over by AF_XDP: %s: needs root (CAP_SYS_ADMIN, CAP_NET_ADMIN, memlock), no "
+				 "foreign XDP program, no other user of the queue; a veth needs a peer with as few transmit queues",
+				 port->name, ports->queues, strerror(-err));
+	return fault_set(fault, EXIT_FAILED, "%s: cannot set up %u queue(s): %s: see the driver's messages above", port->name,
+			 ports->queues, strerror(-err));
+}
+
+static int open_port(struct ports *ports, struct port *port, bool sleep, struct fault *fault)
+{
+	struct rte_eth_conf conf = { .intr_conf = { .rxq = sleep } };
+	uint16_t rx_ring = RING, tx_ring = RING;
+	struct rte_eth_dev_info info;
+	int err;
+
+	if (rte_eth_dev_info_get(port->id, &info) || ports->queues > info.max_rx_queues || ports->queues > info.max_tx_queues)
+		return fault_set(fault, EXIT_FAILED, "%s: has no %u queues: use a smaller --queues", port->name, ports->queues);
+	if (port->mtu >= info.min_mtu && port->mtu <= info.max_mtu)
+		conf.rxmode.mtu = port->mtu;
+	err = rte_eth_dev_configure(port->id, ports->queues, ports->queues, &conf);
+	if (err && sleep) {
+		/* No receive interrupts there. */
+		conf.intr_conf.rxq = 0;
+		err = rte_eth_dev_configure(port->id, ports->queues, ports->queues, &conf);
+	}
+	if (!err)
+		err = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx_ring, &tx_ring);
+	if (err)
+		return fault_set(fault, EXIT_FAILED, "%s: cannot configure %u queue(s): %s: see the driver's messages above",
+				 port->name, ports->queues, strerror(-err));
+	port->queues = calloc(ports->queues, sizeof(*port->queues));
+	if (!port->queues)
+		return fault_set(fault, EXIT_FAILED, "%s: out of memory", port->name);
+	if (open_queues(ports, port, conf.intr_conf.rxq, rx_ring, tx_ring, fault))
+		return -1;
+	/* Frames for others must come in too. Where the driver cannot, it receives everything anyway (taps, capture files). */
+	err = rte_eth_promiscuous_enable(port->id);
+	if (err && err != -ENOTSUP)
+		log_warning("%s: promiscuous mode: %s: frames for other stations may not be seen", port->name, strerror(-err));
+	return 0;
+}
+
+int ports_open(struct ports *ports, const struct fastpath_options *options, struct fault *fault)
+{
+	uint32_t room = BUFFER_ROOM_MIN;
+	uint16_t id;
+
+	memset(ports, 0, sizeof(*ports));
+	ports->queues = options->queues;
+	RTE_ETH_FOREACH_DEV(id) {
+		struct port *port = &ports->list[ports->count];
+
+		if (ports->count == FASTPATH_PORTS_MAX)
+			return fault_set(fault, EXIT_USAGE, "ports: more than %d: name fewer devices", FASTPATH_PORTS_MAX);
+		port->id = id;
+		if (describe(port, fault))
+			return -1;
+		room = RTE_MAX(room, port->mtu + LINK_OVERHEAD);
+		ports->count++;
+	}
+	if (!ports->count)
+		return fault_set(fault, EXIT_FAILED, "ports: none: give --interface, or --vdev or -a after --");
+	if (options->job != FASTPATH_JOB_REFLECT && ports->count % 2)
+		return fault_set(fault, EXIT_USAGE, "ports: %zu: the job %s needs pairs", ports->count,
+				 fastpath_job_name(options->job));
+	if (ports->count * ports->queues > FASTPATH_QUEUES_MAX)
+		return fault_set(fault, EXIT_USAGE, "queues: more than %d over all ports: use a smaller --queues",
+				 FASTPATH_QUEUES_MAX);
+	room += RTE_PKTMBUF_HEADROOM + KERNEL_HEADROOM;
+	/* One pool for all ports: a frame then leaves from the buffer it came in. */
+	ports->pool = rte_pktmbuf_pool_create("frames", ports->count * ports->queues * BUFFERS_PER_QUEUE, 256, 0,
+					      RTE_MIN(room, (uint32_t)UINT16_MAX), SOCKET_ID_ANY);
+	if (!ports->pool)
+		return fault_set(fault, EXIT_FAILED,
+				 "buffers: %s: free memory or huge pages, use fewer queues, or give DPDK more with -- -m MIB",
+				 rte_strerror(rte_errno));
+	for (size_t i = 0; i < ports->count; i++)
+		if (open_port(ports, &ports->list[i], options->wait == FASTPATH_WAIT_INTERRUPT, fault))
+			return -1;
+	return 0;
+}
+
+bool ports_present(const struct ports *ports, const char **lost)
+{
+	char name[IF_NAMESIZE];
+
+	for (size_t i = 0; i < ports->count; i++) {
+		if (ports->list[i].if_index && !if_indextoname(ports->list[i].if_index, name)) {
+			*lost = ports->list[i].name;
+			return false;
+		}
+	}
+	return true;
+}
+
+void ports_close(struct ports *ports)
+{
+	for (size_t i = 0; i < ports->count; i++) {
+		rte_eth_promiscuous_disable(ports->list[i].id);
+		rte_eth_dev_stop(ports->list[i].id);
+		rte_eth_dev_close(ports->list[i].id);
+		free(ports->list[i].queues);
+	}
+	ports->count = 0;
+}

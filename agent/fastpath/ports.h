@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The ports: DPDK's devices, opened alike whatever their driver, and closed again. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fastpath/options.h"
+#include "fastpath/sleeper.h"
+#include "lib/fault.h"
+
+struct rte_mempool;
+
+struct port {
+	uint16_t id;		/* DPDK's */
+	char name[32];		/* kernel interface, or the device's name where there is none */
+	int if_index;		/* 0 = no kernel interface */
+	bool af_xdp;
+	uint32_t mtu;
+	uint8_t mac[6];
+	struct sleeper_queue *queues;	/* one per receive queue */
+};
+
+struct ports {
+	struct port list[FASTPATH_PORTS_MAX];
+	size_t count;
+	uint32_t queues;	/* per port, the same for all */
+	struct rte_mempool *pool;
+};
+
+/* How many receive queues the kernel interface has, as DPDK's AF_XDP driver counts them. 0 with the fault set if there is none. */
+uint32_t ports_interface_queues(const char *interface, struct fault *fault);
+/* MiB that the buffers of so many ports and queues take. */
+uint32_t ports_memory_mib(size_t ports, uint32_t queues);
+/* Opens and starts every device that the EAL found. */
+int ports_open(struct ports *ports, const struct fastpath_options *options, struct fault *fault);
+/* False, with the name of the port that has lost its interface, if one has. */
+bool ports_present(const struct ports *ports, const char **lost);
+void ports_close(struct ports *ports);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* How a core sleeps until one of its receive queues has something, whatever driver the queue belongs to. */
+#pragma once
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fastpath-client/fastpath_stats.h"
+
+/* How a queue wakes its core. */
+enum sleeper_kind {
+	SLEEPER_SOCKET,		/* the driver's AF_XDP socket: readable while there is a packet */
+	SLEEPER_INTERRUPT,	/* the driver's receive interrupt */
+	SLEEPER_NONE,		/* not at all: look again after a short sleep */
+};
+
+/* fd of a queue, found while it is set up. */
+struct sleeper_queue {
+	enum sleeper_kind kind;
+	int fd;
+	uint16_t port, queue;
+};
+
+struct sleeper {
+	struct pollfd fds[FASTPATH_QUEUES_MAX + 1];	/* the first is the wake-up descriptor */
+	struct sleeper_queue queues[FASTPATH_QUEUES_MAX];
+	int count;
+	bool blind;		/* some queue cannot wake us */
+	uint32_t nap_ns;
+};
+
+/*
+ * DPDK 22.11's AF_XDP driver has no receive interrupts and does not show its sockets, so they are found as the AF_XDP sockets that
+ * setting the queue up added to this process. `before` and `after` are snapshots; returns the new descriptor or -1.
+ */
+struct sleeper_sockets {
+	uint64_t bits[1024 / 64];	/* descriptors above 1023 are not seen: such a queue counts as SLEEPER_NONE */
+};
+void sleeper_snapshot(struct sleeper_sockets *sockets);
+int sleeper_new_socket(const struct sleeper_sockets *before, const struct sleeper_sockets *after);
+
+void sleeper_init(struct sleeper *sleeper, int wake_fd);
+void sleeper_add(struct sleeper *sleeper, const struct sleeper_queue *queue);
+/* Sleeps until a queue or the wake-up descriptor has something, at most `ns`. */
+void sleeper_wait(struct sleeper *sleeper, uint64_t ns);
+/* There was traffic: the next nap is a short one again. */
+static inline void sleeper_stir(struct sleeper *sleeper)
+{
+	sleeper->nap_ns = 0;
+}
