@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""The agent under test: build/autocorkd with a control socket, policy files and a cgroup of the test's own."""
+import fcntl
+import json
+import os
+import pathlib
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MANAGE = "[policy all]\nmode = autocork\n"
+OBSERVE = "[policy all]\nmode = observe\n"
+OFF = "[policy all]\nmode = off\n"
+# The names of congestion controls are global to the kernel: one agent at a time, whichever checkout it is from.
+LOCK = pathlib.Path("/run/lock/autocork-test.lock")
+START_S = 30
+
+
+def build(name):
+    """A file under build/, made by `make`."""
+    return str(ROOT / "build" / name)
+
+
+class Agent:
+    """`with Agent(cgroup) as agent:` runs one. It holds a lock from start() to stop() or kill()."""
+
+    def __init__(self, cgroup=None, policy=MANAGE, arguments=(), log_level="info"):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="autocork-test-"))
+        self.control = str(self.directory / "control.sock")
+        self.policies = self.directory / "policy.d"
+        self.policies.mkdir()
+        self.log_path = self.directory / "log"
+        self.write_policy(policy)
+        self.command = [build("autocorkd"), "--control", self.control, "--policy-dir", str(self.policies),
+                        "--log-level", log_level, *arguments]
+        if cgroup is not None:
+            self.command += ["--cgroup", str(cgroup.path)]
+        self.process = None
+        self.lock = None
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(self, *error):
+        try:
+            if self.process:
+                self.stop()
+        finally:
+            self.remove()
+
+    def write_policy(self, text, name="test.conf"):
+        (self.policies / name).write_text(text)
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def start(self):
+        """Returns once the agent says READY=1 (sd_notify)."""
+        self.lock = LOCK.open("w")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        address = str(self.directory / f"notify-{time.monotonic_ns()}")
+        notify.bind(address)
+        environment = dict(os.environ, NOTIFY_SOCKET=address)
+        with self.log_path.open("a") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
+        end = time.monotonic() + START_S
+        with notify:
+            while time.monotonic() < end and self.process.poll() is None:
+                if select.select([notify], [], [], 0.1)[0] and b"READY=1" in notify.recv(4096):
+                    return self
+        self.kill()
+        raise AssertionError("the agent did not start:\n" + self.log()[-2000:])
+
+    def ask(self, *arguments):
+        """`autocork ARGUMENTS --json`, parsed: one value, or a list of lines."""
+        done = subprocess.run([build("autocork"), arguments[0], "--json", "--control", self.control, *arguments[1:]],
+                              capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise AssertionError(f"autocork {' '.join(arguments)}: {done.returncode}: {done.stdout}{done.stderr}")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def status(self):
+        return self.ask("status")[0]
+
+    def totals(self):
+        return self.status()["totals"]
+
+    def flows(self):
+        return self.ask("flows")
+
+    def services(self):
+        return self.ask("services")
+
+    def service(self, port, side):
+        """The counters of a port's side, added up over programs; None while there are none."""
+        rows = [row for row in self.services() if row["port"] == port and row["side"] == side]
+        if not rows:
+            return None
+        total = {}
+        for row in rows:
+            for name, value in row.items():
+                if isinstance(value, int) and name not in ("number", "port", "cgroup"):
+                    total[name] = total.get(name, 0) + value
+        for group in "refused", "released":
+            total[group] = {name: sum(row[group].get(name, 0) for row in rows) for name in rows[0][group]}
+        return total
+
+    def feature(self, name):
+        """Whether a feature named like this works here."""
+        return any(row["works"] for row in self.status()["features"] if row["name"].startswith(name))
+
+    def reload(self, policy):
+        """Puts other policies in force by SIGHUP."""
+        before = self.status()["policy"]["reload"]
+        self.write_policy(policy)
+        self.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            now = self.status()["policy"]["reload"]
+            if now["good"] + now["bad"] > before["good"] + before["bad"]:
+                if not now["ok"]:
+                    raise AssertionError("reload: " + str(now["error"]))
+                return
+            time.sleep(0.02)
+        raise AssertionError("reload: not done within 10 s")
+
+    def stop(self, seconds=15):
+        """SIGTERM; every flow is given back before it exits."""
+        self.process.terminate()
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the agent did not stop within {seconds} s:\n" + self.log()[-2000:]) from None
+        self._gone()
+        if code:
+            raise AssertionError(f"the agent ended with {code}:\n" + self.log()[-2000:])
+
+    def kill(self):
+        """SIGKILL: it gets no chance to give anything back."""
+        self.process.kill()
+        self.process.wait()
+        self._gone()
+
+    def _gone(self):
+        self.process = None
+        self.lock.close()
+        self.lock = None
+
+    def remove(self):
+        if self.process:
+            self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""What the tests with real programs share. Python's standard library only; root; kernel state is the test's own and goes with it."""
+from agent import Agent, MANAGE, OFF, OBSERVE, build
+from cgroup import Cgroup
+from netns import Net, Pair
+from ports import Stream, tcp_info
+from programs import Program, free_port, program, wait_port
+from tap import Skip, check, equal, kernel_log, main, wait_for

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Sockets of the test itself: a connected pair whose every byte is known, and what the kernel counted on a socket."""
+import select
+import socket
+import struct
+
+TCP_INFO = 11
+TCP_CONGESTION = 13
+ESTABLISHED = 1
+# A prime length, so that a shift by any power of two, or by a segment, changes every byte.
+PATTERN = bytes((i * i * 7 + i * 31 + (i >> 3)) & 255 for i in range(65521))
+
+
+def pattern(position, size):
+    """The bytes of a stream from `position` on."""
+    start = position % len(PATTERN)
+    out = PATTERN[start:start + size]
+    while len(out) < size:
+        out += PATTERN[:size - len(out)]
+    return out
+
+
+def tcp_info(sock):
+    """The members of struct tcp_info (linux/tcp.h) that tests look at."""
+    raw = sock.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 256)
+    return {
+        "state": raw[0],
+        "unacked": struct.unpack_from("I", raw, 24)[0],
+        "retransmits": struct.unpack_from("I", raw, 100)[0],
+        "notsent_bytes": struct.unpack_from("I", raw, 144)[0],
+        "data_segs_out": struct.unpack_from("I", raw, 156)[0],
+    }
+
+
+def congestion(sock):
+    return sock.getsockopt(socket.IPPROTO_TCP, TCP_CONGESTION, 16).rstrip(b"\0").decode()
+
+
+class Stream:
+    """A connection between two sockets of this process: client and server. `address` is where the server listens."""
+
+    def __init__(self, net, address="127.0.0.1", connect=None, no_delay=True, server_net=None, send_buffer=None, port=0):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with (server_net or net).inside():
+            listener = socket.socket(family)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            listener.bind((address, port))
+            listener.listen()
+        connect = connect or address
+        with net.inside():
+            self.client = socket.socket(socket.AF_INET6 if ":" in connect else socket.AF_INET)
+        if send_buffer:
+            self.client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        self.port = listener.getsockname()[1]
+        self.client.connect((connect, self.port))
+        self.server = listener.accept()[0]
+        listener.close()
+        for sock in self.client, self.server:
+            if no_delay:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.client.close()
+        self.server.close()
+
+    @staticmethod
+    def receive(sock, size):
+        out = bytearray()
+        while len(out) < size:
+            piece = sock.recv(min(65536, size - len(out)))
+            if not piece:
+                raise AssertionError(f"the stream ended after {len(out)} of {size} bytes")
+            out += piece
+        return bytes(out)
+
+    def exchange(self, writes=5, size=20, rounds=1, answer=b"ok"):
+        """Requests in small writes, each read whole and answered. Returns data segments per request."""
+        before = tcp_info(self.client)["data_segs_out"]
+        for _ in range(rounds):
+            for i in range(writes):
+                self.client.sendall(pattern(i * size, size))
+            if self.receive(self.server, writes * size) != pattern(0, writes * size):
+                raise AssertionError("the request's bytes differ")
+            self.server.sendall(answer)
+            if self.receive(self.client, len(answer)) != answer:
+                raise AssertionError("the answer's bytes differ")
+        return (tcp_info(self.client)["data_segs_out"] - before) / rounds
+
+    def silent(self, seconds):
+        """Nothing arrives on either side meanwhile."""
+        return not select.select([self.client, self.server], [], [], seconds)[0]
