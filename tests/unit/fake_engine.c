@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "fake_engine.h"
+
+struct fake_engine fake_engine;
+
+int engine_start(struct engine **engine, const struct engine_options *options, struct fault *fault)
+{
+	*engine = NULL;
+	return 0;
+}
+
+void engine_stop(struct engine *engine)
+{
+}
+
+int engine_apply(struct engine *engine, const struct policy_set *set, struct fault *fault)
+{
+	if (fake_engine.refuse_policies)
+		return fault_set(fault, EXIT_FAILED, "policies: refused: by the test");
+	fake_engine.applied++;
+	fake_engine.policies = set->policy_count;
+	return 0;
+}
+
+int engine_fd(const struct engine *engine)
+{
+	return -1;
+}
+
+int engine_dispatch(struct engine *engine)
+{
+	return 0;
+}
+
+void engine_beat(struct engine *engine)
+{
+	fake_engine.beats++;
+}
+
+int engine_services(struct engine *engine, engine_service_visit *visit, void *context)
+{
+	for (size_t i = 0; i < fake_engine.service_count; i++) {
+		int result = visit(&fake_engine.services[i], context);
+
+		if (result)
+			return result;
+	}
+	return 0;
+}
+
+int engine_flows(struct engine *engine, engine_flow_visit *visit, void *context)
+{
+	for (size_t i = 0; i < fake_engine.flow_count; i++) {
+		int result = visit(&fake_engine.flows[i], context);
+
+		if (result)
+			return result;
+	}
+	return 0;
+}
+
+const struct engine_feature *engine_features(const struct engine *engine, size_t *count)
+{
+	*count = fake_engine.feature_count;
+	return fake_engine.features;
+}

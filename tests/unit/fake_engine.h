@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* An engine without a kernel, for tests of what stands on agent/engine/engine.h. */
+#pragma once
+#include "engine/engine.h"
+
+struct fake_engine {
+	struct engine_service services[4];
+	size_t service_count;
+	struct engine_flow *flows;
+	size_t flow_count;
+	struct engine_feature features[4];
+	size_t feature_count;
+	bool refuse_policies;
+	unsigned int applied, beats;
+	size_t policies;	/* of the last set applied */
+};
+
+extern struct fake_engine fake_engine;

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* agent/lib: tables, numbers, JSON of strings that nobody checked, log levels. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/table.h"
+#include "lib/units.h"
+
+static const struct table_column columns[] = {
+	{ "NAME", TABLE_LEFT }, { "COUNT", TABLE_RIGHT }, { "WHY", TABLE_LEFT },
+};
+
+static char *printed(struct table *table, bool colour, size_t width)
+{
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	table_print(table, out, colour, width);
+	fclose(out);
+	return text;
+}
+
+static void assert_prints(struct table *table, bool colour, size_t width, const char *expected)
+{
+	char *text = printed(table, colour, width);
+
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+static struct table *sample(void)
+{
+	struct table *table = table_new(columns, 3);
+
+	table_cell(table, TABLE_PLAIN, "nginx");
+	table_cell(table, TABLE_GOOD, "%d", 12345678);
+	table_cell(table, TABLE_PLAIN, "%s", "");
+	table_cell(table, TABLE_PLAIN, "größer");
+	table_cell(table, TABLE_PLAIN, "7");
+	table_cell(table, TABLE_BAD, "no_gain");
+	return table;
+}
+
+static void table_lines_up(void **state)
+{
+	struct table *table = sample();
+
+	assert_int_equal(table_rows(table), 2);
+	assert_prints(table, false, 0,
+		      "NAME       COUNT  WHY\n"
+		      "nginx   12345678  -\n"
+		      "größer         7  no_gain\n");
+	table_free(table);
+}
+
+static void table_is_cut_at_the_width(void **state)
+{
+	struct table *table = sample();
+
+	/* Also in the middle of a cell, never in the middle of a character. */
+	assert_prints(table, false, 20,
+		      "NAME       COUNT  WH\n"
+		      "nginx   12345678  -\n"
+		      "größer         7  no\n");
+	assert_prints(table, false, 3, "NAM\nngi\ngrö\n");
+	table_free(table);
+}
+
+static void table_colours_only_where_asked(void **state)
+{
+	struct table *table = sample();
+	char *text = printed(table, true, 0);
+
+	assert_non_null(strstr(text, "  \033[32m12345678\033[0m  -\n"));
+	assert_non_null(strstr(text, "\033[31mno_gain\033[0m\n"));
+	free(text);
+	table_free(table);
+	assert_string_equal(table_paint(TABLE_BAD, false), "");
+}
+
+static void table_without_rows(void **state)
+{
+	struct table *table = table_new(columns, 3);
+
+	assert_prints(table, false, 0, "NAME  COUNT  WHY\n");
+	table_free(table);
+}
+
+static void units_of_counts(void **state)
+{
+	static const struct {
+		uint64_t count;
+		const char *text;
+	} cases[] = {
+		{ 0, "0" }, { 99999, "99999" }, { 100000, "100k" }, { 999499, "999k" }, { 999500, "1.00M" },
+		{ 1234567, "1.23M" }, { 12345678, "12.3M" }, { 123456789, "123M" }, { 9995000000, "10.0G" },
+		{ UINT64_MAX, "18.4E" },
+	};
+	struct units units;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_string_equal(units_count(&units, cases[i].count), cases[i].text);
+}
+
+static void units_of_time(void **state)
+{
+	struct units units;
+
+	assert_string_equal(units_delay(&units, 0), "0us");
+	assert_string_equal(units_delay(&units, 85.4), "85us");
+	assert_string_equal(units_delay(&units, 999.6), "1.00ms");
+	assert_string_equal(units_delay(&units, 1250), "1.25ms");
+	assert_string_equal(units_delay(&units, 2500000), "2.50s");
+	assert_string_equal(units_age(&units, 0), "0s");
+	assert_string_equal(units_age(&units, 59), "59s");
+	assert_string_equal(units_age(&units, 184), "3m 04s");
+	assert_string_equal(units_age(&units, 5 * 3600 + 6 * 60 + 59), "5h 06m");
+	assert_string_equal(units_age(&units, 7 * 86400 + 8 * 3600), "7d 08h");
+}
+
+static void assert_text(const char *bytes, size_t max, const char *expected)
+{
+	json_t *value = json_text(bytes, max);
+
+	assert_non_null(value);
+	assert_string_equal(json_string_value(value), expected);
+	json_decref(value);
+}
+
+static void json_of_any_bytes(void **state)
+{
+	static const char full[4] = { 'a', 'b', 'c', 'd' };	/* no NUL: as long as a comm can be */
+
+	assert_text("nginx", 16, "nginx");
+	assert_text(full, 4, "abcd");
+	assert_text("", 16, "");
+	assert_text("größe €𝄞", 64, "größe €𝄞");
+	assert_text("\033[2J", 16, "\\x1b[2J");
+	assert_text("a\x7f\n", 16, "a\\x7f\\x0a");
+	assert_text("\xc2\x9b""31m", 16, "\\xc2\\x9b31m");	/* CSI as one C1 character */
+	assert_text("\xc0\xaf", 16, "\\xc0\\xaf");		/* overlong */
+	assert_text("\xed\xa0\x80", 16, "\\xed\\xa0\\x80");	/* surrogate */
+	assert_text("\xf4\x90\x80\x80", 16, "\\xf4\\x90\\x80\\x80");	/* above U+10FFFF */
+	assert_text("\xe2\x82\xac", 2, "\\xe2\\x82");		/* cut */
+	assert_text("\xff\xfe", 16, "\\xff\\xfe");
+}
+
+static void json_of_addresses(void **state)
+{
+	static const uint8_t mapped[16] = { [10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1 };
+	static const uint8_t loopback[16] = { [15] = 1 };
+	json_t *v4 = json_address(mapped), *v6 = json_address(loopback);
+
+	assert_string_equal(json_string_value(v4), "10.0.0.1");
+	assert_string_equal(json_string_value(v6), "::1");
+	json_decref(v4);
+	json_decref(v6);
+}
+
+static void faults_travel_as_json(void **state)
+{
+	struct fault fault, arrived;
+	json_t *value, *other = json_pack("{ss}", "reply", "x");
+
+	assert_int_equal(fault_set(&fault, EXIT_CONFIG, "%s: bad: mend it", "thing"), -1);
+	value = json_fault(&fault);
+	assert_true(json_is_fault(value, &arrived));
+	assert_int_equal(arrived.exit_code, EXIT_CONFIG);
+	assert_string_equal(arrived.text, "thing: bad: mend it");
+	assert_false(json_is_fault(other, &arrived));
+	json_decref(value);
+	json_decref(other);
+}
+
+static void log_levels_have_names(void **state)
+{
+	enum log_level level = LOG_LEVEL_INFO;
+
+	assert_true(log_level_parse("debug", &level));
+	assert_int_equal(level, LOG_LEVEL_DEBUG);
+	assert_true(log_level_parse("error", &level));
+	assert_int_equal(level, LOG_LEVEL_ERROR);
+	assert_false(log_level_parse("Debug", &level));
+	assert_false(log_level_parse("", &level));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(table_lines_up),
+		cmocka_unit_test(table_is_cut_at_the_width),
+		cmocka_unit_test(table_colours_only_where_asked),
+		cmocka_unit_test(table_without_rows),
+		cmocka_unit_test(units_of_counts),
+		cmocka_unit_test(units_of_time),
+		cmocka_unit_test(json_of_any_bytes),
+		cmocka_unit_test(json_of_addresses),
+		cmocka_unit_test(faults_travel_as_json),
+		cmocka_unit_test(log_levels_have_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

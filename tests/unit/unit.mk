@@ -1,0 +1,2 @@
+# Tests of what stands on the engine run on one without a kernel.
+$(BUILD)/tests/unit/test_ops: $(BUILD)/tests/unit/fake_engine.o
