@@ -10,89 +10,97 @@
 
 #ifdef __clang__
 #define AC_NO_UNROLL _Pragma("clang loop unroll(disable)")
+#define AC_UNROLL _Pragma("clang loop unroll(full)")
+#define AC_FORGET asm volatile("" ::: "memory")
 #else
 #define AC_NO_UNROLL
+#define AC_UNROLL
+#define AC_FORGET
 #endif
+
+/* 1 if two characters are the same, else 0, without a branch. */
+static __always_inline __u32 ac_glob_same(__u32 a, __u32 b)
+{
+	return ((a ^ b) - 1) >> 31;
+}
+
+/* Bits of the positions at which text has a character from low to high: only in between are both differences free of a sign. */
+static __always_inline __u32 ac_glob_positions(const char text[AC_COMM_LEN], __u32 low, __u32 high)
+{
+	__u32 positions = 0;
+
+	AC_UNROLL
+	for (int i = 0; i < AC_COMM_LEN; i++) {
+		__u32 t = (__u8)text[i];
+
+		AC_FORGET; /* or all 16 are loaded first, into 16 of the 64 words of BPF's stack */
+		positions |= (~((t - low) | (high - t)) >> 31) << i;
+	}
+	return positions;
+}
 
 /*
  * Shell pattern against a comm, both ended by NUL or by their 16th byte: * ? [abc] [a-z] [!abc], as fnmatch(3) without flags
- * and without backslashes.
+ * and without backslashes; a [ without its ] matches nothing.
  *
- * The set of pattern positions that the text read so far can stand at is kept as bits of `live`: no backtracking, at most 16 x 16
- * steps, and both loop counters are the only array indices, which is what lets the 6.1 verifier prune (it compares
- * values only where an index depends on them).
+ * One walk over the pattern: the bits of `live` are the positions in the text up to which the pattern read so far can match.
+ * What a character means is worked out in words of 0 and 1 instead of branches: the verifier walks every path through the 16
+ * steps, and with a branch per question there are more than a million instructions of them.
  */
 static __always_inline bool ac_glob_match(const char pattern[AC_COMM_LEN], const char text[AC_COMM_LEN])
 {
+	__u32 filled = ac_glob_positions(text, 1, 255);
+	__u32 valid = (filled ^ (filled + 1)) >> 1;	/* positions before the first NUL */
+	__u32 end = valid + 1;				/* the bit of the text's length */
 	__u32 live = 1;
+	__u32 in_set = 0, first = 0, negated = 0, range = 0, previous = 0, set = 0;
 
 	AC_NO_UNROLL
-	for (int i = 0; i <= AC_COMM_LEN; i++) {
-		__u8 c = i < AC_COMM_LEN ? (__u8)text[i] : 0, previous = 0;
-		bool in_set = false, first = false, negated = false, hit = false, range = false;
-		__u32 next = 0, alive = 0;
+	for (int i = 0; i < AC_COMM_LEN; i++) {
+		__u32 p = (__u8)pattern[i], next = i + 1 < AC_COMM_LEN ? (__u8)pattern[i + 1] : 0;
+		__u32 open, star, any, literal, bang, close, dash, member, step, low;
 
-		AC_NO_UNROLL
-		for (int j = 0; j <= AC_COMM_LEN; j++) {
-			__u8 p = j < AC_COMM_LEN ? (__u8)pattern[j] : 0;
-			__u32 here = live >> j & 1;
+		if (!p || !live)
+			break;
+		open = ac_glob_same(p, '[') & ~in_set;
+		star = ac_glob_same(p, '*') & ~in_set;
+		any = ac_glob_same(p, '?') & ~in_set;
+		literal = ~(in_set | open | star | any) & 1;
+		bang = ac_glob_same(p, '!') & in_set & first & ~negated;
+		close = ac_glob_same(p, ']') & in_set & ~first;
+		dash = ac_glob_same(p, '-') & in_set & ~first & ~range & ~ac_glob_same(previous, 0) & ~ac_glob_same(next, ']');
+		member = in_set & ~(bang | close | dash);
 
-			if (!p) {
-				if (!c)
-					return here && !in_set;
-				break;
-			}
-			if (!in_set) {
-				if (p == '*') {
-					next |= here << j;
-					live |= here << (j + 1);
-				} else if (p == '[') {
-					in_set = first = true;
-					negated = hit = range = false;
-					previous = 0;
-					alive = here;
-				} else if (p == '?' || p == c) {
-					next |= here << (j + 1);
-				}
-			} else if (first && p == '!' && !negated) {
-				negated = true;
-			} else if (p == ']' && !first) {
-				in_set = false;
-				if (hit != negated)
-					next |= alive << (j + 1);
-			} else {
-				first = false;
-				if (range) {
-					hit |= previous <= c && c <= p;
-					range = false;
-					previous = 0;
-				} else if (p == '-' && previous && j + 1 < AC_COMM_LEN && pattern[j + 1] != ']') {
-					range = true;
-				} else {
-					hit |= p == c;
-					previous = p;
-				}
-			}
-		}
-		live = next;
-		if (!live)
-			return false;
+		low = p ^ ((p ^ previous) & -range);
+		set = (set & -in_set) | (ac_glob_positions(text, low, p) & -(member | literal)) | -any;
+		set ^= -(close & negated);
+		step = literal | any | close;
+		live = (live & ~-(step | star)) | (((live & set & valid) << 1) & -step) | ((live | -live) & (valid | end) & -star);
+
+		previous = (p & -(member & ~range)) | (previous & -dash);
+		range = dash;
+		first = open | bang;
+		negated = (negated & in_set) | bang;
+		in_set = open | (in_set & ~close);
 	}
-	return false;
+	return !in_set && (live & end);
 }
 
 /* Is `address` in the network of the `bits` leading bits of `network`? Both IPv6 or v4-mapped; 0 bits match everything. */
 static __always_inline bool ac_peer_matches(const __u8 network[16], __u8 bits, const __u8 address[16])
 {
-	AC_NO_UNROLL
-	for (int i = 0; i < 16; i++) {
-		int rest = bits - 8 * i;
-		__u8 mask = rest >= 8 ? 0xff : rest <= 0 ? 0 : (__u8)(0xff00 >> rest);
+	__u64 high = 0, low = 0;	/* what differs, most significant bit first */
 
-		if ((network[i] ^ address[i]) & mask)
-			return false;
+	AC_UNROLL
+	for (int i = 0; i < 8; i++) {
+		high = high << 8 | (network[i] ^ address[i]);
+		low = low << 8 | (network[8 + i] ^ address[8 + i]);
 	}
-	return true;
+	if (!bits)
+		return true;
+	if (bits <= 64)
+		return !(high >> (64 - bits));
+	return !high && !(low >> (bits < 128 ? 128 - bits : 0));
 }
 
 /*
