@@ -5,8 +5,10 @@
 
 #include "daemon/daemon.h"
 #include "lib/log.h"
+#include "steer/part.h"
 
 const struct daemon_part daemon_parts[] = {
+	{ "steer", steer_part_start, steer_part_stop, steer_part_reloaded, steer_part_status },
 	{ 0 },
 };
 

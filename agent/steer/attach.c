@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Brings the steering program onto an interface and takes it off again. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <linux/magic.h>
+#include <unistd.h>
+
+#include "bpf/steer.skel.h"
+#include "lib/log.h"
+#include "steer/interface.h"
+#include "steer/pins.h"
+#include "steer/steer.h"
+#include "steer/tables.h"
+
+/* Where an interface stands, from its pins. */
+struct attached {
+	char directory[PATH_MAX];
+	bool tables;		/* it has pins */
+	int link;		/* descriptor, or -1 */
+	uint32_t program;	/* id, of the link */
+	uint32_t index;		/* interface of the link; 0 = it vanished */
+};
+
+static int look(const char *root, const char *interface, struct attached *attached, struct fault *fault)
+{
+	char path[PATH_MAX];
+	struct bpf_link_info info = { 0 };
+	uint32_t length = sizeof(info);
+	struct stat status;
+
+	*attached = (struct attached){ .link = -1 };
+	if (pins_path(attached->directory, root, interface, NULL, fault) || pins_path(path, root, interface, "link", fault))
+		return -1;
+	attached->tables = !stat(attached->directory, &status);
+	attached->link = bpf_obj_get(path);
+	if (attached->link < 0 && errno != ENOENT)
+		return fault_set(fault, EXIT_FAILED, "%s: %s: steering needs root", path, strerror(errno));
+	if (attached->link >= 0 && !bpf_obj_get_info_by_fd(attached->link, &info, &length)) {
+		attached->program = info.prog_id;
+		attached->index = info.xdp.ifindex;
+	}
+	return 0;
+}
+
+static int refuse_foreign(const char *interface, int index, uint32_t own, struct fault *fault)
+{
+	struct interface_xdp xdp;
+
+	if (interface_xdp(index, &xdp, fault))
+		return -1;
+	if (!xdp.program || xdp.program == own)
+		return 0;
+	if (!strcmp(xdp.name, "xsk_def_prog"))
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: an AF_XDP program attached its own default XDP program (id %u, \"%s\", %s): stop it, run "
+				 "`ip link set dev %s xdp off` if the program stays, then attach steering first",
+				 interface, xdp.program, xdp.name, xdp.mode, interface);
+	return fault_set(fault, EXIT_FAILED,
+			 "%s: another XDP program is attached (id %u, \"%s\", %s) and will not be replaced: remove it with what "
+			 "attached it, or with `ip link set dev %s xdp off`", interface, xdp.program, xdp.name, xdp.mode, interface);
+}
+
+static struct steer_bpf *load(const char *interface, const char *directory, struct fault *fault)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .pin_root_path = directory);
+	struct steer_bpf *steer = steer_bpf__open_opts(&options);
+	int error = steer ? steer_bpf__load(steer) : -errno;
+
+	if (!error)
+		return steer;
+	steer_bpf__destroy(steer);
+	if (error == -EPERM || error == -EACCES)
+		fault_set(fault, EXIT_FAILED, "%s: loading the steering program failed: %s: run as root, or with CAP_BPF, "
+			  "CAP_NET_ADMIN and CAP_PERFMON", interface, strerror(-error));
+	else if (error == -EINVAL)
+		fault_set(fault, EXIT_FAILED, "%s: loading the steering program failed: the tables pinned at %s are of another version, or "
+			  "the kernel is too old: `autocork steer detach %s`, then attach again", interface, directory, interface);
+	else
+		fault_set(fault, error == -ENOMEM ? EXIT_FAILED : EXIT_UNSUPPORTED, "%s: loading the steering program failed: %s: "
+			  "see the lines above", interface, strerror(-error));
+	return NULL;
+}
+
+/* Descriptor of the new link, or a negative errno. */
+static int create_link(int program, int index, enum steer_attach_mode mode)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, options,
+		    .flags = mode == STEER_ATTACH_NATIVE ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
+
+	return bpf_link_create(program, index, BPF_XDP, &options);
+}
+
+static int attach_new(struct steer_bpf *steer, const char *interface, int index, enum steer_attach_mode mode, struct fault *fault)
+{
+	int program = bpf_program__fd(steer->progs.xsk_def_prog), link;
+
+	link = create_link(program, index, mode == STEER_ATTACH_GENERIC ? STEER_ATTACH_GENERIC : STEER_ATTACH_NATIVE);
+	if (link < 0 && mode == STEER_ATTACH_AUTO && link != -EBUSY && link != -EEXIST && link != -EPERM && link != -ENODEV) {
+		log_info("%s: native XDP is refused (%s): using generic XDP, which costs more per packet", interface, strerror(-link));
+		link = create_link(program, index, STEER_ATTACH_GENERIC);
+	}
+	if (link == -EBUSY || link == -EEXIST)
+		return fault_set(fault, EXIT_FAILED, "%s: another XDP program was attached meanwhile: remove it first", interface);
+	if (link == -ENODEV)
+		return fault_set(fault, EXIT_FAILED, "%s: the interface vanished: attach again when it is back", interface);
+	if (link == -ENOSPC)
+		return fault_set(fault, EXIT_FAILED, "%s: the driver has too few queues for XDP (on veth: rx queues of this end >= tx queues of "
+				 "the peer): `ethtool -L`, or --mode generic", interface);
+	if (link == -ERANGE)
+		return fault_set(fault, EXIT_FAILED, "%s: its MTU is too large for native XDP: lower it, or --mode generic", interface);
+	if (link < 0)
+		return fault_set(fault, EXIT_FAILED, "%s: attaching the steering program failed: %s: try --mode generic", interface,
+				 strerror(-link));
+	return link;
+}
+
+static int pin(int fd, const char *root, const char *interface, const char *name, struct fault *fault)
+{
+	char path[PATH_MAX];
+
+	if (pins_path(path, root, interface, name, fault))
+		return -1;
+	unlink(path);
+	if (bpf_obj_pin(fd, path))
+		return fault_set(fault, EXIT_FAILED, "%s: pinning failed: %s: check that the bpffs is writable", path, strerror(errno));
+	return 0;
+}
+
+/* Puts the program of this version in the place of one that is attached; no packet sees neither. */
+static int update(struct steer_bpf *steer, const struct attached *attached, const char *interface, struct fault *fault)
+{
+	int program = bpf_program__fd(steer->progs.xsk_def_prog), old = bpf_prog_get_fd_by_id(attached->program);
+	struct bpf_prog_info new_info = { 0 }, old_info = { 0 };
+	uint32_t new_length = sizeof(new_info), old_length = sizeof(old_info);
+	int error = 0;
+
+	if (old < 0 || bpf_obj_get_info_by_fd(old, &old_info, &old_length) ||
+	    bpf_obj_get_info_by_fd(program, &new_info, &new_length) ||
+	    memcmp(old_info.tag, new_info.tag, sizeof(new_info.tag))) {
+		error = bpf_link_update(attached->link, program, NULL);
+		if (!error)
+			log_info("%s: the steering program was brought up to date", interface);
+	}
+	if (old >= 0)
+		close(old);
+	return error ? fault_set(fault, EXIT_FAILED, "%s: bringing the steering program up to date failed: %s: the old one goes on",
+				 interface, strerror(-error)) : 0;
+}
+
+/* Second names for the tables, where a program that DPDK loads by itself looks for them. */
+static int share(struct steer_bpf *steer, const char *interface, struct fault *fault)
+{
+	struct bpf_map *map;
+	struct statfs status;
+	char path[PATH_MAX];
+
+	if (statfs(PINS_SYSTEM, &status) || status.f_type != BPF_FS_MAGIC)
+		if (mount("bpf", PINS_SYSTEM, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+			return fault_set(fault, EXIT_FAILED, PINS_SYSTEM ": mounting a bpffs failed: %s: mount one there as root",
+					 strerror(errno));
+	bpf_object__for_each_map(map, steer->obj) {
+		snprintf(path, sizeof(path), PINS_SYSTEM "/%s", bpf_map__name(map));
+		if (!access(path, F_OK))
+			return fault_set(fault, EXIT_FAILED, "%s: exists: xdp_prog= can share the tables of one interface only: "
+					 "`autocork steer detach` the other, or remove the file", path);
+	}
+	bpf_object__for_each_map(map, steer->obj) {
+		snprintf(path, sizeof(path), PINS_SYSTEM "/%s", bpf_map__name(map));
+		if (bpf_obj_pin(bpf_map__fd(map), path))
+			return fault_set(fault, EXIT_FAILED, "%s: pinning failed: %s: check that the bpffs is writable", path,
+					 strerror(errno));
+	}
+	return 0;
+}
+
+static bool same_map(int a, int b)
+{
+	struct bpf_map_info first = { 0 }, second = { 0 };
+	uint32_t length = sizeof(first);
+
+	return !bpf_obj_get_info_by_fd(a, &first, &length) && !bpf_obj_get_info_by_fd(b, &second, &length) &&
+	       first.id == second.id;
+}
+
+/* Removes the second names again, if they are this interface's. */
+static void unshare_tables(const struct steer_tables *tables)
+{
+	const struct {
+		const char *path;
+		int fd;
+	} list[] = {
+#define X(map) { PINS_SYSTEM "/" #map, tables->map },
+		STEER_TABLES(X)
+#undef X
+	};
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		int fd = bpf_obj_get(list[i].path);
+
+		if (fd < 0)
+			continue;
+		if (same_map(fd, list[i].fd))
+			unlink(list[i].path);
+		close(fd);
+	}
+}
+
+static int attach_locked(const char *interface, enum steer_attach_mode mode, struct fault *fault)
+{
+	char root[PATH_MAX];
+	struct attached attached;
+	struct steer_bpf *steer = NULL;
+	int index = interface_index(interface, fault), link = -1, result = -1;
+	bool fresh;
+
+	if (index < 0 || pins_root(root, true, fault) || look(root, interface, &attached, fault))
+		return -1;
+	if (attached.link >= 0 && attached.index != (uint32_t)index) {
+		log_info("%s: the interface that was steered is gone, another has its name: starting afresh", interface);
+		close(attached.link);
+		attached.link = -1;
+		pins_remove(root, interface);
+		attached.tables = false;
+	}
+	fresh = !attached.tables;
+	if (mode != STEER_ATTACH_SHARE && refuse_foreign(interface, index, attached.program, fault))
+		goto out;
+	if (mode == STEER_ATTACH_SHARE && attached.link >= 0) {
+		fault_set(fault, EXIT_FAILED, "%s: the steering program is attached: detach it before its tables are shared", interface);
+		goto out;
+	}
+	if (mkdir(attached.directory, 0700) && errno != EEXIST) {
+		fault_set(fault, EXIT_FAILED, "%s: %s: steering needs root", attached.directory, strerror(errno));
+		goto out;
+	}
+	steer = load(interface, attached.directory, fault);
+	if (!steer || pin(bpf_program__fd(steer->progs.steer_presence), root, interface, "presence", fault))
+		goto out;
+	if (mode == STEER_ATTACH_SHARE) {
+		result = share(steer, interface, fault);
+	} else if (attached.link >= 0) {
+		result = update(steer, &attached, interface, fault);
+	} else {
+		link = attach_new(steer, interface, index, mode, fault);
+		if (link >= 0)
+			result = pin(link, root, interface, "link", fault);
+	}
+	if (interface_queues(interface) > STEER_QUEUES_MAX)
+		log_warning("%s: has more than %d receive queues: packets of the others stay with the kernel", interface,
+			    STEER_QUEUES_MAX);
+out:
+	if (link >= 0)
+		close(link);
+	if (attached.link >= 0)
+		close(attached.link);
+	steer_bpf__destroy(steer);
+	if (result && fresh)
+		pins_remove(root, interface);
+	return result;
+}
+
+int steer_attach(const char *interface, enum steer_attach_mode mode, struct fault *fault)
+{
+	int lock = pins_lock(fault), result;
+
+	if (lock < 0)
+		return -1;
+	result = attach_locked(interface, mode, fault);
+	close(lock);
+	return result;
+}
+
+static int detach_locked(const char *interface, bool force, struct fault *fault)
+{
+	char root[PATH_MAX];
+	struct attached attached;
+	struct steer_tables tables;
+	struct steer_load load = { 0 };
+	struct fault unreadable;
+
+	if (pins_root(root, false, fault) || (*root && look(root, interface, &attached, fault)))
+		return -1;
+	if (!*root || !attached.tables)
+		return fault_set(fault, EXIT_FAILED, "%s: nothing is steered there: `autocork steer status` lists what is", interface);
+	if (attached.link >= 0)
+		close(attached.link);
+	/* Tables of another version cannot be counted, and must be removable. */
+	if (!tables_open(&tables, interface, &unreadable)) {
+		if (!tables_tidy(&tables, &load, &unreadable))
+			free(load.rule_flows);
+		if (!load.flows || force || !attached.index)
+			unshare_tables(&tables);
+		tables_close(&tables);
+	}
+	if (load.flows && !force && attached.index)
+		return fault_set(fault, EXIT_FAILED, "%s: %u steered connections live and would be reset: take the rules away and wait, "
+				 "or use --force", interface, load.flows);
+	pins_remove(root, interface);
+	return 0;
+}
+
+int steer_detach(const char *interface, bool force, struct fault *fault)
+{
+	int lock = pins_lock(fault), result;
+
+	if (lock < 0)
+		return -1;
+	result = detach_locked(interface, force, fault);
+	close(lock);
+	return result;
+}
+
+int steer_apply(const char *interface, const struct policy_set *set, struct fault *fault)
+{
+	unsigned int queues = interface_queues(interface);
+	struct steer_tables tables;
+	struct steer_plan plan;
+	int lock, result = 0;
+
+	if (plan_make(&plan, set, interface, fault))
+		return -1;
+	for (size_t i = 0; i < plan.rule_count && !result; i++)
+		if (plan.rules[i].queue_limit > queues)
+			result = fault_set(fault, EXIT_CONFIG, "%s: %s has no receive queue %u: it has queues 0 to %u", plan.rules[i].policy,
+					   interface, plan.rules[i].queue_limit - 1, queues - 1);
+	lock = result ? -1 : pins_lock(fault);
+	result = lock < 0 || tables_open(&tables, interface, fault) ? -1 : 0;
+	if (!result) {
+		result = tables_apply(&tables, &plan, fault);
+		tables_close(&tables);
+	}
+	if (lock >= 0)
+		close(lock);
+	plan_free(&plan);
+	return result;
+}
+
+int steer_export(const char *path, struct fault *fault)
+{
+	size_t size;
+	const void *bytes = steer_bpf__elf_bytes(&size);
+	FILE *file = fopen(path, "w");
+	bool bad = !file || fwrite(bytes, 1, size, file) != size;
+
+	if (file && fclose(file))
+		bad = true;
+	return bad ? fault_set(fault, EXIT_FAILED, "%s: writing failed: %s: name a file in a directory you may write to", path,
+			       strerror(errno)) : 0;
+}

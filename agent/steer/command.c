@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "steer/command.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "lib/json.h"
+#include "lib/table.h"
+#include "lib/units.h"
+#include "steer/steer.h"
+
+enum { OPTION_MODE = 0x200, OPTION_FORCE, OPTION_POLICY };
+
+static const char *const mode_words[] = { "auto", "native", "generic", "share" };
+
+struct steer_options {
+	const char *action;
+	const char *subject;	/* interface, or file of export */
+	enum steer_attach_mode mode;
+	bool force;
+	const char *policy;	/* directory instead of the usual ones */
+};
+
+struct action {
+	const char *name;
+	enum { SUBJECT_NONE_OR_ONE, SUBJECT_ONE } subject;
+	int (*run)(struct cli *cli, const struct steer_options *options, struct fault *fault);
+};
+
+static const struct argp_option argp_options[] = {
+	{ "mode", OPTION_MODE, "MODE", 0,
+	  "attach: auto (native, else generic), native, generic, or share (tables only, for a program that DPDK loads)", 0 },
+	{ "policy", OPTION_POLICY, "DIR", 0, "attach, apply: read the policy files of this directory instead of the usual ones", 0 },
+	{ "force", OPTION_FORCE, 0, 0, "detach: even while steered connections live; they will be reset", 0 },
+	{ 0 },
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct steer_options *options = state->input;
+
+	switch (key) {
+	case OPTION_MODE:
+		for (options->mode = 0; options->mode < STEER_ATTACH_MODE_MAX; options->mode++)
+			if (!strcmp(arg, mode_words[options->mode]))
+				return 0;
+		argp_error(state, "--mode %s: not one of auto, native, generic, share", arg);
+		return 0;
+	case OPTION_POLICY:
+		options->policy = arg;
+		return 0;
+	case OPTION_FORCE:
+		options->force = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (!options->action)
+			options->action = arg;
+		else if (!options->subject)
+			options->subject = arg;
+		else
+			argp_error(state, "%s: one interface at a time", arg);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = argp_options,
+	.parser = parse,
+	.args_doc = "status [INTERFACE]\nattach INTERFACE\napply INTERFACE\ndetach INTERFACE\nexport FILE",
+	.doc = "Steers the flows that policies name (steer = af_xdp or dpdk) from an interface to AF_XDP sockets. The agent does all of "
+	       "it by itself; by hand it works without an agent too.\n"
+	       "\n"
+	       "Examples:\n"
+	       "  autocork steer status               interfaces, queues with a consumer, rules and their hits\n"
+	       "  autocork steer attach eth1          attach, with the rules of the policy files\n"
+	       "  autocork steer apply eth1           the rules again, after the files changed; connections stay\n"
+	       "  autocork steer detach eth1\n"
+	       "  autocork steer export steer.bpf.o   the program, for DPDK's xdp_prog=\n",
+};
+
+static int apply(const struct steer_options *options, struct fault *fault)
+{
+	const char *const dirs[] = { options->policy, NULL };
+	struct policy_set *set;
+	int result;
+
+	if (policy_load(&set, options->policy ? dirs : NULL, NULL, fault))
+		return -1;
+	result = steer_apply(options->subject, set, fault);
+	policy_set_free(set);
+	return result;
+}
+
+static json_int_t sum_of(const json_t *rules, const char *key)
+{
+	json_int_t sum = 0;
+	json_t *rule;
+	size_t i;
+
+	json_array_foreach((json_t *)rules, i, rule)
+		sum += json_number(rule, key);
+	return sum;
+}
+
+static void print_rules(const struct cli *cli, const json_t *rules)
+{
+	static const struct table_column columns[] = {
+		{ "POLICY", TABLE_LEFT }, { "STEER", TABLE_LEFT }, { "STATE", TABLE_LEFT }, { "FLOWS", TABLE_RIGHT },
+		{ "OPENED", TABLE_RIGHT }, { "PACKETS", TABLE_RIGHT }, { "BYTES", TABLE_RIGHT }, { "NO CONSUMER", TABLE_RIGHT },
+	};
+	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+	struct units units;
+	json_t *rule;
+	size_t i;
+
+	json_array_foreach((json_t *)rules, i, rule) {
+		table_cell(table, TABLE_PLAIN, "%s", json_member_text(rule, "policy"));
+		table_cell(table, TABLE_PLAIN, "%s", json_member_text(rule, "steer"));
+		table_cell(table, strcmp(json_member_text(rule, "state"), "active") ? TABLE_DIM : TABLE_PLAIN, "%s",
+			   json_member_text(rule, "state"));
+		table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(rule, "flows")));
+		table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(rule, "flows_opened")));
+		table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(rule, "packets")));
+		table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(rule, "bytes")));
+		table_cell(table, json_number(rule, "no_consumer") ? TABLE_WARN : TABLE_PLAIN, "%s",
+			   units_count(&units, json_number(rule, "no_consumer")));
+	}
+	table_print(table, stdout, cli->colour, cli->width);
+	table_free(table);
+}
+
+static void print_interface(const struct cli *cli, const json_t *interface)
+{
+	const json_t *rules = json_object_get(interface, "rules");
+	size_t seats = 0, queues, i;
+	const char *mode = json_member_text(interface, "mode"), *name;
+	json_t *queue, *count;
+
+	json_array_foreach(json_object_get(interface, "queues"), i, queue)
+		seats += json_is_true(json_object_get(queue, "consumer"));
+	queues = json_array_size(json_object_get(interface, "queues"));
+	printf("%s: %s%s%s, a consumer on %zu of %zu queues, %" PRIdMAX " connections\n", json_member_text(interface, "interface"),
+	       json_member_text(interface, "state"), *mode ? ", " : "", mode, seats, queues,
+	       (intmax_t)json_number(interface, "flows"));
+	printf("  packets:");
+	json_object_foreach(json_object_get(interface, "packets"), name, count)
+		if (json_integer_value(count))
+			printf(" %s %" PRIdMAX, name, (intmax_t)json_integer_value(count));
+	putchar('\n');
+	if (json_array_size(rules))
+		print_rules(cli, rules);
+	else
+		puts("  no rule: every packet goes to the kernel");
+	if (sum_of(rules, "no_consumer") && !seats)
+		printf("  Nobody has an AF_XDP socket on %s: what the rules name goes to the kernel.\n",
+		       json_member_text(interface, "interface"));
+}
+
+static int run_status(struct cli *cli, const struct steer_options *options, struct fault *fault)
+{
+	json_t *status = steer_status(options->subject, fault), *interface, *list;
+	size_t i;
+
+	if (!status)
+		return -1;
+	if (cli->json) {
+		json_print(stdout, status);
+		return 0;
+	}
+	list = json_object_get(status, "interfaces");
+	json_array_foreach(list, i, interface)
+		print_interface(cli, interface);
+	if (!json_array_size(list))
+		puts("Nothing is steered. A policy with `steer = af_xdp` and `interface =`, or `autocork steer attach`, changes that.");
+	json_decref(status);
+	return 0;
+}
+
+static int run_attach(struct cli *cli, const struct steer_options *options, struct fault *fault)
+{
+	if (steer_attach(options->subject, options->mode, fault) || apply(options, fault))
+		return -1;
+	return run_status(cli, options, fault);
+}
+
+static int run_apply(struct cli *cli, const struct steer_options *options, struct fault *fault)
+{
+	return apply(options, fault) ?: run_status(cli, options, fault);
+}
+
+static int run_detach(struct cli *cli, const struct steer_options *options, struct fault *fault)
+{
+	if (steer_detach(options->subject, options->force, fault))
+		return -1;
+	if (cli->json)
+		json_print(stdout, json_pack("{ss}", "detached", options->subject));
+	else
+		printf("%s: detached\n", options->subject);
+	return 0;
+}
+
+static int run_export(struct cli *cli, const struct steer_options *options, struct fault *fault)
+{
+	if (steer_export(options->subject, fault))
+		return -1;
+	if (cli->json)
+		json_print(stdout, json_pack("{ss}", "file", options->subject));
+	return 0;
+}
+
+static const struct action actions[] = {
+	{ "status", SUBJECT_NONE_OR_ONE, run_status }, { "attach", SUBJECT_ONE, run_attach }, { "apply", SUBJECT_ONE, run_apply },
+	{ "detach", SUBJECT_ONE, run_detach },	       { "export", SUBJECT_ONE, run_export },
+};
+
+int steer_command(struct cli *cli, int argc, char **argv)
+{
+	struct steer_options options = { 0 };
+	const struct action *action = NULL;
+	struct fault fault;
+
+	cli_parse(cli, &argp, argc, argv, &options);
+	for (size_t i = 0; options.action && i < sizeof(actions) / sizeof(actions[0]); i++)
+		if (!strcmp(actions[i].name, options.action))
+			action = &actions[i];
+	if (!action)
+		fault_set(&fault, EXIT_USAGE, "steer %s: not an action: use status, attach, apply, detach or export", options.action ?: "");
+	else if (action->subject == SUBJECT_ONE && !options.subject)
+		fault_set(&fault, EXIT_USAGE, "steer %s: it needs a name: see `autocork steer --help`", action->name);
+	else if (!action->run(cli, &options, &fault))
+		return EXIT_OK;
+	return cli_fail(cli, &fault);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "steer/pins.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+static bool is_bpffs(const char *path)
+{
+	struct statfs stat;
+
+	return !statfs(path, &stat) && stat.f_type == BPF_FS_MAGIC;
+}
+
+static int make_directory(const char *path, mode_t mode, struct fault *fault)
+{
+	if (mkdir(path, mode) && errno != EEXIST)
+		return fault_set(fault, EXIT_FAILED, "%s: %s: steering needs root", path, strerror(errno));
+	return 0;
+}
+
+static int mount_private(struct fault *fault)
+{
+	if (make_directory("/run/autocork", 0755, fault) || make_directory(PINS_PRIVATE, 0700, fault))
+		return -1;
+	if (mount("bpf", PINS_PRIVATE, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: mounting a bpffs failed: %s: run `mount -t bpf bpf " PINS_SYSTEM "` as root",
+				 PINS_PRIVATE, strerror(errno));
+	log_info("no bpffs at " PINS_SYSTEM ": mounted one at " PINS_PRIVATE " for steering");
+	return 0;
+}
+
+int pins_root(char path[PATH_MAX], bool create, struct fault *fault)
+{
+	/* The private one first: it was mounted when there was no other, and pins may be in it. */
+	const char *bpffs = is_bpffs(PINS_PRIVATE) ? PINS_PRIVATE : is_bpffs(PINS_SYSTEM) ? PINS_SYSTEM : NULL;
+
+	*path = 0;
+	if (!bpffs && !create)
+		return 0;
+	if (!bpffs && mount_private(fault))
+		return -1;
+	snprintf(path, PATH_MAX, "%s/autocork", bpffs ?: PINS_PRIVATE);
+	if (create && make_directory(path, 0700, fault))
+		return -1;
+	strcat(path, "/steer");
+	return create ? make_directory(path, 0700, fault) : 0;
+}
+
+int pins_path(char path[PATH_MAX], const char *root, const char *interface, const char *name, struct fault *fault)
+{
+	/* bpffs refuses dots in names; "." and ".." must not get through either. An interface called eth0.5 becomes eth0:5,
+	 * which the kernel allows in no interface's name. */
+	char clean[IF_NAMESIZE];
+	size_t length = strlen(interface);
+
+	if (!length || length >= sizeof(clean) || strpbrk(interface, "/: \t\n"))
+		return fault_set(fault, EXIT_USAGE, "%s: not the name of an interface: at most %zu characters, no / and no space",
+				 interface, sizeof(clean) - 1);
+	for (size_t i = 0; i <= length; i++)
+		clean[i] = interface[i] == '.' ? ':' : interface[i];
+	snprintf(path, PATH_MAX, "%s/%s%s%s", root, clean, name ? "/" : "", name ?: "");
+	return 0;
+}
+
+void pins_remove(const char *root, const char *interface)
+{
+	char path[PATH_MAX], link[PATH_MAX];
+	struct dirent *entry;
+	struct fault fault;
+	DIR *directory;
+
+	if (pins_path(path, root, interface, NULL, &fault) || pins_path(link, root, interface, "link", &fault))
+		return;
+	unlink(link);
+	directory = opendir(path);
+	if (!directory)
+		return;
+	while ((entry = readdir(directory)))
+		unlinkat(dirfd(directory), entry->d_name, 0);
+	closedir(directory);
+	if (rmdir(path))
+		log_warning("%s: %s", path, strerror(errno));
+}
+
+int pins_each(int (*visit)(const char *interface, void *context), void *context, struct fault *fault)
+{
+	char root[PATH_MAX], names[256][IF_NAMESIZE];
+	struct dirent *entry;
+	size_t count = 0;
+	DIR *directory;
+	char *colon;
+	int stop = 0;
+
+	if (pins_root(root, false, fault))
+		return -1;
+	directory = *root ? opendir(root) : NULL;
+	if (!directory)
+		return 0;
+	while ((entry = readdir(directory)) && count < sizeof(names) / sizeof(names[0])) {
+		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= IF_NAMESIZE)
+			continue;
+		strcpy(names[count], entry->d_name);
+		while ((colon = strchr(names[count], ':')))
+			*colon = '.';
+		count++;
+	}
+	closedir(directory);
+	/* The visitor may remove the directory it is shown. */
+	for (size_t i = 0; i < count && !stop; i++)
+		stop = visit(names[i], context);
+	return stop;
+}
+
+int pins_lock(struct fault *fault)
+{
+	int fd;
+
+	if (make_directory("/run/autocork", 0755, fault))
+		return -1;
+	fd = open(PINS_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX)) {
+		fault_set(fault, EXIT_FAILED, "%s: %s: steering needs root", PINS_LOCK, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	return fd;
+}

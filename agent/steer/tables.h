@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The tables of one interface's steering program, opened from their pins: rules go in, counters come out. */
+#pragma once
+#include <stdint.h>
+
+#include "lib/fault.h"
+#include "steer/plan.h"
+
+/* X(name): the maps of bpf/steer.bpf.c */
+#define STEER_TABLES(X)                                                                                                \
+	X(steer_control) X(steer_ports) X(steer_peers) X(steer_rules) X(steer_syns) X(steer_flows) X(steer_counts)     \
+	X(steer_hits) X(steer_events) X(steer_seats) X(xsks_map)
+
+struct steer_tables {
+#define X(name) int name;
+	STEER_TABLES(X)
+#undef X
+};
+
+/* -1 if the interface is not attached: EXIT_FAILED with a next step. */
+int tables_open(struct steer_tables *tables, const char *interface, struct fault *fault);
+void tables_close(struct steer_tables *tables);
+
+/*
+ * Puts the plan in force in one step: packets see the old rules or the new ones. Flows that were steered stay steered, their rules
+ * drain. On failure the old rules stay.
+ */
+int tables_apply(struct steer_tables *tables, const struct steer_plan *plan, struct fault *fault);
+
+/* What tables_tidy() found. */
+struct steer_load {
+	uint32_t flows;			/* open */
+	uint32_t half_open;
+	uint32_t draining;		/* rules that no policy asks for any more, but flows still use */
+	uint32_t active;		/* rules in force */
+	uint32_t *rule_flows;		/* per rule, STEER_RULES_MAX; freed by the caller if not NULL */
+};
+/* Forgets idle flows, frees the rules and ports that drained, counts. */
+int tables_tidy(struct steer_tables *tables, struct steer_load *load, struct fault *fault);
