@@ -173,12 +173,17 @@ static void run(struct http *http)
 {
 	MHD_UNSIGNED_LONG_LONG wait_ms;
 	uint64_t wait_us = UINT64_MAX, now;
+	bool busy = http->connections;
 
 	MHD_run(http->daemon);
 	cut_slow(http);
 	if (MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES)
 		wait_us = wait_ms * 1000;
-	if (http->connections && wait_us > SWEEP_US)
+	/*
+	 * Once more after the last connection went, too: libmicrohttpd 0.9.75 takes its listening socket out of the epoll set at
+	 * the connection limit, puts it back at the start of a run only, and does not ask for that run.
+	 */
+	if ((busy || http->connections) && wait_us > SWEEP_US)
 		wait_us = SWEEP_US;
 	if (wait_us == UINT64_MAX) {
 		sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
