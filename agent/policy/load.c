@@ -16,6 +16,11 @@ void policy_error_add(struct policy_errors *errors, const char *file, int line, 
 	if (vasprintf(&what, format, args) < 0)
 		what = memory_string(format);
 	va_end(args);
+	/* It quotes what is in a file, and ends on terminals. */
+	for (char *at = what; *at; at++) {
+		if ((unsigned char)*at < ' ' || *at == 0x7f)
+			*at = '?';
+	}
 	errors->list = memory_room(errors->list, errors->count, sizeof(*errors->list));
 	errors->list[errors->count++] = (struct policy_error){ memory_string(file), line, what };
 }

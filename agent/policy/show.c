@@ -3,12 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/json.h"
 #include "lib/memory.h"
 #include "policy/keys.h"
 
 static json_t *place_json(const char *file, int line)
 {
-	return file ? json_sprintf("%s:%d", file, line) : json_string("default");
+	char *place;
+	json_t *json;
+
+	if (!file)
+		return json_string("default");
+	place = memory_format("%s:%d", file, line);
+	json = json_text(place, SIZE_MAX);
+	free(place);
+	return json;
 }
 
 static json_t *keys_json(enum policy_section section, const void *values, const struct policy_place *places)
@@ -20,7 +29,7 @@ static json_t *keys_json(enum policy_section section, const void *values, const 
 		char *text = policy_key_text(&kind->keys[i], values);
 
 		json_object_set_new(keys, kind->keys[i].name,
-				    json_pack("{s:s, s:o}", "value", text, "origin", place_json(places[i].file, places[i].line)));
+				    json_pack("{s:o, s:o}", "value", json_text(text, SIZE_MAX), "origin", place_json(places[i].file, places[i].line)));
 		free(text);
 	}
 	return keys;
@@ -43,10 +52,10 @@ json_t *policy_show_json(const struct policy_set *set)
 	}
 	free(rules);
 	for (size_t i = 0; i < set->cgroup_count; i++)
-		json_array_append_new(cgroups, json_pack("{s:s, s:b}", "path", set->cgroups[i].path, "exists",
+		json_array_append_new(cgroups, json_pack("{s:o, s:b}", "path", json_text(set->cgroups[i].path, SIZE_MAX), "exists",
 							 set->cgroups[i].id != AC_CGROUP_UNRESOLVED));
 	for (size_t i = 0; i < set->file_count; i++)
-		json_array_append_new(files, json_string(set->files[i]));
+		json_array_append_new(files, json_text(set->files[i], SIZE_MAX));
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "policies", policies, "agent",
 			 keys_json(POLICY_SECTION_AGENT, &set->agent, set->agent_places), "fastpath",
 			 keys_json(POLICY_SECTION_FASTPATH, &set->fastpath, set->fastpath_places), "cgroups", cgroups, "files", files);
@@ -57,12 +66,12 @@ json_t *policy_check_json(char *const *files, size_t count, const struct policy_
 	json_t *names = json_array(), *list = json_array();
 
 	for (size_t i = 0; i < count; i++)
-		json_array_append_new(names, json_string(files[i]));
+		json_array_append_new(names, json_text(files[i], SIZE_MAX));
 	for (size_t i = 0; i < errors->count; i++) {
 		const struct policy_error *error = &errors->list[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:i, s:s}", "file", error->file, "line", error->line, "what",
-						      error->what));
+		json_array_append_new(list, json_pack("{s:o, s:i, s:o}", "file", json_text(error->file, SIZE_MAX), "line",
+						      error->line, "what", json_text(error->what, SIZE_MAX)));
 	}
 	return json_pack("{s:b, s:o, s:o}", "valid", !errors->count, "files", names, "errors", list);
 }
