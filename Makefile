@@ -42,7 +42,7 @@ PROG_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/prog/test_*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help deps deps-run run check unit demo bench install clean
+.PHONY: all help deps check unit clean
 all: $(PROGRAMS) ## build everything into build/
 
 help: ## list the targets
@@ -88,5 +88,5 @@ check: deps ## install, build and run all tests (root)
 clean: ## remove build/
 	rm -rf $(BUILD)
 
--include $(wildcard agent/fastpath/fastpath.mk tests/*/*.mk)
+-include $(wildcard agent/fastpath/fastpath.mk packaging/packaging.mk tests/*/*.mk)
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -82,7 +82,7 @@ static int policy_check(struct cli *cli, int argc, char **argv)
 	else if (cli->json)
 		json_print(stdout, policy_check_json(input.files, input.file_count, &errors));
 	else if (!result)
-		printf("%zu files are valid.\n", set ? set->file_count : input.file_count);
+		printf("valid, %zu read\n", set ? set->file_count : input.file_count);
 	for (size_t i = 0; i < errors.count && !cli->json; i++) {
 		const struct policy_error *error = &errors.list[i];
 

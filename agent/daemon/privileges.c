@@ -3,6 +3,8 @@
 
 #include <cap-ng.h>
 #include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,7 +27,6 @@ static const struct {
 	{ CAP_SYS_ADMIN, TO_START | STAYS, "entering the network namespaces of held flows to sweep them" },
 	{ CAP_SYS_PTRACE, STAYS, "finding those namespaces through /proc/PID/ns of other users' processes" },
 	{ CAP_DAC_READ_SEARCH, STAYS, "the names of cgroups from their ids (open_by_handle_at(2))" },
-	{ CAP_SYS_RESOURCE, 0, "raising the memlock limit, which BPF maps were charged to before 5.11" },
 	{ CAP_CHOWN, 0, "giving the control socket to its group" },
 };
 
@@ -53,8 +54,10 @@ int privileges_drop(struct fault *fault)
 {
 	unsigned int keep[sizeof(table) / sizeof(table[0])];
 	size_t count = 0;
+	bool bound;
 
 	capng_get_caps_process();
+	bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		/* What was not given cannot be kept. */
 		if (!(table[i].when & STAYS) || !capng_have_capability(CAPNG_PERMITTED, table[i].capability))
@@ -65,7 +68,8 @@ int privileges_drop(struct fault *fault)
 	capng_clear(CAPNG_SELECT_BOTH);
 	for (size_t i = 0; i < count; i++)
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, keep[i]);
-	if (capng_apply(CAPNG_SELECT_BOTH))
-		return fault_set(fault, EXIT_FAILED, "privileges: cannot be dropped: is CAP_SETPCAP missing? run autocorkd as root");
+	/* The bounding set needs CAP_SETPCAP; the service has none, systemd has bounded it. */
+	if (capng_apply(bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS))
+		return fault_set(fault, EXIT_FAILED, "privileges: cannot be dropped: %s: run autocorkd as root", strerror(errno));
 	return 0;
 }

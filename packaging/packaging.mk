@@ -1,0 +1,36 @@
+# Running from the tree, installing and removing.
+SBINDIR    := $(PREFIX)/sbin
+BINDIR     := $(PREFIX)/bin
+UNITDIR    := $(PREFIX)/lib/systemd/system
+SYSUSERDIR := $(PREFIX)/lib/sysusers.d
+MANDIR     := $(PREFIX)/share/man
+DOCDIR     := $(PREFIX)/share/doc/autocork
+COMPDIR    := $(PREFIX)/share/bash-completion/completions
+MAN_PAGES  := $(wildcard docs/man/*.[1578])
+
+.PHONY: run install uninstall
+run: deps ## install what is missing, build, run the agent with a live table (root)
+	@$(MAKE) --no-print-directory all
+	@BUILD=$(BUILD) packaging/run
+
+install: all ## install below DESTDIR and PREFIX
+	install -D -m 755 $(BUILD)/autocorkd $(DESTDIR)$(SBINDIR)/autocorkd
+	install -D -m 755 $(BUILD)/autocork $(DESTDIR)$(BINDIR)/autocork
+	$(if $(wildcard $(BUILD)/autocork-fastpath),install -D -m 755 $(BUILD)/autocork-fastpath $(DESTDIR)$(SBINDIR)/autocork-fastpath)
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/autocork/policy.d
+	sed 's|@SBINDIR@|$(SBINDIR)|' packaging/autocorkd.service > $(DESTDIR)$(UNITDIR)/autocorkd.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/autocorkd.service
+	install -D -m 644 packaging/autocork.sysusers $(DESTDIR)$(SYSUSERDIR)/autocork.conf
+	install -D -m 644 packaging/completion.bash $(DESTDIR)$(COMPDIR)/autocork
+	ln -sf autocork $(DESTDIR)$(COMPDIR)/autocorkd
+	$(foreach page,$(MAN_PAGES),install -D -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) &&) true
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples packaging/examples/*.conf packaging/examples/everything.d/*.conf
+	install -m 644 -t $(DESTDIR)$(DOCDIR) README.md $(wildcard docs/*.md)
+
+uninstall: ## remove what install installed; your files in /etc/autocork stay
+	rm -f $(DESTDIR)$(SBINDIR)/autocorkd $(DESTDIR)$(SBINDIR)/autocork-fastpath $(DESTDIR)$(BINDIR)/autocork
+	rm -f $(DESTDIR)$(UNITDIR)/autocorkd.service $(DESTDIR)$(SYSUSERDIR)/autocork.conf
+	rm -f $(DESTDIR)$(COMPDIR)/autocork $(DESTDIR)$(COMPDIR)/autocorkd
+	rm -f $(foreach page,$(MAN_PAGES),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+	rm -rf $(DESTDIR)$(DOCDIR)
+	rmdir -p --ignore-fail-on-non-empty $(DESTDIR)/etc/autocork/policy.d 2>/dev/null || true
