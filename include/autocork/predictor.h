@@ -19,6 +19,7 @@
 
 #define AC_FIRST_SLOTS 16	/* slots 0 … 15: the first write, by half octave of its size, folded */
 #define AC_EXACT 17		/* slots 16 … 31: the 2nd to the 17th write; longer bursts have one safe length */
+#define AC_LONG_LEVEL_MAX 6	/* the window of long bursts is at most 128 bursts */
 #define AC_STREAK_PLANES 8	/* streaks count to 255 */
 #define AC_NEED_START 2		/* streak that lets a new slot hold: "at most 3 messages to learn" */
 
@@ -68,7 +69,8 @@ struct ac_predictor {
 	__u32 level[2];		/* 0 … 3: need 2, 8, 32, need_max */
 	__u16 long_len;		/* shortest long burst of the last windows, 0 = unknown */
 	__u16 long_min;		/* shortest long burst of the window under way */
-	__u16 long_seen;	/* long bursts in the window under way */
+	__u8 long_seen;		/* long bursts in the window under way */
+	__u8 steady;		/* length << 4 | first slot of a burst that would teach nothing any more; 0 = none */
 	__u16 interrupted;	/* bursts that a read cut short, AC_INTERRUPTION each, less the others: shows a reader thread */
 	__u16 saved_avg;	/* moving average of writes held per burst, in 1/256 writes */
 	__u16 debt;		/* for misses, AC_MISS each */
@@ -196,14 +198,14 @@ static __always_inline void ac_learn_long(struct ac_predictor *p, __u32 n)
 {
 	if (n < p->long_len) {
 		p->long_len = n;
-		if (p->long_level < 10)
+		if (p->long_level < AC_LONG_LEVEL_MAX)
 			p->long_level++;
 		p->long_seen = 0;
 	}
 	if (!p->long_seen || n < p->long_min)
 		p->long_min = n;
 	p->long_seen++;
-	if (p->long_seen >= (AC_NEED_START << (p->long_level & 15))) {
+	if (p->long_seen >= (AC_NEED_START << (p->long_level & 7))) {
 		p->long_len = p->long_min;
 		p->long_seen = 0;
 	}
@@ -219,6 +221,7 @@ static __always_inline void ac_learn_anew(struct ac_predictor *p, __u32 duplex)
 	p->long_seen = 0;
 	p->long_level = 0;
 	p->interrupted = 0;
+	p->steady = 0;
 	p->duplex = duplex;
 }
 
@@ -247,15 +250,25 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 {
 	bool is_long = n > AC_EXACT;
 	__u32 last = ac_slot(p, n), first = ac_slot(p, 1), stop = stopped ? last : 0;
-	__u32 full = ac_streak_full(p), went_on = 0, earn, carry, newly, at8, at32, ready, saved, shift = 4;
+	__u32 full, went_on = 0, earn, carry, newly, at8, at32, ready, saved, shift = 4;
+	__u32 key = n < 16 ? n << 4 | p->first : 0;
+	bool steady;
+	__s32 change;
 	int b;
 
+	p->new_bursts += p->new_bursts < 0xff;
+	if (key && key == p->steady && stopped && !missed)
+		return;
+
+	full = ac_streak_full(p);
 	if (is_long)
 		went_on = ~0u << AC_FIRST_SLOTS | first;
 	else if (n > 1)
 		went_on = ((last - 1) & (~0u << AC_FIRST_SLOTS)) | first;
 
 	carry = went_on & ~full;
+	/* A burst that changes nothing need not be learned from when it comes again. */
+	steady = !carry && !(ac_streak_any(p) & last) && (p->level[0] & p->level[1] & last) && !p->debt;
 	for (b = 0; b < AC_STREAK_PLANES; b++) {
 		__u32 plane = p->streak[b];
 
@@ -292,9 +305,6 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 		p->debt -= earn;
 		p->new_debt -= earn;
 	}
-	if (p->new_bursts < 0xff)
-		p->new_bursts++;
-
 	p->long_hold = p->long_len;
 	if (p->debt > (AC_ALLOWANCE - 1) * AC_MISS) {
 		ready &= p->debt > AC_ALLOWANCE * AC_MISS ? 0 : full;
@@ -311,7 +321,9 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 		p->settling--;
 		shift = 1;
 	}
-	p->saved_avg += ((__s32)saved - (__s32)p->saved_avg) >> shift;
+	change = ((__s32)saved - (__s32)p->saved_avg) >> shift;
+	p->saved_avg += change;
+	p->steady = steady && !change && !missed && stopped ? key : 0;
 }
 
 /* Starts a flow; `prior` may be NULL or all zero: then nothing is held until the flow has shown two equal bursts. */
@@ -343,6 +355,7 @@ static __always_inline void ac_learn_stall(struct ac_predictor *p, __u32 n)
 	ac_streak_clear(p, slot);
 	ac_level_up(p, slot & ~p->level[0] & ~p->level[1]);
 	p->hold &= ~slot;
+	p->steady = 0;
 	if (p->reads)
 		p->reads--;
 }
