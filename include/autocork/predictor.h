@@ -25,8 +25,8 @@
 
 /*
  * Miss debt: a miss adds AC_MISS, a burst that was foreseen pays back AC_EARN / need_max, and nothing is held above the
- * allowance. So misses <= AC_ALLOWANCE + 1 + bursts * AC_EARN / need_max / AC_MISS, whatever the program does: with the
- * default confidence of 0.98 at most 1 burst in 1024.
+ * allowance. Each trial of `duplex`, below, forgives at most two. So misses <= AC_ALLOWANCE + 1 + 2 * AC_DUPLEX_TRIALS +
+ * bursts * AC_EARN / need_max / AC_MISS, whatever the program does: with the default confidence of 0.98, 1 in 1024.
  */
 #define AC_MISS 12288
 #define AC_EARN 614
@@ -41,13 +41,14 @@
 #define AC_PRIOR_EVERY 64
 #define AC_PRIOR_STREAK 192	/* streak given on the prior's word: planes 6 and 7; own streaks pass it and go on */
 
-#define AC_STALL_GAPS 16	/* where bursts end with reads, a pause up to 16 burst_gaps is a stall in the burst */
+#define AC_STALL_GAPS 64	/* where bursts end with reads, a pause up to 64 burst_gaps is a stall in the burst */
 #define AC_READS_MAX 15		/* of `reads`, below */
 #define AC_READS_END 4		/* from here on bursts count as ended by reads */
 #define AC_INTERRUPTION 8	/* one interrupted burst weighs as much as 8 others */
 #define AC_DUPLEX_AFTER 64	/* `interrupted` from which, without gain, reads are tried as meaningless; doubles */
 #define AC_DUPLEX_TRIALS 5
-#define AC_DUPLEX_LEN 1024	/* a burst of that length shows that reads did mean something */
+#define AC_TRIAL_DEBT (2 * AC_MISS)
+#define AC_DUPLEX_LEN 256	/* a burst of that length shows that reads did mean something */
 
 /* What the policy says to the predictor. */
 struct ac_tuning {
@@ -241,8 +242,24 @@ static __always_inline void ac_learn_quick_read(struct ac_predictor *p, bool sur
 	if (trials >= AC_DUPLEX_TRIALS || p->interrupted < AC_DUPLEX_AFTER << (trials & 7))
 		return;
 	p->interrupted = 0;
-	if (p->saved_avg < AC_SAVED_GAINS)
-		ac_learn_anew(p, p->duplex | 1);
+	if (p->saved_avg >= AC_SAVED_GAINS)
+		return;
+	ac_learn_anew(p, p->duplex | 1);
+	if (p->debt > AC_TRIAL_DEBT) /* a trial that nothing may be held in would prove nothing */
+		p->debt = AC_TRIAL_DEBT;
+}
+
+/* A hold was wrong: the slot needs two levels more, a prior that was wrong has said its last word, and there is a debt. */
+static __always_inline void ac_learn_miss(struct ac_predictor *p, __u32 slot)
+{
+	ac_level_up(p, slot);
+	ac_level_up(p, slot);
+	ac_streak_clear(p, slot | ac_streak_prior(p));
+	p->steady = 0;
+	p->debt += AC_MISS;
+	p->new_debt = p->new_debt > AC_MISS ? p->new_debt : p->new_debt + AC_MISS;
+	if ((p->duplex & 1) && p->debt >= 2 * AC_MISS)
+		ac_learn_anew(p, p->duplex + 1);
 }
 
 /* Learns from a burst of n writes and fixes the verdicts for the next one. */
@@ -281,16 +298,8 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 	ac_level_down(p, newly);
 	if (is_long && stopped)
 		ac_learn_long(p, n);
-	if (missed) {
-		/* To the longest streak at once; and a prior that was wrong has said its last word. */
-		ac_level_up(p, stop);
-		ac_level_up(p, stop);
-		ac_streak_clear(p, ac_streak_prior(p));
-		p->debt += AC_MISS;
-		p->new_debt = p->new_debt > AC_MISS ? p->new_debt : p->new_debt + AC_MISS;
-		if ((p->duplex & 1) && p->debt >= 2 * AC_MISS)
-			ac_learn_anew(p, p->duplex + 1);
-	}
+	if (missed)
+		ac_learn_miss(p, last);
 
 	at32 = p->streak[5] | p->streak[6] | p->streak[7];
 	at8 = p->streak[3] | p->streak[4] | at32;
@@ -306,9 +315,10 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 		p->new_debt -= earn;
 	}
 	p->long_hold = p->long_len;
-	if (p->debt > (AC_ALLOWANCE - 1) * AC_MISS) {
-		ready &= p->debt > AC_ALLOWANCE * AC_MISS ? 0 : full;
-		p->long_hold = 0;
+	if (p->debt) { /* the deeper in debt, the longer the streak that may risk another miss */
+		ready &= p->debt <= AC_MISS ? at8 : p->debt <= 2 * AC_MISS ? at32 : p->debt <= 3 * AC_MISS ? full : 0;
+		if (p->debt > (AC_ALLOWANCE - 1) * AC_MISS)
+			p->long_hold = 0;
 	}
 	p->hold = ready;
 
@@ -347,6 +357,12 @@ static __always_inline void ac_predictor_init(struct ac_predictor *p, const stru
 	p->long_hold = p->long_len;
 }
 
+/* Bursts of this flow end with a read: a pause without one is a stall. */
+static __always_inline bool ac_ends_with_reads(const struct ac_predictor *p)
+{
+	return p->reads >= AC_READS_END && !(p->duplex & 1);
+}
+
 /* A write came later than burst_gap, and yet in the same burst: what was written before it should not have been held. */
 static __always_inline void ac_learn_stall(struct ac_predictor *p, __u32 n)
 {
@@ -383,8 +399,7 @@ static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tu
 		p->reads = p->reads < AC_READS_MAX - 1 ? p->reads + 2 : AC_READS_MAX;
 		return true;
 	}
-	if (p->holding ||
-	    (p->reads >= AC_READS_END && !(p->duplex & 1) && gap <= AC_STALL_GAPS * t->burst_gap_us)) {
+	if (p->holding || (ac_ends_with_reads(p) && gap <= AC_STALL_GAPS * t->burst_gap_us)) {
 		ac_learn_stall(p, n);
 		return false;
 	}
@@ -422,17 +437,26 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
 	return outcome;
 }
 
-/* The burst under way ends otherwise than by the next write. Returns its length, 0 if there was none. */
+/*
+ * The burst under way ends otherwise than by the next write. Returns its length; 0 if there was none, or if it may go on: a
+ * deadline where bursts end with reads is a miss, but maybe only a stall, which the next write tells.
+ */
 static __always_inline __u32 ac_on_burst_end(struct ac_predictor *p, const struct ac_tuning *t, enum ac_burst_end cause)
 {
-	bool closed = cause == AC_END_CLOSE;
+	bool closed = cause == AC_END_CLOSE, missed = p->holding && !closed;
 	__u32 n = p->len;
 
+	p->holding = 0;
 	if (!n)
 		return 0;
-	ac_learn(p, t, n, p->holding && !closed, !closed);
+	if (missed && cause == AC_END_DEADLINE && ac_ends_with_reads(p)) {
+		ac_learn_miss(p, ac_slot(p, n));
+		p->hold = 0;	/* for the rest of this burst */
+		p->long_hold = 0;
+		return 0;
+	}
+	ac_learn(p, t, n, missed, !closed);
 	p->len = 0;
-	p->holding = 0;
 	return n;
 }
 

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Makes the synthetic traces of this folder: each says in its header which pattern it is and what it stands for.
 
-  generate.py DIRECTORY [BURSTS [NAME…]]   writes NAME.trace (all patterns if none is named), BURSTS bursts each (500)
+  generate.py DIRECTORY [BURSTS [NAME…]]   writes NAME.trace (all patterns if none is named) with that many bursts
+
+Without BURSTS each gets as many as make a file of some thousand lines; the committed files are those.
 
 The output depends on nothing but the arguments (one seeded generator per pattern), so running it again changes nothing.
 """
@@ -42,21 +44,21 @@ class Trace:
 PATTERNS = {}
 
 
-def pattern(**header):
+def pattern(usual=300, **header):
     def register(function):
-        PATTERNS[function.__name__] = (function, header)
+        PATTERNS[function.__name__] = (function, header, usual)
         return function
     return register
 
 
-@pattern()
+@pattern(usual=150)
 def constant_15(trace, bursts):
     "RPC client: every request is 15 writes, then it waits for the answer."
     for _ in range(bursts):
         trace.exchange([20] * 15)
 
 
-@pattern(nodelay=0, rtt=60)
+@pattern(usual=100, nodelay=0, rtt=60)
 def constant_15_nagle(trace, bursts):
     "The same without TCP_NODELAY: the answer comes 40 ms late, when the delayed ACK lets the rest of the message go."
     for _ in range(bursts):
@@ -67,21 +69,21 @@ def constant_15_nagle(trace, bursts):
         trace.now += TURN_US
 
 
-@pattern(mss=65483)
+@pattern(usual=40, mss=65483)
 def constant_100(trace, bursts):
     "Requests of 100 small writes on loopback (a full segment is never reached)."
     for _ in range(bursts):
         trace.exchange([20] * 100)
 
 
-@pattern()
+@pattern(usual=40)
 def constant_100_ethernet(trace, bursts):
     "Requests of 100 writes of 64 bytes: full segments fill up in the middle of the burst."
     for _ in range(bursts):
         trace.exchange([64] * 100)
 
 
-@pattern()
+@pattern(usual=60)
 def around_100(trace, bursts):
     "Requests of 99 to 101 writes at random, one in 50 of 60."
     for _ in range(bursts):
@@ -95,21 +97,21 @@ def header_body(trace, bursts):
         trace.exchange([238, 600])
 
 
-@pattern()
+@pattern(usual=600)
 def header_body_304(trace, bursts):
     "HTTP server: header and body, and one response in 20 is a header alone, of another size class."
     for _ in range(bursts):
         trace.exchange([180] if trace.random.random() < 0.05 else [280, 600])
 
 
-@pattern()
+@pattern(usual=600)
 def header_body_head(trace, bursts):
     "HTTP server: one response in 20 is a header alone that looks like the others (HEAD requests)."
     for _ in range(bursts):
         trace.exchange([238] if trace.random.random() < 0.05 else [238, 600])
 
 
-@pattern()
+@pattern(usual=1200)
 def header_body_rare(trace, bursts):
     "HTTP server: one response in 300 is a header alone that looks like the others."
     for _ in range(bursts):
@@ -123,7 +125,7 @@ def single(trace, bursts):
         trace.exchange([100])
 
 
-@pattern()
+@pattern(usual=400)
 def mixed_2_5(trace, bursts):
     "Messages of 2 or 5 writes at random."
     for _ in range(bursts):
@@ -151,7 +153,7 @@ def random_10(trace, bursts):
         trace.exchange([50] * trace.random.randint(1, 10))
 
 
-@pattern()
+@pattern(usual=60)
 def random_geometric(trace, bursts):
     "A burst goes on after each write with probability 0.99."
     for _ in range(bursts):
@@ -161,21 +163,21 @@ def random_geometric(trace, bursts):
         trace.exchange([10] * n)
 
 
-@pattern()
+@pattern(usual=100)
 def growing(trace, bursts):
     "Each burst is one write longer than the one before, from 1 to 50 and again."
     for i in range(bursts):
         trace.exchange([10] * (1 + i % 50))
 
 
-@pattern()
+@pattern(usual=100)
 def shrinking(trace, bursts):
     "Each burst is one write shorter than the one before, from 50 to 1 and again."
     for i in range(bursts):
         trace.exchange([10] * (50 - i % 50))
 
 
-@pattern()
+@pattern(usual=400)
 def phases(trace, bursts):
     "15 writes for 100 bursts, then 7 for 100, and again."
     for i in range(bursts):
@@ -198,7 +200,7 @@ def one_way_random(trace, bursts):
         trace.now += trace.random.randint(3000, 9000)
 
 
-@pattern()
+@pattern(usual=300)
 def late_writes(trace, bursts):
     "10 writes, and one burst in 20 stops for 0.5 ms somewhere in the middle (a page fault, a scheduler)."
     for _ in range(bursts):
@@ -233,7 +235,7 @@ def pipelining_server(trace, bursts):
         trace.now += 300
 
 
-@pattern()
+@pattern(usual=120)
 def pipelining_client(trace, bursts):
     "8 requests of 3 writes each, then 8 answers."
     for _ in range(bursts):
@@ -285,7 +287,7 @@ def bulk(trace, bursts):
         trace.writes([65536], gap=40)
 
 
-@pattern()
+@pattern(usual=400)
 def short_connections(trace, bursts):
     "Connection: close: one request, header and body, end."
     for i in range(bursts):
@@ -298,7 +300,7 @@ def short_connections(trace, bursts):
         trace.now += 40
 
 
-@pattern()
+@pattern(usual=400)
 def short_keepalive(trace, bursts):
     "Connections of 5 requests each: header, body, body, read again; the client closes."
     for i in range(bursts // 5):
@@ -312,7 +314,7 @@ def short_keepalive(trace, bursts):
         trace.event("c", 0, i % 4)
 
 
-@pattern()
+@pattern(usual=500)
 def short_mixed(trace, bursts):
     "Connections of 5 requests each; one response in ten is a header alone that looks like the others."
     for i in range(bursts // 5):
@@ -343,9 +345,10 @@ def short_then_other(trace, bursts):
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    directory, bursts = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 500
+    directory = sys.argv[1]
     for name in sys.argv[3:] or PATTERNS:
-        function, header = PATTERNS[name]
+        function, header, usual = PATTERNS[name]
+        bursts = int(sys.argv[2]) if len(sys.argv) > 2 else usual
         trace = Trace(name, **header)
         function(trace, bursts)
         with open(os.path.join(directory, name + ".trace"), "w", encoding="ascii") as out:
