@@ -64,7 +64,7 @@ static void add_rules(struct policy_set *set, uint32_t policy, struct known_path
 				struct ac_rule rule = { .policy = policy, .side = config->side };
 				uint32_t cgroup = 0;
 
-				/* A lone star is no condition: it must also match a program that is not known yet. */
+				/* A lone star is no condition, and must not rank as one. */
 				if (config->programs.count && strcmp(config->programs.list[p], "*"))
 					memcpy(rule.program, config->programs.list[p], strlen(config->programs.list[p]));
 				if (config->cgroups.count)

@@ -112,6 +112,10 @@ static void test_ties(void **state)
 
 	assert_string_equal(decide(set, flow(80, AC_SIDE_SERVER, "::1", "x")), "late");
 	policy_set_free(set);
+	/* Conditions that everything meets are none. */
+	set = fixture_set("[policy early]\nprograms = *\npeers = ::/0\ncgroups = /\nmode = off\n[policy late]\nmode = observe\n");
+	assert_string_equal(decide(set, flow(80, AC_SIDE_SERVER, "::1", "x")), "late");
+	policy_set_free(set);
 }
 
 static void test_cgroups(void **state)
