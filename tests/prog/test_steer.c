@@ -1,0 +1,755 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The steering program, packet by packet (BPF_PROG_TEST_RUN): every layer, well formed and not, and the life of a TCP flow. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/btf.h>
+#include <linux/if_xdp.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <autocork/steer.h>
+#include "bpf/steer.skel.h"
+
+enum { FIN = 0x01, SYN = 0x02, RST = 0x04, PSH = 0x08, ACK = 0x10 };
+
+/* Rules of the table below. All are on port 9000 unless said otherwise. */
+enum {
+	RULE_TCP = 1,		/* TCP in */
+	RULE_UDP,		/* UDP in */
+	RULE_PEER,		/* TCP and UDP in, port 9001, peers 10.0.0.0/8 and fd00::/16 */
+	RULE_NARROW,		/* the same, peer 10.1.0.0/16: the longer prefix decides */
+	RULE_OUT,		/* TCP and UDP out, port 7000 */
+	RULE_QUEUE,		/* UDP in, port 9002, queue 1 only */
+	RULE_PING,		/* ICMP in */
+};
+
+struct test {
+	struct steer_bpf *steer;
+	int socket;		/* AF_XDP */
+};
+
+/* ------------------------------------------------------------------ packets */
+
+struct frame {
+	unsigned char bytes[512];
+	unsigned int length;
+};
+
+/* What a frame is made of; zero means the ordinary. */
+struct shape {
+	unsigned short vlans[3];	/* TPIDs, outermost first */
+	unsigned int version;		/* 4 (default) or 6 */
+	const char *remote, *local;
+	unsigned char extensions[10];	/* IPv6 next-header values */
+	unsigned int options;		/* bytes of IPv4 options */
+	unsigned short fragment;	/* IPv4: the field as it is; IPv6: non-zero makes it the header's field */
+	unsigned char protocol;		/* default TCP */
+	unsigned short from, to;	/* ports; defaults 40000 and 9000 */
+	unsigned char flags;		/* TCP */
+	unsigned char type;		/* ICMP */
+	unsigned int cut;		/* bytes taken off the end, lengths in the headers unchanged */
+	unsigned int keep;		/* only so many bytes of the frame, if not 0 */
+	int ihl, doff, version_field;	/* written instead of the right value if not 0 */
+	int total_delta, udp_delta;	/* added to the length fields */
+	unsigned int padding;		/* Ethernet padding behind the packet */
+};
+
+static void put16(struct frame *frame, unsigned int value)
+{
+	frame->bytes[frame->length++] = value >> 8;
+	frame->bytes[frame->length++] = value;
+}
+
+static void put(struct frame *frame, const void *bytes, unsigned int length)
+{
+	memcpy(frame->bytes + frame->length, bytes, length);
+	frame->length += length;
+}
+
+static void put_zeros(struct frame *frame, unsigned int length)
+{
+	memset(frame->bytes + frame->length, 0, length);
+	frame->length += length;
+}
+
+static void put_transport(struct frame *frame, const struct shape *shape, unsigned char protocol)
+{
+	unsigned int start = frame->length, doff = shape->doff ? shape->doff : 5;
+
+	switch (protocol) {
+	case IPPROTO_TCP:
+		put16(frame, shape->from ? shape->from : 40000);
+		put16(frame, shape->to ? shape->to : 9000);
+		put_zeros(frame, 8);
+		put16(frame, doff << 12 | shape->flags);
+		put_zeros(frame, 6);
+		break;
+	case IPPROTO_UDP:
+		put16(frame, shape->from ? shape->from : 40000);
+		put16(frame, shape->to ? shape->to : 9000);
+		put16(frame, 8 + 4 + shape->udp_delta);
+		put16(frame, 0);
+		break;
+	default: /* ICMP, or nothing known */
+		frame->bytes[frame->length++] = shape->type;
+		put_zeros(frame, 7);
+	}
+	put_zeros(frame, start + (protocol == IPPROTO_TCP ? 20 : 8) + 4 - frame->length); /* four bytes of payload */
+}
+
+static void put_ipv4(struct frame *frame, const struct shape *shape, unsigned char protocol)
+{
+	unsigned int start = frame->length, ihl = shape->ihl ? shape->ihl : (int)(5 + shape->options / 4), total;
+	struct in_addr address;
+
+	frame->bytes[frame->length++] = (shape->version_field ? shape->version_field : 4) << 4 | ihl;
+	put_zeros(frame, 5);
+	put16(frame, shape->fragment);
+	frame->bytes[frame->length++] = 64;
+	frame->bytes[frame->length++] = protocol;
+	put16(frame, 0);
+	assert_int_equal(inet_pton(AF_INET, shape->remote ? shape->remote : "192.0.2.1", &address), 1);
+	put(frame, &address, 4);
+	assert_int_equal(inet_pton(AF_INET, shape->local ? shape->local : "192.0.2.2", &address), 1);
+	put(frame, &address, 4);
+	put_zeros(frame, shape->options);
+	put_transport(frame, shape, protocol);
+	total = frame->length - start + shape->total_delta;
+	frame->bytes[start + 2] = total >> 8;
+	frame->bytes[start + 3] = total;
+}
+
+static void put_ipv6(struct frame *frame, const struct shape *shape, unsigned char protocol)
+{
+	unsigned int start = frame->length, total, next_at = start + 6, i;
+	struct in6_addr address;
+
+	frame->bytes[frame->length++] = (shape->version_field ? shape->version_field : 6) << 4;
+	put_zeros(frame, 5);
+	put16(frame, protocol << 8 | 64);
+	assert_int_equal(inet_pton(AF_INET6, shape->remote ? shape->remote : "2001:db8::1", &address), 1);
+	put(frame, &address, 16);
+	assert_int_equal(inet_pton(AF_INET6, shape->local ? shape->local : "2001:db8::2", &address), 1);
+	put(frame, &address, 16);
+	for (i = 0; i < sizeof(shape->extensions) && shape->extensions[i]; i++) {
+		/* 0 ends the list: hop-by-hop is written as 1. */
+		unsigned char kind = shape->extensions[i] == 1 ? 0 : shape->extensions[i];
+		unsigned int length = kind == 44 ? 8 : kind == 51 ? 12 : 16;
+
+		frame->bytes[next_at] = kind;
+		next_at = frame->length;
+		frame->bytes[frame->length++] = protocol;
+		frame->bytes[frame->length++] = kind == 44 ? 0 : kind == 51 ? length / 4 - 2 : length / 8 - 1;
+		put16(frame, kind == 44 ? shape->fragment : 0);
+		put_zeros(frame, length - 4);
+	}
+	put_transport(frame, shape, protocol);
+	total = frame->length - start - 40 + shape->total_delta;
+	frame->bytes[start + 4] = total >> 8;
+	frame->bytes[start + 5] = total;
+}
+
+static struct frame make_frame(const struct shape *shape)
+{
+	unsigned char protocol = shape->protocol ? shape->protocol : IPPROTO_TCP;
+	struct frame frame = { .length = 12 };
+
+	for (int i = 0; i < 3 && shape->vlans[i]; i++) {
+		put16(&frame, shape->vlans[i]);
+		put16(&frame, 0xe000 | (100 + i)); /* priority bits set: they are no part of the id */
+	}
+	put16(&frame, shape->version == 6 ? 0x86dd : 0x0800);
+	if (shape->version == 6)
+		put_ipv6(&frame, shape, protocol);
+	else
+		put_ipv4(&frame, shape, protocol);
+	frame.length -= shape->cut;
+	put_zeros(&frame, shape->padding);
+	if (shape->keep)
+		frame.length = shape->keep;
+	return frame;
+}
+
+/* ------------------------------------------------------------------ the program */
+
+static void set_seat(struct test *test, bool there)
+{
+	unsigned int queue = 0;
+
+	if (there)
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(test->steer->maps.xsks_map), &queue, &test->socket, BPF_ANY), 0);
+	else
+		bpf_map_delete_elem(bpf_map__fd(test->steer->maps.xsks_map), &queue);
+}
+
+static void set_slot(struct test *test, unsigned int port, enum steer_protocol protocol, enum steer_direction direction,
+		     unsigned int slot)
+{
+	int map = bpf_map__fd(test->steer->maps.steer_ports);
+	struct steer_port value;
+
+	assert_int_equal(bpf_map_lookup_elem(map, &port, &value), 0);
+	value.slot[STEER_SLOT(protocol, direction)] = slot;
+	assert_int_equal(bpf_map_update_elem(map, &port, &value, BPF_ANY), 0);
+}
+
+static void set_rule(struct test *test, unsigned int number, const char *policy, unsigned long long queues)
+{
+	struct steer_rule rule = { .active = 1, .mode = STEER_AF_XDP, .queues = { queues } };
+
+	strcpy(rule.policy, policy);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(test->steer->maps.steer_rules), &number, &rule, BPF_ANY), 0);
+}
+
+static void set_peer(struct test *test, unsigned int group, const char *address, unsigned int bits, unsigned int rule)
+{
+	struct steer_peer_key key = { .prefixlen = 32 + bits, .group = group };
+
+	assert_int_equal(inet_pton(AF_INET6, address, key.peer), 1);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(test->steer->maps.steer_peers), &key, &rule, BPF_ANY), 0);
+}
+
+static void set_control(struct test *test, bool out)
+{
+	struct steer_control control = { .out = { out }, .icmp = { { RULE_PING, 0 } } };
+	unsigned int zero = 0;
+
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(test->steer->maps.steer_control), &zero, &control, BPF_ANY), 0);
+}
+
+static unsigned long long count_of(struct test *test, unsigned int verdict)
+{
+	unsigned long long values[libbpf_num_possible_cpus()], sum = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(test->steer->maps.steer_counts), &verdict, values), 0);
+	for (int i = 0; i < libbpf_num_possible_cpus(); i++)
+		sum += values[i];
+	return sum;
+}
+
+static struct steer_hits hits_of(struct test *test, unsigned int rule)
+{
+	struct steer_hits values[libbpf_num_possible_cpus()], sum = { 0 };
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(test->steer->maps.steer_hits), &rule, values), 0);
+	for (int i = 0; i < libbpf_num_possible_cpus(); i++) {
+		sum.packets += values[i].packets;
+		sum.bytes += values[i].bytes;
+	}
+	return sum;
+}
+
+static struct steer_events events_of(struct test *test, unsigned int rule)
+{
+	struct steer_events events;
+
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(test->steer->maps.steer_events), &rule, &events), 0);
+	return events;
+}
+
+/* Runs the frame through and returns its verdict: the one counter that moved. The action must go with it. */
+static unsigned int run_frame(struct test *test, const struct frame *frame)
+{
+	struct xdp_md context = { .data_end = frame->length, .ingress_ifindex = if_nametoindex("lo") };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame->bytes, .data_size_in = frame->length, .ctx_in = &context,
+		    .ctx_size_in = sizeof(context), .repeat = 1);
+	unsigned long long before[STEER_VERDICT_MAX];
+	unsigned int verdict = STEER_VERDICT_MAX;
+
+	for (unsigned int i = 0; i < STEER_VERDICT_MAX; i++)
+		before[i] = count_of(test, i);
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(test->steer->progs.xsk_def_prog), &options), 0);
+	for (unsigned int i = 0; i < STEER_VERDICT_MAX; i++) {
+		if (count_of(test, i) == before[i])
+			continue;
+		assert_int_equal(verdict, STEER_VERDICT_MAX);
+		assert_int_equal(count_of(test, i), before[i] + 1);
+		verdict = i;
+	}
+	assert_int_equal(options.retval, verdict == STEER_VERDICT_STEERED ? XDP_REDIRECT : XDP_PASS);
+	return verdict;
+}
+
+static unsigned int run_shape(struct test *test, const struct shape *shape)
+{
+	struct frame frame = make_frame(shape);
+
+	return run_frame(test, &frame);
+}
+
+#define RUN(test, ...) run_shape(test, &(struct shape){ __VA_ARGS__ })
+
+static unsigned int flows_in(const struct bpf_map *map)
+{
+	struct steer_flow_key key, next;
+	unsigned int count = 0;
+	bool first = true;
+
+	while (!bpf_map_get_next_key(bpf_map__fd(map), first ? NULL : &key, &next)) {
+		key = next;
+		first = false;
+		count++;
+	}
+	return count;
+}
+
+static void forget(const struct bpf_map *map)
+{
+	struct steer_flow_key key;
+
+	while (!bpf_map_get_next_key(bpf_map__fd(map), NULL, &key))
+		assert_int_equal(bpf_map_delete_elem(bpf_map__fd(map), &key), 0);
+}
+
+/* An AF_XDP socket far enough set up to be put into an XSKMAP; no interface needed. */
+static int open_socket(void)
+{
+	static const int rings[] = { XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING, XDP_RX_RING };
+	struct xdp_umem_reg umem = { .len = 64 * 2048, .chunk_size = 2048 };
+	int fd = socket(AF_XDP, SOCK_RAW, 0), entries = 64;
+	void *memory = mmap(NULL, umem.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	umem.addr = (uintptr_t)memory;
+	if (fd < 0 || memory == MAP_FAILED || setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem)))
+		return -1;
+	for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++)
+		if (setsockopt(fd, SOL_XDP, rings[i], &entries, sizeof(entries)))
+			return -1;
+	return fd;
+}
+
+static int setup(void **state)
+{
+	struct test *test = calloc(1, sizeof(*test));
+	struct bpf_map *map;
+
+	test->steer = steer_bpf__open();
+	if (!test->steer)
+		return -1;
+	bpf_object__for_each_map(map, test->steer->obj)
+		bpf_map__set_pin_path(map, NULL);
+	if (steer_bpf__load(test->steer))
+		return -1;
+	test->socket = open_socket();
+	if (test->socket < 0)
+		return -1;
+	set_rule(test, RULE_TCP, "tcp", ~0ull);
+	set_rule(test, RULE_UDP, "udp", ~0ull);
+	set_rule(test, RULE_PEER, "peer", ~0ull);
+	set_rule(test, RULE_NARROW, "narrow", ~0ull);
+	set_rule(test, RULE_OUT, "out", ~0ull);
+	set_rule(test, RULE_QUEUE, "queue", 2);
+	set_rule(test, RULE_PING, "ping", ~0ull);
+	set_slot(test, 9000, STEER_TCP, STEER_IN, RULE_TCP);
+	set_slot(test, 9000, STEER_UDP, STEER_IN, RULE_UDP);
+	set_slot(test, 9001, STEER_TCP, STEER_IN, STEER_SLOT_GROUP | 7);
+	set_slot(test, 9001, STEER_UDP, STEER_IN, STEER_SLOT_GROUP | 7);
+	set_slot(test, 9002, STEER_UDP, STEER_IN, RULE_QUEUE);
+	set_slot(test, 7000, STEER_TCP, STEER_OUT, RULE_OUT);
+	set_slot(test, 7000, STEER_UDP, STEER_OUT, RULE_OUT);
+	set_peer(test, 7, "::ffff:10.0.0.0", 104, RULE_PEER);
+	set_peer(test, 7, "::ffff:10.1.0.0", 112, RULE_NARROW);
+	set_peer(test, 7, "fd00::", 16, RULE_PEER);
+	set_peer(test, 8, "::", 0, RULE_NARROW); /* another group's: must never match */
+	set_control(test, true);
+	set_seat(test, true);
+	*state = test;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct test *test = *state;
+
+	close(test->socket);
+	steer_bpf__destroy(test->steer);
+	free(test);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ one packet, one verdict */
+
+static const struct {
+	const char *description;
+	struct shape shape;
+	enum steer_verdict verdict;
+	unsigned int rule;	/* that counts it, if steered */
+} table[] = {
+	/* IPv4 */
+	{ "IPv4 TCP SYN", { .flags = SYN }, STEER_VERDICT_STEERED, RULE_TCP },
+	{ "IPv4 TCP SYN with ECN set up", { .flags = SYN | 0xc0 }, STEER_VERDICT_STEERED, RULE_TCP },
+	{ "IPv4 TCP SYN, 40 bytes of IP options", { .flags = SYN, .options = 40 }, STEER_VERDICT_STEERED, RULE_TCP },
+	{ "IPv4 TCP SYN, Ethernet padding", { .flags = SYN, .padding = 6 }, STEER_VERDICT_STEERED, RULE_TCP },
+	{ "IPv4 TCP ACK of an unknown flow", { .flags = ACK }, STEER_VERDICT_MIDSTREAM, 0 },
+	{ "IPv4 TCP SYN+FIN opens nothing", { .flags = SYN | FIN }, STEER_VERDICT_MIDSTREAM, 0 },
+	{ "IPv4 TCP SYN+RST opens nothing", { .flags = SYN | RST }, STEER_VERDICT_MIDSTREAM, 0 },
+	{ "IPv4 TCP without flags", { .flags = 0 }, STEER_VERDICT_MIDSTREAM, 0 },
+	{ "IPv4 TCP SYN, port next to it", { .flags = SYN, .to = 8999 }, STEER_VERDICT_UNNAMED, 0 },
+	{ "IPv4 TCP SYN, port as source", { .flags = SYN, .from = 9000, .to = 22 }, STEER_VERDICT_UNNAMED, 0 },
+	{ "IPv4 TCP SYN+ACK to the port: an outgoing connection's", { .flags = SYN | ACK, .from = 443 },
+	  STEER_VERDICT_UNNAMED, 0 },
+	{ "IPv4 UDP", { .protocol = IPPROTO_UDP }, STEER_VERDICT_STEERED, RULE_UDP },
+	{ "IPv4 UDP, other port", { .protocol = IPPROTO_UDP, .to = 53 }, STEER_VERDICT_UNNAMED, 0 },
+	{ "IPv4 UDP, shorter than the IP packet", { .protocol = IPPROTO_UDP, .udp_delta = -4 }, STEER_VERDICT_STEERED, RULE_UDP },
+	{ "IPv4 ICMP echo request", { .protocol = IPPROTO_ICMP, .type = 8 }, STEER_VERDICT_STEERED, RULE_PING },
+	{ "IPv4 ICMP echo reply", { .protocol = IPPROTO_ICMP, .type = 0 }, STEER_VERDICT_UNNAMED, 0 },
+	{ "IPv4 ICMP destination unreachable", { .protocol = IPPROTO_ICMP, .type = 3 }, STEER_VERDICT_OTHER, 0 },
+	{ "IPv4 GRE", { .protocol = 47 }, STEER_VERDICT_OTHER, 0 },
+	{ "IPv4 ESP", { .protocol = 50 }, STEER_VERDICT_OTHER, 0 },
+	{ "ICMPv6 in IPv4", { .protocol = 58, .type = 128 }, STEER_VERDICT_OTHER, 0 },
+	{ "IPv4 first fragment", { .flags = SYN, .fragment = 0x2000 }, STEER_VERDICT_FRAGMENT, 0 },
+	{ "IPv4 later fragment", { .protocol = IPPROTO_UDP, .fragment = 0x2010 }, STEER_VERDICT_FRAGMENT, 0 },
+	{ "IPv4 last fragment", { .protocol = IPPROTO_UDP, .fragment = 0x0010 }, STEER_VERDICT_FRAGMENT, 0 },
+	{ "IPv4 do not fragment", { .flags = SYN, .fragment = 0x4000 }, STEER_VERDICT_STEERED, RULE_TCP },
+	/* peers, directions, queues */
+	{ "peer outside", { .to = 9001, .protocol = IPPROTO_UDP }, STEER_VERDICT_UNNAMED, 0 },
+	{ "peer inside", { .to = 9001, .protocol = IPPROTO_UDP, .remote = "10.2.3.4" }, STEER_VERDICT_STEERED, RULE_PEER },
+	{ "peer of the longer prefix", { .to = 9001, .protocol = IPPROTO_UDP, .remote = "10.1.3.4" }, STEER_VERDICT_STEERED,
+	  RULE_NARROW },
+	{ "peer at SYN", { .to = 9001, .flags = SYN, .remote = "10.2.3.4" }, STEER_VERDICT_STEERED, RULE_PEER },
+	{ "peer outside at SYN", { .to = 9001, .flags = SYN }, STEER_VERDICT_UNNAMED, 0 },
+	{ "IPv6 peer inside", { .version = 6, .to = 9001, .protocol = IPPROTO_UDP, .remote = "fd00:1::1" }, STEER_VERDICT_STEERED,
+	  RULE_PEER },
+	{ "IPv6 peer outside", { .version = 6, .to = 9001, .protocol = IPPROTO_UDP }, STEER_VERDICT_UNNAMED, 0 },
+	{ "out: SYN+ACK from the port", { .flags = SYN | ACK, .from = 7000, .to = 40000 }, STEER_VERDICT_STEERED, RULE_OUT },
+	{ "out: SYN from the port", { .flags = SYN, .from = 7000, .to = 40000 }, STEER_VERDICT_UNNAMED, 0 },
+	{ "out: UDP from the port", { .protocol = IPPROTO_UDP, .from = 7000, .to = 40000 }, STEER_VERDICT_STEERED, RULE_OUT },
+	{ "out: UDP to the port", { .protocol = IPPROTO_UDP, .to = 7000 }, STEER_VERDICT_UNNAMED, 0 },
+	{ "another queue's", { .protocol = IPPROTO_UDP, .to = 9002 }, STEER_VERDICT_QUEUE, 0 },
+	/* VLAN */
+	{ "802.1Q", { .vlans = { 0x8100 }, .flags = SYN }, STEER_VERDICT_STEERED, RULE_TCP },
+	{ "802.1ad around 802.1Q", { .vlans = { 0x88a8, 0x8100 }, .flags = SYN }, STEER_VERDICT_STEERED, RULE_TCP },
+	{ "802.1Q, IPv6", { .vlans = { 0x8100 }, .version = 6, .protocol = IPPROTO_UDP }, STEER_VERDICT_STEERED, RULE_UDP },
+	{ "three tags", { .vlans = { 0x88a8, 0x8100, 0x8100 }, .flags = SYN }, STEER_VERDICT_NOT_IP, 0 },
+	{ "802.1Q cut in its tag", { .vlans = { 0x8100 }, .keep = 16 }, STEER_VERDICT_MALFORMED, 0 },
+	{ "802.1ad cut in its inner tag", { .vlans = { 0x88a8, 0x8100 }, .keep = 20 }, STEER_VERDICT_MALFORMED, 0 },
+	{ "ARP", { .vlans = { 0x0806 } }, STEER_VERDICT_NOT_IP, 0 },
+	{ "802.3 length", { .vlans = { 0x0040 } }, STEER_VERDICT_NOT_IP, 0 },
+	/* IPv6 */
+	{ "IPv6 TCP SYN", { .version = 6, .flags = SYN }, STEER_VERDICT_STEERED, RULE_TCP },
+	{ "IPv6 UDP", { .version = 6, .protocol = IPPROTO_UDP }, STEER_VERDICT_STEERED, RULE_UDP },
+	{ "IPv6 echo request", { .version = 6, .protocol = 58, .type = 128 }, STEER_VERDICT_STEERED, RULE_PING },
+	{ "IPv6 neighbour solicitation", { .version = 6, .protocol = 58, .type = 135 }, STEER_VERDICT_OTHER, 0 },
+	{ "ICMPv4 in IPv6", { .version = 6, .protocol = 1, .type = 8 }, STEER_VERDICT_OTHER, 0 },
+	{ "IPv6 hop-by-hop", { .version = 6, .extensions = { 1 }, .flags = SYN }, STEER_VERDICT_STEERED, RULE_TCP },
+	{ "IPv6 routing, destination, AH", { .version = 6, .extensions = { 43, 60, 51 }, .flags = SYN }, STEER_VERDICT_STEERED,
+	  RULE_TCP },
+	{ "IPv6 eight extension headers", { .version = 6, .extensions = { 1, 60, 60, 60, 60, 60, 60, 60 }, .protocol = IPPROTO_UDP },
+	  STEER_VERDICT_STEERED, RULE_UDP },
+	{ "IPv6 nine extension headers", { .version = 6, .extensions = { 1, 60, 60, 60, 60, 60, 60, 60, 60 }, .flags = SYN },
+	  STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv6 fragment", { .version = 6, .extensions = { 44 }, .fragment = 1, .flags = SYN }, STEER_VERDICT_FRAGMENT, 0 },
+	{ "IPv6 atomic fragment", { .version = 6, .extensions = { 44 }, .flags = SYN }, STEER_VERDICT_FRAGMENT, 0 },
+	{ "IPv6 fragment behind hop-by-hop", { .version = 6, .extensions = { 1, 44 }, .flags = SYN }, STEER_VERDICT_FRAGMENT, 0 },
+	{ "IPv6 no next header", { .version = 6, .protocol = 59 }, STEER_VERDICT_OTHER, 0 },
+	{ "IPv6 mobility header, TCP behind it", { .version = 6, .extensions = { 135 }, .flags = SYN }, STEER_VERDICT_STEERED, RULE_TCP },
+	/* cut short, contradicting */
+	{ "only an Ethernet header, IPv4", { .keep = 14 }, STEER_VERDICT_MALFORMED, 0 },
+	{ "only an Ethernet header, IPv6", { .version = 6, .keep = 14 }, STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv4 header cut", { .keep = 33, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv4 says version 6", { .version_field = 6, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv4 header of 16 bytes", { .ihl = 4, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv4 header longer than the packet", { .ihl = 15, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv4 total length below its header", { .total_delta = -30, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv4 total length beyond the frame", { .total_delta = 1, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv4 payload cut", { .cut = 1, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "TCP header of 16 bytes", { .doff = 4, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "TCP header longer than its packet", { .doff = 7, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "TCP header over the end of the IP packet", { .total_delta = -5, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "UDP length below 8", { .protocol = IPPROTO_UDP, .udp_delta = -5 }, STEER_VERDICT_MALFORMED, 0 },
+	{ "UDP length beyond its packet", { .protocol = IPPROTO_UDP, .udp_delta = 1 }, STEER_VERDICT_MALFORMED, 0 },
+	{ "UDP header over the end of the IP packet", { .protocol = IPPROTO_UDP, .total_delta = -5 }, STEER_VERDICT_MALFORMED, 0 },
+	{ "ICMP header over the end of the IP packet", { .protocol = IPPROTO_ICMP, .type = 8, .total_delta = -5 },
+	  STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv6 header cut", { .version = 6, .keep = 53, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv6 says version 4", { .version = 6, .version_field = 4, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv6 payload beyond the frame", { .version = 6, .total_delta = 1, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv6 payload length 0", { .version = 6, .total_delta = -24, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv6 extension over the end", { .version = 6, .extensions = { 60 }, .total_delta = -30, .flags = SYN },
+	  STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv6 extension cut", { .version = 6, .extensions = { 60 }, .total_delta = -39, .keep = 55, .flags = SYN },
+	  STEER_VERDICT_MALFORMED, 0 },
+};
+
+static void test_table(void **state)
+{
+	struct test *test = *state;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct frame frame = make_frame(&table[i].shape);
+		struct steer_hits before = hits_of(test, table[i].rule), after;
+		unsigned int verdict = run_frame(test, &frame);
+
+		forget(test->steer->maps.steer_syns);
+		forget(test->steer->maps.steer_flows);
+		if (verdict != table[i].verdict)
+			fail_msg("%s: verdict %u, expected %u", table[i].description, verdict, table[i].verdict);
+		if (!table[i].rule)
+			continue;
+		after = hits_of(test, table[i].rule);
+		if (after.packets != before.packets + 1 || after.bytes != before.bytes + frame.length)
+			fail_msg("%s: rule %u did not count it", table[i].description, table[i].rule);
+	}
+}
+
+/* Whatever comes: an action that is allowed, exactly one counter (run_frame() checks both). */
+static void test_nonsense(void **state)
+{
+	struct test *test = *state;
+	struct frame frame;
+
+	srandom(4);
+	for (unsigned int round = 0; round < 3000; round++) {
+		frame = make_frame(&(struct shape){ .version = round % 2 ? 6 : 4, .flags = random(), .extensions = { 60, 43 },
+						    .protocol = round % 3 ? IPPROTO_TCP : IPPROTO_UDP, .options = 8 });
+		for (int i = 0; i < 4; i++)
+			frame.bytes[12 + random() % (frame.length - 12)] = random();
+		frame.length = 14 + random() % (frame.length - 13);
+		assert_true(run_frame(test, &frame) < STEER_VERDICT_MAX);
+	}
+}
+
+/* ------------------------------------------------------------------ the life of a flow */
+
+static void test_connection(void **state)
+{
+	struct test *test = *state;
+
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
+	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_STEERED);
+	assert_int_equal(flows_in(test->steer->maps.steer_syns), 1);
+	assert_int_equal(flows_in(test->steer->maps.steer_flows), 0);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
+	assert_int_equal(flows_in(test->steer->maps.steer_syns), 0);
+	assert_int_equal(flows_in(test->steer->maps.steer_flows), 1);
+	assert_int_equal(RUN(test, .flags = ACK | PSH), STEER_VERDICT_STEERED);
+	/* Neighbours in every part of the key are other flows. */
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_MIDSTREAM);
+	assert_int_equal(RUN(test, .flags = ACK, .remote = "192.0.2.9"), STEER_VERDICT_MIDSTREAM);
+	assert_int_equal(RUN(test, .flags = ACK, .local = "192.0.2.9"), STEER_VERDICT_MIDSTREAM);
+	assert_int_equal(RUN(test, .flags = ACK, .vlans = { 0x8100 }), STEER_VERDICT_MIDSTREAM);
+	assert_int_equal(RUN(test, .flags = ACK, .version = 6), STEER_VERDICT_MIDSTREAM);
+	assert_int_equal(events_of(test, RULE_TCP).flows, 1);
+	assert_int_equal(events_of(test, RULE_TCP).closed, 0);
+	/* After FIN the rest of the conversation still arrives; it counts as closed once. */
+	assert_int_equal(RUN(test, .flags = FIN | ACK), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = RST), STEER_VERDICT_STEERED);
+	assert_int_equal(events_of(test, RULE_TCP).closed, 1);
+}
+
+/* The kernel's own connection that uses a steered port as its local port: nothing of it may be caught. */
+static void test_outgoing(void **state)
+{
+	struct test *test = *state;
+
+	assert_int_equal(RUN(test, .flags = SYN | ACK, .from = 443), STEER_VERDICT_UNNAMED);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 443), STEER_VERDICT_MIDSTREAM);
+	assert_int_equal(RUN(test, .flags = FIN | ACK, .from = 443), STEER_VERDICT_MIDSTREAM);
+	assert_int_equal(flows_in(test->steer->maps.steer_flows), 0);
+	/* And one that a rule for `out` names: all of it is. */
+	assert_int_equal(RUN(test, .flags = SYN | ACK, .from = 7000, .to = 41000), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 7000, .to = 41000), STEER_VERDICT_STEERED);
+	/* With no rule for `out` anywhere the source port is not even looked at. */
+	set_control(test, false);
+	assert_int_equal(RUN(test, .flags = SYN | ACK, .from = 7000, .to = 41001), STEER_VERDICT_UNNAMED);
+	set_control(test, true);
+}
+
+static void test_rule_taken_away(void **state)
+{
+	struct test *test = *state;
+	struct steer_rule rule = { .policy = "tcp" };
+	unsigned int number = RULE_TCP;
+
+	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40002), STEER_VERDICT_STEERED);
+	set_slot(test, 9000, STEER_TCP, STEER_IN, STEER_SLOT_DRAIN);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(test->steer->maps.steer_rules), &number, &rule, BPF_ANY), 0);
+	/* The open flow, and the half-open one whose SYN comes again, stay. New ones are the kernel's. */
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40002), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40002), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40003), STEER_VERDICT_UNNAMED);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40003), STEER_VERDICT_MIDSTREAM);
+	/* The same four numbers again after a reset: decided anew, so the kernel's now, and its packets too. */
+	assert_int_equal(RUN(test, .flags = RST), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_UNNAMED);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
+	/* A peer that lost its memory sends SYN on an open flow: its owner answers once, the next one is decided anew. */
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40002), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40002), STEER_VERDICT_UNNAMED);
+}
+
+static void test_rule_comes(void **state)
+{
+	struct test *test = *state;
+
+	assert_int_equal(RUN(test, .flags = SYN, .to = 9500), STEER_VERDICT_UNNAMED);
+	set_slot(test, 9500, STEER_TCP, STEER_IN, RULE_TCP);
+	assert_int_equal(RUN(test, .flags = ACK, .to = 9500), STEER_VERDICT_MIDSTREAM);
+	assert_int_equal(RUN(test, .flags = SYN, .to = 9500, .from = 40001), STEER_VERDICT_STEERED);
+}
+
+static void test_no_consumer(void **state)
+{
+	struct test *test = *state;
+
+	set_seat(test, false);
+	assert_int_equal(RUN(test, .protocol = IPPROTO_UDP), STEER_VERDICT_NO_CONSUMER);
+	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_NO_CONSUMER);
+	assert_int_equal(events_of(test, RULE_UDP).no_consumer, 1);
+	assert_int_equal(events_of(test, RULE_TCP).no_consumer, 1);
+	/* The kernel has that connection: a consumer that comes now must not get the rest of it. */
+	set_seat(test, true);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
+	/* One that was steered falls back while nobody is there, and returns. */
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40001), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_STEERED);
+	set_seat(test, false);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_NO_CONSUMER);
+	set_seat(test, true);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_STEERED);
+	/* But a connection that starts while nobody is there is the kernel's, even with the numbers of a steered one. */
+	set_seat(test, false);
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40001), STEER_VERDICT_NO_CONSUMER);
+	set_seat(test, true);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_MIDSTREAM);
+}
+
+/* Puts the flow's last packet so many units into the past. */
+static void age(const struct bpf_map *map, unsigned int units)
+{
+	struct steer_flow_key key;
+	struct steer_flow flow;
+
+	assert_int_equal(bpf_map_get_next_key(bpf_map__fd(map), NULL, &key), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(map), &key, &flow), 0);
+	flow.seen -= units;
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &key, &flow, BPF_ANY), 0);
+}
+
+static void test_idle(void **state)
+{
+	struct test *test = *state;
+
+	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
+	age(test->steer->maps.steer_flows, STEER_IDLE_OPEN - 10);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
+	/* That packet counted as life. */
+	age(test->steer->maps.steer_flows, STEER_IDLE_OPEN - 10);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
+	age(test->steer->maps.steer_flows, STEER_IDLE_OPEN + 10);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
+	assert_int_equal(flows_in(test->steer->maps.steer_flows), 0);
+
+	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_STEERED);
+	age(test->steer->maps.steer_syns, STEER_IDLE_SYN + 10);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
+
+	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = FIN | ACK), STEER_VERDICT_STEERED);
+	age(test->steer->maps.steer_flows, STEER_IDLE_CLOSING + 10);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
+}
+
+/* SYNs from everywhere fill the table of half-open flows, and only that one. */
+static void test_syn_flood(void **state)
+{
+	struct test *test = *state;
+	struct frame frame;
+	struct xdp_md context = { .ingress_ifindex = if_nametoindex("lo") };
+
+	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
+	frame = make_frame(&(struct shape){ .flags = SYN });
+	context.data_end = frame.length;
+	for (unsigned int i = 0; i < 3 * STEER_SYNS_MAX; i++) {
+		LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .data_size_in = frame.length, .ctx_in = &context,
+			    .ctx_size_in = sizeof(context));
+
+		frame.bytes[26] = 11; /* 11.0.0.0/8 */
+		frame.bytes[27] = i >> 16;
+		frame.bytes[28] = i >> 8;
+		frame.bytes[29] = i;
+		assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(test->steer->progs.xsk_def_prog), &options), 0);
+	}
+	assert_true(flows_in(test->steer->maps.steer_syns) <= STEER_SYNS_MAX);
+	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
+}
+
+static void test_presence(void **state)
+{
+	struct test *test = *state;
+	char packet[64] = { 0 };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet, .data_size_in = sizeof(packet));
+	unsigned int seat, queue = 0;
+
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(test->steer->progs.steer_presence), &options), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(test->steer->maps.steer_seats), &queue, &seat), 0);
+	assert_int_equal(seat, 1);
+	queue = 1;
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(test->steer->maps.steer_seats), &queue, &seat), 0);
+	assert_int_equal(seat, 0);
+	set_seat(test, false);
+	queue = 0;
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(test->steer->progs.steer_presence), &options), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(test->steer->maps.steer_seats), &queue, &seat), 0);
+	assert_int_equal(seat, 0);
+}
+
+/* libxdp adopts a program by three things: its name, its map, and a version in the BTF. */
+static void test_adoptable(void **state)
+{
+	struct test *test = *state;
+	struct bpf_map_info map = { 0 };
+	unsigned int length = sizeof(map);
+
+	assert_string_equal(bpf_program__name(test->steer->progs.xsk_def_prog), "xsk_def_prog");
+	assert_int_equal(bpf_obj_get_info_by_fd(bpf_map__fd(test->steer->maps.xsks_map), &map, &length), 0);
+	assert_string_equal(map.name, "xsks_map");
+	assert_int_equal(map.type, BPF_MAP_TYPE_XSKMAP);
+	assert_int_equal(map.key_size, 4);
+	assert_int_equal(map.value_size, 4);
+	assert_true(btf__find_by_name_kind(bpf_object__btf(test->steer->obj), "xdp_metadata", BTF_KIND_DATASEC) > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_table, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nonsense, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_connection, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_outgoing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rule_taken_away, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rule_comes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_consumer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_syn_flood, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_presence, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_adoptable, setup, teardown),
+	};
+
+	if (geteuid() || socket(AF_XDP, SOCK_RAW, 0) < 0) {
+		printf("1..1\nok 1 - steering program # SKIP needs root and AF_XDP\n");
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
