@@ -40,7 +40,7 @@ def wait_port(net, port, seconds=15, host="127.0.0.1", alive=None):
 class Program:
     """`with Program(net, command, cgroup=…) as p:` — its output goes to a file; leaving the block ends its process group."""
 
-    def __init__(self, net, command, cgroup=None, environment=None, directory=None):
+    def __init__(self, net, command, cgroup=None, environment=None, directory=None, cpu=None):
         self.command = [str(word) for word in command]
         self.file = tempfile.TemporaryFile("w+")
 
@@ -48,6 +48,8 @@ class Program:
             setns(net.fd)
             if cgroup is not None:
                 cgroup.add(0)
+            if cpu is not None:
+                os.sched_setaffinity(0, {cpu})
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.file, stderr=self.file,

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Alternating rounds: each mode of a work gets its turn in every round, so that what the machine does meanwhile
+meets all alike.
+
+A mode is a way to run the same programs. Between two modes the agent is started or stopped, and the programs are started
+anew: a baseline has no agent in the kernel at all, not one that looks away."""
+import contextlib
+import os
+import statistics
+
+from lib import MANAGE, OFF, Agent, Cgroup, Net, build
+
+PRELOAD = build("tests/bench/preload_autocork.so")
+# name -> the policy of the agent that runs meanwhile; None: no agent
+MODES = {"unmanaged": None, "managed": MANAGE, "off": OFF, "preload": None, "corked": None}
+
+
+def _cpus():
+    return sorted(os.sched_getaffinity(0))
+
+
+# name -> the CPUs of servers and clients; None: wherever the scheduler puts them
+PLACEMENTS = {
+    "apart": lambda: (_cpus()[-1], _cpus()[0]),
+    "same": lambda: (_cpus()[-1], _cpus()[-1]),
+    "free": lambda: (None, None),
+}
+
+
+class Plan:
+    """How long and how often to measure, and where."""
+
+    def __init__(self, rounds=5, seconds=2.0, cpus="same", modes=None):
+        self.rounds, self.seconds, self.cpus, self.modes = rounds, seconds, cpus, modes
+
+
+class Stage:
+    """What a work measures on: a namespace with cubic on every route, a cgroup and a CPU for the servers, and for the clients.
+
+    The CPUs are fixed because the scheduler would choose, run by run, whether the two sides share one, and that choice
+    decides more about a round trip than anything measured here."""
+
+    def __init__(self, net, group, mode, agent, plan):
+        self.net, self.mode, self.agent, self.seconds = net, mode, agent, plan.seconds
+        self.server, self.client = group.child("server"), group.child("client")
+        self.server_cpu, self.client_cpu = PLACEMENTS[plan.cpus]()
+
+    def environment(self):
+        return {"LD_PRELOAD": PRELOAD} if self.mode == "preload" else {}
+
+    @contextlib.contextmanager
+    def count(self, figures):
+        """Adds what the block cost: segments in the namespace, CPU microseconds of each side."""
+        before = self.net.segments(), self.server.cpu_us(), self.client.cpu_us()
+        yield
+        figures["segments"] = self.net.segments() - before[0]
+        figures["server_cpu"] = self.server.cpu_us() - before[1]
+        figures["client_cpu"] = self.client.cpu_us() - before[2]
+
+
+@contextlib.contextmanager
+def stage(mode, plan):
+    with contextlib.ExitStack() as stack:
+        group = stack.enter_context(Cgroup())
+        net = stack.enter_context(Net("cubic"))
+        agent = stack.enter_context(Agent(group, MODES[mode])) if MODES[mode] else None
+        yield Stage(net, group, mode, agent, plan)
+
+
+class Row:
+    """A line of the table: the median of `figure` in mode `managed` against that in mode `base`."""
+
+    def __init__(self, work, figure, base, managed, must, ratio=None, against="unmanaged"):
+        self.work, self.figure, self.base, self.managed, self.against = work, figure, base, managed, against
+        self.ratio = ratio if ratio is not None else managed / base if base else None
+        self.must = must
+        self.ok = must.met(self) if must else None
+
+    def json(self):
+        return {"work": self.work, "figure": self.figure, "against": self.against, "base": self.base, "managed": self.managed,
+                "ratio": self.ratio, "must": str(self.must) if self.must else None, "ok": self.ok}
+
+
+class Must:
+    """A bound: on the ratio, or with of="managed" on the figure itself."""
+
+    def __init__(self, low=None, high=None, of="ratio", text=None):
+        self.low, self.high, self.of, self.text = low, high, of, text
+
+    def met(self, row):
+        value = getattr(row, self.of)
+        return value is not None and (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+    def __str__(self):
+        if self.text:
+            return self.text
+        name = "x " if self.of == "ratio" else ""
+        if self.low is not None and self.high is not None:
+            return f"{name}{self.low:g} to {self.high:g}"
+        return f"{name}>= {self.low:g}" if self.low is not None else f"{name}<= {self.high:g}"
+
+
+class Work:
+    """One line, or a few, of the table. A subclass says what to run and what must hold."""
+
+    name = title = ""
+    modes = ("unmanaged", "managed")
+
+    def measure(self, stage):
+        """Runs once on the stage; returns figures by name."""
+        raise NotImplementedError
+
+    def rows(self, median):
+        """Lines from the medians: median[mode][figure]."""
+        raise NotImplementedError
+
+    def pair(self, median, figure, text, must=None, against="unmanaged", managed="managed"):
+        return Row(self.title, text, median[against][figure], median[managed][figure], must, against=against)
+
+    def misses(self, median):
+        """The line every work has: misses per burst over all its managed rounds."""
+        return Row(self.title, "misses per burst", None, median["managed"]["misses"],
+                   Must(high=0.001, of="managed", text="< 0.1%"))
+
+
+def measure_round(work, mode, plan):
+    with stage(mode, plan) as here:
+        figures = work.measure(here)
+        if here.agent:
+            totals = here.agent.totals()
+            figures["bursts"], figures["missed"] = totals["bursts"], totals["misses"]
+    return figures
+
+
+def run(work, plan, say):
+    """All rounds of a work: {"rows": [Row], "rounds": [{mode: figures}]}; no rows if not all of its modes are wanted."""
+    history = []
+    wanted = tuple(mode for mode in work.modes if not plan.modes or mode in plan.modes)
+    for number in range(plan.rounds):
+        # Back and forth, so that a drift of the machine favours no mode.
+        order = wanted if number % 2 == 0 else tuple(reversed(wanted))
+        taken = {}
+        for mode in order:
+            taken[mode] = measure_round(work, mode, plan)
+            say(f"{work.name} round {number + 1}/{plan.rounds} {mode}: " +
+                " ".join(f"{name}={value:.6g}" for name, value in taken[mode].items()))
+        history.append(taken)
+    median = {mode: {figure: statistics.median(taken[mode][figure] for taken in history) for figure in history[0][mode]}
+              for mode in wanted}
+    for mode in wanted:
+        if "missed" in median[mode]:
+            bursts = sum(taken[mode]["bursts"] for taken in history)
+            median[mode]["misses"] = sum(taken[mode]["missed"] for taken in history) / bursts if bursts else 0.0
+    return {"rows": work.rows(median) if wanted == work.modes else [], "rounds": history, "median": median}

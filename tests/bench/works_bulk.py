@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Programs that have nothing to gain: they must lose nothing."""
+import json
+
+from harness import Must, Work
+from lib import Program, free_port, program, wait_port
+from servers import Redis
+
+
+class RedisWork(Work):
+    def __init__(self, pipeline, per_second):
+        self.pipeline, self.per_second = pipeline, per_second
+        self.name = f"redis-P{pipeline}"
+        self.title = f"redis-benchmark -P {pipeline}, 50 connections"
+
+    def measure(self, stage):
+        with Redis(stage.net, stage.server, cpu=stage.server_cpu) as server:
+            self.load(stage, server, 0.3)
+            figures = {}
+            with stage.count(figures):
+                rate, requests = self.load(stage, server, 1)
+        return {"rate": rate, "cpu_us": (figures["server_cpu"] + figures["client_cpu"]) / requests,
+                "segments": figures["segments"] / requests}
+
+    def load(self, stage, server, share):
+        requests = int(self.per_second * stage.seconds * share)
+        with Program(stage.net, [program("redis-benchmark"), "-p", server.port, "-P", self.pipeline, "-c", 50, "-n", requests,
+                                 "-t", "get", "--csv"], stage.client, cpu=stage.client_cpu) as client:
+            output = client.wait(120)
+        # "test","rps",…  then  "GET","61349.69",…
+        return float(output.strip().splitlines()[-1].split(",")[1].strip('"')), requests
+
+    def rows(self, median):
+        return [
+            self.pair(median, "rate", "requests per second", Must(low=0.99)),
+            self.pair(median, "cpu_us", "CPU per request, us"),
+            self.misses(median),
+        ]
+
+
+class Iperf(Work):
+    def __init__(self, streams):
+        self.streams = streams
+        self.name = f"iperf3-{streams}"
+        self.title = f"iperf3, {streams} stream{'s' if streams > 1 else ''}"
+
+    def measure(self, stage):
+        port = free_port(stage.net)
+        with Program(stage.net, [program("iperf3"), "-s", "-1", "-p", port], stage.server, cpu=stage.server_cpu) as server:
+            wait_port(stage.net, port, alive=server)
+            figures = {}
+            with stage.count(figures):
+                with Program(stage.net, [program("iperf3"), "-c", "127.0.0.1", "-p", port, "-P", self.streams, "-J", "-t",
+                                         max(1, round(stage.seconds))], stage.client, cpu=stage.client_cpu) as client:
+                    result = json.loads(client.wait(60))
+        received = result["end"]["sum_received"]
+        return {"rate": received["bits_per_second"] / 1e9,
+                "cpu_us": (figures["server_cpu"] + figures["client_cpu"]) / (received["bytes"] / 1e6)}
+
+    def rows(self, median):
+        return [
+            self.pair(median, "rate", "Gbit per second", Must(low=0.99)),
+            self.pair(median, "cpu_us", "CPU per megabyte, us"),
+            self.misses(median),
+        ]
+
+
+WORKS = [RedisWork(1, 50000), RedisWork(16, 400000), Iperf(1), Iperf(8)]

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""nginx serving a small file to wrk: header and body are two writes."""
+import re
+
+from harness import Must, Row, Work
+from lib import Program, program
+from servers import Nginx
+
+
+class NginxWork(Work):
+    headers = ()
+
+    def measure(self, stage):
+        with Nginx(stage.net, stage.server, cpu=stage.server_cpu) as server:
+            self.load(stage, server, 0.3 * stage.seconds)
+            figures = {}
+            with stage.count(figures):
+                requests, elapsed = self.load(stage, server, stage.seconds)
+        return {
+            "rate": requests / elapsed,
+            "segments": figures["segments"] / requests,
+            "cpu_us": (figures["server_cpu"] + figures["client_cpu"]) / requests,
+            "server_cpu_us": figures["server_cpu"] / requests,
+        }
+
+    def load(self, stage, server, seconds):
+        """wrk counts whole seconds only, so short runs are one second."""
+        headers = [word for header in self.headers for word in ("-H", header)]
+        with Program(stage.net, [program("wrk"), "-c16", "-t1", f"-d{max(1, round(seconds))}s", *headers,
+                                 f"http://127.0.0.1:{server.port}/file.bin"], stage.client, cpu=stage.client_cpu) as client:
+            output = client.wait()
+        if "Non-2xx" in output or "Socket errors" in output:
+            raise AssertionError("wrk met errors:\n" + output)
+        requests, elapsed, unit = re.search(r"(\d+) requests in ([\d.]+)(m?s)", output).groups()
+        return int(requests), float(elapsed) / (1000 if unit == "ms" else 1)
+
+
+class KeepAlive(NginxWork):
+    name, title = "nginx", "nginx, 600-byte file, keep-alive, 16 connections"
+
+    def rows(self, median):
+        return [
+            self.pair(median, "segments", "segments per request", Must(1.98, 2.02, of="managed", text="2.00 (1%)")),
+            self.pair(median, "rate", "requests per second", Must(low=1.2)),
+            self.pair(median, "cpu_us", "CPU per request, us", Must(high=0.82)),
+            self.pair(median, "server_cpu_us", "of it nginx, us"),
+            self.misses(median),
+        ]
+
+
+class Close(NginxWork):
+    name, title = "nginx-close", "nginx, the same, Connection: close"
+    headers = ("Connection: close",)
+
+    def rows(self, median):
+        base, managed = median["unmanaged"]["segments"], median["managed"]["segments"]
+        return [
+            Row(self.title, "segments per connection", base, managed, Must(high=0.999, text="fewer")),
+            self.pair(median, "rate", "connections per second", Must(low=1.0)),
+            self.pair(median, "cpu_us", "CPU per connection, us"),
+            self.misses(median),
+        ]
+
+
+WORKS = [KeepAlive(), Close()]
