@@ -47,7 +47,7 @@ char *cgroup_root_from(const char *mountinfo)
 			if (where)
 				where++;
 		}
-		if (!where)
+		if (!where || where >= type)
 			continue;
 		where[strcspn(where, " ")] = '\0';
 		unescape(where);
