@@ -64,7 +64,7 @@ $(BUILD)/%.o: %.c | $(SKELETONS)
 
 $(BUILD)/agent.a: $(AGENT_OBJS)
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcsP $@ $^
 
 $(PROGRAMS): $(BUILD)/%: $(BUILD)/agent/%.o $(BUILD)/agent.a
 	$(call say,LD,$@)

@@ -54,3 +54,50 @@ enum ac_wrapper {
 #undef X
 	AC_WRAPPER_MAX,
 };
+
+enum ac_flow_flags {
+	AC_FLOW_OPEN = 1 << 0,		/* policy and service are known; before that only `comm` is */
+	AC_FLOW_MARKED = 1 << 1,	/* the sweeper wants the gate to open; `release_reason` says why */
+	AC_FLOW_KICKED = 1 << 2,	/* a reconcile kick for this flow is under way */
+	AC_FLOW_COMM = 1 << 3,		/* the program's name was taken in the program's own context */
+	AC_FLOW_DUPLEX = 1 << 4,	/* reads fall into its bursts: waiting for input says nothing about its writes */
+};
+
+/*
+ * sizeof <= 184: with the kernel's element header (72 bytes) one flow then takes a 256-byte slab object, which keeps a flow with
+ * its bpf_local_storage (192) below 512 bytes of kernel memory.
+ */
+struct ac_flow {
+	/* the gate: what every write touches */
+	__u32 write_seq;	/* tp->write_seq when last looked at */
+	__u32 copied_seq;	/* tp->copied_seq then: a change means the program has read */
+	__u32 saved_cwnd;	/* window to put back; 0 = the gate is open */
+	__u32 hold_us;		/* tcp_mstamp (low 32 bits) when the first write of this hold was held */
+	__u32 hold_nxt;		/* tp->snd_nxt then: a change without us means the kernel's own timer sent */
+	__u32 max_hold_us;
+	struct ac_tuning tuning;
+	union {
+		struct ac_predictor predictor;
+		char comm[AC_COMM_LEN];	/* until AC_FLOW_OPEN: who listens or connects */
+	};
+	__u32 prior_cwnd;	/* the real window when loss recovery saved a gated one */
+	__u16 wheel_slot;
+	__u16 held_now;		/* writes in this hold */
+	__u8 flags;		/* enum ac_flow_flags */
+	__u8 release_reason;	/* for AC_FLOW_MARKED */
+	__u8 side;		/* enum ac_side */
+	__u8 mode;		/* enum ac_mode */
+	__u8 wrapper;		/* enum ac_wrapper; 0 = not managed */
+	__u8 refusal;		/* enum ac_refusal */
+	__u16 service;
+	__u16 policy;
+	__u16 generation;	/* of the policy set this flow was matched against */
+	/* totals of this flow */
+	__u32 writes;
+	__u32 bursts;
+	__u32 held;
+	__u32 misses;
+	__u32 opened_ms;	/* CLOCK_MONOTONIC, milliseconds */
+	__u32 first_seq;	/* write_seq at open: written bytes below 4 GiB by difference */
+};
+_Static_assert(sizeof(struct ac_flow) <= 184, "one 256-byte slab object per flow");

@@ -5,6 +5,23 @@
 
 #define AC_BUCKETS 44	/* 0, 1, then two per octave up to 2^21; the last bucket takes the rest */
 
+/* floor(log2(v)) for v > 0; spelled out because clang 14 has no count-leading-zeros for BPF. */
+static __always_inline __u32 ac_log2(__u32 v)
+{
+	__u32 log = (v > 0xffff) << 4, shift;
+
+	v >>= log;
+	shift = (v > 0xff) << 3;
+	v >>= shift;
+	log |= shift;
+	shift = (v > 0xf) << 2;
+	v >>= shift;
+	log |= shift;
+	shift = (v > 0x3) << 1;
+	v >>= shift;
+	return log | shift | v >> 1;
+}
+
 /* Bucket of v: 0 -> 0, 1 -> 1, 2 -> 2, 3 -> 3, 4..5 -> 4, 6..7 -> 5, 8..11 -> 6, … */
 static __always_inline __u32 ac_bucket(__u32 v)
 {
@@ -12,7 +29,7 @@ static __always_inline __u32 ac_bucket(__u32 v)
 
 	if (v < 2)
 		return v;
-	octave = 31 - __builtin_clz(v);
+	octave = ac_log2(v);
 	bucket = 2 * octave + ((v >> (octave - 1)) & 1);
 	return bucket < AC_BUCKETS ? bucket : AC_BUCKETS - 1;
 }

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The engine's life: load, attach, serve kicks, give back. */
+#include "engine/engine.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bpf/dump.skel.h"
+#include "bpf/enroll.skel.h"
+#include "bpf/reconcile.skel.h"
+#include "bpf/sweep.skel.h"
+#include "engine/inside.h"
+#include "engine/passes.h"
+#include "lib/cgroup.h"
+#include "lib/log.h"
+
+/* Three beats may be late before holding stops: under load the agent may not run for a while, and a stall costs only savings. */
+#define ALIVE_US (4 * ENGINE_BEAT_MS * 1000ull)
+
+static uint64_t monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
+}
+
+static int load(struct engine *engine, struct bpf_object **object, const char *name, const void *bytes, size_t size,
+		struct fault *fault)
+{
+	int err;
+
+	*object = objects_open(bytes, size);
+	err = *object ? objects_load(*object, &engine->shared) : -errno;
+	if (!err)
+		return 0;
+	if (err == -EPERM || err == -EACCES)
+		return fault_set(fault, EXIT_UNSUPPORTED, "BPF program %s: the kernel refuses it: %s: run `autocork doctor`", name,
+				 objects_complaint()[0] ? objects_complaint() : strerror(-err));
+	return fault_set(fault, EXIT_UNSUPPORTED, "BPF program %s: cannot be loaded: %s: run `autocork doctor`", name,
+			 objects_complaint()[0] ? objects_complaint() : strerror(-err));
+}
+
+static int attach_iterator(struct engine *engine, enum iterator which, struct bpf_object *object, const char *name,
+			   struct fault *fault)
+{
+	DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, options);
+	union bpf_iter_link_info info = {};
+	struct bpf_program *program = bpf_object__find_program_by_name(object, name);
+
+	if (which == ITERATOR_DUMP) {
+		info.map.map_fd = objects_map(&engine->shared, "flows");
+		options.link_info = &info;
+		options.link_info_len = sizeof(info);
+	}
+	engine->iterators[which] = bpf_program__attach_iter(program, &options);
+	if (!engine->iterators[which])
+		return fault_set(fault, EXIT_UNSUPPORTED, "iterator %s: cannot be attached: %s: run `autocork doctor`", name,
+				 strerror(errno));
+	return 0;
+}
+
+static int load_all(struct engine *engine, struct fault *fault)
+{
+	size_t size;
+	const void *bytes;
+
+	bytes = enroll_bpf__elf_bytes(&size);
+	if (load(engine, &engine->enroll, "enroll", bytes, size, fault))
+		return -1;
+	bytes = reconcile_bpf__elf_bytes(&size);
+	if (load(engine, &engine->reconcile, "reconcile", bytes, size, fault))
+		return -1;
+	bytes = sweep_bpf__elf_bytes(&size);
+	if (load(engine, &engine->sweep, "sweep", bytes, size, fault))
+		return -1;
+	bytes = dump_bpf__elf_bytes(&size);
+	if (load(engine, &engine->dump, "dump", bytes, size, fault))
+		return -1;
+	return attach_iterator(engine, ITERATOR_RECONCILE, engine->reconcile, "reconcile", fault) ||
+			       attach_iterator(engine, ITERATOR_NAMES, engine->reconcile, "name_owners", fault) ||
+			       attach_iterator(engine, ITERATOR_SWEEP, engine->sweep, "sweep", fault) ||
+			       attach_iterator(engine, ITERATOR_DUMP, engine->dump, "dump", fault) ?
+		       -1 :
+		       0;
+}
+
+/* How deep the subtree lies below the root: the level of its cgroup. */
+static unsigned int cgroup_level(const char *root, const char *path)
+{
+	unsigned int level = 0;
+
+	for (const char *at = path + strlen(root); *at; at++)
+		level += *at == '/' && at[1] && at[1] != '/';
+	return level;
+}
+
+static int attach_cgroup(struct engine *engine, const char *path, struct fault *fault)
+{
+	const char *root = cgroup_root(fault);
+	char *whole;
+	int fd;
+
+	if (!root)
+		return -1;
+	whole = realpath(path ? path : root, NULL);
+	fd = whole ? open(whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (fd < 0) {
+		fault_set(fault, EXIT_FAILED, "cgroup %s: %s: name a directory below %s", path ? path : root, strerror(errno), root);
+		free(whole);
+		return -1;
+	}
+	if (strncmp(whole, root, strlen(root))) {
+		fault_set(fault, EXIT_FAILED, "cgroup %s: not in the cgroup v2 tree: name a directory below %s", path, root);
+		free(whole);
+		close(fd);
+		return -1;
+	}
+	engine->tables.control->cgroup = cgroup_id(whole);
+	engine->tables.control->cgroup_level = cgroup_level(root, whole);
+	engine->sockops = bpf_program__attach_cgroup(bpf_object__find_program_by_name(engine->enroll, "enroll"), fd);
+	if (!engine->sockops)
+		fault_set(fault, EXIT_UNSUPPORTED, "sockops on cgroup %s: %s: run `autocork doctor`", whole, strerror(errno));
+	free(whole);
+	close(fd);
+	return engine->sockops ? 0 : -1;
+}
+
+static void want(struct pending *pending, uint32_t netns)
+{
+	for (size_t i = 0; i < pending->count; i++)
+		if (pending->netns[i] == netns)
+			return;
+	if (pending->count == PENDING_MAX)
+		pending->everywhere = true;
+	else
+		pending->netns[pending->count++] = netns;
+}
+
+static int on_kick(void *context, void *data, size_t size)
+{
+	const struct ac_kick *kick = data;
+	struct engine *engine = context;
+
+	switch (kick->what) {
+	case AC_KICK_OVERDUE:
+		engine->overdue = true;
+		break;
+	case AC_KICK_APP_WAIT:
+		want(&engine->to_sweep, kick->netns);
+		break;
+	case AC_KICK_RECONCILE:
+		want(&engine->to_reconcile, kick->netns);
+		break;
+	}
+	return 0;
+}
+
+/* The wheel knows that a hold is overdue, not whose: ask the flows, which is cheap beside a pass over a namespace's sockets. */
+static int find_overdue(const void *record, void *context)
+{
+	const struct ac_flow_record *r = record;
+
+	if (r->flow.held_now)
+		want(context, r->netns);
+	return 0;
+}
+
+static void serve(struct pending *pending, const struct bpf_link *iterator)
+{
+	if (pending->everywhere) {
+		pass_everywhere(iterator);
+	} else {
+		for (size_t i = 0; i < pending->count; i++) {
+			int err = pass_in(iterator, pending->netns[i]);
+
+			/* A namespace that is gone has no flows left. */
+			if (err && err != -ESRCH)
+				log_warning("network namespace %u: %s", pending->netns[i], strerror(-err));
+		}
+	}
+	pending->count = 0;
+	pending->everywhere = false;
+}
+
+int engine_start(struct engine **out, const struct engine_options *options, struct fault *fault)
+{
+	struct engine *engine = calloc(1, sizeof(*engine));
+	int stale, err;
+
+	if (!engine)
+		return fault_set(fault, EXIT_FAILED, "engine: out of memory");
+	*out = engine;
+	objects_capture_log();
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	stale = wrappers_remove_stale();
+	if (stale)
+		log_info("took over from an agent that was killed: %d wrappers removed", stale);
+	if (load_all(engine, fault) || engine_tables_map(&engine->tables, &engine->shared, fault))
+		goto fail;
+	engine_beat(engine);
+	if (!options->without_wrappers)
+		engine->tables.control->wrappers = wrappers_register(engine->wrappers, &engine->shared, &engine->features);
+	else
+		features_note(&engine->features, "wrappers", false, "nothing is managed, only observed", NULL, "forced off");
+	engine->closed = bpf_program__attach(bpf_object__find_program_by_name(engine->enroll, "flow_closed"));
+	features_note(&engine->features, "flow end", engine->closed, "flows that close leave no totals", "a kernel with tracepoint tcp_destroy_sock",
+		      "%s", engine->closed ? "tracepoint tcp_destroy_sock" : strerror(errno));
+	err = observer_start(&engine->observer, &engine->shared, options->without_fentry, &engine->features);
+	if (err) {
+		fault_set(fault, EXIT_FAILED, "observer: cannot be attached: %s: run `autocork doctor`", strerror(-err));
+		goto fail;
+	}
+	engine->kicks = ring_buffer__new(objects_map(&engine->shared, "kicks"), on_kick, engine, NULL);
+	if (!engine->kicks) {
+		fault_set(fault, EXIT_FAILED, "ring buffer: %s: check the memory limit of autocorkd", strerror(errno));
+		goto fail;
+	}
+	if (attach_cgroup(engine, options->cgroup, fault))
+		goto fail;
+	pass_read(engine->iterators[ITERATOR_NAMES], 1, NULL, NULL);
+	return 0;
+fail:
+	engine_stop(engine);
+	*out = NULL;
+	return -1;
+}
+
+void engine_stop(struct engine *engine)
+{
+	struct bpf_object *objects[4];
+
+	if (!engine)
+		return;
+	/* First no new holds, then no new flows, then all flows back, and only then their wrappers away. */
+	if (engine->tables.control) {
+		engine->tables.control->alive_until_us = 0;
+		engine->tables.control->reconcile = AC_RECONCILE_GIVE_BACK;
+	}
+	bpf_link__destroy(engine->sockops);
+	if (engine->iterators[ITERATOR_RECONCILE] && engine->tables.control && engine->tables.control->wrappers)
+		pass_everywhere(engine->iterators[ITERATOR_RECONCILE]);
+	wrappers_unregister(engine->wrappers);
+	observer_stop(&engine->observer);
+	bpf_link__destroy(engine->closed);
+	for (int i = 0; i < ITERATOR_MAX; i++)
+		bpf_link__destroy(engine->iterators[i]);
+	ring_buffer__free(engine->kicks);
+	engine_tables_unmap(&engine->tables);
+	objects[0] = engine->dump;
+	objects[1] = engine->sweep;
+	objects[2] = engine->reconcile;
+	objects[3] = engine->enroll;
+	for (int i = 0; i < 4; i++)
+		bpf_object__close(objects[i]);
+	free(engine);
+}
+
+int engine_apply(struct engine *engine, const struct policy_set *set, struct fault *fault)
+{
+	engine_tables_apply(&engine->tables, set);
+	engine->tables.control->reconcile = AC_RECONCILE_ADOPT;
+	pass_everywhere(engine->iterators[ITERATOR_RECONCILE]);
+	engine->tables.control->reconcile = AC_RECONCILE_TEND;
+	return 0;
+}
+
+int engine_fd(const struct engine *engine)
+{
+	return ring_buffer__epoll_fd(engine->kicks);
+}
+
+int engine_dispatch(struct engine *engine)
+{
+	int err = ring_buffer__consume(engine->kicks);
+
+	if (engine->overdue) {
+		engine->overdue = false;
+		pass_read(engine->iterators[ITERATOR_DUMP], sizeof(struct ac_flow_record), find_overdue, &engine->to_sweep);
+	}
+	serve(&engine->to_sweep, engine->iterators[ITERATOR_SWEEP]);
+	serve(&engine->to_reconcile, engine->iterators[ITERATOR_RECONCILE]);
+	return err < 0 ? err : 0;
+}
+
+void engine_beat(struct engine *engine)
+{
+	__atomic_store_n(&engine->tables.control->alive_until_us, monotonic_us() + ALIVE_US, __ATOMIC_RELEASE);
+}

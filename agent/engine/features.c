@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "engine/features.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "lib/log.h"
+
+void features_note(struct features *features, const char *name, bool works, const char *without, const char *mend,
+		   const char *format, ...)
+{
+	struct engine_feature *feature;
+	va_list args;
+
+	if (features->count == AC_ARRAY_SIZE(features->list))
+		return;
+	feature = &features->list[features->count++];
+	*feature = (struct engine_feature){ .name = name, .works = works, .without = without, .mend = mend };
+	va_start(args, format);
+	vsnprintf(feature->reason, sizeof(feature->reason), format, args);
+	va_end(args);
+	if (works)
+		log_debug("%s: %s", name, feature->reason);
+	else
+		log_info("%s: not available: %s%s%s", name, feature->reason, without ? "; without it " : "", without ? without : "");
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What was tried on this kernel and how it went: for the log, `autocork doctor` and the metrics. */
+#pragma once
+#include "engine/engine.h"
+
+struct features {
+	struct engine_feature list[32];
+	size_t count;
+};
+
+/* Notes the outcome; `without` and `mend` are static strings, NULL where they say nothing. Logged once, here. */
+void features_note(struct features *features, const char *name, bool works, const char *without, const char *mend,
+		   const char *format, ...) __attribute__((format(printf, 6, 7)));

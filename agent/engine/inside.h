@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The engine from inside: shared by the files of this folder only. */
+#pragma once
+#include <autocork/record.h>
+#include <bpf/libbpf.h>
+
+#include "engine/engine.h"
+#include "engine/features.h"
+#include "engine/objects.h"
+#include "engine/observer.h"
+#include "engine/tables.h"
+#include "engine/wrappers.h"
+
+enum iterator { ITERATOR_RECONCILE, ITERATOR_NAMES, ITERATOR_SWEEP, ITERATOR_DUMP, ITERATOR_MAX };
+
+/* Namespaces that kicks have asked for and the next dispatch serves. */
+#define PENDING_MAX 64
+
+struct pending {
+	uint32_t netns[PENDING_MAX];
+	size_t count;
+	bool everywhere;	/* more than fit */
+};
+
+struct engine {
+	struct features features;
+	struct shared_maps shared;
+	struct bpf_object *enroll, *reconcile, *sweep, *dump;
+	struct bpf_link *sockops, *closed;
+	struct bpf_link *iterators[ITERATOR_MAX];
+	struct observer observer;
+	struct wrapper wrappers[AC_WRAPPER_MAX];
+	struct tables tables;
+	struct ring_buffer *kicks;
+	struct pending to_sweep, to_reconcile;
+	bool overdue;
+};

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "engine/objects.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+static char complaint[160];
+
+/* The verifier's log ends with statistics; what a person wants is libbpf's own line, or the verifier's last words before them. */
+static void remember(const char *line)
+{
+	static const char prefix[] = "libbpf: ";
+
+	if (!strncmp(line, prefix, sizeof(prefix) - 1))
+		line += sizeof(prefix) - 1;
+	snprintf(complaint, sizeof(complaint), "%.*s", (int)strcspn(line, "\n"), line);
+}
+
+__attribute__((format(printf, 2, 0)))
+static int print(enum libbpf_print_level level, const char *format, va_list args)
+{
+	char line[1024];
+
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	vsnprintf(line, sizeof(line), format, args);
+	if (level == LIBBPF_WARN && !complaint[0])
+		remember(line);
+	line[strcspn(line, "\n")] = 0;
+	log_debug("%s", line);
+	return 0;
+}
+
+void objects_capture_log(void)
+{
+	libbpf_set_print(print);
+}
+
+const char *objects_complaint(void)
+{
+	return complaint;
+}
+
+void objects_forget_complaint(void)
+{
+	complaint[0] = 0;
+}
+
+struct bpf_object *objects_open(const void *bytes, size_t size)
+{
+	objects_forget_complaint();
+	return bpf_object__open_mem(bytes, size, NULL);
+}
+
+int objects_map(const struct shared_maps *shared, const char *name)
+{
+	for (size_t i = 0; i < shared->count; i++)
+		if (!strcmp(shared->map[i].name, name))
+			return shared->map[i].fd;
+	return -1;
+}
+
+static bool is_shared(const struct bpf_map *map)
+{
+	return !bpf_map__is_internal(map) && bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS;
+}
+
+int objects_load(struct bpf_object *object, struct shared_maps *shared)
+{
+	struct bpf_map *map;
+	int err;
+
+	bpf_object__for_each_map(map, object) {
+		int fd = is_shared(map) ? objects_map(shared, bpf_map__name(map)) : -1;
+
+		if (fd >= 0 && (err = bpf_map__reuse_fd(map, fd)))
+			return err;
+	}
+	err = bpf_object__load(object);
+	if (err)
+		return err;
+	bpf_object__for_each_map(map, object) {
+		const char *name = bpf_map__name(map);
+
+		if (!is_shared(map) || objects_map(shared, name) >= 0)
+			continue;
+		if (shared->count == sizeof(shared->map) / sizeof(shared->map[0]))
+			return -E2BIG;
+		snprintf(shared->map[shared->count].name, sizeof(shared->map[0].name), "%s", name);
+		shared->map[shared->count++].fd = bpf_map__fd(map);
+	}
+	return 0;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* BPF objects: opened from the bytes in this program, their maps shared by name. */
+#pragma once
+#include <bpf/libbpf.h>
+#include <stddef.h>
+
+#include "lib/fault.h"
+
+/* Maps seen so far: the first object that has a map creates it, later ones are given its descriptor. */
+struct shared_maps {
+	struct {
+		char name[32];
+		int fd;		/* owned by the object that created it */
+	} map[48];
+	size_t count;
+};
+
+/* libbpf's last complaint since objects_forget_complaint(), one line; "" if there was none. */
+const char *objects_complaint(void);
+void objects_forget_complaint(void);
+/* Sends libbpf's messages to the log, one level lower. Call once. */
+void objects_capture_log(void);
+
+/* Opens the object without loading it; NULL and errno on failure. */
+struct bpf_object *objects_open(const void *bytes, size_t size);
+/* Shares maps, loads. Returns 0 or -errno; the object is the caller's either way. */
+int objects_load(struct bpf_object *object, struct shared_maps *shared);
+/* Descriptor of a shared map, -1 if no object has it. */
+int objects_map(const struct shared_maps *shared, const char *name);

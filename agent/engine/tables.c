@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "engine/tables.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* Array maps keep each value in a multiple of 8 bytes (array_map_alloc()). */
+#define STRIDE(type) ((sizeof(type) + 7) & ~(size_t)7)
+
+static const struct {
+	const char *map;
+	size_t stride, half;	/* bytes per value, values per half */
+} layout[TABLE_MAX] = {
+	[TABLE_PORTS] = { "ports", STRIDE(__u32), AC_PORTS },
+	[TABLE_CHAIN] = { "chain", STRIDE(__u32), AC_CHAIN_MAX },
+	[TABLE_RULES] = { "rules", STRIDE(struct ac_rule), AC_RULES_MAX },
+	[TABLE_POLICIES] = { "policies", STRIDE(struct ac_policy), AC_POLICIES_MAX },
+};
+
+static size_t to_pages(size_t bytes)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	return (bytes + page - 1) / page * page;
+}
+
+static void *map_memory(const struct shared_maps *shared, const char *name, size_t bytes, struct fault *fault)
+{
+	void *memory = mmap(NULL, to_pages(bytes), PROT_READ | PROT_WRITE, MAP_SHARED, objects_map(shared, name), 0);
+
+	if (memory == MAP_FAILED) {
+		fault_set(fault, EXIT_FAILED, "map %s: cannot be mapped into memory: %s: check the memory limit of autocorkd", name,
+			  strerror(errno));
+		return NULL;
+	}
+	return memory;
+}
+
+int engine_tables_map(struct tables *tables, const struct shared_maps *shared, struct fault *fault)
+{
+	tables->control = map_memory(shared, "control", sizeof(struct ac_control), fault);
+	if (!tables->control)
+		return -1;
+	for (int t = 0; t < TABLE_MAX; t++) {
+		tables->table[t] = map_memory(shared, layout[t].map, 2 * layout[t].half * layout[t].stride, fault);
+		if (!tables->table[t])
+			return -1;
+	}
+	return 0;
+}
+
+void engine_tables_unmap(struct tables *tables)
+{
+	if (tables->control)
+		munmap(tables->control, to_pages(sizeof(struct ac_control)));
+	for (int t = 0; t < TABLE_MAX; t++)
+		if (tables->table[t])
+			munmap(tables->table[t], to_pages(2 * layout[t].half * layout[t].stride));
+	memset(tables, 0, sizeof(*tables));
+}
+
+static void fill(struct tables *tables, enum table t, unsigned int half, const void *from, size_t size, size_t count)
+{
+	char *to = (char *)tables->table[t] + half * layout[t].half * layout[t].stride;
+
+	for (size_t i = 0; i < count; i++)
+		memcpy(to + i * layout[t].stride, (const char *)from + i * size, size);
+}
+
+void engine_tables_apply(struct tables *tables, const struct policy_set *set)
+{
+	struct ac_control *control = tables->control;
+	unsigned int half = !(control->policy_half & 1);
+
+	fill(tables, TABLE_POLICIES, half, set->policies, sizeof(*set->policies), set->policy_count);
+	fill(tables, TABLE_RULES, half, set->rules, sizeof(*set->rules), set->rule_count);
+	fill(tables, TABLE_CHAIN, half, set->chain, sizeof(*set->chain), set->chain_count);
+	fill(tables, TABLE_PORTS, half, set->ports, sizeof(*set->ports), AC_PORTS);
+	__atomic_store_n(&control->policy_half, half, __ATOMIC_RELEASE);
+	__atomic_fetch_add(&control->policy_generation, 1, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "engine/wrappers.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bpf/gate_bbr.skel.h"
+#include "bpf/gate_bbr_71.skel.h"
+#include "bpf/gate_bbr_old.skel.h"
+#include "bpf/gate_cubic.skel.h"
+#include "bpf/gate_cubic_71.skel.h"
+#include "bpf/gate_dctcp.skel.h"
+#include "bpf/gate_dctcp_71.skel.h"
+#include "bpf/gate_reno.skel.h"
+#include "lib/log.h"
+
+/* linux/bpf.h of Debian 12 is older than 6.4. */
+#define BPF_F_LINK_FLAG (1u << 13)
+#define BPF_STRUCT_OPS_ATTACH 44
+
+/* Every wrapper's variants, in the order tried: the kernel's own struct and kfuncs decide which one loads. */
+static const struct variant {
+	enum ac_wrapper wrapper;
+	const char *kernels;
+	const void *(*bytes)(size_t *size);
+} variants[] = {
+	{ AC_WRAPPER_CUBIC, "7.1+", gate_cubic_71_bpf__elf_bytes },
+	{ AC_WRAPPER_CUBIC, "up to 7.0", gate_cubic_bpf__elf_bytes },
+	{ AC_WRAPPER_BBR, "7.1+", gate_bbr_71_bpf__elf_bytes },
+	{ AC_WRAPPER_BBR, "6.10 to 7.0", gate_bbr_bpf__elf_bytes },
+	{ AC_WRAPPER_BBR, "up to 6.9", gate_bbr_old_bpf__elf_bytes },
+	{ AC_WRAPPER_RENO, "all", gate_reno_bpf__elf_bytes },
+	{ AC_WRAPPER_DCTCP, "7.1+", gate_dctcp_71_bpf__elf_bytes },
+	{ AC_WRAPPER_DCTCP, "up to 7.0", gate_dctcp_bpf__elf_bytes },
+};
+
+static const struct {
+	const char *feature, *name, *mend;
+} wrapper_texts[AC_WRAPPER_MAX] = {
+	[AC_WRAPPER_CUBIC] = { "wrapper cubic", "autocork_cubic", "a kernel with CONFIG_BPF_JIT, CONFIG_DEBUG_INFO_BTF and CUBIC" },
+	[AC_WRAPPER_BBR] = { "wrapper bbr", "autocork_bbr", "`modprobe tcp_bbr`, then restart autocorkd" },
+	[AC_WRAPPER_RENO] = { "wrapper reno", "autocork_reno", "a kernel with CONFIG_BPF_JIT and CONFIG_DEBUG_INFO_BTF" },
+	[AC_WRAPPER_DCTCP] = { "wrapper dctcp", "autocork_dctcp", "`modprobe tcp_dctcp`, then restart autocorkd" },
+};
+
+int wrappers_remove_stale(void)
+{
+	__u32 id = 0, zero = 0;
+	int removed = 0;
+
+	while (!bpf_map_get_next_id(id, &id)) {
+		struct bpf_map_info info = {};
+		__u32 size = sizeof(info);
+		int fd = bpf_map_get_fd_by_id(id);
+
+		if (fd < 0)
+			continue;
+		/* Of a registration with a link only the map may linger, and it refuses the call. */
+		if (!bpf_obj_get_info_by_fd(fd, &info, &size) && info.type == BPF_MAP_TYPE_STRUCT_OPS &&
+		    !strncmp(info.name, "autocork_", 9) && !bpf_map_delete_elem(fd, &zero))
+			removed++;
+		close(fd);
+	}
+	return removed;
+}
+
+static struct bpf_map *struct_ops_map(struct bpf_object *object)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, object)
+		if (bpf_map__type(map) == BPF_MAP_TYPE_STRUCT_OPS)
+			return map;
+	return NULL;
+}
+
+static void set_app_limited_writable(struct bpf_object *object, bool writable)
+{
+	struct bpf_map *map;
+	size_t size;
+	bool *value;
+
+	/* .rodata of a wrapper holds nothing else. */
+	bpf_object__for_each_map(map, object)
+		if (bpf_map__is_internal(map) && strstr(bpf_map__name(map), ".rodata") &&
+		    (value = (bool *)bpf_map__initial_value(map, &size)) && size == sizeof(*value))
+			*value = writable;
+}
+
+/* Loads and registers one variant in one way. Returns 0 or -errno. */
+static int try(struct wrapper *w, const struct variant *variant, bool linked, bool app_limited, struct shared_maps *shared)
+{
+	size_t size;
+	const void *bytes = variant->bytes(&size);
+	struct bpf_object *object = objects_open(bytes, size);
+	struct bpf_link *link = NULL;
+	struct bpf_map *map;
+	int err;
+
+	if (!object)
+		return -errno;
+	map = struct_ops_map(object);
+	set_app_limited_writable(object, app_limited);
+	if (linked)
+		bpf_map__set_map_flags(map, bpf_map__map_flags(map) | BPF_F_LINK_FLAG);
+	err = objects_load(object, shared);
+	if (!err) {
+		link = bpf_map__attach_struct_ops(map);
+		err = link ? 0 : -errno;
+	}
+	if (!err && linked) {
+		/* For a map with BPF_F_LINK libbpf 1.1 has only stored the value; the link registers it. */
+		w->link = bpf_link_create(bpf_map__fd(map), 0, BPF_STRUCT_OPS_ATTACH, NULL);
+		err = w->link < 0 ? w->link : 0;
+	}
+	if (link) {
+		bpf_link__disconnect(link);
+		bpf_link__destroy(link);
+	}
+	if (err) {
+		bpf_object__close(object);
+		return err;
+	}
+	w->object = object;
+	w->map = bpf_map__fd(map);
+	return 0;
+}
+
+static void register_one(struct wrapper *w, const struct variant *variant, struct shared_maps *shared, char *reason, size_t size)
+{
+	/* Newest first. 6.4 brought links, 6.12 had app_limited writable. */
+	static const struct {
+		bool linked, app_limited;
+	} ways[] = { { true, true }, { true, false }, { false, false } };
+
+	for (size_t i = 0; i < AC_ARRAY_SIZE(ways); i++) {
+		int err = try(w, variant, ways[i].linked, ways[i].app_limited, shared);
+
+		if (!err) {
+			snprintf(reason, size, "variant for kernels %s%s%s", variant->kernels, ways[i].linked ? ", linked" : ", without link",
+				 ways[i].app_limited ? "" : ", app_limited not writable");
+			return;
+		}
+		snprintf(reason, size, "%s", objects_complaint()[0] ? objects_complaint() : strerror(-err));
+	}
+}
+
+uint64_t wrappers_register(struct wrapper wrappers[AC_WRAPPER_MAX], struct shared_maps *shared, struct features *features)
+{
+	uint64_t set = 0;
+
+	for (int w = AC_WRAPPER_NONE + 1; w < AC_WRAPPER_MAX; w++) {
+		char reason[128] = "no variant";
+
+		wrappers[w] = (struct wrapper){ .link = -1, .map = -1 };
+		for (size_t v = 0; v < AC_ARRAY_SIZE(variants) && !wrappers[w].object; v++)
+			if ((int)variants[v].wrapper == w)
+				register_one(&wrappers[w], &variants[v], shared, reason, sizeof(reason));
+		if (wrappers[w].object)
+			set |= 1ull << w;
+		features_note(features, wrapper_texts[w].feature, wrappers[w].object,
+			      "flows with this congestion control are only observed", wrapper_texts[w].mend, "%s", reason);
+	}
+	return set;
+}
+
+void wrappers_unregister(struct wrapper wrappers[AC_WRAPPER_MAX])
+{
+	__u32 zero = 0;
+
+	for (int w = AC_WRAPPER_NONE + 1; w < AC_WRAPPER_MAX; w++) {
+		if (!wrappers[w].object)
+			continue;
+		if (wrappers[w].link >= 0)
+			close(wrappers[w].link);
+		else
+			bpf_map_delete_elem(wrappers[w].map, &zero);
+		bpf_object__close(wrappers[w].object);
+		wrappers[w].object = NULL;
+	}
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* New flows: sockops callbacks of the cgroup subtree tell who listens, who connects, and when a connection is established. */
+#include "flow.bpf.h"
+#include <bpf/bpf_tracing.h>
+
+/* listen() and connect() run in the program's own context: the only time its name is certain. */
+static __always_inline void note_program(struct bpf_sock_ops *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct bpf_sock *sk = ctx->sk;
+	struct ac_flow *f;
+
+	if (!sk)
+		return;
+	f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!f || f->flags & AC_FLOW_OPEN)
+		return;
+	bpf_probe_read_kernel_str(f->comm, sizeof(f->comm), task->comm);
+	f->flags |= AC_FLOW_COMM;
+}
+
+static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
+{
+	struct ac_control *c = the_control();
+	struct bpf_sock *sk = ctx->sk;
+	struct tcp_sock *tp;
+	struct ac_flow *f;
+
+	if (!sk || !c)
+		return;
+	f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!f || !tp)
+		return;
+	if (!flow_open(tp, f, side, c, false)) {
+		bpf_sk_storage_delete(&flows, sk);
+		return;
+	}
+	if (flow_wants_gate(f))
+		flow_manage(ctx, tp, f, c);
+}
+
+SEC("sockops")
+int enroll(struct bpf_sock_ops *ctx)
+{
+	switch (ctx->op) {
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		note_program(ctx);
+		break;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		established(ctx, AC_SIDE_CLIENT);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		established(ctx, AC_SIDE_SERVER);
+		break;
+	}
+	return 1;
+}
+
+/* The last sight of a flow: what it leaves to its service. */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(flow_closed, struct sock *sk)
+{
+	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct ac_service_stats *stats;
+	struct tcp_sock *tp;
+	struct ac_prior *prior;
+	__u32 number, length;
+
+	if (!f || !(f->flags & AC_FLOW_OPEN))
+		return 0;
+	stats = stats_of(f);
+	tp = bpf_skc_to_tcp_sock(sk);
+	number = f->service;
+	prior = bpf_map_lookup_elem(&priors, &number);
+	if (!stats || !tp || !prior)
+		return 0;
+	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);
+	if (length) {
+		count(&stats->bursts, 1);
+		count_in(stats->burst_length, length);
+	}
+	ac_prior_learn(prior, &f->predictor);
+	count(&stats->flows_closed, 1);
+	count(&stats->segments, tp->data_segs_out);
+	count(&stats->retransmits, tp->total_retrans);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A flow's way in: its policy, its service, its place on or off a wrapper. Shared by sockops and the iterators. */
+#pragma once
+#include "maps.bpf.h"
+#include "match.bpf.h"
+#include "tcp.bpf.h"
+
+/* Scratch per CPU: a struct match is too large for the stack of a program that also calls helpers. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct match);
+} match_scratch SEC(".maps");
+
+/* services turned round: number -> key. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, AC_SERVICES_MAX);
+	__type(key, __u32);
+	__type(value, struct ac_service_key);
+} service_keys SEC(".maps");
+
+static __always_inline __u32 service_number(const struct ac_service_key *key, struct ac_control *c)
+{
+	__u32 *known = bpf_map_lookup_elem(&services, key), number;
+
+	if (known)
+		return *known;
+	/* Number 0 is the overflow service. */
+	if (c->services_next >= AC_SERVICES_MAX - 1)
+		return 0;
+	number = __sync_fetch_and_add(&c->services_next, 1) + 1;
+	if (number >= AC_SERVICES_MAX)
+		return 0;
+	if (bpf_map_update_elem(&services, key, &number, BPF_NOEXIST)) {
+		/* Another CPU was first; the number taken here stays unused. */
+		known = bpf_map_lookup_elem(&services, key);
+		return known ? *known : 0;
+	}
+	bpf_map_update_elem(&service_keys, &number, key, BPF_ANY);
+	return number;
+}
+
+static __always_inline void flow_addresses(struct sock *sk, __u8 local[16], __u8 remote[16])
+{
+	if (sk->__sk_common.skc_family == AF_INET6) {
+		BPF_CORE_READ_INTO((struct in6_addr *)local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO((struct in6_addr *)remote, sk, __sk_common.skc_v6_daddr);
+		return;
+	}
+	__builtin_memset(local, 0, 10);
+	__builtin_memset(remote, 0, 10);
+	local[10] = local[11] = remote[10] = remote[11] = 0xff;
+	*(__be32 *)(local + 12) = sk->__sk_common.skc_rcv_saddr;
+	*(__be32 *)(remote + 12) = sk->__sk_common.skc_daddr;
+}
+
+static __always_inline __u16 flow_port(struct sock *sk, __u8 side)
+{
+	return side == AC_SIDE_SERVER ? sk->__sk_common.skc_num : bpf_ntohs(sk->__sk_common.skc_dport);
+}
+
+static __always_inline void flow_set_policy(struct ac_flow *f, const struct match *m, const struct ac_policy *p,
+					    const struct ac_control *c)
+{
+	f->policy = m->policy;
+	f->generation = c->policy_generation;
+	f->mode = p->mode;
+	f->max_hold_us = p->max_hold_us;
+	f->tuning.burst_gap_us = p->burst_gap_us;
+	f->tuning.need_max = p->need_max;
+}
+
+/*
+ * Matches the flow against the policies in force. Returns the policy, NULL if it says "off" or, for a flow that existed
+ * before (`adopting`), does not adopt.
+ */
+static __always_inline const struct ac_policy *flow_match(struct sock *sk, struct ac_flow *f, struct match *m, const char *comm,
+							  const struct ac_control *c, bool adopting)
+{
+	const struct ac_policy *p;
+	__u8 local[16];
+
+	m->facts.port = flow_port(sk, f->side);
+	m->facts.side = f->side;
+	flow_addresses(sk, local, m->facts.peer);
+	__builtin_memcpy(m->facts.comm, comm, AC_COMM_LEN);
+	match_policy(m, c);
+	p = match_values(m);
+	if (!p || p->mode == AC_MODE_OFF || (adopting && !p->adopt))
+		return NULL;
+	flow_set_policy(f, m, p, c);
+	return p;
+}
+
+/* A connection is established: policy, service, what its siblings learned. False if it is to be left alone. */
+static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __u8 side, struct ac_control *c, bool adopting)
+{
+	struct ac_service_stats *stats;
+	struct ac_service_key key = {};
+	struct sock *sk = sk_of(tp);
+	struct ac_prior *prior;
+	__u32 zero = 0, number;
+	struct match *m;
+
+	m = bpf_map_lookup_elem(&match_scratch, &zero);
+	if (!m)
+		return false;
+	f->side = side;
+	key.cgroup = match_cgroups(sk, m->cgroups);
+	if (!flow_match(sk, f, m, f->comm, c, adopting))
+		return false;
+	key.port = m->facts.port;
+	key.side = side;
+	__builtin_memcpy(key.comm, f->comm, AC_COMM_LEN);
+	number = service_number(&key, c);
+	f->service = number;
+	prior = bpf_map_lookup_elem(&priors, &number);
+	ac_predictor_init(&f->predictor, prior);
+	f->write_seq = f->first_seq = tp->write_seq;
+	f->copied_seq = tp->copied_seq;
+	f->opened_ms = now_ms();
+	f->flags |= AC_FLOW_OPEN;
+	stats = stats_of(f);
+	if (stats)
+		count(&stats->flows_opened, 1);
+	return true;
+}
+
+/* A congestion control's name (TCP_CA_NAME_MAX), padded with zeros; the words compare fast. */
+union cc_name {
+	char text[16];
+	__u64 word[2];
+};
+
+static const union cc_name wrapper_names[AC_WRAPPER_MAX] = {
+#define X(id, kernel, wrapper) [AC_WRAPPER_##id] = { .text = wrapper },
+	AC_WRAPPERS(X)
+#undef X
+};
+
+static const union cc_name kernel_names[AC_WRAPPER_MAX] = {
+#define X(id, kernel, wrapper) [AC_WRAPPER_##id] = { .text = kernel },
+	AC_WRAPPERS(X)
+#undef X
+};
+
+static __always_inline union cc_name cc_name_of(struct tcp_sock *tp)
+{
+	const struct tcp_congestion_ops *ops = tp->inet_conn.icsk_ca_ops;
+	union cc_name name = {};
+
+	if (ops)
+		bpf_core_read(&name, sizeof(name), &ops->name);
+	return name;
+}
+
+/* Index of the name in one of the two tables above, AC_WRAPPER_NONE if it is not there. */
+static __always_inline __u32 cc_find(const union cc_name *name, const union cc_name *table)
+{
+#pragma unroll
+	for (int i = 1; i < AC_WRAPPER_MAX; i++)
+		if (name->word[0] == table[i].word[0] && name->word[1] == table[i].word[1])
+			return i;
+	return AC_WRAPPER_NONE;
+}
+
+/* Which wrapper fits, or AC_WRAPPER_NONE and the reason in f->refusal. */
+static __always_inline __u32 flow_wrapper(struct tcp_sock *tp, struct ac_flow *f, const struct ac_control *c)
+{
+	union cc_name name = cc_name_of(tp);
+	__u32 wrapper = cc_find(&name, kernel_names);
+
+	f->refusal = AC_REFUSAL_NONE;
+	if (bpf_core_field_exists(tp->is_mptcp) && tp->is_mptcp)
+		f->refusal = AC_REFUSAL_MPTCP;
+	else if (tp->inet_conn.icsk_ulp_ops)
+		f->refusal = AC_REFUSAL_ULP;
+	else if (BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_dst_locked))
+		f->refusal = AC_REFUSAL_ROUTE_LOCKED;
+	else if (!wrapper || !(c->wrappers & (1ULL << wrapper)))
+		f->refusal = AC_REFUSAL_NO_WRAPPER;
+	return f->refusal ? AC_WRAPPER_NONE : wrapper;
+}
+
+static __always_inline bool flow_wants_gate(const struct ac_flow *f)
+{
+	return f->mode == AC_MODE_AUTOCORK && ac_predictor_gains(&f->predictor);
+}
+
+/* Books the outcome of a bpf_setsockopt(TCP_CONGESTION) that was to put the flow on `wrapper`. */
+static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f, __u32 wrapper, long err)
+{
+	struct ac_service_stats *stats = stats_of(f);
+
+	if (!f->refusal && err)
+		f->refusal = err == -1 /* EPERM */ ? AC_REFUSAL_ROUTE_LOCKED : AC_REFUSAL_ERROR;
+	if (!f->refusal) {
+		f->wrapper = wrapper;
+		f->write_seq = tp->write_seq;
+		f->copied_seq = tp->copied_seq;
+	}
+	if (!stats)
+		return;
+	if (f->refusal)
+		count_at(stats->refused, AC_REFUSAL_MAX, f->refusal);
+	else
+		count(&stats->flows_managed, 1);
+}
+
+/*
+ * Puts the flow on the wrapper that fits. `ctx` is what bpf_setsockopt() takes in the calling program: the sockops context or
+ * the socket; hence a macro.
+ */
+#define flow_manage(ctx, tp, f, c)                                                                              \
+	do {                                                                                                    \
+		__u32 wrapper_ = flow_wrapper(tp, f, c);                                                        \
+		long err_ = 0;                                                                                  \
+		if (wrapper_ && wrapper_ < AC_WRAPPER_MAX)                                                      \
+			err_ = bpf_setsockopt(ctx, SOL_TCP, TCP_CONGESTION, (void *)&wrapper_names[wrapper_], 16); \
+		flow_enrolled(tp, f, wrapper_, err_);                                                           \
+	} while (0)

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The gate: what every wrapper adds to the congestion control it wraps.
+ *
+ * tcp_write_xmit() calls min_tso_segs first, with the socket locked, for every write. To hold, the gate sets snd_cwnd to the packets
+ * in flight, so that tcp_cwnd_test() finds no room; to release, it puts the saved value back before that test, inside the program's
+ * own send(). Every other callback puts the window back before the wrapped algorithm sees it; the next min_tso_segs decides anew.
+ */
+#pragma once
+#include "maps.bpf.h"
+#include "tcp.bpf.h"
+#include "wheel.bpf.h"
+#include <bpf/bpf_tracing.h>
+
+static __always_inline struct ac_flow *gate_flow(struct sock *sk)
+{
+	return bpf_sk_storage_get(&flows, sk, 0, 0);
+}
+
+static __always_inline void gate_put_back(struct tcp_sock *tp, struct ac_flow *f)
+{
+	if (f->saved_cwnd) {
+		tp->snd_cwnd = f->saved_cwnd;
+		f->saved_cwnd = 0;
+	}
+}
+
+/* For the callbacks that only must not see the gated window. */
+static __always_inline struct ac_flow *gate_clear(struct sock *sk)
+{
+	struct ac_flow *f = gate_flow(sk);
+
+	if (f)
+		gate_put_back(tcp_sk(sk), f);
+	return f;
+}
+
+/* Ends the hold under way: accounts for it. The window is back already. */
+static __always_inline void gate_released(struct ac_flow *f, __u32 now, __u32 reason)
+{
+	struct ac_service_stats *stats = stats_of(f);
+	/* Without a last write to join, the first of the held ones would have been a packet anyway. */
+	__u32 saved = reason == AC_REASON_COMPLETE ? f->held_now : f->held_now - 1;
+	__u32 held_us = now - f->hold_us;
+
+	wheel_leave(f->wheel_slot);
+	f->held += saved;
+	f->held_now = 0;
+	f->flags &= ~AC_FLOW_MARKED;
+	if (!stats)
+		return;
+	count(&stats->held, saved);
+	count(&stats->hold_us, held_us);
+	count_in(stats->hold_time, held_us);
+	count_at(stats->released, AC_REASON_MAX, reason);
+}
+
+/* A burst of `length` writes is over. */
+static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f, __u32 length, bool missed)
+{
+	struct ac_service_stats *stats = stats_of(f);
+	__u32 number = f->service;
+	struct ac_prior *prior;
+
+	f->bursts++;
+	f->misses += missed;
+	if (stats) {
+		count(&stats->bursts, 1);
+		count(&stats->writes, length);
+		count_in(stats->burst_length, length);
+		if (missed)
+			count(&stats->misses, 1);
+	}
+	/* At 2, 4, 8 … bursts: often while the flow is young, so that its siblings gain early, and seldom afterwards. */
+	if (!(f->bursts & (f->bursts - 1)) || missed) {
+		prior = bpf_map_lookup_elem(&priors, &number);
+		if (prior)
+			ac_prior_learn(prior, &f->predictor);
+	}
+	if (!(f->flags & AC_FLOW_KICKED) && ac_predictor_idle(&f->predictor) && kick(AC_KICK_RECONCILE, netns_of(sk)))
+		f->flags |= AC_FLOW_KICKED;
+}
+
+/* May this hold begin? Asked for the first held write of a burst. */
+static __always_inline bool gate_may_begin(struct tcp_sock *tp, const struct ac_control *c, bool restarts_when_idle)
+{
+	/* Nobody sweeps when the agent is gone. */
+	if (tp->tcp_mstamp > c->alive_until_us)
+		return false;
+	/* kTLS and friends push records with flags of their own, and 6.1 refuses the sweeper's setsockopt on them. */
+	if (tp->inet_conn.icsk_ulp_ops)
+		return false;
+	/*
+	 * tcp_cwnd_restart() runs when a new skb is queued after an idle RTO with nothing in flight; it would take our zero for
+	 * the window and warn in tcp_snd_cwnd_set(). Algorithms with cong_control never get there. Half an RTO leaves room for
+	 * the longest hold.
+	 */
+	if (restarts_when_idle && !tp->packets_out &&
+	    ((__u32)bpf_jiffies64() - tp->lsndtime) * 2 > tp->inet_conn.icsk_rto &&
+	    sk_of(tp)->__sk_common.skc_net.net->ipv4.sysctl_tcp_slow_start_after_idle)
+		return false;
+	return true;
+}
+
+/* May anything be held at all? When in doubt, open. */
+static __always_inline bool gate_may_hold(struct tcp_sock *tp, __u32 in_flight)
+{
+	struct sock *sk = sk_of(tp);
+	__u8 state = sk->__sk_common.skc_state;
+	__u32 unsent = unsent_bytes(tp), lowat = tp->notsent_lowat;
+
+	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
+		return false;
+	if (tp->snd_up != tp->snd_una) /* tcp_urg_mode() */
+		return false;
+	if (ca_state(tp) != TCP_CA_Open)
+		return false;
+	if (tp->snd_cwnd <= in_flight) /* the real window holds it already */
+		return false;
+	if (unsent >= tp->mss_cache)
+		return false;
+	/* A program that waits for room in its send buffer would wait for us. */
+	if (2 * (__u32)sk->sk_wmem_queued >= (__u32)sk->sk_sndbuf)
+		return false;
+	if (!lowat)
+		lowat = sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_notsent_lowat;
+	return unsent < lowat / 2;
+}
+
+/* 6.1 does not let struct_ops write app_limited: the loader then tries again without. */
+const volatile bool app_limited_writable = true;
+
+static __always_inline void gate_close(struct tcp_sock *tp, struct ac_flow *f, __u32 in_flight)
+{
+	__u32 limited = tp->delivered + in_flight;
+
+	f->saved_cwnd = tp->snd_cwnd;
+	tp->snd_cwnd = in_flight;
+	/* The gate stops the flow, not the network: BBR must not take the rate that follows for the path's. */
+	if (app_limited_writable)
+		tp->app_limited = limited ? limited : 1;
+}
+
+/* A new write: the predictor's verdict decides. */
+static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, struct ac_control *c, __u32 now, __u32 bytes,
+				       bool restarts_when_idle)
+{
+	__u32 in_flight = packets_in_flight(tp), copied_seq = tp->copied_seq;
+	bool read = copied_seq != f->copied_seq;
+	struct ac_outcome out;
+
+	f->copied_seq = copied_seq;
+	f->writes++;
+	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, read);
+	if (out.ended)
+		gate_burst_ended(sk_of(tp), f, out.ended, out.missed);
+	if (out.verdict == AC_HOLD && gate_may_hold(tp, in_flight) &&
+	    (f->held_now || gate_may_begin(tp, c, restarts_when_idle))) {
+		if (!f->held_now) {
+			f->hold_us = now;
+			f->hold_nxt = tp->snd_nxt;
+			f->wheel_slot = wheel_join(c, now, f->max_hold_us);
+		}
+		f->held_now++;
+		gate_close(tp, f, in_flight);
+		return;
+	}
+	if (out.verdict == AC_HOLD) /* the gate overruled it */
+		ac_on_release(&f->predictor);
+	if (f->held_now)
+		gate_released(f, now, out.verdict == AC_HOLD ? AC_REASON_FULL : AC_REASON_COMPLETE);
+}
+
+/* An ACK, a timer, an option or the sweeper wants to send what is held. */
+static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, __u32 now)
+{
+	__u32 in_flight = packets_in_flight(tp), length, reason;
+
+	if (f->flags & AC_FLOW_MARKED)
+		reason = f->release_reason;
+	else if (nonagle(tp) & TCP_NAGLE_PUSH)
+		reason = AC_REASON_OPTION;
+	else if (tp->snd_nxt != f->hold_nxt)
+		reason = AC_REASON_CEILING;
+	else if (now - f->hold_us >= f->max_hold_us)
+		reason = AC_REASON_DEADLINE;
+	else if (now - f->predictor.last_us > f->tuning.burst_gap_us)
+		reason = AC_REASON_ACK;
+	else if (!gate_may_hold(tp, in_flight))
+		reason = AC_REASON_CLOSING;
+	else {
+		gate_close(tp, f, in_flight);
+		return;
+	}
+	gate_released(f, now, reason);
+	if (reason == AC_REASON_OPTION || reason == AC_REASON_CLOSING) {
+		ac_on_release(&f->predictor);
+		return;
+	}
+	length = ac_on_burst_end(&f->predictor, &f->tuning,
+				 reason == AC_REASON_APP_WAIT ? AC_END_READ : AC_END_DEADLINE);
+	gate_burst_ended(sk_of(tp), f, length, true);
+}
+
+/*
+ * The body of every wrapper's min_tso_segs. `restarts_when_idle`: the wrapped algorithm has no cong_control, so the kernel may
+ * restart its window after an idle time.
+ */
+static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	__u32 now = tp->tcp_mstamp, seq = tp->write_seq, bytes;
+	struct ac_flow *f = gate_flow(sk);
+	struct ac_control *c;
+
+	if (!f)
+		return;
+	gate_put_back(tp, f);
+	bytes = seq - f->write_seq;
+	if (!bytes) {
+		if (f->held_now)
+			gate_retry(tp, f, now);
+		return;
+	}
+	f->write_seq = seq;
+	/* MSG_MORE or TCP_CORK: the program corks by itself, and the kernel does it for us (sendfile and splice too). */
+	if (tp->pushed_seq != seq || nonagle(tp) & TCP_NAGLE_CORK)
+		return;
+	c = the_control();
+	if (c)
+		gate_write(tp, f, c, now, bytes, restarts_when_idle);
+}
+
+/*
+ * A gated attempt sets tp->is_cwnd_limited, and the window would grow without being used (10, 15, 20 … was seen). So ask again
+ * what tcp_is_cwnd_limited() asks, by the packets that were really out.
+ */
+static __always_inline bool gate_may_grow(struct sock *sk)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	struct ac_flow *f = gate_clear(sk);
+
+	if (!f || !f->held)
+		return true;
+	if (tp->snd_cwnd < tp->snd_ssthresh) /* tcp_in_slow_start() */
+		return tp->snd_cwnd < 2 * tp->max_packets_out;
+	return tp->max_packets_out >= tp->snd_cwnd;
+}
+
+/* Loss recovery stores snd_cwnd in prior_cwnd before it calls ssthresh; what was stored may have been the gated one. */
+static __always_inline void gate_before_ssthresh(struct sock *sk)
+{
+	struct ac_flow *f = gate_clear(sk);
+
+	if (f)
+		f->prior_cwnd = tcp_sk(sk)->snd_cwnd;
+}
+
+static __always_inline __u32 gate_undo(struct sock *sk, __u32 cwnd)
+{
+	struct ac_flow *f = gate_flow(sk);
+
+	return f && f->prior_cwnd > cwnd ? f->prior_cwnd : cwnd;
+}
+
+/* The flow leaves the wrapper: by the agent, by the program's own setsockopt, or because it is destroyed. */
+static __always_inline void gate_leave(struct sock *sk)
+{
+	struct ac_flow *f = gate_clear(sk);
+
+	if (!f)
+		return;
+	if (f->held_now)
+		gate_released(f, tcp_sk(sk)->tcp_mstamp, AC_REASON_CLOSING);
+	ac_on_release(&f->predictor);
+	f->wrapper = AC_WRAPPER_NONE;
+}
+
+/* min_tso_segs of an algorithm that has none: the kernel's own default. */
+static __always_inline __u32 default_min_tso_segs(struct sock *sk)
+{
+	return sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_min_tso_segs;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The maps that all programs share. The first object loaded creates them, the others are given their descriptors. */
+#pragma once
+#include <autocork/control.h>
+#include <autocork/flow.h>
+#include <autocork/policy.h>
+#include <autocork/service.h>
+
+/* BPF_F_CLONE: an accepted socket starts with its listener's record, which names the program. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct ac_flow);
+} flows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ac_control);
+} control SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, AC_SERVICES_MAX);
+	__type(key, struct ac_service_key);
+	__type(value, __u32);
+} services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, AC_SERVICES_MAX);
+	__type(key, __u32);
+	__type(value, struct ac_service_stats);
+} service_stats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, AC_SERVICES_MAX);
+	__type(key, __u32);
+	__type(value, struct ac_prior);
+} priors SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ac_wheel);
+} wheel SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 * 1024);
+} kicks SEC(".maps");
+
+static __always_inline struct ac_control *the_control(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&control, &zero);
+}
+
+static __always_inline struct ac_service_stats *stats_of(const struct ac_flow *f)
+{
+	__u32 number = f->service;
+
+	return bpf_map_lookup_elem(&service_stats, &number);
+}
+
+/* Atomic, because a softirq may count on the same CPU in the middle of a program's own send(). */
+static __always_inline void count(__u64 *counter, __u64 n)
+{
+	__sync_fetch_and_add(counter, n);
+}
+
+/* One of a table of counters. */
+static __always_inline void count_at(__u64 *counters, __u32 size, __u32 index)
+{
+	/* Where clang knows the range it drops the check that the verifier needs, or moves it away from the access. */
+	barrier_var(index);
+	if (index < size)
+		count(&counters[index], 1);
+}
+
+static __always_inline void count_in(__u64 histogram[AC_BUCKETS], __u32 value)
+{
+	count_at(histogram, AC_BUCKETS, ac_bucket(value));
+}
+
+/* Wakes the agent. False if the ring is full: the caller tries again with its next chance. */
+static __always_inline bool kick(__u32 what, __u32 netns)
+{
+	struct ac_kick *k = bpf_ringbuf_reserve(&kicks, sizeof(*k), 0);
+	struct ac_control *c;
+
+	if (!k) {
+		c = the_control();
+		if (c)
+			__sync_fetch_and_add(&c->lost_kicks, 1);
+		return false;
+	}
+	k->what = what;
+	k->netns = netns;
+	bpf_ringbuf_submit(k, BPF_RB_FORCE_WAKEUP);
+	return true;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The observer: sees the writes and reads of flows that are not managed, and runs the predictor on them in shadow. The same handlers hang
+ * on fentry where the kernel allows it and on tracepoints elsewhere; the agent picks the set by trying (agent/engine/observe.c).
+ */
+#include "maps.bpf.h"
+#include "tcp.bpf.h"
+#include <bpf/bpf_tracing.h>
+
+/* The shadow predictor's burst is over. */
+static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *f, struct ac_service_stats *stats, __u32 length,
+					       bool missed)
+{
+	__u32 number = f->service;
+	struct ac_prior *prior;
+
+	f->bursts++;
+	count(&stats->bursts, 1);
+	count_in(stats->burst_length, length);
+	if (missed)
+		count(&stats->shadow_misses, 1);
+	if (!(f->bursts & (f->bursts - 1))) {
+		prior = bpf_map_lookup_elem(&priors, &number);
+		if (prior)
+			ac_prior_learn(prior, &f->predictor);
+	}
+	if (f->mode == AC_MODE_AUTOCORK && !f->refusal && !(f->flags & AC_FLOW_KICKED) &&
+	    ac_predictor_gains(&f->predictor) && kick(AC_KICK_RECONCILE, netns_of(sk)))
+		f->flags |= AC_FLOW_KICKED;
+}
+
+static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flags)
+{
+	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct ac_service_stats *stats;
+	struct ac_outcome out;
+	struct tcp_sock *tp;
+	__u32 copied_seq;
+
+	if (!f || !(f->flags & AC_FLOW_OPEN) || f->wrapper)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	stats = stats_of(f);
+	if (!tp || !stats)
+		return 0;
+	f->writes++;
+	count(&stats->writes, 1);
+	count(&stats->written_bytes, bytes);
+	if (bytes < tp->mss_cache)
+		count(&stats->small_writes, 1);
+	count_in(stats->write_size, bytes);
+	/* The program corks by itself. */
+	if (msg_flags & MSG_MORE || nonagle(tp) & TCP_NAGLE_CORK)
+		return 0;
+	copied_seq = tp->copied_seq;
+	out = ac_on_write(&f->predictor, &f->tuning, now_us(), bytes, copied_seq != f->copied_seq);
+	f->copied_seq = copied_seq;
+	if (out.verdict == AC_HOLD)
+		count(&stats->shadow_held, 1);
+	if (out.ended)
+		shadow_burst_ended(sk, f, stats, out.ended, out.missed);
+	return 0;
+}
+
+static __always_inline int on_read(struct sock *sk, int bytes)
+{
+	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct ac_service_stats *stats;
+
+	if (!f || !(f->flags & AC_FLOW_OPEN))
+		return 0;
+	stats = stats_of(f);
+	if (stats) {
+		count(&stats->reads, 1);
+		if (bytes > 0)
+			count(&stats->read_bytes, bytes);
+	}
+	return 0;
+}
+
+/* The program waits for input while its write is held: the guess was wrong, do not wait for the deadline. */
+static __always_inline int on_wait(struct sock *sk)
+{
+	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
+
+	if (!f || !f->held_now || f->flags & (AC_FLOW_MARKED | AC_FLOW_DUPLEX))
+		return 0;
+	f->release_reason = AC_REASON_APP_WAIT;
+	f->flags |= AC_FLOW_MARKED;
+	kick(AC_KICK_APP_WAIT, netns_of(sk));
+	return 0;
+}
+
+SEC("fentry/tcp_sendmsg_locked")
+int BPF_PROG(write_fentry, struct sock *sk, struct msghdr *msg, unsigned long size)
+{
+	return on_write(sk, size, msg->msg_flags);
+}
+
+/* Until 6.5 sendfile and splice came this way instead. */
+SEC("fentry/tcp_sendpage_locked")
+int BPF_PROG(sendpage_fentry, struct sock *sk, void *page, int offset, unsigned long size, int flags)
+{
+	return on_write(sk, size, flags);
+}
+
+/* 6.15+. Fires once for every piece of a write; a write below a full segment is one piece. */
+SEC("tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(write_tracepoint, struct sock *sk, struct msghdr *msg)
+{
+	return on_write(sk, msg->msg_iter.count, msg->msg_flags);
+}
+
+/* 6.3+, for kernels with neither of the above. After the call, and without its flags. */
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(write_length, struct sock *sk, int length)
+{
+	if (length <= 0 || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	return on_write(sk, length, 0);
+}
+
+SEC("fentry/tcp_recvmsg")
+int BPF_PROG(read_fentry, struct sock *sk)
+{
+	return on_wait(sk);
+}
+
+SEC("fexit/tcp_recvmsg")
+int BPF_PROG(read_fexit, struct sock *sk)
+{
+	__u64 ret = 0;
+
+	/* Not as the last argument: 7.1 took one argument away. */
+	bpf_get_func_ret(ctx, &ret);
+	return on_read(sk, ret);
+}
+
+SEC("fentry/tcp_poll")
+int BPF_PROG(poll_fentry, struct file *file, struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+
+	return sk ? on_wait(sk) : 0;
+}
+
+/* 6.3+. After the call: a read that found nothing is the first that is heard of the program's waiting. */
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(read_length, struct sock *sk, int length)
+{
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	if (length < 0)
+		on_wait(sk);
+	return on_read(sk, length);
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Existing flows: a pass over the sockets of one network namespace, each one locked, that puts flows on their wrapper or takes them off,
+ * applies a changed policy, takes in flows older than the agent, and at the end gives all of them back. control.reconcile says which.
+ */
+#include "flow.bpf.h"
+#include <bpf/bpf_tracing.h>
+
+/* Ports that are listened on, by namespace: what is connected to them was accepted. Listeners come first in every pass. */
+struct listener {
+	__u32 netns;
+	__u32 port;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct listener);
+	__type(value, __u8);
+} listeners SEC(".maps");
+
+static __always_inline bool in_scope(struct sock *sk, const struct ac_control *c)
+{
+	__u32 zero = 0, level = c->cgroup_level;
+	struct match *m;
+
+	if (!level)
+		return true;
+	m = bpf_map_lookup_elem(&match_scratch, &zero);
+	if (!m || level >= CGROUP_DEPTH)
+		return false;
+	match_cgroups(sk, m->cgroups);
+	return m->cgroups[level] == c->cgroup;
+}
+
+/* Off any wrapper, also one that an earlier agent left behind. */
+static __always_inline void give_back(struct tcp_sock *tp, struct ac_flow *f)
+{
+	union cc_name name = cc_name_of(tp);
+	__u32 wrapper = cc_find(&name, wrapper_names);
+	struct ac_service_stats *stats;
+	bool held = f && f->held_now;
+
+	if (!wrapper || wrapper >= AC_WRAPPER_MAX)
+		return;
+	if (bpf_setsockopt(tp, SOL_TCP, TCP_CONGESTION, (void *)&kernel_names[wrapper], 16) || !f)
+		return;
+	f->wrapper = AC_WRAPPER_NONE;
+	if (held)
+		push_pending(tp);
+	stats = stats_of(f);
+	if (stats && f->flags & AC_FLOW_OPEN)
+		count(&stats->flows_returned, 1);
+}
+
+static __always_inline void note_listener(struct sock *sk)
+{
+	struct listener key = { .netns = netns_of(sk), .port = sk->__sk_common.skc_num };
+	__u8 yes = 1;
+
+	bpf_map_update_elem(&listeners, &key, &yes, BPF_ANY);
+}
+
+static __always_inline __u8 guess_side(struct sock *sk)
+{
+	struct listener key = { .netns = netns_of(sk), .port = sk->__sk_common.skc_num };
+
+	return bpf_map_lookup_elem(&listeners, &key) ? AC_SIDE_SERVER : AC_SIDE_CLIENT;
+}
+
+/* A new policy set is in force. False if the flow is to be left alone from now on. */
+static __always_inline bool rematch(struct sock *sk, struct ac_flow *f, const struct ac_control *c)
+{
+	__u32 zero = 0, number = f->service;
+	struct ac_service_key *key = bpf_map_lookup_elem(&service_keys, &number);
+	struct match *m = bpf_map_lookup_elem(&match_scratch, &zero);
+
+	if (!key || !m)
+		return false;
+	match_cgroups(sk, m->cgroups);
+	return flow_match(sk, f, m, key->comm, c, false);
+}
+
+static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, const struct ac_control *c)
+{
+	bool stays = f->mode == AC_MODE_AUTOCORK && !ac_predictor_idle(&f->predictor);
+
+	f->flags &= ~AC_FLOW_KICKED;
+	if (f->wrapper && !stays)
+		give_back(tp, f);
+	else if (!f->wrapper && flow_wants_gate(f))
+		flow_manage(tp, tp, f, c);
+}
+
+SEC("iter/tcp")
+int reconcile(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct ac_control *c = the_control();
+	struct tcp_sock *tp;
+	struct ac_flow *f;
+	struct sock *sk;
+
+	if (!skc || !c)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(skc);
+	if (!tp)
+		return 0;
+	sk = sk_of(tp);
+	f = bpf_sk_storage_get(&flows, tp, 0, 0);
+	if (skc->skc_state == TCP_LISTEN) {
+		note_listener(sk);
+		return 0;
+	}
+	if (c->reconcile == AC_RECONCILE_GIVE_BACK) {
+		give_back(tp, f);
+		return 0;
+	}
+	/* A wrapper that we did not put there is an earlier agent's. */
+	if (!f || !f->wrapper)
+		give_back(tp, f);
+	if (skc->skc_state != TCP_ESTABLISHED && skc->skc_state != TCP_CLOSE_WAIT)
+		return 0;
+	if (!f || !(f->flags & AC_FLOW_OPEN)) {
+		if (c->reconcile != AC_RECONCILE_ADOPT || !in_scope(sk, c))
+			return 0;
+		f = bpf_sk_storage_get(&flows, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		if (!f)
+			return 0;
+		if (!flow_open(tp, f, guess_side(sk), c, true)) {
+			bpf_sk_storage_delete(&flows, tp);
+			return 0;
+		}
+	} else if (f->generation != (__u16)c->policy_generation && !rematch(sk, f, c)) {
+		give_back(tp, f);
+		bpf_sk_storage_delete(&flows, tp);
+		return 0;
+	}
+	tend(tp, f, c);
+	return 0;
+}
+
+/* Who owns the sockets that exist already: walks every task's files and writes the names down before the first pass. */
+SEC("iter/task_file")
+int name_owners(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct ac_control *c = the_control();
+	struct tcp_sock *tp;
+	struct socket *socket;
+	struct ac_flow *f;
+
+	if (!task || !file || !c)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket || !socket->sk)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(socket->sk);
+	if (!tp || !in_scope(sk_of(tp), c))
+		return 0;
+	f = bpf_sk_storage_get(&flows, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!f || f->flags & (AC_FLOW_OPEN | AC_FLOW_COMM))
+		return 0;
+	bpf_probe_read_kernel_str(f->comm, sizeof(f->comm), task->comm);
+	f->flags |= AC_FLOW_COMM;
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

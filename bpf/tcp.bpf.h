@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the kernel's tcp.h says inline, said again over BTF pointers. */
+#pragma once
+#include <autocork/types.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+/* struct_ops and iterators hand out a struct sock that the verifier knows to be a tcp_sock. */
+static __always_inline struct tcp_sock *tcp_sk(const struct sock *sk)
+{
+	return (struct tcp_sock *)sk;
+}
+
+static __always_inline struct sock *sk_of(struct tcp_sock *tp)
+{
+	return &tp->inet_conn.icsk_inet.sk;
+}
+
+static __always_inline __u32 packets_in_flight(const struct tcp_sock *tp)
+{
+	return tp->packets_out - (tp->sacked_out + tp->lost_out) + tp->retrans_out;
+}
+
+static __always_inline __u32 unsent_bytes(const struct tcp_sock *tp)
+{
+	return tp->write_seq - tp->snd_nxt;
+}
+
+static __always_inline __u8 ca_state(struct tcp_sock *tp)
+{
+	return BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_state);
+}
+
+static __always_inline __u8 nonagle(struct tcp_sock *tp)
+{
+	return BPF_CORE_READ_BITFIELD(tp, nonagle);
+}
+
+static __always_inline __u32 netns_of(struct sock *sk)
+{
+	return sk->__sk_common.skc_net.net->ns.inum;
+}
+
+static __always_inline __u32 now_ms(void)
+{
+	return bpf_ktime_get_ns() / 1000000;
+}
+
+static __always_inline __u32 now_us(void)
+{
+	return bpf_ktime_get_ns() / 1000;
+}
+
+/*
+ * Sends what is queued, from an iterator: setting TCP_NODELAY, even where it is set already, ends in tcp_push_pending_frames(), and
+ * so in the gate. From 7.1 on (commit 54377fcab51f) congestion-control callbacks may not do this; iterators still may.
+ */
+static __always_inline void push_pending(struct tcp_sock *tp)
+{
+	bool nodelay = nonagle(tp) & TCP_NAGLE_OFF;
+	int on = 1, off = 0;
+
+	if (!bpf_setsockopt(tp, SOL_TCP, TCP_NODELAY, &on, sizeof(on)) && !nodelay)
+		bpf_setsockopt(tp, SOL_TCP, TCP_NODELAY, &off, sizeof(off));
+}

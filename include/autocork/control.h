@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What the agent tells the BPF programs, and the little they tell back: one record, shared by memory mapping. */
+#pragma once
+#include <autocork/types.h>
+
+/* Why a BPF program wakes the agent. */
+enum ac_kick_what {
+	AC_KICK_OVERDUE,	/* a hold outlived its max_hold: sweep */
+	AC_KICK_APP_WAIT,	/* the program went to read or poll while its write is held: sweep that namespace now */
+	AC_KICK_RECONCILE,	/* a flow should go on or come off its wrapper */
+};
+
+struct ac_kick {
+	__u32 what;		/* enum ac_kick_what */
+	__u32 netns;		/* inode number of the flow's network namespace; 0 = all */
+};
+
+/* What the reconcile iterator is to do. */
+enum ac_reconcile {
+	AC_RECONCILE_TEND,	/* promote and demote flows, apply a changed policy */
+	AC_RECONCILE_ADOPT,	/* the same, and take in flows that exist already */
+	AC_RECONCILE_GIVE_BACK,	/* every flow gets its own congestion control back */
+};
+
+struct ac_control {
+	__u64 alive_until_us;	/* heartbeat, CLOCK_MONOTONIC: after it nothing is held */
+	__u32 policy_half;	/* which half of the policy tables is in force */
+	__u32 policy_generation;	/* changes with every reload */
+	__u32 reconcile;	/* enum ac_reconcile */
+	__u32 cgroup_level;	/* depth of the subtree that is handled; 0 = everything */
+	__u64 cgroup;		/* id of its root */
+	__u64 wrappers;		/* bit n: wrapper n (enum ac_wrapper) is registered */
+	__u32 services_next;	/* next free service number (BPF side) */
+	__u32 wheel_armed;	/* the overdue timer runs (BPF side) */
+	__u32 sweep_wanted;	/* an overdue kick is on its way and not yet answered (BPF side sets, agent clears) */
+	__u32 reconcile_wanted;	/* the same for reconcile kicks */
+	__u32 netns;		/* namespace of the pass under way (agent), for iterators' filters */
+	__u32 pad;
+	__u64 lost_kicks;	/* kicks that found the ring full */
+};
+
+/*
+ * The wheel of due holds: counters by the time a hold must have ended, so that a wrong hold is noticed without looking at any
+ * flow. One tick is 512 µs; the wheel spans 131 ms, above the largest max_hold a policy may ask for.
+ */
+#define AC_WHEEL_SHIFT 9
+#define AC_WHEEL_SLOTS 256
+#define AC_WHEEL_TICK_US (1u << AC_WHEEL_SHIFT)
+
+struct ac_wheel {
+	__s32 due[AC_WHEEL_SLOTS];	/* holds begun minus holds ended; summed over CPUs */
+	__u32 begun;			/* holds ever begun on this CPU, wraps */
+};

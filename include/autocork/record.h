@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* A live flow as the dump iterator writes it: its state, and what only its socket knows. */
+#pragma once
+#include <autocork/flow.h>
+
+struct ac_flow_record {
+	__u64 cookie;		/* socket cookie, unique per boot */
+	__u32 netns;		/* inode number of the network namespace */
+	__u16 local_port, remote_port;	/* host order */
+	__u8 local[16], remote[16];	/* IPv6, or v4-mapped */
+	__u32 age_ms;
+	__u32 written_bytes;	/* modulo 2^32 */
+	__u32 segments;		/* data segments sent */
+	__u32 retransmits;
+	__u32 srtt_us;
+	__u32 pad;
+	char comm[AC_COMM_LEN];
+	struct ac_flow flow;
+};
