@@ -2,6 +2,7 @@
 """What the vm tests share: one TAP stream for all kernels, guests that report in TAP, and results as JSON for the host to judge."""
 import json
 import os
+import re
 import sys
 
 from kernel_image import HERE, NoKernel, fetch, table
@@ -11,6 +12,7 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build"
 # What the guests' scripts expect under /ac, beside their common part (guest/lib.sh).
 PROGRAMS = ("autocorkd", "autocork")
+VERDICT = re.compile(r"(ok|not ok)\b[ \d-]*(.*?)(?: *# *SKIP *(.*))?$")
 
 
 class Suite:
@@ -78,15 +80,20 @@ class Kernel:
 
         def relay(line):
             word = line.split(" ", 1)[0]
-            if word == "ok" or line.startswith("not ok"):
-                self.check(word == "ok", line.split("ok", 1)[1].strip(" -"))
+            verdict = VERDICT.match(line)
+            if verdict:
+                good, text, reason = verdict.groups()
+                if reason is None:
+                    self.check(good == "ok", text)
+                else:
+                    self.suite.skip(f"{self.label}: {text}", reason)
             elif word.startswith("@"):
                 try:
                     results[word[1:]] = json.loads(line[len(word):])
                 except ValueError:
                     self.check(False, f"{word[1:]}: JSON from the guest", line)
-            elif line:
-                print(f"# {line}", flush=True)
+            elif line and not re.match(r"1\.\.\d|libbpf: elf: skipping", line):
+                print(f"# {line.lstrip('# ')}", flush=True)
 
         try:
             machine = Machine(self.image, f"{exports}. /guest/lib.sh\n. /guest/script.sh\n", files, modules)

@@ -17,8 +17,8 @@ UNLISTED = ("/lib/x86_64-linux-gnu/libgcc_s.so.1",)
 # Linux loads these by itself on a full system, through modprobe; here the guest's init loads them, in this order.
 MODULES = ("veth", "sch_netem", "sch_fq", "tcp_bbr", "tcp_dctcp", "tls", "inet_diag", "tcp_diag")
 APPLETS = ("awk base64 cat chmod cmp cp cut date dd diff dmesg echo env expr find grep head hexdump hostname id insmod kill "
-           "killall ln ls lsmod md5sum mkdir mkfifo mknod mount mv nc pidof poweroff printf ps pwd rm rmdir sed seq setsid "
-           "cttyhack sh sha256sum sleep sort stat strings stty sync tail taskset tee time timeout top touch tr true uname "
+           "killall ln ls lsmod md5sum mkdir mkfifo mknod mount mv nc pidof ping poweroff printf ps pwd rm rmdir sed seq setsid "
+           "cttyhack sh sha256sum sleep sort stat strings stty sync sysctl tail taskset tee time timeout top touch tr true uname "
            "uniq usleep vi wc wget which xargs zcat").split()
 PASSWD = "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
 GROUP = "root:x:0:\nnogroup:x:65534:\n"
@@ -66,6 +66,7 @@ class Initramfs:
         self.cpio, self.image, self.loaded = Cpio(stream), image, []
         self.text("etc/passwd", PASSWD)
         self.text("etc/group", GROUP)
+        self.text("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
         for folder in ("proc", "sys", "dev", "tmp", "run", "mnt", "var"):
             self.cpio.add(folder, stat.S_IFDIR | 0o755)
         self.cpio.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))

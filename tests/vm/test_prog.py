@@ -1,0 +1,12 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""The tests of tests/prog (BPF_PROG_TEST_RUN tables) on stock kernels: another verifier, another JIT."""
+import os
+
+from harness import BUILD, Suite
+
+with Suite("prog") as suite:
+    tests = [path for path in sorted((BUILD / "tests/prog").glob("test_*")) if not path.suffix and os.access(path, os.X_OK)]
+    suite.check(tests, f"{len(tests)} tests are built", "run make check, or make build/tests/prog/test_NAME")
+    for kernel in suite.kernels() if tests else ():
+        kernel.boot("prog.sh", 120, files=[(test, f"/ac/prog/{test.name}") for test in tests], agent=False)
