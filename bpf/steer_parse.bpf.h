@@ -114,6 +114,15 @@ static __always_inline void steer_map_ipv4(__u8 *to, __be32 address)
 	__builtin_memcpy(to + 12, &address, 4);
 }
 
+/* A length that may be added to a packet pointer: the verifier of 6.12 and before forgets its bounds at the byte swap. */
+static __always_inline __u32 steer_length(__be16 field)
+{
+	__u32 length = bpf_ntohs(field);
+
+	asm volatile("%0 &= 0xffff" : "+r"(length));
+	return length;
+}
+
 static __always_inline __u32 steer_parse_ipv4(struct steer_packet *packet, void *at, void *end)
 {
 	struct iphdr *ip = at;
@@ -122,7 +131,7 @@ static __always_inline __u32 steer_parse_ipv4(struct steer_packet *packet, void 
 	if ((void *)(ip + 1) > end)
 		return STEER_VERDICT_MALFORMED;
 	header = ip->ihl * 4;
-	total = bpf_ntohs(ip->tot_len);
+	total = steer_length(ip->tot_len);
 	if (ip->version != 4 || header < sizeof(*ip) || total < header || at + total > end)
 		return STEER_VERDICT_MALFORMED;
 	if (ip->frag_off & bpf_htons(0x3fff)) /* more fragments, or an offset */
@@ -141,7 +150,7 @@ static __always_inline __u32 steer_parse_ipv6(struct steer_packet *packet, void 
 
 	if ((void *)(ip + 1) > end || ip->version != 6)
 		return STEER_VERDICT_MALFORMED;
-	length = bpf_ntohs(ip->payload_len); /* a jumbogram says 0 here: too short for any transport header below */
+	length = steer_length(ip->payload_len); /* a jumbogram says 0 here: too short for any transport header below */
 	if (at + sizeof(*ip) + length > end)
 		return STEER_VERDICT_MALFORMED;
 	__builtin_memcpy(packet->key.remote, &ip->saddr, 16);
