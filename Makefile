@@ -37,6 +37,7 @@ AGENT_SRCS := $(filter-out agent/fastpath/%,$(wildcard agent/*/*.c))
 AGENT_OBJS := $(AGENT_SRCS:%.c=$(BUILD)/%.o)
 BPF_SRCS   := $(wildcard bpf/*.bpf.c)
 SKELETONS  := $(BPF_SRCS:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
+WEB_FILES  := $(wildcard agent/telemetry/web/*.* third_party/uplot/*)
 UNIT_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c))
 PROG_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/prog/test_*.c))
 
@@ -62,7 +63,13 @@ $(BUILD)/%.o: %.c | $(SKELETONS)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/agent.a: $(AGENT_OBJS)
+# The web page's files become symbols (agent/telemetry/web.h).
+$(BUILD)/agent/telemetry/web.o: $(WEB_FILES)
+	@mkdir -p $(@D)
+	$(call say,EMBED,$@)
+	$(Q)$(LD) -r -b binary -z noexecstack $^ -o $@
+
+$(BUILD)/agent.a: $(AGENT_OBJS) $(BUILD)/agent/telemetry/web.o
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcsP $@ $^
 

@@ -5,9 +5,11 @@
 
 #include "daemon/daemon.h"
 #include "lib/log.h"
+#include "telemetry/telemetry.h"
 #include "steer/part.h"
 
 const struct daemon_part daemon_parts[] = {
+	{ "telemetry", telemetry_start, telemetry_stop, telemetry_reloaded, telemetry_status },
 	{ "steer", steer_part_start, steer_part_stop, steer_part_reloaded, steer_part_status },
 	{ 0 },
 };

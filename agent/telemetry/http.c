@@ -180,8 +180,8 @@ static void run(struct http *http)
 	if (MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES)
 		wait_us = wait_ms * 1000;
 	/*
-	 * Once more after the last connection went, too: libmicrohttpd 0.9.75 takes its listening socket out of the epoll set at
-	 * the connection limit, puts it back at the start of a run only, and does not ask for that run.
+	 * Once more after the last connection went, too: libmicrohttpd 0.9.75 takes its listening socket out of the
+	 * epoll set at the connection limit, puts it back at the start of a run only, and does not ask for that run.
 	 */
 	if ((busy || http->connections) && wait_us > SWEEP_US)
 		wait_us = SWEEP_US;

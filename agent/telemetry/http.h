@@ -10,7 +10,6 @@
 
 #include "lib/fault.h"
 
-#define HTTP_ADDRESS_DEFAULT "127.0.0.1:9737"
 #define HTTP_CONNECTIONS 32
 #define HTTP_CONNECTION_BYTES 16384	/* of one connection: request line, headers, buffers */
 

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "telemetry/advice.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* FNV-1a, 64 bits: an id needs to be stable, not secret. */
+static uint64_t hash(uint64_t sum, const void *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		sum = (sum ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3ull;
+	return sum;
+}
+
+static void make_id(char id[ADVICE_ID_LEN], uint16_t port, uint8_t side, const char *program)
+{
+	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz"; /* no i, l, o, u */
+	const unsigned char key[] = { port >> 8, port & 0xff, side };
+	uint64_t sum = hash(hash(0xcbf29ce484222325ull, key, sizeof(key)), program, strlen(program));
+
+	memcpy(id, "ac-", 3);
+	for (int i = 3; i < ADVICE_ID_LEN - 1; i++, sum >>= 5)
+		id[i] = digits[sum & 31];
+	id[ADVICE_ID_LEN - 1] = '\0';
+}
+
+/*
+ * Upper bound of a share of which `hits` of `tries` were seen: Wilson's score at z = 1.645, one-sided 95%. It does not
+ * call nothing out of ten certain, and needs no table.
+ */
+static double upper_bound(double hits, double tries)
+{
+	const double z = 1.645, z2 = z * z;
+	double share;
+
+	if (tries <= 0)
+		return 1;
+	share = hits > tries ? 1 : hits / tries;
+	share = (share + z2 / (2 * tries) + z * sqrt(share * (1 - share) / tries + z2 / (4 * tries * tries))) /
+		(1 + z2 / tries);
+	return share < 1 ? share : 1;
+}
+
+static enum advice_verdict judge(const struct advice *advice, const struct advice_counts *counts)
+{
+	if (counts->held > counts->shadow_held)
+		return ADVICE_MANAGED;
+	if (counts->bursts < ADVICE_BURSTS_MIN)
+		return ADVICE_UNKNOWN;
+	if (advice->saved_share < ADVICE_SAVED_MIN || advice->cpu_share <= 0)
+		return ADVICE_LEAVE;
+	return advice->confidence < ADVICE_CONFIDENCE_MIN ? ADVICE_DOUBTFUL : ADVICE_MANAGE;
+}
+
+struct advice advice_make(uint16_t port, uint8_t side, const char *program, const struct advice_counts *counts,
+			  double seconds)
+{
+	double held = (double)counts->held + counts->shadow_held,
+	       misses = (double)counts->misses + counts->shadow_misses;
+	struct advice advice = { 0 };
+
+	make_id(advice.id, port, side, program);
+	if (counts->writes)
+		advice.saved_share = held / counts->writes;
+	advice.confidence = 1 - upper_bound(misses, counts->bursts);
+	if (seconds > 0) {
+		advice.packets_per_s = held / seconds;
+		advice.misses_per_s = misses / seconds;
+		advice.cpu_share =
+			(held * ADVICE_CPU_US_PER_PACKET - counts->bursts * ADVICE_CPU_US_PER_BURST) / (seconds * 1e6);
+	}
+	advice.verdict = judge(&advice, counts);
+	return advice;
+}
+
+const char *advice_verdict_name(enum advice_verdict verdict)
+{
+	static const char *const names[] = {
+		[ADVICE_UNKNOWN] = "unknown",	[ADVICE_LEAVE] = "leave",	[ADVICE_DOUBTFUL] = "doubtful",
+		[ADVICE_MANAGE] = "manage",	[ADVICE_MANAGED] = "managed",
+	};
+
+	return names[verdict];
+}
+
+/* A program's name as a pattern that matches it: what the policy's syntax gives a meaning is replaced by '?'. */
+static void print_pattern(FILE *out, const char *program)
+{
+	for (; *program; program++)
+		putc(isalnum((unsigned char)*program) || strchr("._+-:/@", *program) ? *program : '?', out);
+}
+
+void advice_policy(FILE *out, const struct advice *advice, uint16_t port, uint8_t side, const char *program)
+{
+	fprintf(out, "# %.0f packets a second fewer (%.0f%% of the writes), confidence %.1f%%, %.2f misses a second.\n",
+		advice->packets_per_s, advice->saved_share * 100, advice->confidence * 100, advice->misses_per_s);
+	fprintf(out, "[policy %s]\nmode = autocork\nports = %u\n", advice->id, port);
+	if (side == AC_SIDE_SERVER || side == AC_SIDE_CLIENT)
+		fprintf(out, "side = %s\n", side == AC_SIDE_SERVER ? "server" : "client");
+	if (*program) {
+		fputs("programs = ", out);
+		print_pattern(out, program);
+		putc('\n', out);
+	}
+}
+
+static void since(uint64_t *now, uint64_t before)
+{
+	if (*now >= before)
+		*now -= before;
+}
+
+void advice_counts_since(struct advice_counts *counts, const struct advice_counts *before)
+{
+	since(&counts->writes, before->writes);
+	since(&counts->bursts, before->bursts);
+	since(&counts->held, before->held);
+	since(&counts->misses, before->misses);
+	since(&counts->shadow_held, before->shadow_held);
+	since(&counts->shadow_misses, before->shadow_misses);
+	since(&counts->segments, before->segments);
+	since(&counts->retransmits, before->retransmits);
+}

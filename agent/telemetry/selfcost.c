@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "telemetry/selfcost.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "lib/log.h"
+#include "telemetry/text.h"
+
+/* A program by its kernel id. */
+struct program {
+	uint32_t id;
+	char name[BPF_OBJ_NAME_LEN * 4];
+	uint64_t start_ns, start_runs;	/* at the start of the window */
+	uint64_t run_ns, runs;		/* in all windows */
+	bool seen;
+	UT_hash_handle hh;
+};
+
+struct selfcost {
+	struct program *programs;
+	sd_event_source *timer;
+	int measuring;			/* descriptor that keeps the kernel measuring, -1 outside windows */
+	uint64_t window_start, measured_ns;
+	double share;
+	struct telemetry_program *shown_programs;
+	struct telemetry_map *shown_maps;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+/* Every BPF program and map the agent has is a descriptor of its process: no part of it needs to tell us about its own.
+ */
+static void visit_descriptors(const char *kind, void (*visit)(int fd, void *context), void *context)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	struct dirent *entry;
+	char target[64];
+	ssize_t length;
+
+	while (directory && (entry = readdir(directory))) {
+		length = readlinkat(dirfd(directory), entry->d_name, target, sizeof(target) - 1);
+		if (length <= 0)
+			continue;
+		target[length] = '\0';
+		if (!strcmp(target, kind))
+			visit((int)strtol(entry->d_name, NULL, 10), context);
+	}
+	if (directory)
+		closedir(directory);
+}
+
+static struct program *program_of(struct selfcost *cost, const struct bpf_prog_info *info)
+{
+	struct program *program;
+
+	HASH_FIND(hh, cost->programs, &info->id, sizeof(info->id), program);
+	if (program)
+		return program;
+	program = calloc(1, sizeof(*program));
+	if (!program)
+		return NULL;
+	program->id = info->id;
+	text_clean(program->name, sizeof(program->name), info->name, sizeof(info->name));
+	HASH_ADD(hh, cost->programs, id, sizeof(program->id), program);
+	return program;
+}
+
+static struct program *read_program(struct selfcost *cost, int fd, struct bpf_prog_info *info)
+{
+	__u32 size = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return bpf_obj_get_info_by_fd(fd, info, &size) ? NULL : program_of(cost, info);
+}
+
+static void open_window(int fd, void *context)
+{
+	struct bpf_prog_info info;
+	struct program *program = read_program(context, fd, &info);
+
+	if (!program)
+		return;
+	program->start_ns = info.run_time_ns;
+	program->start_runs = info.run_cnt;
+	program->seen = true;
+}
+
+static void close_window(int fd, void *context)
+{
+	struct bpf_prog_info info;
+	struct program *program = read_program(context, fd, &info);
+
+	/* A program may have several descriptors, or have come in mid-window. */
+	if (!program || !program->seen)
+		return;
+	program->seen = false;
+	program->run_ns += info.run_time_ns - program->start_ns;
+	program->runs += info.run_cnt - program->start_runs;
+}
+
+static uint64_t run_ns_total(const struct selfcost *cost)
+{
+	uint64_t total = 0;
+
+	for (const struct program *p = cost->programs; p; p = p->hh.next)
+		total += p->run_ns;
+	return total;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct selfcost *cost = context;
+	uint64_t before, length;
+
+	if (cost->measuring < 0) {
+		cost->measuring = bpf_enable_stats(BPF_STATS_RUN_TIME);
+		if (cost->measuring < 0) {
+			log_info("cost of the BPF programs: cannot be measured: %s: their times stay 0",
+				 strerror(errno));
+			return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		}
+		visit_descriptors("anon_inode:bpf-prog", open_window, cost);
+		cost->window_start = now_ns();
+		return sd_event_source_set_time(source, usec + SELFCOST_WINDOW_US);
+	}
+	before = run_ns_total(cost);
+	visit_descriptors("anon_inode:bpf-prog", close_window, cost);
+	length = now_ns() - cost->window_start;
+	cost->measured_ns += length;
+	cost->share = length ? (double)(run_ns_total(cost) - before) / length : 0;
+	close(cost->measuring);
+	cost->measuring = -1;
+	return sd_event_source_set_time(source, usec + SELFCOST_PERIOD_US - SELFCOST_WINDOW_US);
+}
+
+struct selfcost *selfcost_start(sd_event *loop)
+{
+	struct selfcost *cost = calloc(1, sizeof(*cost));
+
+	if (!cost)
+		return NULL;
+	cost->measuring = -1;
+	if (sd_event_add_time_relative(loop, &cost->timer, CLOCK_MONOTONIC, SELFCOST_WINDOW_US, 0, on_time, cost) < 0 ||
+	    sd_event_source_set_enabled(cost->timer, SD_EVENT_ON) < 0) {
+		selfcost_stop(cost);
+		return NULL;
+	}
+	return cost;
+}
+
+void selfcost_stop(struct selfcost *cost)
+{
+	struct program *program, *next;
+
+	if (!cost)
+		return;
+	sd_event_source_disable_unref(cost->timer);
+	if (cost->measuring >= 0)
+		close(cost->measuring);
+	HASH_ITER(hh, cost->programs, program, next) {
+		HASH_DEL(cost->programs, program);
+		free(program);
+	}
+	free(cost->shown_programs);
+	free(cost->shown_maps);
+	free(cost);
+}
+
+struct maps {
+	struct map_seen {
+		uint32_t id;
+		struct telemetry_map shown;
+	} *list;
+	size_t count, room;
+};
+
+static uint64_t memory_of(int fd)
+{
+	char path[64], line[128];
+	uint64_t bytes = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "memlock: %" SCNu64, &bytes) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return bytes;
+}
+
+static void add_map(int fd, void *context)
+{
+	struct maps *maps = context;
+	struct bpf_map_info info = { 0 };
+	struct map_seen *map;
+	__u32 size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		return;
+	for (size_t i = 0; i < maps->count; i++)
+		if (maps->list[i].id == info.id)
+			return;
+	if (maps->count == maps->room) {
+		size_t room = maps->room ? maps->room * 2 : 32;
+		struct map_seen *list = reallocarray(maps->list, room, sizeof(*list));
+
+		if (!list)
+			return;
+		maps->list = list;
+		maps->room = room;
+	}
+	map = &maps->list[maps->count++];
+	map->id = info.id;
+	map->shown.bytes = memory_of(fd);
+	text_clean(map->shown.name, sizeof(map->shown.name), info.name, sizeof(info.name));
+}
+
+/* The same source may be loaded in several objects, and names are cut at 15 characters: a name is shown once. */
+static size_t show_maps(struct maps *maps, struct telemetry_map *shown)
+{
+	size_t count = 0, at;
+
+	for (size_t i = 0; i < maps->count; i++) {
+		for (at = 0; at < count && strcmp(shown[at].name, maps->list[i].shown.name); at++)
+			;
+		if (at == count)
+			shown[count++] = maps->list[i].shown;
+		else
+			shown[at].bytes += maps->list[i].shown.bytes;
+	}
+	return count;
+}
+
+static size_t show_programs(const struct selfcost *cost, struct telemetry_program *shown)
+{
+	size_t count = 0, at;
+
+	for (const struct program *p = cost->programs; p; p = p->hh.next) {
+		for (at = 0; at < count && strcmp(shown[at].name, p->name); at++)
+			;
+		if (at == count) {
+			memset(&shown[count], 0, sizeof(shown[count]));
+			memcpy(shown[count++].name, p->name, sizeof(p->name));
+		}
+		shown[at].run_ns += p->run_ns;
+		shown[at].runs += p->runs;
+	}
+	return count;
+}
+
+void selfcost_snapshot(struct selfcost *cost, struct telemetry_snapshot *snapshot)
+{
+	struct maps maps = { 0 };
+
+	free(cost->shown_programs);
+	free(cost->shown_maps);
+	visit_descriptors("anon_inode:bpf-map", add_map, &maps);
+	cost->shown_programs = calloc(HASH_COUNT(cost->programs) + 1, sizeof(*cost->shown_programs));
+	cost->shown_maps = calloc(maps.count + 1, sizeof(*cost->shown_maps));
+	snapshot->programs = cost->shown_programs;
+	snapshot->program_count = cost->shown_programs ? show_programs(cost, cost->shown_programs) : 0;
+	snapshot->maps = cost->shown_maps;
+	snapshot->map_count = cost->shown_maps ? show_maps(&maps, cost->shown_maps) : 0;
+	snapshot->agent.measured_seconds = cost->measured_ns * 1e-9;
+	free(maps.list);
+}
+
+double selfcost_share(const struct selfcost *cost)
+{
+	return cost->share;
+}

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "telemetry/telemetry.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/report.h"
+#include "lib/log.h"
+#include "lib/version.h"
+#include "telemetry/history.h"
+#include "telemetry/http.h"
+#include "telemetry/metrics.h"
+#include "telemetry/overview.h"
+#include "telemetry/selfcost.h"
+#include "telemetry/series.h"
+#include "telemetry/text.h"
+#include "telemetry/unit_names.h"
+#include "telemetry/web.h"
+
+#define HTTP_IDLE_S 30		/* a scraper that comes every 15 s keeps its connection */
+#define HTTP_REQUEST_S 60
+
+struct telemetry {
+	struct daemon *daemon;
+	struct metrics *metrics;
+	struct unit_names *names;
+	struct selfcost *cost;
+	struct http *http;
+	struct history history;
+	sd_event_source *timer;
+	double scrape_seconds;
+	char address[64];	/* asked for; "" = off */
+};
+
+static double seconds(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec + now.tv_nsec * 1e-9;
+}
+
+struct collection {
+	struct telemetry *telemetry;
+	struct telemetry_snapshot *snapshot;
+};
+
+static int collect_service(const struct engine_service *service, void *context)
+{
+	struct collection *collection = context;
+	struct telemetry_snapshot *snapshot = collection->snapshot;
+	struct telemetry_service *to;
+
+	if (snapshot->service_count == AC_SERVICES_MAX)
+		return 1;
+	to = &snapshot->services[snapshot->service_count++];
+	*to = (struct telemetry_service){
+		.port = service->key.port,
+		.side = service->key.side,
+		.overflow = service->number == 0,
+		.stats = service->stats,
+	};
+	text_clean(to->comm, sizeof(to->comm), service->key.comm, sizeof(service->key.comm));
+	memcpy(to->unit, unit_name(collection->telemetry->names, service->key.cgroup), sizeof(to->unit));
+	return 0;
+}
+
+static uint64_t count_descriptors(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	uint64_t count = 0;
+
+	while (directory && readdir(directory))
+		count++;
+	if (directory)
+		closedir(directory);
+	return count > 3 ? count - 3 : 0; /* ".", ".." and the directory's own */
+}
+
+static uint64_t resident_bytes(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	unsigned long size, resident = 0;
+
+	if (file && fscanf(file, "%lu %lu", &size, &resident) != 2)
+		resident = 0;
+	if (file)
+		fclose(file);
+	return (uint64_t)resident * sysconf(_SC_PAGESIZE);
+}
+
+static void collect_agent(struct telemetry *telemetry, struct telemetry_agent *agent)
+{
+	const struct daemon *daemon = telemetry->daemon;
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	agent->version = AUTOCORK_VERSION;
+	agent->start_time = daemon->started;
+	agent->cpu_seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec +
+			     (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
+	agent->memory_bytes = resident_bytes();
+	agent->descriptors = count_descriptors();
+	agent->reload_good = daemon->reload.ok;
+	agent->reload_time = daemon->reload.at;
+	agent->reloads_good = daemon->reload.good;
+	agent->reloads_failed = daemon->reload.bad;
+	agent->policies = daemon->policy->policy_count;
+	agent->sampling = 1;
+	agent->scrape_seconds = telemetry->scrape_seconds;
+	if (telemetry->http) {
+		struct http_counters counters = http_counters(telemetry->http);
+
+		agent->http_requests = counters.requests;
+		agent->http_refused = counters.refused;
+	}
+}
+
+/* The services are to be freed by the caller. */
+static int collect(struct telemetry *telemetry, struct telemetry_snapshot *snapshot)
+{
+	struct collection collection = { telemetry, snapshot };
+
+	*snapshot = (struct telemetry_snapshot){ .services = calloc(AC_SERVICES_MAX, sizeof(*snapshot->services)) };
+	if (!snapshot->services)
+		return -1;
+	if (engine_services(telemetry->daemon->engine, collect_service, &collection) < 0) {
+		log_error("telemetry: services cannot be read from the kernel");
+		free(snapshot->services);
+		return -1;
+	}
+	snapshot->features = engine_features(telemetry->daemon->engine, &snapshot->feature_count);
+	collect_agent(telemetry, &snapshot->agent);
+	selfcost_snapshot(telemetry->cost, snapshot);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ HTTP */
+
+static int answer_metrics(void *context, const struct http_request *request, struct http_answer *answer)
+{
+	struct telemetry *telemetry = context;
+	enum metrics_format format = metrics_format_accepted(request->accept);
+	double start = seconds(CLOCK_MONOTONIC);
+	struct telemetry_snapshot snapshot;
+	char *page = NULL;
+	int written;
+	FILE *out;
+
+	if (collect(telemetry, &snapshot))
+		return -1;
+	out = open_memstream(&page, &answer->size);
+	written = out ? metrics_write(telemetry->metrics, &snapshot, format, out) : -1;
+	free(snapshot.services);
+	if (out && fclose(out))
+		written = -1;
+	telemetry->scrape_seconds = seconds(CLOCK_MONOTONIC) - start;
+	answer->type = metrics_content_type(format);
+	answer->body = answer->to_free = page;
+	if (written < 0)
+		free(page);
+	return written < 0 ? -1 : 0;
+}
+
+static int answer_overview(void *context, const struct http_request *request, struct http_answer *answer)
+{
+	struct telemetry *telemetry = context;
+	struct telemetry_snapshot snapshot;
+	json_t *overview;
+	char *text;
+
+	if (collect(telemetry, &snapshot))
+		return -1;
+	overview =
+		overview_json(&snapshot, &telemetry->history, seconds(CLOCK_REALTIME), report_mode(telemetry->daemon));
+	free(snapshot.services);
+	text = json_dumps(overview, JSON_COMPACT);
+	json_decref(overview);
+	if (!text)
+		return -1;
+	answer->type = "application/json";
+	answer->body = answer->to_free = text;
+	answer->size = strlen(text);
+	return 0;
+}
+
+static int answer_good(void *context, const struct http_request *request, struct http_answer *answer)
+{
+	answer->type = "text/plain; charset=utf-8";
+	answer->body = "OK\n";
+	answer->size = 3;
+	return 0;
+}
+
+#define FILE_ROUTE(path, name) { path, NULL, answer_##name },
+#define FILE_ANSWER(path, name, mime)                                                                          \
+	static int answer_##name(void *context, const struct http_request *request, struct http_answer *answer) \
+	{                                                                                                       \
+		answer->type = mime;                                                                            \
+		answer->body = web_##name;                                                                      \
+		answer->size = web_##name##_end - web_##name;                                                   \
+		return 0;                                                                                       \
+	}
+#define X(path, name, mime) FILE_ANSWER(path, name, mime)
+WEB_FILES(X)
+#undef X
+
+/* Both of systemd's questions have one answer: the server exists only between a good start and the stop. */
+static const struct http_route routes[] = {
+	{ "/metrics", NULL, answer_metrics },
+	{ "/-/healthy", NULL, answer_good },
+	{ "/-/ready", NULL, answer_good },
+	{ "/api/overview", NULL, answer_overview },
+#define X(path, name, mime) FILE_ROUTE(path, name)
+	WEB_FILES(X)
+#undef X
+};
+
+/* The agent does its work without a page; that it is missing is said once, and in the status. */
+static void serve(struct telemetry *telemetry)
+{
+	const struct policy_endpoint *wanted = &telemetry->daemon->policy->agent.metrics;
+	const char *address = wanted->length ? wanted->text : "";
+	struct http_options options = {
+		.address = address,
+		.idle_s = HTTP_IDLE_S,
+		.request_s = HTTP_REQUEST_S,
+		.routes = routes,
+		.route_count = AC_ARRAY_SIZE(routes),
+		.context = telemetry,
+	};
+	struct fault fault;
+
+	if (!strcmp(address, telemetry->address))
+		return;
+	snprintf(telemetry->address, sizeof(telemetry->address), "%s", address);
+	http_stop(telemetry->http);
+	telemetry->http = NULL;
+	if (!*address)
+		return;
+	if (http_start(&telemetry->http, telemetry->daemon->loop, &options, &fault)) {
+		log_warning("%s; the agent goes on without metrics and web page", fault.text);
+		*telemetry->address = '\0'; /* a reload tries again */
+		return;
+	}
+	log_info("metrics at %s/metrics, web page at %s/", http_url(telemetry->http), http_url(telemetry->http));
+}
+
+/* ------------------------------------------------------------------ the part */
+
+static int on_time(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct telemetry *telemetry = context;
+	struct ac_service_stats *totals = calloc(1, sizeof(*totals));
+	struct telemetry_snapshot snapshot;
+
+	if (totals && !collect(telemetry, &snapshot)) {
+		for (size_t i = 0; i < snapshot.service_count; i++)
+			service_stats_add(totals, &snapshot.services[i].stats);
+		history_add(&telemetry->history, seconds(CLOCK_REALTIME), totals);
+		free(snapshot.services);
+	}
+	free(totals);
+	return sd_event_source_set_time_relative(source, HISTORY_PERIOD_S * 1000000ull);
+}
+
+int telemetry_start(struct daemon *daemon, void **data, struct fault *fault)
+{
+	struct telemetry *telemetry = calloc(1, sizeof(*telemetry));
+
+	if (!telemetry)
+		return fault_set(fault, EXIT_FAILED, "telemetry: out of memory");
+	telemetry->daemon = daemon;
+	telemetry->metrics = metrics_new(METRICS_SERIES_DEFAULT);
+	telemetry->names = unit_names_new();
+	telemetry->cost = selfcost_start(daemon->loop);
+	if (!telemetry->metrics || !telemetry->names || !telemetry->cost ||
+	    sd_event_add_time_relative(daemon->loop, &telemetry->timer, CLOCK_MONOTONIC, 0, 0, on_time, telemetry) <
+		    0 ||
+	    sd_event_source_set_enabled(telemetry->timer, SD_EVENT_ON) < 0) {
+		telemetry_stop(telemetry);
+		return fault_set(fault, EXIT_FAILED, "telemetry: out of memory or event sources");
+	}
+	serve(telemetry);
+	*data = telemetry;
+	return 0;
+}
+
+void telemetry_stop(void *data)
+{
+	struct telemetry *telemetry = data;
+
+	http_stop(telemetry->http);
+	sd_event_source_disable_unref(telemetry->timer);
+	selfcost_stop(telemetry->cost);
+	unit_names_free(telemetry->names);
+	metrics_free(telemetry->metrics);
+	free(telemetry);
+}
+
+void telemetry_reloaded(struct daemon *daemon, void *data)
+{
+	serve(data);
+}
+
+void telemetry_status(struct daemon *daemon, void *data, json_t *status)
+{
+	struct telemetry *telemetry = data;
+	char url[96];
+
+	if (telemetry->http) {
+		snprintf(url, sizeof(url), "%s/metrics", http_url(telemetry->http));
+		json_object_set_new(status, "metrics_url", json_string(url));
+	} else {
+		json_object_set_new(status, "metrics_url", json_null());
+	}
+	json_object_set_new(status, "telemetry",
+			    json_pack("{sf sf}", "sampling", 1.0, "cpu_share", selfcost_share(telemetry->cost)));
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Telemetry inside the agent: metrics, web page and events, as a part of agent/daemon/parts.c. */
+#pragma once
+#include "daemon/daemon.h"
+
+int telemetry_start(struct daemon *daemon, void **data, struct fault *fault);
+void telemetry_stop(void *data);
+void telemetry_reloaded(struct daemon *daemon, void *data);
+/* Adds "metrics_url" (null where nothing is served) and "telemetry". */
+void telemetry_status(struct daemon *daemon, void *data, json_t *status);

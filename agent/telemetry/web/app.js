@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The agent's web page: asks /api/overview every few seconds and shows it. Text goes in as text, never as markup. */
+"use strict";
+
+const PERIOD_MS = 5000;
+const REASONS = ["complete", "full", "app_wait", "deadline", "ack", "option", "closing", "ceiling"];
+
+const $ = (id) => document.getElementById(id);
+
+function element(name, text, className) {
+	const node = document.createElement(name);
+	if (text !== undefined)
+		node.textContent = text;
+	if (className)
+		node.className = className;
+	return node;
+}
+
+function count(n) {
+	if (n === null || n === undefined || !isFinite(n))
+		return "–";
+	const units = ["", "k", "M", "G", "T"];
+	let unit = 0;
+	while (Math.abs(n) >= 10000 && unit < units.length - 1) {
+		n /= 1000;
+		unit++;
+	}
+	return (unit || Number.isInteger(n) ? Math.round(n * 10) / 10 : Math.round(n * 100) / 100) + units[unit];
+}
+
+const percent = (share) => (share * 100).toFixed(1) + "%";
+
+function micros(us) {
+	if (us === null)
+		return "more";
+	return us < 1000 ? us + " µs" : (us / 1000).toFixed(us < 10000 ? 1 : 0) + " ms";
+}
+
+function duration(seconds) {
+	const parts = [[86400, "d"], [3600, "h"], [60, "min"]];
+	for (const [length, name] of parts)
+		if (seconds >= 2 * length)
+			return Math.floor(seconds / length) + " " + name;
+	return Math.floor(seconds) + " s";
+}
+
+function showCards(data) {
+	const totals = data.totals;
+	const last = (list) => list.length ? list[list.length - 1] : null;
+	const cards = [
+		[count(totals.held), "packets saved"],
+		[count(last(data.history.held)) + "/s", "saved now"],
+		[totals.writes ? percent(totals.held / totals.writes) : "–", "of all writes held"],
+		[count(totals.misses), "misses"],
+		[totals.bursts ? percent(totals.misses / totals.bursts) : "–", "of the bursts missed"],
+		[count(totals.shadow_held), "more could be saved"],
+		[count(totals.flows), "flows open"],
+	];
+	$("cards").replaceChildren(...cards.map(([value, label]) => {
+		const card = element("div", undefined, "card");
+		card.append(element("b", value), element("span", label));
+		return card;
+	}));
+}
+
+let chart = null;
+
+function showChart(history) {
+	const box = $("saved");
+	const data = [history.time, history.held, history.shadow_held];
+	if (!chart) {
+		const style = getComputedStyle(document.documentElement);
+		const colour = (name) => style.getPropertyValue(name).trim();
+		const line = { stroke: colour("--line"), width: 1 };
+		const axis = { stroke: colour("--dim"), grid: line, ticks: line };
+		const clock = (time) => new Date(time * 1000).toTimeString().slice(0, 8);
+		chart = new uPlot({
+			width: box.clientWidth,
+			height: box.clientHeight - 30,
+			scales: { y: { range: (u, low, high) => [0, Math.max(1, high * 1.1)] } },
+			axes: [{ ...axis, values: (u, ticks) => ticks.map(clock), space: 100 }, { ...axis, values: (u, ticks) => ticks.map(count), size: 60 }],
+			series: [
+				{ label: "at", value: (u, v) => v === null ? "–" : clock(v) },
+				{ label: "saved", stroke: colour("--main"), fill: colour("--main") + "33", width: 2,
+					value: (u, v) => count(v) },
+				{ label: "could be saved", stroke: colour("--dim"), dash: [6, 4], width: 1.5,
+					value: (u, v) => count(v) },
+			],
+		}, data, box);
+		new ResizeObserver(() => chart.setSize({ width: box.clientWidth, height: box.clientHeight - 30 })).observe(box);
+	} else {
+		chart.setData(data);
+	}
+}
+
+function showBars(table, rows) {
+	const most = Math.max(...rows.map((row) => row[1]), 1);
+	const total = rows.reduce((sum, row) => sum + row[1], 0);
+	if (!total) {
+		const row = element("tr");
+		row.append(element("td", "Nothing was held yet.", "empty"));
+		table.replaceChildren(row);
+		return;
+	}
+	table.replaceChildren(...rows.map(([label, value]) => {
+		const row = element("tr"), cell = element("td"), bar = element("div", undefined, "bar");
+		bar.style.width = (100 * value / most) + "%";
+		if (value)
+			cell.append(bar);
+		row.append(element("td", label), cell, element("td", count(value) + "  " + percent(value / total)));
+		return row;
+	}));
+}
+
+/* Columns: [title, value for sorting, text, class, "verdict" for one that is its own class]. */
+const serviceColumns = [
+	["Port", (s) => s.port, (s) => s.port === null ? "other" : s.port],
+	["Side", (s) => s.side, (s) => s.side, "text"],
+	["Program", (s) => s.program, (s) => s.program || "–", "text"],
+	["Unit", (s) => s.unit, (s) => s.unit || "–", "text"],
+	["Flows", (s) => s.flows, (s) => count(s.flows)],
+	["Writes", (s) => s.writes, (s) => count(s.writes)],
+	["Bursts", (s) => s.bursts, (s) => count(s.bursts)],
+	["Saved", (s) => s.held, (s) => count(s.held)],
+	["Share", (s) => s.held / (s.writes || 1), (s) => percent(s.held / (s.writes || 1))],
+	["Misses", (s) => s.misses, (s) => count(s.misses)],
+];
+
+const adviceColumns = [
+	["Port", (s) => s.port, (s) => s.port === null ? "other" : s.port],
+	["Side", (s) => s.side, (s) => s.side, "text"],
+	["Program", (s) => s.program, (s) => s.program || "–", "text"],
+	["Packets/s", (s) => s.advice.packets_per_second, (s) => count(s.advice.packets_per_second)],
+	["Of writes", (s) => s.advice.saved_share, (s) => percent(s.advice.saved_share)],
+	["CPU", (s) => s.advice.cpu_share, (s) => percent(s.advice.cpu_share)],
+	["Misses/s", (s) => s.advice.misses_per_second, (s) => count(s.advice.misses_per_second)],
+	["Confidence", (s) => s.advice.confidence, (s) => percent(s.advice.confidence)],
+	["Advice", (s) => s.advice.verdict, (s) => s.advice.verdict, "text", "verdict"],
+	["Id", (s) => s.advice.id, (s) => s.advice.id, "text"],
+];
+
+const order = { services: { column: 5, up: false }, advice: { column: 3, up: false } };
+
+function showList(id, columns, rows) {
+	const table = $(id), by = order[id], head = element("tr"), value = columns[by.column][1];
+	const focus = document.activeElement && document.activeElement.dataset.key;
+	columns.forEach(([title, , , className], i) => {
+		const cell = element("th", undefined, className);
+		const button = element("button", title + (i === by.column ? (by.up ? " ▲" : " ▼") : ""));
+		button.dataset.key = id + i;
+		button.addEventListener("click", () => {
+			by.up = i === by.column ? !by.up : columns[i][3] === "text";
+			by.column = i;
+			showList(id, columns, rows);
+		});
+		cell.setAttribute("aria-sort", i === by.column ? (by.up ? "ascending" : "descending") : "none");
+		cell.append(button);
+		head.append(cell);
+	});
+	const sorted = [...rows].sort((a, b) => {
+		const x = value(a), y = value(b), less = x < y || x === null ? -1 : x > y || y === null ? 1 : 0;
+		return by.up ? less : -less;
+	});
+	const body = sorted.map((row) => {
+		const line = element("tr");
+		for (const [, , text, className, kind] of columns)
+			line.append(element("td", text(row), kind ? className + " " + text(row) : className));
+		return line;
+	});
+	if (!body.length) {
+		const line = element("tr"), cell = element("td", "No TCP flow has been seen yet.", "empty text");
+		cell.colSpan = columns.length;
+		line.append(cell);
+		body.push(line);
+	}
+	table.replaceChildren(head, ...body);
+	const again = focus && table.querySelector(`[data-key="${focus}"]`);
+	if (again)
+		again.focus();
+}
+
+function show(data) {
+	$("about").textContent = `${data.version}, mode ${data.mode}, up ${duration(data.uptime_seconds)}` +
+		(data.sampling < 1 ? `, counting ${percent(data.sampling)} of the flows to stay in its budget` : "") +
+		(data.reload_good ? "" : ", last reload refused: the previous policy is in force");
+	showCards(data);
+	showChart(data.history);
+	showBars($("released"), REASONS.map((reason) => [reason, data.totals.released[reason] || 0]));
+	showBars($("hold"), data.totals.hold_time_us.map(([top, n]) => [top === null ? micros(top) : "≤ " + micros(top), n]));
+	showList("services", serviceColumns, data.services);
+	showList("advice", adviceColumns, data.services.filter((s) => s.port !== null && s.advice.verdict !== "managed"));
+}
+
+function problem(text) {
+	$("problem").hidden = !text;
+	$("problem").textContent = text;
+}
+
+async function poll() {
+	try {
+		const answer = await fetch("/api/overview", { cache: "no-store", signal: AbortSignal.timeout(PERIOD_MS) });
+		if (!answer.ok)
+			throw new Error(`the agent answered ${answer.status}`);
+		show(await answer.json());
+		problem("");
+	} catch (error) {
+		problem(`No news from the agent: ${error.message}. Trying again.`);
+	}
+	setTimeout(poll, document.hidden ? 6 * PERIOD_MS : PERIOD_MS);
+}
+
+poll();
