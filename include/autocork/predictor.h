@@ -285,7 +285,8 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 
 	carry = went_on & ~full;
 	/* A burst that changes nothing need not be learned from when it comes again. */
-	steady = !carry && !(ac_streak_any(p) & last) && (p->level[0] & p->level[1] & last) && !p->debt;
+	steady = !carry && !(ac_streak_any(p) & last) && (p->level[0] & p->level[1] & last) && !p->debt &&
+		 !p->settling;
 	for (b = 0; b < AC_STREAK_PLANES; b++) {
 		__u32 plane = p->streak[b];
 
@@ -349,7 +350,7 @@ static __always_inline void ac_predictor_init(struct ac_predictor *p, const stru
 	trusted = prior->streak[2] | prior->streak[3]; /* four lessons in a row */
 	p->streak[7] = trusted;
 	p->streak[6] = trusted;
-	p->long_len = prior->long_len;
+	p->long_len = trusted >> 31 ? prior->long_len : 0; /* if the last exact slot goes on, so do long bursts */
 	p->saved_avg = prior->saved_avg;
 	if (p->debt > (AC_ALLOWANCE - 1) * AC_MISS)
 		return;

@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The predictor: what it holds, what it must never do, and what it costs to be wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <autocork/predictor.h>
+
+static const struct ac_tuning usual = { .burst_gap_us = 200, .need_max = 50 };
+
+/* A program with one connection: writes 5 us apart, reads the answer after each burst. */
+struct program {
+	struct ac_predictor p;
+	const struct ac_tuning *tuning;
+	__u32 now;
+	bool read;
+	unsigned int bursts, held, misses;
+};
+
+static struct program program_new(const struct ac_prior *prior)
+{
+	struct program program = { .tuning = &usual, .now = 1000 };
+
+	ac_predictor_init(&program.p, prior);
+	return program;
+}
+
+static bool write_one(struct program *program, __u32 bytes)
+{
+	struct ac_outcome outcome = ac_on_write(&program->p, program->tuning, program->now, bytes, program->read);
+
+	program->read = false;
+	program->now += 5;
+	program->bursts += outcome.ended > 0;
+	program->misses += outcome.missed;
+	program->held += outcome.verdict;
+	return outcome.verdict == AC_HOLD;
+}
+
+/* One burst of n writes, the first of `first` bytes, and the read of the answer: which writes were held (bit 0: the first)? */
+static __u64 burst_of(struct program *program, unsigned int n, __u32 first)
+{
+	__u64 held = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		held |= (__u64)write_one(program, i ? 20 : first) << (i & 63);
+	program->read = true;
+	program->now += 60;
+	return held;
+}
+
+static __u64 burst(struct program *program, unsigned int n)
+{
+	return burst_of(program, n, 20);
+}
+
+static void bursts(struct program *program, unsigned int count, unsigned int n)
+{
+	while (count--)
+		burst(program, n);
+}
+
+static __u32 random_state;
+
+static __u32 random_below(__u32 limit)
+{
+	random_state = random_state * 1664525 + 1013904223;
+	return (__u64)(random_state >> 8) * limit >> 24;
+}
+
+/* What the header promises, whatever the program does. */
+static unsigned int misses_allowed(const struct program *program)
+{
+	__u64 earned = (__u64)(program->bursts + 1) * (AC_EARN / program->tuning->need_max);
+
+	return AC_ALLOWANCE + 1 + 2 * AC_DUPLEX_TRIALS + earned / AC_MISS;
+}
+
+static void learns_a_constant_burst_from_two(void **state)
+{
+	for (unsigned int n = 1; n <= 300; n++) {
+		struct program program = program_new(NULL);
+
+		burst(&program, n);
+		burst(&program, n);
+		assert_int_equal(program.held, 0);
+		for (int again = 0; again < 300; again++) {
+			unsigned int before = program.held;
+
+			burst(&program, n);
+			assert_int_equal(program.held - before, n - 1);
+		}
+		assert_int_equal(program.misses, 0);
+	}
+}
+
+static void holds_only_what_always_goes_on(void **state)
+{
+	struct program program = program_new(NULL);
+
+	for (int i = 0; i < 100; i++) {
+		burst(&program, 2);
+		burst(&program, 5);
+	}
+	assert_int_equal(burst(&program, 5), 0xd); /* 1, 3 and 4; the second is let go, and so is the last */
+	assert_int_equal(burst(&program, 2), 0x1);
+	assert_int_equal(program.misses, 0);
+}
+
+static void tells_messages_by_the_size_of_their_first_write(void **state)
+{
+	struct program program = program_new(NULL);
+
+	for (int i = 0; i < 100; i++) {
+		burst_of(&program, 2, 280);
+		burst_of(&program, 1, 180);
+	}
+	assert_int_equal(program.misses, 0);
+	assert_int_equal(burst_of(&program, 2, 290), 0x1);
+	assert_int_equal(burst_of(&program, 1, 185), 0);
+	assert_int_equal(burst_of(&program, 2, 5000), 0); /* of these nothing is known */
+}
+
+static void a_miss_is_counted_once_and_remembered(void **state)
+{
+	struct program program = program_new(NULL);
+
+	bursts(&program, 300, 6);
+	burst(&program, 4); /* its last write was held */
+	assert_int_equal(program.misses, 0);
+	assert_int_equal(burst(&program, 6), 0x17); /* the fourth is not held any more, the others are */
+	assert_int_equal(program.misses, 1);
+	bursts(&program, 20, 6);
+	assert_int_equal(burst(&program, 6), 0x17);
+	bursts(&program, 50, 6);
+	assert_int_equal(burst(&program, 6), 0x1f);
+	assert_int_equal(program.misses, 1);
+}
+
+static void misses_are_bounded_for_any_pattern(void **state)
+{
+	static const __u16 needs[] = { 2, 10, 50, 255 };
+
+	for (unsigned int pattern = 0; pattern < 12; pattern++) {
+		for (size_t i = 0; i < AC_ARRAY_SIZE(needs); i++) {
+			const struct ac_tuning tuning = { .burst_gap_us = 200, .need_max = needs[i] };
+			struct program program = program_new(NULL);
+
+			random_state = pattern;
+			program.tuning = &tuning;
+			for (int n = 0; n < 50000; n++) {
+				unsigned int goes_on = pattern < 4 ? 900 : pattern < 8 ? 990 : 998, length = 1;
+
+				while (length < 60 && random_below(1000) < goes_on)
+					length++;
+				if (pattern % 4 == 1)
+					length = 1 + length % 10;
+				else if (pattern % 4 == 2)
+					length = random_below(300) ? 10 : 9;
+				else if (pattern % 4 == 3)
+					length = 70 - n % 70;
+				burst_of(&program, length, 20 << random_below(5));
+			}
+			assert_in_range(program.misses, 0, misses_allowed(&program));
+		}
+	}
+}
+
+/* A program that does its worst: it stops exactly where it is held. */
+static void misses_are_bounded_for_an_adversary(void **state)
+{
+	struct program program = program_new(NULL);
+
+	for (int n = 0; n < 200000; n++) {
+		for (int i = 0; i < 12 && !write_one(&program, 20); i++)
+			;
+		program.read = true;
+		program.now += 60;
+	}
+	assert_in_range(program.misses, 1, misses_allowed(&program));
+}
+
+static void random_lengths_settle_without_missing_for_ever(void **state)
+{
+	struct program program = program_new(NULL);
+
+	random_state = 1;
+	for (int n = 0; n < 20000; n++)
+		burst(&program, 1 + random_below(10));
+	assert_in_range(program.misses, 0, 8);
+	assert_false(ac_predictor_gains(&program.p));
+	assert_true(ac_predictor_idle(&program.p));
+}
+
+static void a_late_write_goes_on_with_its_burst(void **state)
+{
+	struct program program = program_new(NULL);
+	struct ac_outcome outcome;
+
+	bursts(&program, 10, 3);
+	assert_true(write_one(&program, 20));
+	program.now += 1500; /* longer than burst_gap; nothing has released it */
+	outcome = ac_on_write(&program.p, &usual, program.now, 20, false);
+	assert_int_equal(outcome.ended, 0);
+	assert_int_equal(outcome.missed, 0);
+	assert_int_equal(outcome.verdict, AC_HOLD); /* the second of three */
+	assert_false(write_one(&program, 20));
+	program.read = true;
+	assert_int_equal(burst(&program, 3), 0x2); /* but the first is less sure now */
+	bursts(&program, 8, 3);
+	assert_int_equal(burst(&program, 3), 0x3);
+	assert_int_equal(program.misses, 0);
+}
+
+static void a_gap_ends_the_burst_of_a_program_that_never_reads(void **state)
+{
+	struct program program = program_new(NULL);
+
+	for (int n = 0; n < 100; n++) {
+		for (int i = 0; i < 4; i++)
+			write_one(&program, 80);
+		program.now += 3000;
+	}
+	assert_int_equal(program.bursts, 99);
+	assert_int_equal(program.held, 98 * 3);
+	assert_int_equal(program.misses, 0);
+}
+
+static void a_stall_is_not_the_end_where_reads_end_bursts(void **state)
+{
+	struct program program = program_new(NULL);
+	struct ac_outcome outcome;
+
+	for (int n = 0; n < 20; n++) { /* before anything is held: 6 writes, a stall somewhere in between */
+		for (int i = 0; i < 6; i++) {
+			program.now += i == 1 + n % 5 && n > 3 ? 1000 : 0;
+			write_one(&program, 20);
+		}
+		program.read = true;
+		program.now += 60;
+	}
+	assert_int_equal(program.bursts, 19);
+	assert_int_equal(program.misses, 0);
+
+	/* A pause of 64 gaps is the end all the same: a feed may have begun. */
+	write_one(&program, 20);
+	write_one(&program, 20);
+	ac_on_release(&program.p);
+	program.now += AC_STALL_GAPS * usual.burst_gap_us;
+	outcome = ac_on_write(&program.p, &usual, program.now, 20, false);
+	assert_int_equal(outcome.ended, 2);
+}
+
+static void time_may_wrap(void **state)
+{
+	struct program program = program_new(NULL);
+
+	program.now = -200;
+	bursts(&program, 10, 3);
+	assert_int_equal(program.held, 16);
+	assert_int_equal(program.bursts, 9);
+	assert_int_equal(program.misses, 0);
+}
+
+static void lengths_may_saturate(void **state)
+{
+	struct program program = program_new(NULL);
+
+	bursts(&program, 3, 70000);
+	assert_int_equal(program.p.len, 0xffff);
+	assert_int_equal(program.bursts, 2);
+}
+
+static void a_deadline_in_a_stalled_burst_is_one_miss(void **state)
+{
+	struct program program = program_new(NULL);
+
+	bursts(&program, 300, 5);
+	assert_true(write_one(&program, 20));
+	assert_true(write_one(&program, 20));
+	assert_int_equal(ac_on_burst_end(&program.p, &usual, AC_END_DEADLINE), 0); /* it may go on … */
+	assert_int_equal(program.p.debt, AC_MISS);
+	program.now += 4000;
+	for (int i = 2; i < 5; i++) /* … and does: nothing more is risked in it */
+		assert_false(write_one(&program, 20));
+	program.read = true;
+	program.now += 60;
+	assert_int_equal(burst(&program, 5), 0xd);
+	assert_int_equal(program.misses, 0); /* no second one for the writes after the stall */
+}
+
+static void a_deadline_ends_the_burst_of_a_feed(void **state)
+{
+	struct program program = program_new(NULL);
+
+	for (int n = 0; n < 10; n++) {
+		for (int i = 0; i < 4; i++)
+			write_one(&program, 80);
+		program.now += 3000;
+	}
+	assert_true(write_one(&program, 80));
+	assert_true(write_one(&program, 80));
+	assert_int_equal(ac_on_burst_end(&program.p, &usual, AC_END_DEADLINE), 2);
+	assert_int_equal(program.p.len, 0);
+	assert_int_equal(program.p.holding, 0);
+	assert_int_equal(program.p.debt, AC_MISS);
+}
+
+static void nothing_ends_where_nothing_began(void **state)
+{
+	struct program program = program_new(NULL);
+
+	for (int cause = 0; cause < AC_END_MAX; cause++)
+		assert_int_equal(ac_on_burst_end(&program.p, &usual, cause), 0);
+	assert_int_equal(program.p.debt, 0);
+}
+
+static void close_and_foreign_releases_are_no_misses(void **state)
+{
+	struct program program = program_new(NULL);
+
+	bursts(&program, 10, 5);
+	write_one(&program, 20);
+	write_one(&program, 20);
+	ac_on_release(&program.p); /* an ACK let it go */
+	program.read = true;
+	write_one(&program, 20);
+	assert_int_equal(program.misses, 0);
+	write_one(&program, 20);
+	assert_int_equal(ac_on_burst_end(&program.p, &usual, AC_END_CLOSE), 2);
+	assert_int_equal(program.p.debt, 0);
+}
+
+static void a_debt_stops_all_holding_until_it_is_paid(void **state)
+{
+	struct program program = program_new(NULL);
+	unsigned int n = 0;
+
+	bursts(&program, 300, 10);
+	for (int length = 9; length > 5; length--) /* four surprises in a row */
+		burst(&program, length);
+	assert_int_equal(burst(&program, 10), 0);
+	assert_int_equal(program.misses, AC_ALLOWANCE + 1);
+	while (!burst(&program, 10))
+		n++;
+	/* One miss must be paid off; then what has not failed for 255 bursts is held again. */
+	assert_in_range(n, 900, 1100);
+	assert_int_equal(burst(&program, 10), 0x1ff);
+	assert_int_equal(program.misses, AC_ALLOWANCE + 1);
+}
+
+static void gains_and_idles_with_a_margin(void **state)
+{
+	struct program program = program_new(NULL);
+	unsigned int n = 0;
+
+	assert_false(ac_predictor_gains(&program.p));
+	assert_false(ac_predictor_idle(&program.p)); /* too young to be judged */
+	burst(&program, 2);
+	burst(&program, 2);
+	ac_on_burst_end(&program.p, &usual, AC_END_READ);
+	assert_true(ac_predictor_gains(&program.p)); /* managed before the third message */
+	bursts(&program, 50, 2);
+	while (!ac_predictor_idle(&program.p)) {
+		burst(&program, 1);
+		n++;
+	}
+	assert_in_range(n, 10, 60);
+	assert_false(ac_predictor_gains(&program.p));
+
+	program = program_new(NULL);
+	bursts(&program, AC_SETTLING + 1, 1);
+	assert_true(ac_predictor_idle(&program.p));
+}
+
+/* Ten writes every millisecond; somebody else reads in the middle, now here, now there. */
+static unsigned int reader_thread(struct program *program, int count)
+{
+	unsigned int before = program->held;
+
+	while (count--) {
+		unsigned int at = random_below(20);
+
+		for (unsigned int i = 0; i < 10; i++) {
+			program->read |= i == at;
+			write_one(program, 40);
+		}
+		program->now += 1000;
+		program->read = true;
+	}
+	return program->held - before;
+}
+
+static void a_reader_thread_is_seen_through(void **state)
+{
+	struct program program = program_new(NULL);
+
+	random_state = 7;
+	reader_thread(&program, 400);
+	assert_true(ac_predictor_duplex(&program.p));
+	assert_in_range(reader_thread(&program, 1000), 8900, 9000);
+	assert_in_range(program.misses, 0, 4);
+}
+
+/* The other way round: reads that did mean something end a trial of not heeding them. */
+static void a_failed_trial_is_given_up(void **state)
+{
+	struct program program = program_new(NULL);
+	unsigned int before;
+
+	random_state = 7;
+	reader_thread(&program, 400);
+	assert_true(ac_predictor_duplex(&program.p));
+	bursts(&program, 2000, 2);
+	assert_false(ac_predictor_duplex(&program.p));
+	before = program.held;
+	bursts(&program, 1000, 2);
+	assert_int_equal(program.held - before, 1000);
+	assert_in_range(program.misses, 0, misses_allowed(&program));
+}
+
+static void a_prior_serves_the_first_burst(void **state)
+{
+	struct ac_prior prior = {};
+
+	for (int flow = 0; flow < 100; flow++) {
+		struct program program = program_new(&prior);
+		__u64 held = burst(&program, 3);
+
+		assert_int_equal(held, flow < 4 ? 0 : 0x3);
+		ac_on_burst_end(&program.p, &usual, AC_END_READ);
+		ac_prior_learn(&prior, &program.p);
+		if (flow > 20) {
+			program = program_new(&prior);
+			assert_true(ac_predictor_gains(&program.p));
+		}
+	}
+	assert_int_equal(prior.debt, 0);
+}
+
+static void a_prior_knows_long_bursts(void **state)
+{
+	struct ac_prior prior = {};
+
+	for (int flow = 0; flow < 10; flow++) {
+		struct program program = program_new(&prior);
+
+		bursts(&program, 3, flow ? 90 : 100);
+		if (flow > 5)
+			assert_int_equal(program.held, 3 * 89);
+		assert_int_equal(program.misses, 0);
+		ac_on_burst_end(&program.p, &usual, AC_END_CLOSE);
+		ac_prior_learn(&prior, &program.p);
+	}
+	assert_int_equal(prior.long_len, 90);
+}
+
+static void a_wrong_prior_is_dropped_at_once(void **state)
+{
+	struct ac_prior prior = {};
+	struct program program;
+
+	for (int flow = 0; flow < 20; flow++) {
+		program = program_new(&prior);
+		bursts(&program, 3, 4);
+		ac_on_burst_end(&program.p, &usual, AC_END_READ);
+		ac_prior_learn(&prior, &program.p);
+	}
+	program = program_new(&prior);
+	assert_int_equal(burst(&program, 2), 0x3);
+	assert_int_equal(burst(&program, 4) & 0x6, 0);	/* the flow: not the second, nor the third it never saw */
+	assert_int_equal(program.misses, 1);
+	assert_true(ac_prior_due(&program.p));
+	ac_prior_learn(&prior, &program.p);
+	assert_false(ac_prior_due(&program.p));
+	program = program_new(&prior);
+	assert_int_equal(burst(&program, 4) & 0x2, 0);	/* its siblings: not the second */
+}
+
+static void short_connections_share_one_debt(void **state)
+{
+	struct ac_prior prior = {};
+	unsigned int count = 0, misses = 0;
+
+	random_state = 3;
+	for (int flow = 0; flow < 20000; flow++) {
+		struct program program = program_new(&prior);
+
+		for (int n = 0; n < 3; n++) {
+			burst(&program, random_below(10) ? 3 : 1);
+			if (ac_prior_due(&program.p))
+				ac_prior_learn(&prior, &program.p);
+		}
+		program.misses += program.p.holding;
+		ac_on_burst_end(&program.p, &usual, AC_END_READ);
+		ac_prior_learn(&prior, &program.p);
+		count += 3;
+		misses += program.misses;
+	}
+	assert_in_range(misses, 1, AC_ALLOWANCE + 2 + count / 1000);
+}
+
+static void a_torn_prior_does_no_more_than_a_wrong_one(void **state)
+{
+	random_state = 9;
+	for (int round = 0; round < 1000; round++) {
+		struct program program;
+		struct ac_prior prior;
+		__u8 *byte = (__u8 *)&prior;
+
+		for (size_t i = 0; i < sizeof(prior); i++)
+			byte[i] = random_below(256);
+		program = program_new(&prior);
+		for (int n = 0; n < 200; n++)
+			burst(&program, 1 + random_below(30));
+		assert_in_range(program.misses, 0, misses_allowed(&program));
+		ac_prior_learn(&prior, &program.p);
+		assert_in_range(prior.debt, 0, AC_PRIOR_DEBT_MAX);
+	}
+}
+
+/* The short cut for bursts that teach nothing must not change what is learned. */
+static void the_short_cut_changes_nothing(void **state)
+{
+	struct program with = program_new(NULL), without = program_new(NULL);
+
+	random_state = 5;
+	for (unsigned int n = 0; n < 20000; n++) {
+		unsigned int length = n % 1000 < 900 ? 1 + n / 4000 : 1 + random_below(6);
+
+		without.p.steady = 0;
+		assert_true(burst(&with, length) == burst(&without, length));
+		without.p.steady = with.p.steady;
+		assert_memory_equal(&with.p, &without.p, sizeof(with.p));
+	}
+}
+
+static void sliced_counters_count_like_plain_ones(void **state)
+{
+	struct ac_predictor p = {};
+	unsigned int plain[32];
+
+	random_state = 11;
+	for (int round = 0; round < 200; round++) {
+		unsigned int n = random_below(256);
+
+		memset(p.streak, 0, sizeof(p.streak));
+		for (int i = 0; i < 32; i++) {
+			plain[i] = random_below(4) ? random_below(256) : n;
+			for (int b = 0; b < AC_STREAK_PLANES; b++)
+				p.streak[b] |= ((plain[i] >> b) & 1) << i;
+		}
+		for (int i = 0; i < 32; i++) {
+			assert_int_equal(ac_streak_at_least(&p, n) >> i & 1, plain[i] >= n);
+			assert_int_equal(ac_streak_full(&p) >> i & 1, plain[i] == 255);
+			assert_int_equal(ac_streak_any(&p) >> i & 1, plain[i] > 0);
+			assert_int_equal(ac_streak_prior(&p) >> i & 1, plain[i] == AC_PRIOR_STREAK);
+		}
+	}
+	for (unsigned int i = 0; i < 32; i++)
+		assert_int_equal(ac_popcount(~0u >> i), 32 - i);
+}
+
+static void levels_go_up_and_down_between_their_ends(void **state)
+{
+	struct ac_predictor p = {};
+
+	for (int step = 0; step < 5; step++) {
+		__u32 up = (p.level[1] & 1) << 1 | (p.level[0] & 1), down = (p.level[1] >> 1 & 1) << 1 | (p.level[0] >> 1 & 1);
+
+		assert_int_equal(up, step < 3 ? step : 3);
+		assert_int_equal(down, !step ? 0 : step < 4 ? 4 - step : 0);
+		if (!step) {
+			ac_level_up(&p, 2);
+			ac_level_up(&p, 2);
+			ac_level_up(&p, 2);
+		} else {
+			ac_level_down(&p, 2);
+		}
+		ac_level_up(&p, 1);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(learns_a_constant_burst_from_two),
+		cmocka_unit_test(holds_only_what_always_goes_on),
+		cmocka_unit_test(tells_messages_by_the_size_of_their_first_write),
+		cmocka_unit_test(a_miss_is_counted_once_and_remembered),
+		cmocka_unit_test(misses_are_bounded_for_any_pattern),
+		cmocka_unit_test(misses_are_bounded_for_an_adversary),
+		cmocka_unit_test(random_lengths_settle_without_missing_for_ever),
+		cmocka_unit_test(a_late_write_goes_on_with_its_burst),
+		cmocka_unit_test(a_gap_ends_the_burst_of_a_program_that_never_reads),
+		cmocka_unit_test(a_stall_is_not_the_end_where_reads_end_bursts),
+		cmocka_unit_test(time_may_wrap),
+		cmocka_unit_test(lengths_may_saturate),
+		cmocka_unit_test(a_deadline_in_a_stalled_burst_is_one_miss),
+		cmocka_unit_test(a_deadline_ends_the_burst_of_a_feed),
+		cmocka_unit_test(nothing_ends_where_nothing_began),
+		cmocka_unit_test(close_and_foreign_releases_are_no_misses),
+		cmocka_unit_test(a_debt_stops_all_holding_until_it_is_paid),
+		cmocka_unit_test(gains_and_idles_with_a_margin),
+		cmocka_unit_test(a_reader_thread_is_seen_through),
+		cmocka_unit_test(a_failed_trial_is_given_up),
+		cmocka_unit_test(a_prior_serves_the_first_burst),
+		cmocka_unit_test(a_prior_knows_long_bursts),
+		cmocka_unit_test(a_wrong_prior_is_dropped_at_once),
+		cmocka_unit_test(short_connections_share_one_debt),
+		cmocka_unit_test(a_torn_prior_does_no_more_than_a_wrong_one),
+		cmocka_unit_test(the_short_cut_changes_nothing),
+		cmocka_unit_test(sliced_counters_count_like_plain_ones),
+		cmocka_unit_test(levels_go_up_and_down_between_their_ends),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
