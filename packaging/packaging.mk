@@ -6,14 +6,23 @@ SYSUSERDIR := $(PREFIX)/lib/sysusers.d
 MANDIR     := $(PREFIX)/share/man
 DOCDIR     := $(PREFIX)/share/doc/autocork
 COMPDIR    := $(PREFIX)/share/bash-completion/completions
-MAN_PAGES  := $(wildcard docs/man/*.[1578])
+MAN_PAGES  := $(wildcard docs/man/*.[1578]) $(BUILD)/man/autocork.1
+
+all unit: $(BUILD)/man/autocork.1
+
+# The page's commands are what their --help says.
+$(BUILD)/man/autocork.1: docs/man/autocork.1.in docs/man/commands $(BUILD)/autocork
+	@mkdir -p $(@D)
+	$(call say,MAN,$@)
+	$(Q)docs/man/commands $(BUILD)/autocork > $@.commands
+	$(Q)sed -e '/@COMMANDS@/{r $@.commands' -e 'd}' $< > $@
 
 .PHONY: run install uninstall
 run: deps ## install what is missing, build, run the agent with a live table (root)
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) packaging/run
 
-install: all ## install below DESTDIR and PREFIX
+install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
 	install -D -m 755 $(BUILD)/autocorkd $(DESTDIR)$(SBINDIR)/autocorkd
 	install -D -m 755 $(BUILD)/autocork $(DESTDIR)$(BINDIR)/autocork
 	$(if $(wildcard $(BUILD)/autocork-fastpath),install -D -m 755 $(BUILD)/autocork-fastpath $(DESTDIR)$(SBINDIR)/autocork-fastpath)

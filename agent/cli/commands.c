@@ -9,6 +9,7 @@ static const struct command commands[] = {
 	{ "status", "what the agent does and what it saves, per service", cli_status, true },
 	{ "services", "every counter of every service", cli_services, true },
 	{ "flows", "the live flows", cli_flows, true },
+	{ "doctor", "what of the kernel works, what not, and how to mend it", cli_doctor, false },
 	{ "reload", "have the agent read its policy files again", cli_reload, true },
 	{ "policy", "check policy files, show what is in force", cli_policy, false },
 	{ "replay", "what the agent would do with a recorded trace", cli_replay, false },

@@ -7,6 +7,7 @@ struct cli;
 int cli_status(struct cli *cli, int argc, char **argv);
 int cli_services(struct cli *cli, int argc, char **argv);
 int cli_flows(struct cli *cli, int argc, char **argv);
+int cli_doctor(struct cli *cli, int argc, char **argv);
 int cli_reload(struct cli *cli, int argc, char **argv);
 int cli_policy(struct cli *cli, int argc, char **argv);
 int cli_replay(struct cli *cli, int argc, char **argv);

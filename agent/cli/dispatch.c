@@ -10,6 +10,7 @@
 enum { OPTION_HELP = 'h', OPTION_JSON = 0x100, OPTION_CONTROL };
 
 static const struct argp_option options[] = {
+	{ 0, 0, 0, 0, "Common options:", 0 },
 	{ "json", OPTION_JSON, 0, 0, "Print JSON: one object, or one per line", 0 },
 	{ "control", OPTION_CONTROL, "PATH", 0, "Control socket of the agent (default " AUTOCORK_CONTROL ")", 0 },
 	{ 0, OPTION_HELP, 0, OPTION_HIDDEN, 0, 0 },

@@ -2,18 +2,16 @@
 #include "daemon/control_socket.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/lock.h"
 #include "lib/log.h"
 #include "lib/paths.h"
 
@@ -38,46 +36,29 @@ static int make_directory(const char *path, struct fault *fault)
 	return 0;
 }
 
-/* Whoever holds the lock wrote its pid there. */
-static int refuse_second(int fd, const char *path, struct fault *fault)
-{
-	char pid[16] = "";
-	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
-
-	if (n <= 0)
-		snprintf(pid, sizeof(pid), "unknown");
-	pid[strcspn(pid, "\n")] = 0;
-	return fault_set(fault, EXIT_FAILED,
-			 "%s: another autocorkd (pid %s) runs with this control socket: stop it first, or name another --control PATH",
-			 path, pid);
-}
-
 static int take_lock(struct control_socket *socket, struct fault *fault)
 {
 	char path[PATH_MAX];
-	struct stat ours, there;
-	int fd;
+	pid_t holder = 0;
 
 	lock_path(socket, path, sizeof(path));
-	for (;;) {
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-		if (fd < 0)
-			return fault_set(fault, EXIT_FAILED, "%s: lock file cannot be opened: %s: run as root or name another --control PATH",
-					 path, strerror(errno));
-		if (flock(fd, LOCK_EX | LOCK_NB)) {
-			refuse_second(fd, socket->path, fault);
-			close(fd);
-			return -1;
-		}
-		/* The agent before us may have removed the file between our open() and flock(): then the lock means nothing. */
-		if (!fstat(fd, &ours) && !stat(path, &there) && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
-			break;
-		close(fd);
-	}
-	socket->lock = fd;
-	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", getpid()) < 0)
-		return fault_set(fault, EXIT_FAILED, "%s: pid cannot be written: %s: free some space", path, strerror(errno));
+	socket->lock = lock_take(path, &holder);
+	if (socket->lock == -EWOULDBLOCK)
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: another autocorkd (pid %d) runs with this control socket: stop it first, or name another --control PATH",
+				 socket->path, holder);
+	if (socket->lock < 0)
+		return fault_set(fault, EXIT_FAILED, "%s: cannot be locked: %s: run as root or name another --control PATH", path,
+				 strerror(-socket->lock));
 	return 0;
+}
+
+static void release_lock(const struct control_socket *socket)
+{
+	char path[PATH_MAX];
+
+	lock_path(socket, path, sizeof(path));
+	lock_release(path, socket->lock);
 }
 
 /* We have the lock; a socket that is still there is a killed agent's, or another program's. */
@@ -149,13 +130,7 @@ int control_socket_open(struct control_socket *control, const char *path, struct
 		return -1;
 	if (take_lock(control, fault) || clear_path(control, &address, fault)) {
 		/* The socket there is not ours. */
-		if (control->lock >= 0) {
-			char lock[PATH_MAX];
-
-			lock_path(control, lock, sizeof(lock));
-			unlink(lock);
-			close(control->lock);
-		}
+		release_lock(control);
 		return -1;
 	}
 	if (listen_at(control, &address, fault)) {
@@ -167,15 +142,11 @@ int control_socket_open(struct control_socket *control, const char *path, struct
 
 void control_socket_close(struct control_socket *control)
 {
-	char lock[PATH_MAX];
-
 	if (control->fd >= 0) {
 		unlink(control->path);
 		close(control->fd);
 	}
-	lock_path(control, lock, sizeof(lock));
-	unlink(lock);
-	close(control->lock);
+	release_lock(control);
 }
 
 static bool in_group(int fd, gid_t gid, gid_t wanted)

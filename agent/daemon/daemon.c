@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/machine.h"
 #include "daemon/privileges.h"
 #include "daemon/report.h"
 #include "lib/log.h"
@@ -30,17 +31,20 @@ static uint64_t monotonic_us(void)
 /* What `systemctl status` shows. */
 static void notify_ready(const struct daemon *daemon)
 {
-	sd_notifyf(0, "READY=1\nSTATUS=mode %s, %zu policies%s%s", report_mode(daemon), daemon->policy->policy_count - 1,
+	sd_notifyf(0, "READY=1\nSTATUS=mode %s, %zu policies%s%s", report_daemon_mode(daemon), daemon->policy->policy_count - 1,
 		   daemon->reload.ok ? "" : "; last reload refused: ", daemon->reload.error);
 }
 
-static int load(struct daemon *daemon, struct fault *fault)
+static int read_policies(const struct daemon *daemon, struct policy_set **set, struct fault *fault)
 {
 	const char *const *dirs = daemon->options.policy_dirs;
-	struct policy_set *set;
 
-	if (policy_load(&set, *dirs ? dirs : NULL, NULL, fault))
-		return -1;
+	return policy_load(set, *dirs ? dirs : NULL, NULL, fault);
+}
+
+/* Puts the set in force, or frees it. */
+static int apply(struct daemon *daemon, struct policy_set *set, struct fault *fault)
+{
 	/* Reading thousands of files takes a while, and so does applying them. */
 	engine_beat(daemon->engine);
 	if (engine_apply(daemon->engine, set, fault)) {
@@ -52,26 +56,24 @@ static int load(struct daemon *daemon, struct fault *fault)
 	return 0;
 }
 
-static int load_and_record(struct daemon *daemon, struct fault *fault)
+static void record(struct reload_state *reload, int result, const struct fault *fault)
 {
-	struct reload_state *reload = &daemon->reload;
-	int result = load(daemon, fault);
-
 	reload->at = time(NULL);
 	reload->ok = !result;
 	reload->good += !result;
 	reload->bad += !!result;
 	snprintf(reload->error, sizeof(reload->error), "%s", result ? fault->text : "");
-	return result;
 }
 
 int daemon_reload(struct daemon *daemon, struct fault *fault)
 {
+	struct policy_set *set;
 	int result;
 
 	/* systemd 253 and later wait for this pair (Type=notify-reload); earlier ones show it. */
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)monotonic_us());
-	result = load_and_record(daemon, fault);
+	result = read_policies(daemon, &set, fault) || apply(daemon, set, fault) ? -1 : 0;
+	record(&daemon->reload, result, fault);
 	if (result)
 		log_error("reload refused, the policies in force stay: %s", fault->text);
 	else
@@ -169,14 +171,23 @@ static int start(struct daemon *daemon, struct fault *fault)
 {
 	const struct daemon_options *options = &daemon->options;
 	int error = sd_event_new(&daemon->loop);
+	struct policy_set *set;
 
 	if (error < 0)
 		return fault_set(fault, EXIT_FAILED, "event loop: %s", strerror(-error));
-	/* The socket first: a second agent must find out before it touches the kernel. */
+	/* A second agent, and one with invalid policies, must find out before it touches the kernel. */
 	if (privileges_check(fault) ||
 	    control_start(&daemon->control, daemon->loop, options->control, daemon_ops, daemon_op_count, daemon, fault) ||
-	    engine_start(&daemon->engine, &options->engine, fault) || load_and_record(daemon, fault) ||
-	    daemon_parts_start(daemon, fault) || build_loop(daemon, fault))
+	    (daemon->machine = machine_take(fault)) < 0 || read_policies(daemon, &set, fault))
+		return -1;
+	if (engine_start(&daemon->engine, &options->engine, fault)) {
+		policy_set_free(set);
+		return -1;
+	}
+	if (apply(daemon, set, fault))
+		return -1;
+	record(&daemon->reload, 0, fault);
+	if (daemon_parts_start(daemon, fault) || build_loop(daemon, fault))
 		return -1;
 	return privileges_drop(fault);
 }
@@ -185,6 +196,8 @@ static void stop(struct daemon *daemon)
 {
 	daemon_parts_stop(daemon);
 	engine_stop(daemon->engine);
+	if (daemon->machine >= 0)
+		machine_release(daemon->machine);
 	control_stop(daemon->control);
 	policy_set_free(daemon->policy);
 	sd_event_unref(daemon->loop);
@@ -205,7 +218,7 @@ static void block_signals(void)
 
 int daemon_run(const struct daemon_options *options, struct fault *fault)
 {
-	struct daemon daemon = { .options = *options, .started = time(NULL), .started_us = monotonic_us() };
+	struct daemon daemon = { .options = *options, .machine = -1, .started = time(NULL), .started_us = monotonic_us() };
 	int result;
 
 	block_signals();

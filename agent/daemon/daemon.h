@@ -33,6 +33,7 @@ struct daemon {
 	struct engine *engine;
 	struct policy_set *policy;	/* in force */
 	struct control *control;
+	int machine;			/* the lock that makes it the only agent here */
 	struct reload_state reload;
 	int64_t started;		/* CLOCK_REALTIME, seconds */
 	uint64_t started_us;		/* CLOCK_MONOTONIC */

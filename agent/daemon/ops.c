@@ -225,7 +225,7 @@ static int op_doctor(struct daemon *daemon, struct control_client *client, const
 
 	if (no_arguments(request, "doctor", fault))
 		return -1;
-	control_reply(client, json_pack("{ss so}", "mode", report_mode(daemon), "features", report_features(features, count)));
+	control_reply(client, json_pack("{ss so}", "mode", report_mode(features, count), "features", report_features(features, count)));
 	return 0;
 }
 

@@ -40,15 +40,20 @@ static json_t *name_of(const char *const *names, size_t count, size_t index)
 	return index < count && names[index] ? json_string(names[index]) : json_null();
 }
 
-const char *report_mode(const struct daemon *daemon)
+const char *report_mode(const struct engine_feature *features, size_t count)
 {
-	size_t count;
-	const struct engine_feature *features = engine_features(daemon->engine, &count);
-
 	for (size_t i = 0; i < count; i++)
 		if (!strncmp(features[i].name, "wrapper", strlen("wrapper")) && features[i].works)
 			return modes[AC_MODE_AUTOCORK];
 	return modes[AC_MODE_OBSERVE];
+}
+
+const char *report_daemon_mode(const struct daemon *daemon)
+{
+	size_t count;
+	const struct engine_feature *features = engine_features(daemon->engine, &count);
+
+	return report_mode(features, count);
 }
 
 void report_log(const struct daemon *daemon)
@@ -64,7 +69,7 @@ void report_log(const struct daemon *daemon)
 			log_info("%s: works%s%s", features[i].name, *features[i].reason ? ": " : "", features[i].reason);
 	}
 	log_info("autocorkd " AUTOCORK_VERSION " runs: mode %s, %zu policies from %zu files, control socket %s",
-		 report_mode(daemon), daemon->policy->policy_count - 1, daemon->policy->file_count, daemon->options.control);
+		 report_daemon_mode(daemon), daemon->policy->policy_count - 1, daemon->policy->file_count, daemon->options.control);
 }
 
 json_t *report_agent(const struct daemon *daemon)
@@ -74,7 +79,7 @@ json_t *report_agent(const struct daemon *daemon)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return json_pack("{ss si sI sI ss ss ss?}", "version", AUTOCORK_VERSION, "pid", getpid(), "started",
 			 N(daemon->started), "uptime_seconds", N(now.tv_sec - daemon->started_us / 1000000), "mode",
-			 report_mode(daemon), "control", daemon->options.control, "cgroup", daemon->options.engine.cgroup);
+			 report_daemon_mode(daemon), "control", daemon->options.control, "cgroup", daemon->options.engine.cgroup);
 }
 
 json_t *report_policy(const struct daemon *daemon)

@@ -4,7 +4,8 @@
 #include "daemon/daemon.h"
 
 /* "autocork" where at least one wrapper works, else "observe". */
-const char *report_mode(const struct daemon *daemon);
+const char *report_mode(const struct engine_feature *features, size_t count);
+const char *report_daemon_mode(const struct daemon *daemon);
 /* Says once what runs, what does not, and why. */
 void report_log(const struct daemon *daemon);
 

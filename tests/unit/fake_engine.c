@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "fake_engine.h"
 
+#include <sys/eventfd.h>
+
 struct fake_engine fake_engine;
 
 int engine_start(struct engine **engine, const struct engine_options *options, struct fault *fault)
@@ -24,7 +26,12 @@ int engine_apply(struct engine *engine, const struct policy_set *set, struct fau
 
 int engine_fd(const struct engine *engine)
 {
-	return -1;
+	static int fd = -1;
+
+	/* Readable never. */
+	if (fd < 0)
+		fd = eventfd(0, EFD_CLOEXEC);
+	return fd;
 }
 
 int engine_dispatch(struct engine *engine)

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* autocork doctor: what of the kernel works, what not, what then does not work, how to mend it. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "daemon/machine.h"
+#include "daemon/privileges.h"
+#include "daemon/report.h"
+#include "engine/engine.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "lib/table.h"
+
+enum { OPTION_WITHOUT_AGENT = 'n' };
+
+static const struct argp_option options[] = {
+	{ "no-agent", OPTION_WITHOUT_AGENT, 0, 0, "Try by itself, even if a control socket is there", 0 },
+	{ 0 },
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	if (key != OPTION_WITHOUT_AGENT)
+		return ARGP_ERR_UNKNOWN;
+	*(bool *)state->input = true;
+	return 0;
+}
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.doc = "Tries every kernel feature the agent uses, and says what is missing, what then does not work, and how to mend "
+	       "it. Asks the agent if one runs; else tries by itself, as root, and leaves nothing behind.\n"
+	       "\n"
+	       "Examples:\n"
+	       "  autocork doctor\n"
+	       "  autocork doctor --json | jq '.features[] | select(.works | not)'\n"
+	       "\v"
+	       "Exit code 4: this kernel cannot hold writes at all; the agent can only observe, or not run.",
+};
+
+/* Loads and attaches everything, with no policy in force, and takes it off again. */
+static int try_by_itself(json_t **found, struct fault *fault)
+{
+	struct engine_options everything = { 0 };
+	const struct engine_feature *features;
+	struct engine *engine;
+	size_t count;
+	int machine, result;
+
+	if (privileges_check(fault))
+		return -1;
+	/* Trying removes what a killed agent left; it must not do so to a living one. */
+	machine = machine_take(fault);
+	if (machine < 0)
+		return -1;
+	/* What does not work is in the table; the log would say it twice. */
+	log_set_level(LOG_LEVEL_ERROR);
+	result = engine_start(&engine, &everything, fault);
+	if (!result) {
+		features = engine_features(engine, &count);
+		*found = json_pack("{ss ss so}", "source", "trial", "mode", report_mode(features, count), "features",
+				   report_features(features, count));
+		engine_stop(engine);
+	}
+	machine_release(machine);
+	return result;
+}
+
+static int ask_agent(const struct cli *cli, json_t **found, struct fault *fault)
+{
+	if (client_call(cli->control, json_pack("{ss}", "op", "doctor"), found, fault))
+		return -1;
+	json_object_set_new(*found, "source", json_string("agent"));
+	return 0;
+}
+
+static const struct table_column columns[] = {
+	{ "FEATURE", TABLE_LEFT }, { "WORKS", TABLE_LEFT }, { "HOW, OR WHY NOT", TABLE_LEFT },
+};
+
+static void print_findings(const struct cli *cli, const json_t *found)
+{
+	const json_t *features = json_object_get(found, "features"), *feature;
+	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+	struct utsname kernel;
+	size_t i;
+
+	json_array_foreach((json_t *)features, i, feature) {
+		bool works = json_is_true(json_object_get(feature, "works"));
+
+		table_cell(table, TABLE_PLAIN, "%s", json_member_text(feature, "name"));
+		table_cell(table, works ? TABLE_GOOD : TABLE_WARN, works ? "yes" : "no");
+		table_cell(table, TABLE_PLAIN, "%s", json_member_text(feature, "reason"));
+	}
+	uname(&kernel);
+	printf("kernel %s, mode %s\n\n", kernel.release, json_member_text(found, "mode"));
+	table_print(table, stdout, cli->colour, cli->width);
+	table_free(table);
+	json_array_foreach((json_t *)features, i, feature) {
+		if (json_is_true(json_object_get(feature, "works")))
+			continue;
+		printf("\n%sno %s%s: %s\n", table_paint(TABLE_BOLD, cli->colour), json_member_text(feature, "name"),
+		       table_paint(TABLE_PLAIN, cli->colour), json_member_text(feature, "without"));
+		printf("  mend: %s\n", json_member_text(feature, "mend"));
+	}
+}
+
+int cli_doctor(struct cli *cli, int argc, char **argv)
+{
+	bool no_agent = false;
+	struct fault fault;
+	struct stat there;
+	json_t *found;
+	int code;
+
+	cli_parse(cli, &argp, argc, argv, &no_agent);
+	if (no_agent || stat(cli->control, &there) ? try_by_itself(&found, &fault) : ask_agent(cli, &found, &fault))
+		return cli_fail(cli, &fault);
+	code = strcmp(json_member_text(found, "mode"), "autocork") ? EXIT_UNSUPPORTED : EXIT_OK;
+	if (cli->json) {
+		json_print(stdout, found);
+		return code;
+	}
+	print_findings(cli, found);
+	json_decref(found);
+	return code;
+}

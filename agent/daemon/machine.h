@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* One agent per kernel: its congestion controls have kernel-wide names, and a start removes what a killed agent left. */
+#pragma once
+#include "lib/fault.h"
+
+/* A descriptor for machine_release(), or -1 with a fault that names the process that is in the way. */
+int machine_take(struct fault *fault);
+void machine_release(int fd);

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Man pages, completion and docs/control.md say what the programs' own tables say, no more and no less."""
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+
+os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+BUILD = os.environ.get("BUILD", "build")
+AUTOCORK, AUTOCORKD = f"{BUILD}/autocork", f"{BUILD}/autocorkd"
+NOWHERE = "/nonexistent/autocork.sock"
+
+
+def run(*words):
+    return subprocess.run(words, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+
+
+def help_of(*words):
+    done = run(*words, "--help")
+    assert done.returncode == 0, f"{words} --help: exit code {done.returncode}"
+    return done.stdout
+
+
+def options_of(text):
+    """Long options of a --help text."""
+    return {o for line in text.splitlines() if re.match(r" +(-.,\s)?-", line)
+            for o in re.findall(r"(?:^ +|, )(?:-., )?--([a-z_][a-z0-9_-]*)", line)}
+
+
+def commands_of(text):
+    tail = text[text.index("\nCommands"):] if "\nCommands" in text else ""
+    return re.findall(r"^  ([a-z][a-z-]*)  ", tail, re.M)
+
+
+def walk(*words):
+    """Every command with its help."""
+    for name in commands_of(help_of(*words)):
+        yield (*words, name)
+        yield from walk(*words, name)
+
+
+def page(path):
+    return open(path, encoding="utf-8").read().replace("\\-", "-")
+
+
+def examples_come_before_options():
+    for words in [(AUTOCORK,), (AUTOCORKD,), *walk(AUTOCORK)]:
+        text = help_of(*words)
+        assert "Examples:\n" in text, f"{words}: no examples"
+        assert text.index("Examples:\n") < text.index("--help"), f"{words}: options before examples"
+
+
+def every_command_takes_the_common_options():
+    for words in walk(AUTOCORK):
+        missing = {"json", "control", "help", "version"} - options_of(help_of(*words))
+        assert not missing, f"{words}: {missing}"
+
+
+def every_command_is_on_the_page():
+    text = page(f"{BUILD}/man/autocork.1")
+    for words in walk(AUTOCORK):
+        name = " ".join(words[1:])
+        assert re.search(rf"^\.Ss {name}\b", text, re.M), f"autocork.1 does not have {name}"
+        section = re.split(rf"^\.Ss {name}\b", text, 1, re.M)[1].split("\n.Ss ")[0]
+        for option in options_of(help_of(*words)) - {"json", "control", "help", "usage", "version"}:
+            assert f"--{option}" in section, f"autocork.1: {name} --{option} is missing"
+
+
+def agent_page_has_the_agents_options():
+    documented = set(re.findall(r"^\.It (?:Fl . , -|Fl -)([a-z-]+)", page("docs/man/autocorkd.8"), re.M))
+    offered = options_of(help_of(AUTOCORKD))
+    assert documented == offered, f"only in autocorkd.8: {documented - offered}; only offered: {offered - documented}"
+
+
+def configuration_page_has_every_key():
+    shown = json.loads(run(AUTOCORK, "policy", "show", "--json", "--control", NOWHERE).stdout)
+    keys = {**shown["policies"][0]["keys"], **shown["agent"], **shown["fastpath"]}
+    text = page("docs/man/autocork.conf.5")
+    documented = set(re.findall(r"^\.It Ic ([a-z_]+)$", text, re.M))
+    assert documented == set(keys), f"differ: {documented ^ set(keys)}"
+
+
+def pages_are_well_formed():
+    for path in [*glob.glob("docs/man/*.[1578]"), f"{BUILD}/man/autocork.1"]:
+        done = subprocess.run(["groff", "-mdoc", "-Tutf8", "-ww", "-z", path], capture_output=True, text=True)
+        # groff 1.22's own mdoc macros warn about their substrings; no page can help it.
+        errors = [l for l in done.stderr.splitlines() if "start index of substring" not in l]
+        assert not errors, f"{path}: {errors[0]}"
+
+
+def completion_offers_what_there_is():
+    def complete(*words):
+        line = " ".join(f"'{w}'" for w in words)
+        script = (f"source packaging/completion.bash; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _autocork; "
+                  "printf '%s\\n' \"${COMPREPLY[@]}\"")
+        return set(run("bash", "-c", script).stdout.split())
+
+    top = commands_of(help_of(AUTOCORK))
+    assert complete(AUTOCORK, "") == set(top), complete(AUTOCORK, "")
+    assert complete(AUTOCORK, "--control", "x", "policy", "") == {"check", "show"}
+    assert complete(AUTOCORK, "sta") == {"status"}
+    for words in walk(AUTOCORK):
+        offered = {o[2:] for o in complete(*words, "--")}
+        wanted = options_of(help_of(*words))
+        assert offered == wanted, f"{words}: {offered ^ wanted}"
+    assert {o[2:] for o in complete(AUTOCORKD, "--")} == options_of(help_of(AUTOCORKD))
+    assert complete(AUTOCORKD, "--log-level", "d") == {"debug"}
+
+
+def operations_are_documented():
+    ops = re.findall(r'^\t\{ "([a-z_]+)", CONTROL_', open("agent/daemon/ops.c").read(), re.M)
+    assert len(ops) >= 6, ops
+    text = open("docs/control.md").read()
+    for op in ops:
+        assert re.search(rf"^\| `{op}` \|", text, re.M), f"docs/control.md does not have {op}"
+
+
+def wrong_usage_ends_with_2():
+    for words in [(AUTOCORK,), (AUTOCORK, "nonsense"), (AUTOCORK, "status", "--nonsense"), (AUTOCORK, "flows", "-p", "x"),
+                  (AUTOCORK, "policy"), (AUTOCORK, "policy", "nonsense"), (AUTOCORK, "status", "--watch=0"),
+                  (AUTOCORKD, "--log-level", "loud"), (AUTOCORKD, "word")]:
+        done = run(*words)
+        assert done.returncode == 2, f"{words}: {done.returncode}"
+        assert done.stderr and not done.stdout, f"{words}: {done}"
+
+
+def without_an_agent_the_next_step_is_named():
+    for command in ("status", "services", "flows", "reload"):
+        done = run(AUTOCORK, command, "--control", NOWHERE)
+        assert done.returncode == 1 and NOWHERE in done.stderr and "start it" in done.stderr, done
+        done = run(AUTOCORK, command, "--control", NOWHERE, "--json")
+        error = json.loads(done.stdout)["error"]
+        assert done.returncode == error["exit_code"] == 1 and NOWHERE in error["message"], done
+
+
+def a_full_disk_is_noticed():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([AUTOCORK, "policy", "show", "--policy-dir", "packaging/examples"], stdout=full,
+                              stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "No space left" in done.stderr, done
+
+
+def example_policies_are_valid():
+    files = glob.glob("packaging/examples/**/*.conf", recursive=True)
+    assert len(files) >= 3, files
+    for path in files:
+        done = run(AUTOCORK, "policy", "check", path)
+        assert done.returncode == 0, done
+
+
+def invalid_policy_ends_with_3():
+    done = run(AUTOCORK, "policy", "check", "--json", "README.md")
+    assert done.returncode == 3 and json.loads(done.stdout)["valid"] is False, done
+    done = run(AUTOCORK, "policy", "check", "README.md")
+    assert done.returncode == 3 and re.match(r"README\.md:\d+: ", done.stderr), done
+
+
+TESTS = [examples_come_before_options, every_command_takes_the_common_options, every_command_is_on_the_page,
+         agent_page_has_the_agents_options, configuration_page_has_every_key, pages_are_well_formed,
+         completion_offers_what_there_is, operations_are_documented, wrong_usage_ends_with_2,
+         without_an_agent_the_next_step_is_named, a_full_disk_is_noticed, example_policies_are_valid,
+         invalid_policy_ends_with_3]
+
+
+def main():
+    failed = 0
+    print(f"1..{len(TESTS)}")
+    for number, test in enumerate(TESTS, 1):
+        try:
+            test()
+            print(f"ok {number} - {test.__name__}")
+        except Exception as error:
+            failed += 1
+            print(f"not ok {number} - {test.__name__}: {type(error).__name__}: {error}")
+    return failed > 0
+
+
+sys.exit(main())
