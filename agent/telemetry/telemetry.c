@@ -176,7 +176,7 @@ static int answer_overview(void *context, const struct http_request *request, st
 	if (collect(telemetry, &snapshot))
 		return -1;
 	overview =
-		overview_json(&snapshot, &telemetry->history, seconds(CLOCK_REALTIME), report_mode(telemetry->daemon));
+		overview_json(&snapshot, &telemetry->history, seconds(CLOCK_REALTIME), report_daemon_mode(telemetry->daemon));
 	free(snapshot.services);
 	text = json_dumps(overview, JSON_COMPACT);
 	json_decref(overview);
