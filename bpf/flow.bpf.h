@@ -198,6 +198,8 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 		f->refusal = err == -1 /* EPERM */ ? AC_REFUSAL_ROUTE_LOCKED : AC_REFUSAL_ERROR;
 	if (!f->refusal) {
 		f->wrapper = wrapper;
+		/* The pass that does this may have kept the program waiting: no pause of its own. */
+		f->predictor.last_us = now_us();
 		f->write_seq = tp->write_seq;
 		f->copied_seq = tp->copied_seq;
 	}
