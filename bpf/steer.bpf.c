@@ -38,10 +38,8 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } xsks_map SEC(".maps");
 
-/* libxdp reads the version of the adoption protocol from the BTF of this declaration. */
-struct {
-	__uint(xsk_prog_version, 1);
-} xsk_def_xdp_metadata SEC("xdp_metadata");
+/* libxdp reads the version of the adoption protocol from the BTF of this variable. */
+__uint(xsk_prog_version, 1) SEC("xdp_metadata");
 
 static __always_inline void steer_fell_back(__u32 rule)
 {

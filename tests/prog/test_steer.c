@@ -719,6 +719,7 @@ static void test_presence(void **state)
 static void test_adoptable(void **state)
 {
 	struct test *test = *state;
+	const struct btf *btf = bpf_object__btf(test->steer->obj);
 	struct bpf_map_info map = { 0 };
 	unsigned int length = sizeof(map);
 
@@ -728,7 +729,8 @@ static void test_adoptable(void **state)
 	assert_int_equal(map.type, BPF_MAP_TYPE_XSKMAP);
 	assert_int_equal(map.key_size, 4);
 	assert_int_equal(map.value_size, 4);
-	assert_true(btf__find_by_name_kind(bpf_object__btf(test->steer->obj), "xdp_metadata", BTF_KIND_DATASEC) > 0);
+	assert_true(btf__find_by_name_kind(btf, "xdp_metadata", BTF_KIND_DATASEC) > 0);
+	assert_true(btf__find_by_name_kind(btf, "xsk_prog_version", BTF_KIND_VAR) > 0);
 }
 
 int main(void)

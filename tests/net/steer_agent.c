@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The agent's steering part without the rest of the agent, for tests: reads the policy directory named, steers, reads it again on
+ * SIGHUP. What is global to the kernel (congestion controls) stays out of it, so that many can run.
+ */
+#include <err.h>
+#include <signal.h>
+#include <stdio.h>
+#include <systemd/sd-event.h>
+
+#include "lib/log.h"
+#include "policy/policy.h"
+#include "steer/part.h"
+
+static void *part;
+
+static int load(struct daemon *daemon)
+{
+	const char *const dirs[] = { daemon->options.policy_dirs[0], NULL };
+	struct policy_set *set;
+	struct fault fault;
+
+	daemon->reload.ok = !policy_load(&set, dirs, NULL, &fault);
+	if (!daemon->reload.ok) {
+		log_error("%s", fault.text);
+		return -1;
+	}
+	policy_set_free(daemon->policy);
+	daemon->policy = set;
+	return 0;
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
+{
+	struct daemon *daemon = context;
+
+	load(daemon);
+	steer_part_reloaded(daemon, part);
+	puts(daemon->reload.ok ? "reloaded" : "kept");
+	fflush(stdout);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon daemon = { .options.policy_dirs[0] = argv[1] };
+	struct fault fault;
+	sigset_t signals;
+
+	if (argc != 2)
+		errx(2, "usage: steer_agent DIRECTORY");
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	if (sd_event_default(&daemon.loop) < 0 || sd_event_add_signal(daemon.loop, NULL, SIGHUP, on_hangup, &daemon) < 0 ||
+	    sd_event_add_signal(daemon.loop, NULL, SIGTERM, NULL, NULL) < 0)
+		errx(1, "event loop");
+	if (load(&daemon) || steer_part_start(&daemon, &part, &fault))
+		return 1;
+	puts("ready");
+	fflush(stdout);
+	sd_event_loop(daemon.loop);
+	steer_part_stop(part);
+	policy_set_free(daemon.policy);
+	sd_event_unref(daemon.loop);
+	return 0;
+}
