@@ -18,7 +18,6 @@
 
 #define BEAT_US (ENGINE_BEAT_MS * 1000ull)
 #define BEAT_ACCURACY_US 10000	/* sd-event's own default is 250 ms, a whole beat */
-#define CGROUPS_US 5000000	/* how often cgroups that a policy names and that are not there are looked for */
 
 static uint64_t monotonic_us(void)
 {
@@ -116,18 +115,6 @@ static int on_engine(sd_event_source *source, int fd, uint32_t events, void *dat
 	return 0;
 }
 
-/* A cgroup that a policy names may appear, or be made anew under another id, after the policies were loaded. */
-static int on_cgroups(sd_event_source *source, uint64_t usec, void *data)
-{
-	struct daemon *daemon = data;
-	struct fault fault;
-
-	if (policy_resolve_cgroups(daemon->policy) && engine_apply(daemon->engine, daemon->policy, &fault))
-		log_error("cgroups of the policies: %s", fault.text);
-	sd_event_source_set_time_relative(source, CGROUPS_US);
-	return 0;
-}
-
 static int add_timer(struct daemon *daemon, uint64_t period_us, uint64_t accuracy_us, int64_t priority,
 		     sd_event_time_handler_t handler)
 {
@@ -159,7 +146,6 @@ static int build_loop(struct daemon *daemon, struct fault *fault)
 		(error = sd_event_source_set_priority(engine, SD_EVENT_PRIORITY_IMPORTANT)) < 0 ||
 		(error = sd_event_source_set_floating(engine, true)) < 0 ||
 		(error = add_timer(daemon, BEAT_US, BEAT_ACCURACY_US, SD_EVENT_PRIORITY_IMPORTANT, on_beat)) < 0 ||
-		(error = add_timer(daemon, CGROUPS_US, 0, SD_EVENT_PRIORITY_IDLE, on_cgroups)) < 0 ||
 		(error = sd_event_set_watchdog(loop, true)) < 0;
 	sd_event_source_unref(engine);
 	if (failed)

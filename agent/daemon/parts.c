@@ -5,10 +5,12 @@
 
 #include "daemon/daemon.h"
 #include "lib/log.h"
+#include "policy/part.h"
 #include "telemetry/telemetry.h"
 #include "steer/part.h"
 
 const struct daemon_part daemon_parts[] = {
+	{ "policy", policy_part_start, policy_part_stop, policy_part_reloaded, NULL },
 	{ "telemetry", telemetry_start, telemetry_stop, telemetry_reloaded, telemetry_status },
 	{ "steer", steer_part_start, steer_part_stop, steer_part_reloaded, steer_part_status },
 	{ 0 },
