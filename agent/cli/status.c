@@ -75,13 +75,14 @@ static void print_features(FILE *out, const struct cli *cli, const json_t *featu
 static void print_policy(FILE *out, const struct cli *cli, const json_t *policy)
 {
 	const json_t *reload = json_object_get(policy, "reload");
+	size_t files = json_array_size(json_object_get(policy, "files"));
 	time_t at = json_number(reload, "at");
 	struct tm local;
 	char when[32];
 
 	strftime(when, sizeof(when), "%F %T", localtime_r(&at, &local));
-	fprintf(out, "policy  %" PRIdMAX " of %zu files, loaded %s", (intmax_t)json_number(policy, "policies"),
-		json_array_size(json_object_get(policy, "files")), when);
+	fprintf(out, "policy  %" PRIdMAX " from %zu %s, loaded %s", (intmax_t)json_number(policy, "policies"), files,
+		files == 1 ? "file" : "files", when);
 	if (json_is_false(json_object_get(reload, "ok")))
 		fprintf(out, "; %slast reload refused%s: %s", table_paint(TABLE_BAD, cli->colour),
 			table_paint(TABLE_PLAIN, cli->colour), json_member_text(reload, "error"));

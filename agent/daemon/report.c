@@ -2,6 +2,7 @@
 #include "daemon/report.h"
 
 #include <autocork/flow.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -58,18 +59,18 @@ const char *report_daemon_mode(const struct daemon *daemon)
 
 void report_log(const struct daemon *daemon)
 {
-	size_t count;
+	char works[256] = "nothing";
+	size_t count, used = 0;
 	const struct engine_feature *features = engine_features(daemon->engine, &count);
 
-	for (size_t i = 0; i < count; i++) {
-		if (!features[i].works)
-			log_warning("%s: not available: %s: without it %s", features[i].name, features[i].reason,
-				    features[i].without);
-		else
-			log_info("%s: works%s%s", features[i].name, *features[i].reason ? ": " : "", features[i].reason);
-	}
+	/* The engine has said what does not work, and why. */
+	for (size_t i = 0; i < count && used < sizeof(works); i++)
+		if (features[i].works)
+			used += snprintf(works + used, sizeof(works) - used, "%s%s", used ? ", " : "", features[i].name);
+	log_info("uses of the kernel: %s", works);
 	log_info("autocorkd " AUTOCORK_VERSION " runs: mode %s, %zu policies from %zu files, control socket %s",
-		 report_daemon_mode(daemon), daemon->policy->policy_count - 1, daemon->policy->file_count, daemon->options.control);
+		 report_daemon_mode(daemon), daemon->policy->policy_count - 1, daemon->policy->file_count,
+		 daemon->options.control);
 }
 
 json_t *report_agent(const struct daemon *daemon)

@@ -6,7 +6,7 @@
 /* "autocork" where at least one wrapper works, else "observe". */
 const char *report_mode(const struct engine_feature *features, size_t count);
 const char *report_daemon_mode(const struct daemon *daemon);
-/* Says once what runs, what does not, and why. */
+/* Says once what runs. */
 void report_log(const struct daemon *daemon);
 
 json_t *report_agent(const struct daemon *daemon);

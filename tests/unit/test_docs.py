@@ -138,13 +138,13 @@ def without_an_agent_the_next_step_is_named():
 
 def a_full_disk_is_noticed():
     with open("/dev/full", "w") as full:
-        done = subprocess.run([AUTOCORK, "policy", "show", "--policy-dir", "packaging/examples"], stdout=full,
+        done = subprocess.run([AUTOCORK, "policy", "show", "--policy-dir", "docs/examples/web"], stdout=full,
                               stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1 and "No space left" in done.stderr, done
 
 
 def example_policies_are_valid():
-    files = glob.glob("packaging/examples/**/*.conf", recursive=True)
+    files = glob.glob("docs/examples/**/*.conf", recursive=True)
     assert len(files) >= 3, files
     for path in files:
         done = run(AUTOCORK, "policy", "check", path)
