@@ -109,8 +109,7 @@ static void queue_waker(struct port *port, uint16_t queue, bool interrupts, int 
 		waker->kind = SLEEPER_SOCKET;
 		waker->fd = socket;
 	} else if (interrupts) {
-		waker->fd = rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, queue);
-		waker->kind = waker->fd >= 0 ? SLEEPER_INTERRUPT : SLEEPER_NONE;
+		waker->kind = SLEEPER_INTERRUPT;
 	}
 }
 
@@ -226,7 +225,8 @@ bool ports_present(const struct ports *ports, const char **lost)
 	char name[IF_NAMESIZE];
 
 	for (size_t i = 0; i < ports->count; i++) {
-		if (ports->list[i].if_index && !if_indextoname(ports->list[i].if_index, name)) {
+		/* A tap may well be moved to a guest's namespace; an AF_XDP socket is dead once its interface goes. */
+		if (ports->list[i].af_xdp && !if_indextoname(ports->list[i].if_index, name)) {
 			*lost = ports->list[i].name;
 			return false;
 		}

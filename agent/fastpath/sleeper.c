@@ -3,11 +3,13 @@
 #include "fastpath/sleeper.h"
 
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
+#include <rte_epoll.h>
 #include <rte_ethdev.h>
+#include <rte_interrupts.h>
 
 #ifndef AF_XDP
 #define AF_XDP 44	/* linux/socket.h, 4.18 */
@@ -41,45 +43,62 @@ int sleeper_new_socket(const struct sleeper_sockets *before, const struct sleepe
 	return -1;
 }
 
-void sleeper_init(struct sleeper *sleeper, int wake_fd)
+enum { WAKE, INTERRUPTS, FIRST_QUEUE };
+
+bool sleeper_init(struct sleeper *sleeper, int wake_fd)
 {
 	memset(sleeper, 0, sizeof(*sleeper));
-	sleeper->fds[0] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
+	sleeper->fds[WAKE] = (struct pollfd){ .fd = wake_fd, .events = POLLIN };
+	sleeper->fds[INTERRUPTS] = (struct pollfd){ .fd = epoll_create1(EPOLL_CLOEXEC), .events = POLLIN };
+	return sleeper->fds[INTERRUPTS].fd >= 0;
 }
 
-void sleeper_add(struct sleeper *sleeper, const struct sleeper_queue *queue)
+void sleeper_add(struct sleeper *sleeper, struct sleeper_queue *queue)
 {
-	sleeper->queues[sleeper->count] = *queue;
-	sleeper->count++;
-	/* poll() skips a negative descriptor. */
-	sleeper->fds[sleeper->count] = (struct pollfd){ .fd = queue->fd, .events = POLLIN };
+	if (queue->kind == SLEEPER_INTERRUPT &&
+	    rte_eth_dev_rx_intr_ctl_q(queue->port, queue->queue, sleeper->fds[INTERRUPTS].fd, RTE_INTR_EVENT_ADD, NULL))
+		queue->kind = SLEEPER_NONE;
 	if (queue->kind == SLEEPER_NONE)
 		sleeper->blind = true;
+	/* poll() skips a negative descriptor. */
+	sleeper->fds[FIRST_QUEUE + sleeper->count] = (struct pollfd){ .fd = queue->fd, .events = POLLIN };
+	sleeper->queues[sleeper->count++] = *queue;
+}
+
+/* Arms or disarms the interrupts; true if there are any. */
+static bool switch_interrupts(const struct sleeper *sleeper, bool on)
+{
+	bool any = false;
+
+	for (int i = 0; i < sleeper->count; i++) {
+		const struct sleeper_queue *queue = &sleeper->queues[i];
+
+		if (queue->kind != SLEEPER_INTERRUPT)
+			continue;
+		any = true;
+		if (on)
+			rte_eth_dev_rx_intr_enable(queue->port, queue->queue);
+		else
+			rte_eth_dev_rx_intr_disable(queue->port, queue->queue);
+	}
+	return any;
 }
 
 void sleeper_wait(struct sleeper *sleeper, uint64_t ns)
 {
+	struct rte_epoll_event events[8];
 	struct timespec timeout;
-	uint64_t token;
 
 	if (sleeper->blind) {
 		sleeper->nap_ns = RTE_MIN(RTE_MAX(sleeper->nap_ns * 2, NAP_MIN_NS), NAP_MAX_NS);
 		ns = RTE_MIN(ns, sleeper->nap_ns);
 	}
-	for (int i = 0; i < sleeper->count; i++) {
-		if (sleeper->queues[i].kind != SLEEPER_INTERRUPT)
-			continue;
-		rte_eth_dev_rx_intr_enable(sleeper->queues[i].port, sleeper->queues[i].queue);
+	if (switch_interrupts(sleeper, true))
 		ns = RTE_MIN(ns, INTERRUPT_MAX_NS);
-	}
 	timeout = (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
-	ppoll(sleeper->fds, sleeper->count + 1, &timeout, NULL);
-	for (int i = 0; i < sleeper->count; i++) {
-		if (sleeper->queues[i].kind != SLEEPER_INTERRUPT)
-			continue;
-		rte_eth_dev_rx_intr_disable(sleeper->queues[i].port, sleeper->queues[i].queue);
-		/* An event counter: reading it is what makes it quiet again. */
-		if (sleeper->fds[i + 1].revents & POLLIN && read(sleeper->queues[i].fd, &token, sizeof(token)) < 0)
-			sleeper->fds[i + 1].revents = 0;
-	}
+	ppoll(sleeper->fds, FIRST_QUEUE + sleeper->count, &timeout, NULL);
+	/* DPDK knows which interrupt descriptors are event counters to be read, and which are the device itself. */
+	if (sleeper->fds[INTERRUPTS].revents & POLLIN)
+		rte_epoll_wait(sleeper->fds[INTERRUPTS].fd, events, RTE_DIM(events), 0);
+	switch_interrupts(sleeper, false);
 }

@@ -14,15 +14,15 @@ enum sleeper_kind {
 	SLEEPER_NONE,		/* not at all: look again after a short sleep */
 };
 
-/* fd of a queue, found while it is set up. */
+/* A queue, as it was found while it was set up. */
 struct sleeper_queue {
 	enum sleeper_kind kind;
-	int fd;
+	int fd;			/* SLEEPER_SOCKET: the socket; else -1 */
 	uint16_t port, queue;
 };
 
 struct sleeper {
-	struct pollfd fds[FASTPATH_QUEUES_MAX + 1];	/* the first is the wake-up descriptor */
+	struct pollfd fds[FASTPATH_QUEUES_MAX + 2];	/* first the wake-up descriptor and the interrupts' epoll */
 	struct sleeper_queue queues[FASTPATH_QUEUES_MAX];
 	int count;
 	bool blind;		/* some queue cannot wake us */
@@ -39,8 +39,10 @@ struct sleeper_sockets {
 void sleeper_snapshot(struct sleeper_sockets *sockets);
 int sleeper_new_socket(const struct sleeper_sockets *before, const struct sleeper_sockets *after);
 
-void sleeper_init(struct sleeper *sleeper, int wake_fd);
-void sleeper_add(struct sleeper *sleeper, const struct sleeper_queue *queue);
+/* False with errno set. */
+bool sleeper_init(struct sleeper *sleeper, int wake_fd);
+/* A queue whose interrupt turns out not to be had becomes SLEEPER_NONE. */
+void sleeper_add(struct sleeper *sleeper, struct sleeper_queue *queue);
 /* Sleeps until a queue or the wake-up descriptor has something, at most `ns`. */
 void sleeper_wait(struct sleeper *sleeper, uint64_t ns);
 /* There was traffic: the next nap is a short one again. */

@@ -2,6 +2,7 @@
 /* The packet loop: see worker.h. */
 #include "fastpath/worker.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -264,7 +265,8 @@ int workers_make(struct workers *all, uint32_t cores, struct fault *fault)
 		worker->number = i;
 		worker->core = core;
 		core = rte_get_next_lcore(i ? core : -1u, true, false);
-		sleeper_init(&worker->sleeper, all->wake_fd);
+		if (!sleeper_init(&worker->sleeper, all->wake_fd))
+			return fault_set(fault, EXIT_FAILED, "epoll: %s: allow more open files", strerror(errno));
 		worker->lanes = calloc(ports->count * ((ports->queues - 1 - i) / all->count + 1), sizeof(*worker->lanes));
 		if (!worker->lanes)
 			return fault_set(fault, EXIT_FAILED, "workers: out of memory");
