@@ -3,6 +3,7 @@
 #include "bench/bench.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "fastpath-client/command.h"
 #include "steer/command.h"
 
 static const struct command commands[] = {
@@ -14,6 +15,7 @@ static const struct command commands[] = {
 	{ "policy", "check policy files, show what is in force", cli_policy, false },
 	{ "replay", "what the agent would do with a recorded trace", cli_replay, false },
 	{ "bench", "send messages in small writes, and time and count them", bench_command, false },
+	{ "fastpath", "what the autocork-fastpath processes do", fastpath_command, false },
 	{ "steer", "steer flows of an interface to AF_XDP sockets, and show what is steered", steer_command, false },
 };
 
