@@ -1,0 +1,292 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""autocork-fastpath end to end, over AF_XDP on veth cables between namespaces, without huge pages."""
+import os
+import socket
+import struct
+import time
+
+from fastpath import Fastpath, Road, cable, connection, stream
+from lib import Net, Skip, build, check, equal, main, wait_for
+
+BUMP = ("-i", "left", "-i", "right")
+
+
+def test_stream():
+    """a stream through the bump arrives byte for byte, in fewer packets, over IPv4 and IPv6"""
+    with Road() as road, Fastpath(road.middle, *BUMP) as fast:
+        for address in road.B4, road.B6:
+            with connection(road, address) as (client, server):
+                sent, got = stream(client, server, 100, 20000)
+                check(got < sent, f"{address}: {sent} segments sent, {got} received")
+        counters = fast.counters("left")
+        check(counters["merged"] > 0 and not counters["bad_checksum"], f"{counters}")
+        equal(counters["tx_packets"], counters["rx_packets"] - counters["merged"], "frames sent")
+
+
+def test_hold():
+    """with a hold a paced stream of 100-byte segments needs far fewer packets, and no frame is held for ever"""
+    with Road() as road, Fastpath(road.middle, *BUMP, "--hold", "200us") as fast:
+        with connection(road, road.B4) as (client, server):
+            sent, got = stream(client, server, 100, 20000, 5e-6)
+            # Far from what an idle machine gives: a busy one puts pauses longer than the hold between segments.
+            check(got <= 0.6 * sent, f"{sent} segments sent, {got} received")
+        equal(fast.counters()["held"], 0, "frames held after the stream")
+
+
+def test_both_ways():
+    """both directions at once, requests and answers, through a hold"""
+    with Road() as road, Fastpath(road.middle, *BUMP, "--hold", "200us"):
+        with connection(road, road.B6) as (client, server):
+            for i in range(300):
+                for _ in range(3):
+                    client.sendall(b"q" * (20 + i))
+                got = b""
+                while len(got) < 3 * (20 + i):
+                    got += server.recv(65536)
+                server.sendall(b"a" * i + b"!")
+                answer = b""
+                while not answer.endswith(b"!"):
+                    answer += client.recv(65536)
+                equal((got, len(answer)), (b"q" * (60 + 3 * i), i + 1), f"round {i}")
+
+
+def tcp_frame(road, tag, sequence, data):
+    """A TCP segment from a to b over IPv4 in a VLAN."""
+    def total(raw):
+        words = sum(struct.unpack(f"!{(len(raw) + 1) // 2}H", raw + b"\0" * (len(raw) & 1)))
+        words = (words & 0xffff) + (words >> 16)
+        return ~((words & 0xffff) + (words >> 16)) & 0xffff
+
+    ends = socket.inet_aton(road.A4) + socket.inet_aton(road.B4)
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 40 + len(data), 1, 0x4000, 64, 6, 0) + ends
+    ip = ip[:10] + struct.pack("!H", total(ip)) + ip[12:]
+    tcp = struct.pack("!HHIIBBHHH", 1000, 2000, sequence, 1, 0x50, 0x18, 500, 0, 0) + data
+    tcp = tcp[:16] + struct.pack("!H", total(ends + struct.pack("!HH", 6, len(tcp)) + tcp)) + tcp[18:]
+    return bytes.fromhex("020000000002020000000001") + struct.pack("!HHH", 0x8100, tag, 0x0800) + ip + tcp
+
+
+def test_vlan():
+    """tagged segments are merged with those of their VLAN only"""
+    with Road() as road, Fastpath(road.middle, *BUMP, "--hold", "10ms"):
+        with road.a.inside():
+            sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        with road.b.inside():
+            # ETH_P_ALL; the kernel takes the tag out of the frame and into ancillary data (PACKET_AUXDATA).
+            hearer = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        with sender, hearer:
+            hearer.setsockopt(263, 8, 1)
+            hearer.bind(("cable", 0))
+            hearer.settimeout(5)
+            sender.bind(("cable", 0))
+            # 8 segments in each of two VLANs, in turns: one sequence, but not one flow.
+            for i in range(8):
+                for tag in 10, 11:
+                    sender.send(tcp_frame(road, tag, 1000 + 20 * i, bytes([i]) * 20))
+            arrived = {10: [], 11: []}
+            while sum(len(b"".join(pieces)) for pieces in arrived.values()) < 2 * 160:
+                data, extra, _, _ = hearer.recvmsg(2048, 256)
+                if data[12:14] == b"\x08\x00" and data[14 + 9] == 6:
+                    (tag,) = struct.unpack_from("H", extra[0][2], 16)
+                    arrived[tag].append(data[54:14 + int.from_bytes(data[16:18], "big")])
+            for tag, pieces in arrived.items():
+                equal(b"".join(pieces), b"".join(bytes([i]) * 20 for i in range(8)), f"VLAN {tag}")
+                check(len(pieces) < 8, f"VLAN {tag}: nothing was merged")
+
+
+def test_lossy():
+    """loss, repetition and reordering before the bump: every byte arrives, in order"""
+    with Road(spoil=(50, 50, 100, 7)) as road, Fastpath(road.middle, *BUMP, "--hold", "50us"):
+        for address in road.B4, road.B6:
+            with connection(road, address) as (client, server):
+                stream(client, server, 100, 30000)
+        did = road.spoiled()
+        check(did["lost"] and did["repeated"] and did["reordered"], f"{did}")
+
+
+def test_forward():
+    """the job `forward` merges nothing"""
+    with Road() as road, Fastpath(road.middle, *BUMP, "--job", "forward") as fast:
+        with connection(road, road.B4) as (client, server):
+            stream(client, server, 100, 5000)
+        counters = fast.counters()
+        equal((counters["merged"], counters["tx_packets"]), (0, counters["rx_packets"]), "merged, sent")
+
+
+def test_partial_checksums():
+    """a sender that leaves checksums to its hardware is counted, and nothing of it is merged or mended in silence"""
+    with Road() as road, Fastpath(road.middle, *BUMP) as fast:
+        with connection(road, road.B4) as (client, server):
+            stream(client, server, 100, 100)
+            before = fast.counters("left")["bad_checksum"]
+            road.a.run("ethtool", "-K", "cable", "tx", "on")
+            client.sendall(b"lost on the way")
+            wait_for(lambda: fast.counters("left")["bad_checksum"] > before, 10, "the counter to move")
+            road.a.run("ethtool", "-K", "cable", "tx", "off")
+
+
+def echo_id():
+    return os.getpid() & 0xffff
+
+
+def ping(net, address, number, device="cable"):
+    """One echo request with a raw socket; True if its reply comes within a second."""
+    six = ":" in address
+    body = struct.pack("!HH", echo_id(), number) + b"x" * 40
+    head = bytes([128 if six else 8, 0])
+    total = sum(struct.unpack(f"!{(len(body) + 4) // 2}H", head + b"\0\0" + body))
+    total = (total & 0xffff) + (total >> 16)
+    total = (total & 0xffff) + (total >> 16)
+    with net.inside():
+        sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_RAW, 58 if six else 1)
+    with sock:
+        sock.settimeout(1)
+        # The kernel fills in the checksum of ICMPv6.
+        sock.sendto(head + struct.pack("!H", ~total & 0xffff) + body, (address, 0))
+        end = time.monotonic() + 1
+        try:
+            while time.monotonic() < end:
+                data = sock.recv(2048)
+                data = data if six else data[20:]
+                if data[0] == (129 if six else 0) and data[4:] == body:
+                    return True
+        except TimeoutError:
+            pass
+    return False
+
+
+def test_reflect():
+    """the reflector answers ping and UDP echo for its addresses, ARP and neighbour discovery included"""
+    if not os.path.exists(build("autocork-fastpath")):
+        raise Skip("autocork-fastpath is not built: no libdpdk-dev")
+    with Net() as a, Net() as far:
+        cable(a, "cable", far, "end")
+        a.ip("addr", "add", "10.78.0.1/24", "dev", "cable")
+        a.ip("addr", "add", "fd78::1/64", "dev", "cable", "nodad")
+        with Fastpath(far, "-j", "reflect", "-i", "end", "-a", "10.78.0.9", "-a", "fd78::9") as fast:
+            for address in "10.78.0.9", "fd78::9":
+                wait_for(lambda: ping(a, address, 1), 10, f"a ping of {address}")
+                with a.inside(), socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                    sock.settimeout(5)
+                    for size in 0, 1, 100, 1400:
+                        sock.sendto(b"u" * size, (address, 9000))
+                        equal(sock.recv(2048), b"u" * size, f"{address}: echo of {size} bytes")
+            check(not ping(a, "10.78.0.8", 2), "an address that is not its own was answered")
+            check(fast.counters()["tx_packets"] >= 12, "answers were counted")
+
+
+def test_restart():
+    """kill -9 in mid-stream: started again, it takes the interfaces over and the stream goes on"""
+    with Road() as road:
+        with Fastpath(road.middle, *BUMP, "--name", "bump") as first, connection(road, road.B4) as (client, server):
+            stream(client, server, 100, 5000)
+            client.sendall(b"")
+            first.process.kill()
+            first.process.wait()
+            equal(first.instances()[0]["state"], "dead", "its state")
+            client.setblocking(False)
+            client.send(b"z" * 5000)
+            client.setblocking(True)
+            with Fastpath(road.middle, *BUMP, "--name", "bump", run_dir=first.run_dir) as second:
+                equal([one["state"] for one in second.instances()], ["running"], "states")
+                got = b""
+                while len(got) < 5000:
+                    got += server.recv(5000)
+                equal(got, b"z" * 5000, "what was sent meanwhile")
+                client.settimeout(30)
+                stream(client, server, 100, 5000)
+
+
+def test_stop():
+    """SIGTERM: ends with 0, takes its counters, the XDP program and promiscuous mode with it"""
+    with Road() as road, Fastpath(road.middle, *BUMP) as fast:
+        links = road.middle.ip("-d", "link", "show", "left")
+        check("promiscuity 1" in links or "PROMISC" in links, links)
+        fast.process.terminate()
+        equal(fast.process.wait(20), 0, "its status")
+        equal(os.listdir(fast.run_dir), [], "files left")
+        for name in "left", "right":
+            links = road.middle.ip("-d", "link", "show", name)
+            check("xdp" not in links and "PROMISC" not in links, links)
+        check("stopped" in fast.output(), fast.output())
+
+
+def refused(net, *arguments):
+    """Its exit code and the last line it says."""
+    with Fastpath(net, *arguments, expect=None) as fast:
+        code = fast.process.wait(30)
+        lines = fast.output().strip().splitlines()
+        return code, next((line for line in reversed(lines) if line.startswith("autocork-fastpath: ")), "")
+
+
+def test_refusals():
+    """wrong arguments, interfaces and queues: a message that says what to do, and nothing stays behind"""
+    with Road() as road:
+        cases = [
+            (("-i", "nowhere", "-i", "left"), 1, "no such interface"),
+            (("-i", "left"), 2, "pairs"),
+            (("-i", "left", "-i", "right", "--queues", "4"), 1, "--queues 1"),
+            (("-i", "left", "-i", "right", "--hold", "1s"), 2, "10ms"),
+            (("-i", "left", "-i", "left"), 2, "twice"),
+            (("-j", "sing", "-i", "left"), 2, "unknown"),
+            (("-i", "a,b"), 2, "not the name"),
+            ((), 2, "no port"),
+            (("-i", "left", "-i", "right", "--", "--no-such-argument"), 1, "DPDK"),
+        ]
+        for arguments, code, words in cases:
+            got, line = refused(road.middle, *arguments)
+            equal(got, code, f"exit code of {arguments}")
+            if code == 1:
+                check(words in line, f"{arguments}: {line}")
+        for name in "left", "right":
+            check("xdp" not in road.middle.ip("-d", "link", "show", name), f"{name} has a program")
+        with Fastpath(road.middle, *BUMP, "--name", "one") as first:
+            with Fastpath(road.middle, *BUMP, "--name", "one", expect=None, run_dir=first.run_dir) as second:
+                equal(second.process.wait(30), 1, "status of a second of the same name")
+
+
+def test_vanished():
+    """an interface that vanishes ends it with a message"""
+    with Road() as road, Fastpath(road.middle, *BUMP) as fast:
+        road.middle.ip("link", "del", "left")
+        equal(fast.process.wait(20), 1, "its status")
+        check("gone" in fast.output(), fast.output())
+
+
+def test_idle():
+    """it sleeps while nothing comes, and does not while polling"""
+    with Road() as road:
+        with Fastpath(road.middle, *BUMP) as fast:
+            before = fast.cpu_seconds()
+            time.sleep(2)
+            check(fast.cpu_seconds() - before < 0.5, f"{fast.cpu_seconds() - before} s of 2 s while idle")
+        with Fastpath(road.middle, *BUMP, "--wait", "poll", "--cores", "0") as fast, connection(road, road.B4) as (client, server):
+            stream(client, server, 100, 1000)
+            equal(fast.counters()["sleeps"], 0, "sleeps while polling")
+
+
+def test_other_drivers():
+    """ports of other DPDK drivers work by --vdev: two taps joined by the bump"""
+    if not os.path.exists("/dev/net/tun"):
+        raise Skip("no /dev/net/tun")
+    with Net() as a, Net() as b, Net() as middle:
+        with Fastpath(middle, "--", "--no-pci", "--vdev=net_tap0,iface=left", "--vdev=net_tap1,iface=right"):
+            for net, name, address in (a, "left", "10.78.0.1/24"), (b, "right", "10.78.0.2/24"):
+                middle.ip("link", "set", name, "netns", f"/proc/{os.getpid()}/fd/{net.fd}")
+                net.ip("link", "set", name, "up")
+                net.ip("addr", "add", address, "dev", name)
+            wait_for(lambda: ping(a, "10.78.0.2", 1), 10, "a ping through the taps")
+
+
+def test_huge_pages():
+    """huge pages are used where there are some"""
+    free = 0
+    with open("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", encoding="ascii") as file:
+        free = int(file.read())
+    if free < 64:
+        raise Skip(f"{free} free huge pages of 2 MiB, 64 needed (vm.nr_hugepages)")
+    with Road() as road, Fastpath(road.middle, *BUMP, "--memory", "huge"), connection(road, road.B4) as (client, server):
+        stream(client, server, 100, 1000)
+
+
+main(globals())
