@@ -77,9 +77,10 @@ $(PROGRAMS): $(BUILD)/%: $(BUILD)/agent/%.o $(BUILD)/agent.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# Objects first: what a test brings itself (a fake engine) is then not taken from the archive.
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/agent.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcmocka -o $@
+	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter-out %.o,$^) $(LDLIBS) -lcmocka -o $@
 
 deps: ## install what is missing from Debian's packages (root)
 	@missing=$$(for p in $(DEPS) $(TEST_DEPS); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
