@@ -90,7 +90,7 @@ unit: $(UNIT_TESTS) ## run the unit tests only (no root)
 	@tests/run unit
 
 check: deps ## install, build and run all tests (root)
-	@$(MAKE) --no-print-directory all $(UNIT_TESTS) $(PROG_TESTS)
+	@$(MAKE) --no-print-directory all $(UNIT_TESTS) $(PROG_TESTS) $(NET_PROGRAMS)
 	@tests/run unit prog net vm
 
 clean: ## remove build/

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""The gate on plain sockets: requests in small writes become one segment, and nothing else changes."""
+import select
+import socket
+
+from lib import MANAGE, Stream, check, congestion, equal, main, wait_for, world
+
+
+def one_segment(address, connect=None, no_delay=True, congestion_control="cubic"):
+    with world(congestion_control=congestion_control) as w, Stream(w.net, address, connect, no_delay) as stream:
+        w.learn(stream)
+        segments = stream.exchange(rounds=200)
+        check(segments <= 1.05, f"{segments} segments per request in 5 writes")
+        equal(congestion(stream.client), "autocork_" + congestion_control, "the client's congestion control")
+        w.misses_below(0.02, 200)
+        w.give_back(stream)
+
+
+def test_ipv4():
+    """5 writes with TCP_NODELAY leave as one segment, IPv4"""
+    one_segment("127.0.0.1")
+
+
+def test_ipv6():
+    """5 writes with TCP_NODELAY leave as one segment, IPv6"""
+    one_segment("::1")
+
+
+def test_mapped():
+    """5 writes with TCP_NODELAY leave as one segment, IPv4 to an IPv6 socket"""
+    one_segment("::", "127.0.0.1")
+
+
+def test_nagle():
+    """5 writes without TCP_NODELAY leave as one segment"""
+    one_segment("127.0.0.1", no_delay=False)
+
+
+def test_reno():
+    """5 writes leave as one segment on reno"""
+    one_segment("127.0.0.1", congestion_control="reno")
+
+
+def test_bbr():
+    """5 writes leave as one segment on BBR"""
+    one_segment("127.0.0.1", congestion_control="bbr")
+
+
+def test_options_unchanged():
+    """the program's socket options read as it set them"""
+    with world() as w, Stream(w.net) as stream, Stream(w.net, no_delay=False) as nagle:
+        w.learn(stream)
+        w.learn(nagle)
+        for wanted, one in (1, stream), (0, nagle):
+            for sock in one.client, one.server:
+                equal(bool(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)), bool(wanted), "TCP_NODELAY")
+                equal(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK), 0, "TCP_CORK")
+        w.hold(nagle)
+        wait_for(lambda: select.select([nagle.server], [], [], 0)[0], 5, "the held bytes")
+        equal(nagle.client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 0, "TCP_NODELAY after a wrong hold was ended")
+
+
+def test_wrong_hold():
+    """a burst that stops short is released without the program's help"""
+    with world() as w, Stream(w.net) as stream:
+        w.learn(stream)
+        before = w.agent.totals()["misses"]
+        data = w.hold(stream)
+        equal(stream.receive(stream.server, len(data)), data, "the bytes")
+        wait_for(lambda: w.agent.totals()["misses"] > before, 5, "a miss on record")
+        stream.server.sendall(b"ok")
+        stream.receive(stream.client, 2)
+        stream.exchange(rounds=20)
+        w.give_back(stream)
+
+
+def test_wrong_hold_without_waiting():
+    """a sender that never reads again loses nothing"""
+    with world() as w, Stream(w.net) as stream:
+        w.learn(stream)
+        for _ in range(20):
+            data = w.hold(stream, writes=2)
+            equal(stream.receive(stream.server, len(data)), data, "the bytes")
+
+
+def test_window_grows():
+    """the gate does not make a flow's window grow, nor shrink it"""
+    with world() as w, Stream(w.net) as stream:
+        w.learn(stream)
+        stream.exchange(rounds=1000)
+        w.agent.stop()
+        stream.exchange(rounds=2)
+        window = next(line.split("cwnd:")[1].split()[0] for line in w.net.flows() if f":{stream.port} " in line.split("cubic")[0])
+        check(2 <= int(window) <= 40, f"a window of {window} segments after 1000 requests of one segment")
+
+
+def test_large_after_small():
+    """a full segment does not wait behind small writes"""
+    with world(MANAGE) as w, Stream(w.net) as stream:
+        w.learn(stream, limit=2000)
+        for size in 70000, 1, 200000, 3, 65536:
+            data = bytes(size % 251 for _ in range(size))
+            stream.client.sendall(data)
+            equal(stream.receive(stream.server, size), data, f"{size} bytes")
+            stream.server.sendall(b"ok")
+            stream.receive(stream.client, 2)
+
+
+def test_no_gain():
+    """a flow of single writes is not slowed and soon not managed"""
+    with world() as w, Stream(w.net) as stream:
+        segments = stream.exchange(writes=1, rounds=500)
+        equal(segments, 1.0, "segments per request")
+        equal(w.agent.totals()["held"], 0, "writes held")
+        equal(congestion(stream.client), "cubic", "the congestion control")
+
+
+def test_off():
+    """mode = off leaves flows alone"""
+    with world("[policy all]\nmode = off\n") as w, Stream(w.net) as stream:
+        equal(stream.exchange(rounds=100), 5.0, "segments per request")
+        equal(w.net.wrapped(), 0, "flows on a wrapper")
+
+
+def test_observe():
+    """mode = observe counts what could be saved and holds nothing"""
+    with world("[policy all]\nmode = observe\nburst_gap = 50ms\n") as w, Stream(w.net) as stream:
+        equal(stream.exchange(rounds=200), 5.0, "segments per request")
+        equal(w.net.wrapped(), 0, "flows on a wrapper")
+        totals = w.agent.totals()
+        equal(totals["held"], 0, "writes held")
+        check(totals["shadow_held"] > 500, f"{totals['shadow_held']} writes would have been held of 800")
+
+
+def test_short_connections():
+    """short connections of a known service gain from their first burst on"""
+    with world() as w:
+        for _ in range(50):
+            with Stream(w.net, port=47001) as stream:
+                stream.exchange(rounds=3)
+        segments = 0
+        for _ in range(20):
+            with Stream(w.net, port=47001) as stream:
+                segments += stream.exchange(rounds=1)
+        check(segments / 20 <= 2, f"{segments / 20} segments in the first request of 5 writes")
+
+
+main(globals())

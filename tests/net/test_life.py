@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""The agent comes and goes, is killed, reloaded, started twice: programs notice nothing, and nothing stays in the kernel."""
+import contextlib
+import json
+import subprocess
+import time
+
+from lib import (MANAGE, OFF, PATIENT, Agent, Net, Program, Stream, build, check, congestion, equal, free_port, main, tcp_info,
+                 wait_for, wait_port, world)
+
+STALL_S = 5	# far above anything the agent may add, far below a test's limit
+
+
+def timely(stream, rounds=50):
+    """Requests go on, none of them stalls. Returns segments per request."""
+    slowest, before = 0.0, tcp_info(stream.client)["data_segs_out"]
+    for _ in range(rounds):
+        start = time.monotonic()
+        stream.exchange()
+        slowest = max(slowest, time.monotonic() - start)
+    check(slowest < STALL_S, f"a request took {slowest:.1f} s")
+    return (tcp_info(stream.client)["data_segs_out"] - before) / rounds
+
+
+def ours_in_kernel():
+    """Names of struct_ops and programs of ours that the kernel knows."""
+    out = subprocess.run(["bpftool", "-j", "map", "show"], capture_output=True, text=True, check=False).stdout
+    return [entry for entry in json.loads(out or "[]") if entry.get("type") == "struct_ops"]
+
+
+def test_stop():
+    """a clean stop gives every flow back, and leaves nothing in the kernel"""
+    with world() as w, Stream(w.net) as one, Stream(w.net, "::1") as two:
+        w.learn(one)
+        w.learn(two)
+        check(w.net.wrapped() > 0, "no flow was managed")
+        w.give_back(one, two)
+        equal(timely(one), 5.0, "segments per request without the agent")
+        wait_for(lambda: not ours_in_kernel(), 10, "no struct_ops left")
+
+
+def test_kill():
+    """kill -9: flows live on, nothing is held any more, nothing stalls"""
+    with world() as w, Stream(w.net) as stream, Stream(w.net, no_delay=False) as nagle:
+        w.learn(stream)
+        w.learn(nagle)
+        data = w.hold(stream)
+        w.agent.kill()
+        equal(stream.receive(stream.server, len(data)), data, "what was held when it was killed")
+        stream.server.sendall(b"ok")
+        stream.receive(stream.client, 2)
+        timely(stream, 20)
+        timely(nagle, 20)
+        # The heartbeat is stale by now: as if unmanaged.
+        wait_for(lambda: timely(stream, 5) == 5.0, 10, "flows behave as if unmanaged")
+
+
+def test_kill_under_load():
+    """kill -9 in the middle of a client's run: no byte differs, the run ends"""
+    with world() as w:
+        port = free_port(w.net)
+        with Program(w.net, [build("autocork"), "bench", "server", "--port", port], w.servers) as server:
+            wait_port(w.net, port, alive=server)
+            with Program(w.net, [build("autocork"), "bench", "client", "--host", "127.0.0.1", "--port", port, "--no_delay",
+                                 "--check", "--echo", "--messages", 30000, "--connections", 4], w.clients) as client:
+                wait_for(lambda: w.net.wrapped() > 0, 10, "a managed flow")
+                w.agent.kill()
+                client.wait(100)
+
+
+def test_restart_takes_over():
+    """a restart after kill -9 takes live flows over and learns again"""
+    with world() as w, Stream(w.net) as stream:
+        w.learn(stream)
+        w.agent.kill()
+        timely(stream, 5)
+        w.agent.start()
+        w.learn(stream)
+        w.give_back(stream)
+        wait_for(lambda: not ours_in_kernel(), 10, "no struct_ops left")
+
+
+def test_restarts():
+    """five restarts under a flow that never rests"""
+    with world() as w, Stream(w.net) as stream:
+        for number in range(5):
+            timely(stream, 100)
+            if number % 2:
+                w.agent.kill()
+            else:
+                w.agent.stop()
+            timely(stream, 20)
+            w.agent.start()
+        w.learn(stream)
+        w.give_back(stream)
+
+
+def test_adopt():
+    """flows that exist already are adopted where the policy says so, and only there"""
+    with world("[policy none]\nmode = off\n") as w, Stream(w.net) as stream, Stream(w.net, "::1") as six:
+        for one in stream, six:
+            equal(one.exchange(rounds=20), 5.0, "segments per request while off")
+        w.agent.stop()
+        w.agent.write_policy(PATIENT.replace("adopt = yes", "adopt = no"))
+        w.agent.start()
+        equal(timely(stream, 100), 5.0, "segments per request without adoption")
+        w.agent.stop()
+        w.agent.write_policy(PATIENT)
+        w.agent.start()
+        w.learn(stream)
+        w.learn(six)
+        w.give_back(stream, six)
+
+
+def test_reload():
+    """a reload puts another mode in force for new flows, by SIGHUP"""
+    with world() as w:
+        with Stream(w.net) as stream:
+            w.learn(stream)
+        w.agent.reload(OFF)
+        with Stream(w.net) as stream:
+            equal(stream.exchange(rounds=50), 5.0, "segments per request while off")
+        w.agent.reload(PATIENT)
+        with Stream(w.net) as stream:
+            w.learn(stream)
+
+
+def test_bad_reload():
+    """a reload with a mistake keeps what is in force, and says where the mistake is"""
+    with world() as w, Stream(w.net) as stream:
+        w.learn(stream)
+        with contextlib.suppress(AssertionError):
+            w.agent.reload("[policy broken]\nmode = sometimes\n")
+            raise RuntimeError("a mistake was accepted")
+        reload = w.agent.status()["policy"]["reload"]
+        check("test.conf:2" in reload["error"], f"the error does not name the place: {reload['error']}")
+        check(stream.exchange(rounds=20) <= 1.1, "the flow is managed no longer")
+
+
+def test_second_instance():
+    """a second agent on the same control socket refuses, and the first goes on"""
+    with world() as w, Stream(w.net) as stream:
+        w.learn(stream)
+        done = subprocess.run(w.agent.command, capture_output=True, text=True, timeout=30, check=False)
+        check(done.returncode == 1, f"exit code {done.returncode}: {done.stderr}")
+        check(w.agent.control in done.stderr, f"the message does not name the socket: {done.stderr}")
+        check(stream.exchange(rounds=20) <= 1.1, "the first agent's flow is managed no longer")
+
+
+def test_namespaces():
+    """flows of several network namespaces are managed, swept and given back"""
+    with world() as w, Net() as second, Net("reno") as third, Stream(second) as two, Stream(third) as three, Stream(w.net) as one:
+        for stream in one, two, three:
+            w.learn(stream)
+            data = w.hold(stream)
+            equal(stream.receive(stream.server, len(data)), data, "the bytes of a wrong hold")
+            stream.server.sendall(b"ok")
+            stream.receive(stream.client, 2)
+        w.agent.stop()
+        for stream, wanted in (one, "cubic"), (two, "cubic"), (three, "reno"):
+            equal(congestion(stream.client), wanted, "the congestion control after the stop")
+            timely(stream, 5)
+
+
+def test_outside_the_cgroup():
+    """flows of other cgroups are left alone"""
+    with world() as w:
+        w.group.leave()
+        with Stream(w.net) as stream:
+            equal(stream.exchange(rounds=100), 5.0, "segments per request")
+            equal(w.net.wrapped(), 0, "flows on a wrapper")
+
+
+def test_no_privileges():
+    """without privileges it refuses with a message, and leaves nothing"""
+    before = len(ours_in_kernel())
+    done = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all", build("autocorkd"),
+                           "--control", "/tmp/autocork-nobody.sock"], capture_output=True, text=True, timeout=30, check=False)
+    check(done.returncode in (1, 4), f"exit code {done.returncode}: {done.stderr}")
+    check(done.stderr.strip(), "no message")
+    equal(len(ours_in_kernel()), before, "struct_ops in the kernel")
+
+
+def test_idle():
+    """an agent that starts and stops without any flow"""
+    with Net(), Agent(policy=MANAGE) as agent:
+        equal(agent.status()["totals"]["held"], 0, "writes held")
+
+
+main(globals())
