@@ -5,12 +5,15 @@
 #include "cli/commands.h"
 #include "fastpath-client/command.h"
 #include "steer/command.h"
+#include "telemetry/commands.h"
 
 static const struct command commands[] = {
 	{ "status", "what the agent does and what it saves, per service", cli_status, true },
 	{ "services", "every counter of every service", cli_services, true },
 	{ "flows", "the live flows", cli_flows, true },
 	{ "doctor", "what of the kernel works, what not, and how to mend it", cli_doctor, false },
+	{ "advise", "what services that are not managed would save", telemetry_advise, true },
+	{ "trial", "try to manage a service for a while, and compare", telemetry_trial, true },
 	{ "reload", "have the agent read its policy files again", cli_reload, true },
 	{ "policy", "check policy files, show what is in force", cli_policy, false },
 	{ "replay", "what the agent would do with a recorded trace", cli_replay, false },

@@ -7,6 +7,7 @@
 #include "daemon/daemon.h"
 #include "daemon/report.h"
 #include "lib/json.h"
+#include "telemetry/telemetry.h"
 
 /* A growing array of what a visitor saw; items are written out as the client reads them. */
 struct snapshot {
@@ -252,6 +253,7 @@ const struct control_op daemon_ops[] = {
 	{ "doctor", CONTROL_READ, op_doctor },
 	{ "policy", CONTROL_READ, op_policy },
 	{ "reload", CONTROL_CHANGE, op_reload },
+	{ "trial", CONTROL_CHANGE, telemetry_op_trial },
 };
 
 const size_t daemon_op_count = sizeof(daemon_ops) / sizeof(daemon_ops[0]);

@@ -85,18 +85,24 @@ const char *advice_verdict_name(enum advice_verdict verdict)
 	return names[verdict];
 }
 
-/* A program's name as a pattern that matches it: what the policy's syntax gives a meaning is replaced by '?'. */
+/*
+ * A program's name as a pattern that matches it: what the policy's syntax gives a meaning becomes '?', and so does what
+ * text_clean() wrote as \xNN.
+ */
 static void print_pattern(FILE *out, const char *program)
 {
-	for (; *program; program++)
+	for (int i = 0; *program && i < AC_COMM_LEN - 1; i++) {
+		bool escape = program[0] == '\\' && program[1] == 'x' && isxdigit((unsigned char)program[2]) &&
+			      isxdigit((unsigned char)program[3]);
+
 		putc(isalnum((unsigned char)*program) || strchr("._+-:/@", *program) ? *program : '?', out);
+		program += escape ? 4 : 1;
+	}
 }
 
-void advice_policy(FILE *out, const struct advice *advice, uint16_t port, uint8_t side, const char *program)
+void advice_conditions(FILE *out, uint16_t port, uint8_t side, const char *program)
 {
-	fprintf(out, "# %.0f packets a second fewer (%.0f%% of the writes), confidence %.1f%%, %.2f misses a second.\n",
-		advice->packets_per_s, advice->saved_share * 100, advice->confidence * 100, advice->misses_per_s);
-	fprintf(out, "[policy %s]\nmode = autocork\nports = %u\n", advice->id, port);
+	fprintf(out, "ports = %u\n", port);
 	if (side == AC_SIDE_SERVER || side == AC_SIDE_CLIENT)
 		fprintf(out, "side = %s\n", side == AC_SIDE_SERVER ? "server" : "client");
 	if (*program) {
@@ -104,6 +110,14 @@ void advice_policy(FILE *out, const struct advice *advice, uint16_t port, uint8_
 		print_pattern(out, program);
 		putc('\n', out);
 	}
+}
+
+void advice_policy(FILE *out, const struct advice *advice, uint16_t port, uint8_t side, const char *program)
+{
+	fprintf(out, "# %.1f packets a second fewer (%.0f%% of the writes), confidence %.1f%%, %.2f misses a second.\n",
+		advice->packets_per_s, advice->saved_share * 100, advice->confidence * 100, advice->misses_per_s);
+	fprintf(out, "[policy %s]\nmode = autocork\n", advice->id);
+	advice_conditions(out, port, side, program);
 }
 
 static void since(uint64_t *now, uint64_t before)

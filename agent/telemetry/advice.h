@@ -57,5 +57,7 @@ struct advice advice_make(uint16_t port, uint8_t side, const char *program, cons
 const char *advice_verdict_name(enum advice_verdict verdict);
 /* The drop-in that puts the advice into effect; `policy check` accepts it. */
 void advice_policy(FILE *out, const struct advice *advice, uint16_t port, uint8_t side, const char *program);
+/* The part of it that says which flows are meant: ports, side, programs. */
+void advice_conditions(FILE *out, uint16_t port, uint8_t side, const char *program);
 /* a - b, for counters that only grow; one that fell (the agent started anew) counts from 0. */
 void advice_counts_since(struct advice_counts *counts, const struct advice_counts *before);

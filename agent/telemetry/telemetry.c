@@ -18,6 +18,7 @@
 #include "telemetry/selfcost.h"
 #include "telemetry/series.h"
 #include "telemetry/text.h"
+#include "telemetry/trial.h"
 #include "telemetry/unit_names.h"
 #include "telemetry/web.h"
 
@@ -30,6 +31,7 @@ struct telemetry {
 	struct unit_names *names;
 	struct selfcost *cost;
 	struct http *http;
+	struct trial *trial;
 	struct history history;
 	sd_event_source *timer;
 	double scrape_seconds;
@@ -175,8 +177,8 @@ static int answer_overview(void *context, const struct http_request *request, st
 
 	if (collect(telemetry, &snapshot))
 		return -1;
-	overview =
-		overview_json(&snapshot, &telemetry->history, seconds(CLOCK_REALTIME), report_daemon_mode(telemetry->daemon));
+	overview = overview_json(&snapshot, &telemetry->history, seconds(CLOCK_REALTIME),
+				 report_daemon_mode(telemetry->daemon));
 	free(snapshot.services);
 	text = json_dumps(overview, JSON_COMPACT);
 	json_decref(overview);
@@ -285,6 +287,7 @@ int telemetry_start(struct daemon *daemon, void **data, struct fault *fault)
 		telemetry_stop(telemetry);
 		return fault_set(fault, EXIT_FAILED, "telemetry: out of memory or event sources");
 	}
+	telemetry->trial = trial_new(daemon);
 	serve(telemetry);
 	*data = telemetry;
 	return 0;
@@ -294,6 +297,7 @@ void telemetry_stop(void *data)
 {
 	struct telemetry *telemetry = data;
 
+	trial_free(telemetry->trial);
 	http_stop(telemetry->http);
 	sd_event_source_disable_unref(telemetry->timer);
 	selfcost_stop(telemetry->cost);
@@ -320,4 +324,13 @@ void telemetry_status(struct daemon *daemon, void *data, json_t *status)
 	}
 	json_object_set_new(status, "telemetry",
 			    json_pack("{sf sf}", "sampling", 1.0, "cpu_share", selfcost_share(telemetry->cost)));
+}
+
+int telemetry_op_trial(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
+{
+	struct telemetry *telemetry = daemon_part_data(daemon, "telemetry");
+
+	if (!telemetry || !telemetry->trial)
+		return fault_set(fault, EXIT_FAILED, "trial: the agent is starting or stopping: try again");
+	return trial_run(telemetry->trial, client, request, fault);
 }

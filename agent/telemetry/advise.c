@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* autocork advise: what each service would save, from what its flows did in shadow. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/client.h"
+#include "lib/json.h"
+#include "lib/table.h"
+#include "telemetry/commands.h"
+#include "telemetry/service_list.h"
+
+#define FOR_MAX_S 86400
+
+struct options {
+	double seconds;		/* 0 = since the agent started */
+	long port;
+	bool emit;
+	bool all;
+};
+
+enum { OPTION_FOR = 'f', OPTION_PORT = 'p', OPTION_EMIT = 'e', OPTION_ALL = 'a' };
+
+static const struct argp_option argp_options[] = {
+	{ "for", OPTION_FOR, "TIME", 0, "Look at the next TIME (30s, 2m) instead of all since the agent started", 0 },
+	{ "port", OPTION_PORT, "PORT", 0, "Only this service port", 0 },
+	{ "emit", OPTION_EMIT, 0, 0, "Print a policy file that follows the advice to manage", 0 },
+	{ "all", OPTION_ALL, 0, 0, "Also services that are managed or that save too little", 0 },
+	{ 0 },
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case OPTION_FOR:
+		options->seconds = argument_seconds(state, "for", arg, 0.1, FOR_MAX_S);
+		return 0;
+	case OPTION_PORT:
+		options->port = cli_number(state, "port", arg, 1, 65535);
+		return 0;
+	case OPTION_EMIT:
+		options->emit = true;
+		return 0;
+	case OPTION_ALL:
+		options->all = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = argp_options,
+	.parser = parse,
+	.doc = "Lists, per port and program, what holding writes would save: the predictor runs in shadow on flows "
+	       "that are not "
+	       "managed.\n"
+	       "\n"
+	       "Examples:\n"
+	       "  autocork advise --for 30s\n"
+	       "  autocork advise --emit > /etc/autocork/policy.d/50-advice.conf\n"
+	       "  autocork advise --json | jq 'select(.verdict == \"manage\").id'\n"
+	       "\v"
+	       "PACKETS/S is how many fewer would leave, CPU the share of one CPU that would save the sender (below 0: "
+	       "cost), "
+	       "MISSES/S how often a write would be held in vain, at most max_hold each. ADVICE: manage; doubtful: it "
+	       "would save, "
+	       "and miss too often; leave: it would save too little; unknown: fewer than 100 bursts were seen; "
+	       "managed.",
+};
+
+static const struct table_column columns[] = {
+	{ "PORT", TABLE_RIGHT },      { "SIDE", TABLE_LEFT },        { "PROGRAM", TABLE_LEFT },
+	{ "PACKETS/S", TABLE_RIGHT }, { "OF WRITES", TABLE_RIGHT },  { "CPU", TABLE_RIGHT },
+	{ "MISSES/S", TABLE_RIGHT },  { "CONFIDENCE", TABLE_RIGHT }, { "ADVICE", TABLE_LEFT },
+	{ "ID", TABLE_LEFT },
+};
+
+struct advised {
+	struct listed_service service;
+	struct advice advice;
+};
+
+static int by_packets(const void *x, const void *y)
+{
+	const struct advised *a = x, *b = y;
+
+	return (a->advice.packets_per_s < b->advice.packets_per_s) -
+	       (a->advice.packets_per_s > b->advice.packets_per_s);
+}
+
+static void add_row(struct table *table, const struct advised *advised)
+{
+	static const enum table_style styles[] = {
+		[ADVICE_UNKNOWN] = TABLE_DIM, [ADVICE_LEAVE] = TABLE_DIM,   [ADVICE_DOUBTFUL] = TABLE_WARN,
+		[ADVICE_MANAGE] = TABLE_GOOD, [ADVICE_MANAGED] = TABLE_PLAIN,
+	};
+	const struct advice *advice = &advised->advice;
+
+	table_cell(table, TABLE_PLAIN, "%u", advised->service.port);
+	table_cell(table, TABLE_PLAIN, "%s", service_side_name(advised->service.side));
+	table_cell(table, TABLE_PLAIN, "%s", advised->service.program);
+	table_cell(table, TABLE_PLAIN, "%.1f", advice->packets_per_s);
+	table_cell(table, TABLE_PLAIN, "%.0f%%", advice->saved_share * 100);
+	table_cell(table, TABLE_PLAIN, "%.2f%%", advice->cpu_share * 100);
+	table_cell(table, TABLE_PLAIN, "%.2f", advice->misses_per_s);
+	table_cell(table, TABLE_PLAIN, "%.1f%%", advice->confidence * 100);
+	table_cell(table, styles[advice->verdict], "%s", advice_verdict_name(advice->verdict));
+	table_cell(table, TABLE_PLAIN, "%s", advice->id);
+}
+
+static json_t *to_json(const struct advised *advised, double seconds)
+{
+	const struct advice *advice = &advised->advice;
+	const struct advice_counts *counts = &advised->service.counts;
+#define N(value) ((json_int_t)(value))
+
+	return json_pack("{ss si ss ss ss sf sf sf sf sf sf s{sI sI sI sI}}", "id", advice->id, "port",
+			 advised->service.port, "side", service_side_name(advised->service.side), "program",
+			 advised->service.program, "verdict", advice_verdict_name(advice->verdict), "seconds", seconds,
+			 "packets_per_second", advice->packets_per_s, "saved_share", advice->saved_share, "cpu_share",
+			 advice->cpu_share, "misses_per_second", advice->misses_per_s, "confidence", advice->confidence,
+			 "seen", "writes", N(counts->writes), "bursts", N(counts->bursts), "held",
+			 N(counts->held + counts->shadow_held), "misses", N(counts->misses + counts->shadow_misses));
+}
+
+/* What happened, and in how many seconds. */
+static int look(const struct cli *cli, const struct options *options, struct service_list *list, double *seconds,
+		struct fault *fault)
+{
+	struct service_list before;
+	json_t *status;
+
+	if (!options->seconds) {
+		if (client_call(cli->control, json_pack("{ss}", "op", "status"), &status, fault))
+			return -1;
+		*seconds = json_number(json_object_get(status, "agent"), "uptime_seconds") ?: 1;
+		json_decref(status);
+		return service_list_fetch(cli->control, list, fault);
+	}
+	if (service_list_fetch(cli->control, &before, fault))
+		return -1;
+	if (cli->terminal && !cli->json && !options->emit)
+		fprintf(stderr, "Watching for %g seconds …\n", options->seconds);
+	nanosleep(&(struct timespec){ (time_t)options->seconds, (options->seconds - (time_t)options->seconds) * 1e9 },
+		  NULL);
+	if (service_list_fetch(cli->control, list, fault)) {
+		service_list_free(&before);
+		return -1;
+	}
+	for (size_t i = 0; i < list->count; i++) {
+		const struct listed_service *then = service_list_find(&before, &list->services[i]);
+
+		if (then)
+			advice_counts_since(&list->services[i].counts, &then->counts);
+	}
+	*seconds = list->time - before.time;
+	service_list_free(&before);
+	return 0;
+}
+
+static void print(const struct cli *cli, const struct options *options, const struct advised *advised, size_t count,
+		  double seconds)
+{
+	struct table *table;
+
+	if (options->emit) {
+		printf("# Written by autocork advise from %.0f seconds of traffic.\n", seconds);
+		for (size_t i = 0; i < count; i++) {
+			const struct listed_service *service = &advised[i].service;
+
+			putchar('\n');
+			advice_policy(stdout, &advised[i].advice, service->port, service->side, service->program);
+		}
+		return;
+	}
+	if (cli->json) {
+		for (size_t i = 0; i < count; i++)
+			json_print(stdout, to_json(&advised[i], seconds));
+		return;
+	}
+	if (!count) {
+		puts(options->all ? "No TCP flow was seen." : "Nothing to advise; --all shows what was seen.");
+		return;
+	}
+	table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+	for (size_t i = 0; i < count; i++)
+		add_row(table, &advised[i]);
+	table_print(table, stdout, cli->colour, cli->width);
+	table_free(table);
+}
+
+static bool is_wanted(const struct options *options, const struct advised *advised)
+{
+	enum advice_verdict verdict = advised->advice.verdict;
+
+	if (advised->service.overflow || (options->port && options->port != advised->service.port) ||
+	    !advised->service.counts.writes)
+		return false;
+	if (options->emit)
+		return verdict == ADVICE_MANAGE;
+	return options->all || verdict == ADVICE_MANAGE || verdict == ADVICE_DOUBTFUL;
+}
+
+int telemetry_advise(struct cli *cli, int argc, char **argv)
+{
+	struct options options = { 0 };
+	struct service_list list;
+	struct advised *advised;
+	struct fault fault;
+	size_t count = 0;
+	double seconds;
+
+	cli_parse(cli, &argp, argc, argv, &options);
+	if (options.emit && cli->json) {
+		fault_set(&fault, EXIT_USAGE, "--emit: a policy file is no JSON: leave --json out");
+		return cli_fail(cli, &fault);
+	}
+	if (look(cli, &options, &list, &seconds, &fault))
+		return cli_fail(cli, &fault);
+	advised = calloc(list.count + 1, sizeof(*advised));
+	if (!advised) {
+		service_list_free(&list);
+		fault_set(&fault, EXIT_FAILED, "advise: out of memory");
+		return cli_fail(cli, &fault);
+	}
+	for (size_t i = 0; i < list.count; i++) {
+		const struct listed_service *service = &list.services[i];
+
+		advised[count].service = *service;
+		advised[count].advice =
+			advice_make(service->port, service->side, service->program, &service->counts, seconds);
+		count += is_wanted(&options, &advised[count]);
+	}
+	qsort(advised, count, sizeof(*advised), by_packets);
+	print(cli, &options, advised, count, seconds);
+	free(advised);
+	service_list_free(&list);
+	return EXIT_OK;
+}

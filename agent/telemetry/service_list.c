@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "telemetry/service_list.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/client.h"
+#include "lib/json.h"
+#include "telemetry/text.h"
+
+static const char *const sides[] = { [AC_SIDE_ANY] = "any", [AC_SIDE_SERVER] = "server", [AC_SIDE_CLIENT] = "client" };
+
+const char *service_side_name(uint8_t side)
+{
+	return sides[side < AC_SIDE_MAX ? side : AC_SIDE_ANY];
+}
+
+static uint8_t side_of(const char *name)
+{
+	for (uint8_t side = 0; side < AC_SIDE_MAX; side++)
+		if (!strcmp(name, sides[side]))
+			return side;
+	return AC_SIDE_ANY;
+}
+
+void listed_service_read(struct listed_service *service, const json_t *object)
+{
+	const json_t *released = json_object_get(object, "released"), *value;
+	const char *name;
+
+	*service = (struct listed_service){
+		.port = json_number(object, "port"),
+		.side = side_of(json_member_text(object, "side")),
+		.overflow = json_is_integer(json_object_get(object, "number")) && !json_number(object, "number"),
+		.counts = {
+			.writes = json_number(object, "writes"),
+			.bursts = json_number(object, "bursts"),
+			.held = json_number(object, "held"),
+			.misses = json_number(object, "misses"),
+			.shadow_held = json_number(object, "shadow_held"),
+			.shadow_misses = json_number(object, "shadow_misses"),
+			.segments = json_number(object, "segments"),
+			.retransmits = json_number(object, "retransmits"),
+		},
+		.flows = json_number(object, "flows"),
+		.managed = json_number(object, "managed"),
+		.hold_us = json_number(object, "hold_us"),
+	};
+	name = json_member_text(object, "program");
+	text_clean(service->program, sizeof(service->program), name, strlen(name));
+	json_object_foreach((json_t *)released, name, value)
+		service->releases += json_integer_value(value);
+}
+
+static int by_key(const void *x, const void *y)
+{
+	const struct listed_service *a = x, *b = y;
+	int order = (int)a->overflow - b->overflow;
+
+	if (!order)
+		order = (int)a->port - b->port;
+	if (!order)
+		order = (int)a->side - b->side;
+	return order ? order : strcmp(a->program, b->program);
+}
+
+struct fetch {
+	struct service_list *list;
+	size_t room;
+};
+
+static int add(json_t *item, void *context)
+{
+	struct fetch *fetch = context;
+	struct service_list *list = fetch->list;
+
+	if (list->count == fetch->room) {
+		size_t room = fetch->room ? fetch->room * 2 : 64;
+		struct listed_service *services = reallocarray(list->services, room, sizeof(*services));
+
+		if (!services)
+			return 1;
+		list->services = services;
+		fetch->room = room;
+	}
+	listed_service_read(&list->services[list->count++], item);
+	return 0;
+}
+
+static void add_up(struct listed_service *to, const struct listed_service *from)
+{
+	uint64_t *a = (uint64_t *)&to->counts;
+	const uint64_t *b = (const uint64_t *)&from->counts;
+
+	for (size_t i = 0; i < sizeof(to->counts) / sizeof(*a); i++)
+		a[i] += b[i];
+	to->flows += from->flows;
+	to->managed += from->managed;
+	to->hold_us += from->hold_us;
+	to->releases += from->releases;
+}
+
+int service_list_fetch(const char *control, struct service_list *list, struct fault *fault)
+{
+	struct fetch fetch = { .list = list };
+	struct timespec now;
+	size_t last = 0;
+	int result;
+
+	*list = (struct service_list){ 0 };
+	result = client_list(control, json_pack("{ss}", "op", "services"), add, &fetch, fault);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	list->time = now.tv_sec + now.tv_nsec * 1e-9;
+	if (result > 0)
+		result = fault_set(fault, EXIT_FAILED, "services: out of memory");
+	if (result) {
+		service_list_free(list);
+		return -1;
+	}
+	if (!list->count)
+		return 0;
+	qsort(list->services, list->count, sizeof(*list->services), by_key);
+	for (size_t i = 1; i < list->count; i++) {
+		if (!by_key(&list->services[last], &list->services[i]))
+			add_up(&list->services[last], &list->services[i]);
+		else if (++last != i)
+			list->services[last] = list->services[i];
+	}
+	list->count = last + 1;
+	return 0;
+}
+
+void service_list_free(struct service_list *list)
+{
+	free(list->services);
+	*list = (struct service_list){ 0 };
+}
+
+const struct listed_service *service_list_find(const struct service_list *list, const struct listed_service *service)
+{
+	if (!list->count)
+		return NULL;
+	return bsearch(service, list->services, list->count, sizeof(*service), by_key);
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "telemetry/trial.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "telemetry/advice.h"
+#include "telemetry/series.h"
+#include "telemetry/text.h"
+#include "telemetry/trial_judge.h"
+
+#define RUN_DIRECTORY "/run/autocork/policy.d"
+#define FILE_NAME "zz-autocork-trial.conf" /* after all others: the last heading wins where rules are equally special  \
+					    */
+#define STEP_US 1000000
+#define BASELINE_MIN_S 2.0
+#define BASELINE_MAX_S 15.0
+
+enum phase { IDLE, BASELINE, TRIAL };
+
+/* What the control socket keeps of us: clients may outlive the trial, which stops before the socket does. */
+struct subscription {
+	struct trial *trial;	/* NULL once it is gone */
+	struct control_client *client;
+};
+
+struct trial {
+	struct daemon *daemon;
+	struct subscription *subscription;	/* NULL once the client is gone */
+	sd_event_source *timer;
+	enum phase phase;
+	char path[PATH_MAX];
+	uint16_t port;
+	uint8_t side;
+	char program[AC_COMM_LEN * 4 + 1];
+	double seconds, max_delay_us;
+	struct trial_phase begun, before;	/* counters at the start of the phase; what the baseline showed */
+};
+
+static double now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec * 1e-9;
+}
+
+static void read_host(struct trial_phase *phase)
+{
+	FILE *file = fopen("/proc/net/snmp", "re");
+	char line[512];
+	uint64_t out, again;
+
+	/* Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs
+	 * OutSegs RetransSegs */
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Tcp: %*d %*d %*d %*d %*d %*d %*d %*d %*d %*d %" SCNu64 " %" SCNu64, &out, &again) ==
+		    2) {
+			phase->host_segments = out;
+			phase->host_retransmits = again;
+		}
+	}
+	if (file)
+		fclose(file);
+}
+
+struct reading {
+	const struct trial *trial;
+	struct trial_phase *phase;
+};
+
+static int add_service(const struct engine_service *service, void *context)
+{
+	struct reading *reading = context;
+	const struct trial *trial = reading->trial;
+	char program[sizeof(trial->program)];
+
+	if (!service->number || service->key.port != trial->port || (trial->side && service->key.side != trial->side))
+		return 0;
+	text_clean(program, sizeof(program), service->key.comm, sizeof(service->key.comm));
+	if (*trial->program && strcmp(program, trial->program))
+		return 0;
+	service_stats_add(&reading->phase->stats, &service->stats);
+	return 0;
+}
+
+static int read_phase(const struct trial *trial, struct trial_phase *phase)
+{
+	struct reading reading = { trial, phase };
+
+	memset(phase, 0, sizeof(*phase));
+	phase->seconds = now_s();
+	read_host(phase);
+	return engine_services(trial->daemon->engine, add_service, &reading) < 0 ? -1 : 0;
+}
+
+/* ------------------------------------------------------------------ the drop-in */
+
+static void choose_path(struct trial *trial)
+{
+	const char *const *dirs = trial->daemon->options.policy_dirs;
+	const char *directory = RUN_DIRECTORY;
+
+	for (; *dirs; dirs++)
+		directory = *dirs;
+	snprintf(trial->path, sizeof(trial->path), "%s/" FILE_NAME, directory);
+}
+
+static int write_policy(const struct trial *trial, struct fault *fault)
+{
+	FILE *file;
+
+	if (!trial->daemon->options.policy_dirs[0] && mkdir(RUN_DIRECTORY, 0755) && errno != EEXIST)
+		return fault_set(fault, EXIT_FAILED, RUN_DIRECTORY ": cannot be made: %s: make it", strerror(errno));
+	file = fopen(trial->path, "we");
+	if (!file)
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: cannot be written: %s: give the agent a writable --policy-dir", trial->path,
+				 strerror(errno));
+	fputs("# A trial is under way (autocork trial); the agent removes this file when it ends.\n"
+	      "[policy autocork-trial]\nmode = autocork\nadopt = yes\n", file);
+	advice_conditions(file, trial->port, trial->side, trial->program);
+	if (fclose(file)) {
+		unlink(trial->path);
+		return fault_set(fault, EXIT_FAILED, "%s: cannot be written: %s: free some space", trial->path,
+				 strerror(errno));
+	}
+	return 0;
+}
+
+/* The file goes first: should the reload fail, the next start is without it. */
+static void take_back(struct trial *trial)
+{
+	struct fault fault;
+
+	if (!unlink(trial->path) && daemon_reload(trial->daemon, &fault))
+		log_error("trial: the policies without it cannot be put in force: %s", fault.text);
+}
+
+static void end(struct trial *trial)
+{
+	trial->timer = sd_event_source_disable_unref(trial->timer);
+	if (trial->phase == TRIAL)
+		take_back(trial);
+	trial->phase = IDLE;
+}
+
+/* ------------------------------------------------------------------ its course */
+
+static json_t *phase_json(const struct trial_phase *phase)
+{
+	const struct ac_service_stats *stats = &phase->stats;
+#define N(value) ((json_int_t)(value))
+
+	return json_pack("{sf sI sI sI sI sI sI sf sf}", "seconds", phase->seconds, "writes", N(stats->writes),
+			 "bursts", N(stats->bursts), "held", N(stats->held), "shadow_held", N(stats->shadow_held),
+			 "misses", N(stats->misses), "retransmits", N(phase->host_retransmits), "saved_share",
+			 trial_saved_share(phase), "hold_p99_us", trial_hold_p99(phase));
+}
+
+static void push(struct trial *trial, json_t *item)
+{
+	if (trial->subscription)
+		control_push(trial->subscription->client, item);
+	else
+		json_decref(item);
+}
+
+static void finish(struct trial *trial, const struct trial_phase *phase, enum trial_verdict verdict, bool early)
+{
+	double predicted = trial_saved_share(&trial->before), saved = trial_saved_share(phase);
+
+	end(trial);
+	log_info("trial of port %u: %s%s: saved %.1f%% of the writes, %.1f%% were predicted", trial->port,
+		 trial_verdict_name(verdict), early ? ", ended early" : "", saved * 100, predicted * 100);
+	push(trial, json_pack("{ss ss sb so so sf sf}", "phase", "done", "verdict", trial_verdict_name(verdict),
+			      "early", early, "before", phase_json(&trial->before), "trial", phase_json(phase),
+			      "predicted_saved_share", predicted, "saved_share", saved));
+}
+
+static void begin_trial(struct trial *trial)
+{
+	struct fault fault;
+
+	if (write_policy(trial, &fault) || daemon_reload(trial->daemon, &fault) || read_phase(trial, &trial->begun)) {
+		log_error("trial of port %u: %s", trial->port, fault.text);
+		trial->phase = TRIAL; /* the file may be there */
+		end(trial);
+		push(trial, json_pack("{ss ss}", "phase", "failed", "error", fault.text));
+		return;
+	}
+	trial->phase = TRIAL;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *context)
+{
+	struct trial *trial = context;
+	double baseline = trial->seconds / 4;
+	struct trial_phase now;
+	enum trial_verdict verdict;
+
+	if (baseline < BASELINE_MIN_S)
+		baseline = BASELINE_MIN_S;
+	if (baseline > BASELINE_MAX_S)
+		baseline = BASELINE_MAX_S;
+	sd_event_source_set_time_relative(source, STEP_US);
+	if (read_phase(trial, &now)) {
+		end(trial);
+		push(trial,
+		     json_pack("{ss ss}", "phase", "failed", "error", "services cannot be read from the kernel"));
+		return 0;
+	}
+	trial_since(&now, &trial->begun);
+	if (trial->phase == BASELINE) {
+		push(trial, json_pack("{ss so}", "phase", "before", "counts", phase_json(&now)));
+		if (now.seconds < baseline)
+			return 0;
+		trial->before = now;
+		begin_trial(trial);
+		return 0;
+	}
+	verdict = trial_judge(&trial->before, &now, trial->max_delay_us);
+	if (verdict != TRIAL_GOOD || now.seconds >= trial->seconds)
+		finish(trial, &now, verdict, verdict != TRIAL_GOOD && now.seconds < trial->seconds);
+	else
+		push(trial, json_pack("{ss so}", "phase", "trial", "counts", phase_json(&now)));
+	return 0;
+}
+
+static void client_gone(void *context)
+{
+	struct subscription *subscription = context;
+	struct trial *trial = subscription->trial;
+
+	/* A client of an earlier trial may go only now. */
+	if (trial && trial->subscription == subscription) {
+		trial->subscription = NULL;
+		if (trial->phase != IDLE)
+			log_info("trial of port %u: who asked for it is gone: taken back", trial->port);
+		end(trial);
+	}
+	free(subscription);
+}
+
+/* Whoever listened before is answered no more. */
+static int subscribe(struct trial *trial, struct control_client *client)
+{
+	struct subscription *subscription = calloc(1, sizeof(*subscription));
+
+	if (!subscription)
+		return -1;
+	*subscription = (struct subscription){ trial, client };
+	if (trial->subscription)
+		trial->subscription->trial = NULL;
+	trial->subscription = subscription;
+	control_subscribe(client, client_gone, subscription);
+	return 0;
+}
+
+int trial_run(struct trial *trial, struct control_client *client, const json_t *request, struct fault *fault)
+{
+	const char *op, *program = "", *side = "any";
+	json_int_t port = 0;
+	double seconds = 60, max_delay_us = 10000;
+	json_error_t error;
+
+	if (json_unpack_ex((json_t *)request, &error, 0, "{ss sI s?s s?s s?F s?F !}", "op", &op, "port", &port,
+			   "program", &program, "side", &side, "seconds", &seconds, "max_delay_us", &max_delay_us))
+		return fault_set(fault, EXIT_USAGE, "trial: %s: it takes port, program, side, seconds, max_delay_us",
+				 error.text);
+	if (port < 1 || port > 65535 || !(seconds >= 1 && seconds <= 86400) ||
+	    !(max_delay_us >= 1 && max_delay_us <= 1e6))
+		return fault_set(fault, EXIT_USAGE,
+				 "trial: out of range: port 1 to 65535, seconds 1 to 86400, max_delay_us 1 to 1000000");
+	if (strcmp(side, "any") && strcmp(side, "server") && strcmp(side, "client"))
+		return fault_set(fault, EXIT_USAGE, "trial: side %.20s: server, client or any", side);
+	if (trial->phase != IDLE)
+		return fault_set(fault, EXIT_FAILED, "trial: one is under way for port %u: wait until it has ended",
+				 trial->port);
+	trial->port = port;
+	trial->side = !strcmp(side, "server") ? AC_SIDE_SERVER : !strcmp(side, "client") ? AC_SIDE_CLIENT : AC_SIDE_ANY;
+	text_clean(trial->program, sizeof(trial->program), program, AC_COMM_LEN);
+	trial->seconds = seconds;
+	trial->max_delay_us = max_delay_us;
+	if (read_phase(trial, &trial->begun) || subscribe(trial, client))
+		return fault_set(fault, EXIT_FAILED, "trial: cannot begin: see the agent's log");
+	trial->phase = BASELINE;
+	if (sd_event_add_time_relative(trial->daemon->loop, &trial->timer, CLOCK_MONOTONIC, STEP_US, 0, on_time,
+				       trial) < 0 ||
+	    sd_event_source_set_enabled(trial->timer, SD_EVENT_ON) < 0) {
+		end(trial);
+		push(trial, json_pack("{ss ss}", "phase", "failed", "error", "no event source"));
+	}
+	return 0;
+}
+
+struct trial *trial_new(struct daemon *daemon)
+{
+	struct trial *trial = calloc(1, sizeof(*trial));
+
+	if (!trial)
+		return NULL;
+	trial->daemon = daemon;
+	choose_path(trial);
+	if (!access(trial->path, F_OK)) {
+		log_warning("%s: left by a trial of an agent that was killed: removed", trial->path);
+		take_back(trial);
+	}
+	return trial;
+}
+
+void trial_free(struct trial *trial)
+{
+	if (!trial)
+		return;
+	trial->timer = sd_event_source_disable_unref(trial->timer);
+	/* The agent stops: every flow is given back anyway, a reload would be for nothing. */
+	if (trial->phase == TRIAL)
+		unlink(trial->path);
+	if (trial->subscription)
+		trial->subscription->trial = NULL;
+	free(trial);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * A policy on trial, run by the agent itself, so that it ends whatever becomes of who asked for it: a temporary drop-in
+ * is put in force, and taken back when the time is over, when things get worse, when the client goes, and when the
+ * agent stops or starts.
+ */
+#pragma once
+#include "daemon/daemon.h"
+
+struct trial;
+
+/* Removes what a killed agent's trial left. Returns NULL without memory. */
+struct trial *trial_new(struct daemon *daemon);
+void trial_free(struct trial *trial);
+/* The "trial" operation. */
+int trial_run(struct trial *trial, struct control_client *client, const json_t *request, struct fault *fault);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Advice, a trial's verdicts, the last hour, names of units: what telemetry works out without a kernel. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "policy/policy.h"
+#include "telemetry/advice.h"
+#include "telemetry/history.h"
+#include "telemetry/trial_judge.h"
+#include "telemetry/unit_names.h"
+
+static void verdicts(void **state)
+{
+	static const struct {
+		struct advice_counts counts;
+		enum advice_verdict verdict;
+	} cases[] = {
+		{ { 0 }, ADVICE_UNKNOWN },
+		{ { .writes = 1500, .bursts = 99, .shadow_held = 1386 }, ADVICE_UNKNOWN },
+		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000 }, ADVICE_MANAGE },
+		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_misses = 200 }, ADVICE_DOUBTFUL },
+		{ { .writes = 1000, .bursts = 1000 }, ADVICE_LEAVE },
+		{ { .writes = 1000, .bursts = 950, .shadow_held = 50 }, ADVICE_LEAVE },
+		{ { .writes = 15000, .bursts = 1000, .held = 14000 }, ADVICE_MANAGED },
+		/* nothing that may come over the socket makes it worse than wrong */
+		{ { .writes = 1, .bursts = UINT64_MAX, .shadow_held = UINT64_MAX, .shadow_misses = UINT64_MAX },
+		  ADVICE_DOUBTFUL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct advice advice = advice_make(80, AC_SIDE_SERVER, "nginx", &cases[i].counts, 10);
+
+		if (advice.verdict != cases[i].verdict)
+			fail_msg("case %zu: %s, not %s", i, advice_verdict_name(advice.verdict),
+				 advice_verdict_name(cases[i].verdict));
+		assert_true(advice.confidence >= 0 && advice.confidence <= 1);
+	}
+}
+
+static void figures(void **state)
+{
+	struct advice_counts counts = { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_misses = 10 };
+	struct advice advice = advice_make(80, AC_SIDE_SERVER, "nginx", &counts, 10);
+
+	assert_float_equal(advice.packets_per_s, 1400, 1e-9);
+	assert_float_equal(advice.misses_per_s, 1, 1e-9);
+	assert_float_equal(advice.saved_share, 14.0 / 15, 1e-9);
+	assert_float_equal(advice.cpu_share, (14000 * ADVICE_CPU_US_PER_PACKET - 1000 * ADVICE_CPU_US_PER_BURST) / 1e7,
+			   1e-9);
+	/* Wilson's upper bound of 10 in 1,000, by hand: 0.01661 */
+	assert_float_equal(advice.confidence, 1 - 0.01661, 2e-4);
+}
+
+static void ids_are_stable(void **state)
+{
+	struct advice_counts counts = { 0 };
+	struct advice a = advice_make(80, AC_SIDE_SERVER, "nginx", &counts, 1);
+	struct advice b = advice_make(80, AC_SIDE_SERVER, "nginx", &(struct advice_counts){ .writes = 5 }, 9);
+
+	assert_string_equal(a.id, "ac-04gvgt5sj");
+	assert_string_equal(a.id, b.id);
+	assert_string_not_equal(a.id, advice_make(81, AC_SIDE_SERVER, "nginx", &counts, 1).id);
+	assert_string_not_equal(a.id, advice_make(80, AC_SIDE_CLIENT, "nginx", &counts, 1).id);
+	assert_string_not_equal(a.id, advice_make(80, AC_SIDE_SERVER, "nginy", &counts, 1).id);
+}
+
+/* What is emitted is accepted by the policy's own reader, whatever the program is called. */
+static void emitted_policy_is_valid(void **state)
+{
+	static const char *const programs[] = { "nginx", "a b", "x,y",        "[policy evil]",   "#;=\"'",
+						"*",     "",    "\\xff\\x0a", "0123456789abcdef" };
+	char path[] = "/tmp/autocork-advice-XXXXXX";
+	char *argument[] = { path, NULL };
+	int fd = mkstemp(path);
+	struct policy_errors errors = { 0 };
+	struct fault fault;
+	FILE *file = fdopen(fd, "w");
+
+	assert_non_null(file);
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {
+		struct advice advice =
+			advice_make(1000 + i, i % AC_SIDE_MAX, programs[i], &(struct advice_counts){ 0 }, 1);
+
+		advice_policy(file, &advice, 1000 + i, i % AC_SIDE_MAX, programs[i]);
+	}
+	fclose(file);
+	if (policy_check_files(argument, 1, &errors, &fault))
+		fail_msg("%s:%d: %s", errors.list[0].file, errors.list[0].line, errors.list[0].what);
+	policy_errors_free(&errors);
+	unlink(path);
+}
+
+static void trial_ends_for_the_right_reason(void **state)
+{
+	struct trial_phase before = { .seconds = 5, .stats = { .writes = 1000, .segments = 1000, .retransmits = 1 } };
+	struct trial_phase trial = { .seconds = 5, .stats = { .writes = 1000, .bursts = 100, .held = 900 } };
+
+	assert_int_equal(trial_judge(&before, &trial, 1000), TRIAL_GOOD);
+	trial.stats.misses = 6;
+	assert_int_equal(trial_judge(&before, &trial, 1000), TRIAL_MISSES);
+	trial.stats.misses = 5;
+	trial.stats.hold_time[ac_bucket(900)] = 990;
+	trial.stats.hold_time[ac_bucket(5000)] = 10;
+	assert_float_equal(trial_hold_p99(&trial), 1023, 0);
+	assert_int_equal(trial_judge(&before, &trial, 1100), TRIAL_GOOD);
+	trial.stats.hold_time[ac_bucket(5000)] = 11;
+	assert_int_equal(trial_judge(&before, &trial, 1100), TRIAL_DELAY);
+	trial.host_segments = 1000;
+	trial.host_retransmits = 3;
+	assert_int_equal(trial_judge(&before, &trial, 1e6), TRIAL_RETRANSMITS);
+	/* the same share as before is no worse */
+	before.host_segments = 1000;
+	before.host_retransmits = 3;
+	assert_int_equal(trial_judge(&before, &trial, 1e6), TRIAL_GOOD);
+	/* too little to say anything */
+	trial = (struct trial_phase){
+		.stats = { .writes = 99, .bursts = 9, .misses = 9, .segments = 199, .retransmits = 199 }
+	};
+	assert_int_equal(trial_judge(&before, &trial, 1), TRIAL_GOOD);
+}
+
+static void history_keeps_the_last_hour(void **state)
+{
+	struct history *history = calloc(1, sizeof(*history));
+	json_t *json, *held;
+
+	for (int i = 0; i < HISTORY_SAMPLES + 10; i++)
+		history_add(history, 5.0 * i, &(struct ac_service_stats){ .held = 50ull * i });
+	history_add(history, 5.0 * (HISTORY_SAMPLES + 10), &(struct ac_service_stats){ .held = 7 }); /* begun anew */
+	json = history_json(history);
+	held = json_object_get(json, "held");
+	assert_int_equal(json_array_size(held), HISTORY_SAMPLES - 1);
+	assert_int_equal(json_array_size(json_object_get(json, "time")), HISTORY_SAMPLES - 1);
+	assert_float_equal(json_real_value(json_array_get(held, 0)), 10, 1e-9);
+	assert_true(json_is_null(json_array_get(held, HISTORY_SAMPLES - 2)));
+	assert_float_equal(json_real_value(json_array_get(json_object_get(json, "time"), 0)), 5.0 * 12, 1e-9);
+	json_decref(json);
+	free(history);
+}
+
+static void units_have_short_names(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "", "" },
+		{ "/", "" },
+		{ "/system.slice/nginx.service", "nginx.service" },
+		{ "/system.slice/nginx.service/worker", "nginx.service" },
+		{ "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service", "web.service" },
+		{ "/system.slice/docker-0123.scope", "docker-0123.scope" },
+		{ "/lxc/web/init", "init" },
+		{ "/a\nb", "a\\x0ab" },
+	};
+	char name[64];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unit_name_from_path(cases[i][0], name, sizeof(name));
+		assert_string_equal(name, cases[i][1]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(verdicts),
+		cmocka_unit_test(figures),
+		cmocka_unit_test(ids_are_stable),
+		cmocka_unit_test(emitted_policy_is_valid),
+		cmocka_unit_test(trial_ends_for_the_right_reason),
+		cmocka_unit_test(history_keeps_the_last_hour),
+		cmocka_unit_test(units_have_short_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
