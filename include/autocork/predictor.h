@@ -327,7 +327,7 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 	saved = ac_popcount(ready & went_on);
 	if (is_long && p->long_hold > AC_EXACT)
 		saved += (n < p->long_hold ? n : p->long_hold) - 1 - AC_EXACT;
-	saved = missed ? 0 : saved > 255 ? 0xff00 : saved << 8;
+	saved = saved > 255 ? 0xff00 : saved << 8;
 	if (p->settling) {
 		p->settling--;
 		shift = 1;

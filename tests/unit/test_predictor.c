@@ -328,11 +328,45 @@ static void close_and_foreign_releases_are_no_misses(void **state)
 	write_one(&program, 20);
 	ac_on_release(&program.p); /* an ACK let it go */
 	program.read = true;
-	write_one(&program, 20);
+	assert_true(write_one(&program, 20));
 	assert_int_equal(program.misses, 0);
-	write_one(&program, 20);
-	assert_int_equal(ac_on_burst_end(&program.p, &usual, AC_END_CLOSE), 2);
+	assert_int_equal(ac_on_burst_end(&program.p, &usual, AC_END_CLOSE), 1);
 	assert_int_equal(program.p.debt, 0);
+}
+
+/* A policy may allow gaps longer than max_hold: then a write that follows the deadline is not even late. */
+static void a_deadline_counts_where_the_gap_is_longer(void **state)
+{
+	const struct ac_tuning patient = { .burst_gap_us = 10000, .need_max = 50 };
+	struct program program = program_new(NULL);
+
+	program.tuning = &patient;
+	bursts(&program, 600, 3); /* nothing to learn from any more */
+	assert_true(write_one(&program, 20));
+	assert_int_equal(ac_on_burst_end(&program.p, &patient, AC_END_DEADLINE), 0);
+	program.now += 3000;
+	assert_false(write_one(&program, 20));
+	assert_false(write_one(&program, 20));
+	program.read = true;
+	program.now += 60;
+	assert_int_equal(burst(&program, 3), 0x2);
+	bursts(&program, 50, 3);
+	assert_int_equal(burst(&program, 3), 0x3);
+}
+
+static void a_long_good_conduct_makes_up_for_a_stop(void **state)
+{
+	struct program program = program_new(NULL);
+
+	burst(&program, 2);
+	bursts(&program, 600, 4); /* the second write stopped once, 600 bursts ago */
+	write_one(&program, 20);
+	write_one(&program, 20);
+	ac_on_release(&program.p);
+	program.read = true;
+	bursts(&program, 9, 4);
+	assert_int_equal(burst(&program, 4), 0x7); /* 8 are enough for what counts as its first stop */
+	assert_int_equal(program.misses, 0);
 }
 
 static void a_debt_stops_all_holding_until_it_is_paid(void **state)
@@ -421,6 +455,24 @@ static void a_failed_trial_is_given_up(void **state)
 	bursts(&program, 1000, 2);
 	assert_int_equal(program.held - before, 1000);
 	assert_in_range(program.misses, 0, misses_allowed(&program));
+}
+
+/* And where the program then waits for answers to what was held, two misses are enough. */
+static void a_trial_that_misses_is_given_up(void **state)
+{
+	struct program program = program_new(NULL);
+	int n;
+
+	random_state = 7;
+	reader_thread(&program, 400);
+	program.p.debt = 0;
+	program.misses = 0;
+	for (n = 0; n < 1000 && ac_predictor_duplex(&program.p); n++) {
+		burst(&program, 1 + random_below(9));
+		program.now += 1000;
+	}
+	assert_in_range(n, 2, 100);
+	assert_int_equal(program.misses, 2);
 }
 
 static void a_prior_serves_the_first_burst(void **state)
@@ -604,10 +656,13 @@ int main(void)
 		cmocka_unit_test(a_deadline_ends_the_burst_of_a_feed),
 		cmocka_unit_test(nothing_ends_where_nothing_began),
 		cmocka_unit_test(close_and_foreign_releases_are_no_misses),
+		cmocka_unit_test(a_deadline_counts_where_the_gap_is_longer),
+		cmocka_unit_test(a_long_good_conduct_makes_up_for_a_stop),
 		cmocka_unit_test(a_debt_stops_all_holding_until_it_is_paid),
 		cmocka_unit_test(gains_and_idles_with_a_margin),
 		cmocka_unit_test(a_reader_thread_is_seen_through),
 		cmocka_unit_test(a_failed_trial_is_given_up),
+		cmocka_unit_test(a_trial_that_misses_is_given_up),
 		cmocka_unit_test(a_prior_serves_the_first_burst),
 		cmocka_unit_test(a_prior_knows_long_bursts),
 		cmocka_unit_test(a_wrong_prior_is_dropped_at_once),

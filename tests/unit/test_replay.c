@@ -236,6 +236,31 @@ static void nagle_waits_for_the_acknowledgement(void **state)
 	assert_int_equal(result.delay_without.count, 0);
 }
 
+static void nagle_lets_full_segments_go(void **state)
+{
+	static const char tail[] = "autocork-trace 1 nodelay=0 mss=1000 rtt=100\n"
+				   "1000 w 10\n 1010 w 600\n 1020 w 600\n 60000 r 50\n";
+	static const char pair[] = "autocork-trace 1 nodelay=0 mss=1000 rtt=100\n"
+				   "1000 w 2000\n 1010 w 10\n 60000 r 50\n";
+	struct replay_result result = replay_text_of(tail, (struct replay_options)REPLAY_DEFAULTS);
+
+	assert_int_equal(result.packets_without, 3);
+	assert_int_equal(result.delay_without.count, 2);
+	assert_int_equal(result.delay_without.total_us, 10 + 40000 + 100);
+	result = replay_text_of(pair, (struct replay_options)REPLAY_DEFAULTS);
+	assert_int_equal(result.packets_without, 3);
+	assert_int_equal(result.delay_without.max_us, 100 - 10); /* every second full segment is acknowledged at once */
+}
+
+static void a_flow_closes_once(void **state)
+{
+	struct replay_result result = replay_text_of("autocork-trace 1\n0 o\n1 w 5\n2 c\n3 c\n4 o\n5 o\n6 c\n",
+						     (struct replay_options)REPLAY_DEFAULTS);
+
+	assert_int_equal(result.flows, 3);
+	assert_int_equal(result.bursts, 1);
+}
+
 static void flows_learn_from_each_other_unless_told_not_to(void **state)
 {
 	char text[4096];
@@ -320,6 +345,8 @@ int main(void)
 		cmocka_unit_test(the_end_of_the_trace_is_no_close),
 		cmocka_unit_test(a_full_segment_is_not_held),
 		cmocka_unit_test(nagle_waits_for_the_acknowledgement),
+		cmocka_unit_test(nagle_lets_full_segments_go),
+		cmocka_unit_test(a_flow_closes_once),
 		cmocka_unit_test(flows_learn_from_each_other_unless_told_not_to),
 		cmocka_unit_test(prints_json_that_says_the_same),
 		cmocka_unit_test(the_command_prints_or_says_what_is_wrong),
