@@ -310,10 +310,10 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 	/* Only a burst that the verdicts fit pays back: random bursts do not earn the next miss. */
 	saved = ac_popcount(ready & went_on);
 	if (saved && !missed) {
-		earn = AC_EARN / (t->need_max | 1);
+		earn = AC_EARN / (t->need_max | 1); /* never by zero */
 		earn = earn < p->debt ? earn : p->debt;
 		p->debt -= earn;
-		p->new_debt -= earn;
+		p->new_debt -= p->new_debt > -2 * AC_MISS ? earn : 0;
 	}
 	p->long_hold = p->long_len;
 	if (p->debt) { /* the deeper in debt, the longer the streak that may risk another miss */
