@@ -208,6 +208,12 @@ static int fill_ports(struct steer_plan *plan, enum steer_protocol protocol, enu
 	return failed;
 }
 
+/* All of them, or 1-65535, which is how a policy says so. */
+static bool all_ports(const struct policy_ranges *ports)
+{
+	return !ports->count || (ports->count == 1 && ports->list[0].first <= 1 && ports->list[0].last == STEER_PORTS - 1);
+}
+
 /* ICMP has no ports: only a policy for any protocol and all ports steers it (echo, of its peers), so that no port takes ping along. */
 static int fill_icmp(struct steer_plan *plan, enum steer_direction direction, struct fault *fault)
 {
@@ -218,7 +224,7 @@ static int fill_icmp(struct steer_plan *plan, enum steer_direction direction, st
 	if (!active)
 		return fault_set(fault, EXIT_FAILED, "steering rules: out of memory: use fewer of them");
 	for (size_t i = 0; i < plan->rule_count; i++)
-		if (!plan->rules[i].config->ports.count && wants(plan->rules[i].config, STEER_ICMP, direction))
+		if (all_ports(&plan->rules[i].config->ports) && wants(plan->rules[i].config, STEER_ICMP, direction))
 			active[count++] = i + 1;
 	failed = make_slot(plan, active, count, &plan->icmp[direction], fault);
 	free(active);

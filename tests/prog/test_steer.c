@@ -5,25 +5,12 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <arpa/inet.h>
-#include <bpf/bpf.h>
 #include <bpf/btf.h>
-#include <bpf/libbpf.h>
-#include <errno.h>
 #include <linux/btf.h>
-#include <linux/if_xdp.h>
 #include <net/if.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
-#include <autocork/steer.h>
-#include "bpf/steer.skel.h"
+#include "steer_frame.h"
+#include "steer_set.h"
 
 enum { FIN = 0x01, SYN = 0x02, RST = 0x04, PSH = 0x08, ACK = 0x10 };
 
@@ -42,148 +29,6 @@ struct test {
 	struct steer_bpf *steer;
 	int socket;		/* AF_XDP */
 };
-
-/* ------------------------------------------------------------------ packets */
-
-struct frame {
-	unsigned char bytes[512];
-	unsigned int length;
-};
-
-/* What a frame is made of; zero means the ordinary. */
-struct shape {
-	unsigned short vlans[3];	/* TPIDs, outermost first */
-	unsigned int version;		/* 4 (default) or 6 */
-	const char *remote, *local;
-	unsigned char extensions[10];	/* IPv6 next-header values */
-	unsigned int options;		/* bytes of IPv4 options */
-	unsigned short fragment;	/* IPv4: the field as it is; IPv6: non-zero makes it the header's field */
-	unsigned char protocol;		/* default TCP */
-	unsigned short from, to;	/* ports; defaults 40000 and 9000 */
-	unsigned char flags;		/* TCP */
-	unsigned char type;		/* ICMP */
-	unsigned int cut;		/* bytes taken off the end, lengths in the headers unchanged */
-	unsigned int keep;		/* only so many bytes of the frame, if not 0 */
-	int ihl, doff, version_field;	/* written instead of the right value if not 0 */
-	int total_delta, udp_delta;	/* added to the length fields */
-	unsigned int padding;		/* Ethernet padding behind the packet */
-};
-
-static void put16(struct frame *frame, unsigned int value)
-{
-	frame->bytes[frame->length++] = value >> 8;
-	frame->bytes[frame->length++] = value;
-}
-
-static void put(struct frame *frame, const void *bytes, unsigned int length)
-{
-	memcpy(frame->bytes + frame->length, bytes, length);
-	frame->length += length;
-}
-
-static void put_zeros(struct frame *frame, unsigned int length)
-{
-	memset(frame->bytes + frame->length, 0, length);
-	frame->length += length;
-}
-
-static void put_transport(struct frame *frame, const struct shape *shape, unsigned char protocol)
-{
-	unsigned int start = frame->length, doff = shape->doff ? shape->doff : 5;
-
-	switch (protocol) {
-	case IPPROTO_TCP:
-		put16(frame, shape->from ? shape->from : 40000);
-		put16(frame, shape->to ? shape->to : 9000);
-		put_zeros(frame, 8);
-		put16(frame, doff << 12 | shape->flags);
-		put_zeros(frame, 6);
-		break;
-	case IPPROTO_UDP:
-		put16(frame, shape->from ? shape->from : 40000);
-		put16(frame, shape->to ? shape->to : 9000);
-		put16(frame, 8 + 4 + shape->udp_delta);
-		put16(frame, 0);
-		break;
-	default: /* ICMP, or nothing known */
-		frame->bytes[frame->length++] = shape->type;
-		put_zeros(frame, 7);
-	}
-	put_zeros(frame, start + (protocol == IPPROTO_TCP ? 20 : 8) + 4 - frame->length); /* four bytes of payload */
-}
-
-static void put_ipv4(struct frame *frame, const struct shape *shape, unsigned char protocol)
-{
-	unsigned int start = frame->length, ihl = shape->ihl ? shape->ihl : (int)(5 + shape->options / 4), total;
-	struct in_addr address;
-
-	frame->bytes[frame->length++] = (shape->version_field ? shape->version_field : 4) << 4 | ihl;
-	put_zeros(frame, 5);
-	put16(frame, shape->fragment);
-	frame->bytes[frame->length++] = 64;
-	frame->bytes[frame->length++] = protocol;
-	put16(frame, 0);
-	assert_int_equal(inet_pton(AF_INET, shape->remote ? shape->remote : "192.0.2.1", &address), 1);
-	put(frame, &address, 4);
-	assert_int_equal(inet_pton(AF_INET, shape->local ? shape->local : "192.0.2.2", &address), 1);
-	put(frame, &address, 4);
-	put_zeros(frame, shape->options);
-	put_transport(frame, shape, protocol);
-	total = frame->length - start + shape->total_delta;
-	frame->bytes[start + 2] = total >> 8;
-	frame->bytes[start + 3] = total;
-}
-
-static void put_ipv6(struct frame *frame, const struct shape *shape, unsigned char protocol)
-{
-	unsigned int start = frame->length, total, next_at = start + 6, i;
-	struct in6_addr address;
-
-	frame->bytes[frame->length++] = (shape->version_field ? shape->version_field : 6) << 4;
-	put_zeros(frame, 5);
-	put16(frame, protocol << 8 | 64);
-	assert_int_equal(inet_pton(AF_INET6, shape->remote ? shape->remote : "2001:db8::1", &address), 1);
-	put(frame, &address, 16);
-	assert_int_equal(inet_pton(AF_INET6, shape->local ? shape->local : "2001:db8::2", &address), 1);
-	put(frame, &address, 16);
-	for (i = 0; i < sizeof(shape->extensions) && shape->extensions[i]; i++) {
-		/* 0 ends the list: hop-by-hop is written as 1. */
-		unsigned char kind = shape->extensions[i] == 1 ? 0 : shape->extensions[i];
-		unsigned int length = kind == 44 ? 8 : kind == 51 ? 12 : 16;
-
-		frame->bytes[next_at] = kind;
-		next_at = frame->length;
-		frame->bytes[frame->length++] = protocol;
-		frame->bytes[frame->length++] = kind == 44 ? 0 : kind == 51 ? length / 4 - 2 : length / 8 - 1;
-		put16(frame, kind == 44 ? shape->fragment : 0);
-		put_zeros(frame, length - 4);
-	}
-	put_transport(frame, shape, protocol);
-	total = frame->length - start - 40 + shape->total_delta;
-	frame->bytes[start + 4] = total >> 8;
-	frame->bytes[start + 5] = total;
-}
-
-static struct frame make_frame(const struct shape *shape)
-{
-	unsigned char protocol = shape->protocol ? shape->protocol : IPPROTO_TCP;
-	struct frame frame = { .length = 12 };
-
-	for (int i = 0; i < 3 && shape->vlans[i]; i++) {
-		put16(&frame, shape->vlans[i]);
-		put16(&frame, 0xe000 | (100 + i)); /* priority bits set: they are no part of the id */
-	}
-	put16(&frame, shape->version == 6 ? 0x86dd : 0x0800);
-	if (shape->version == 6)
-		put_ipv6(&frame, shape, protocol);
-	else
-		put_ipv4(&frame, shape, protocol);
-	frame.length -= shape->cut;
-	put_zeros(&frame, shape->padding);
-	if (shape->keep)
-		frame.length = shape->keep;
-	return frame;
-}
 
 /* ------------------------------------------------------------------ the program */
 
@@ -316,37 +161,14 @@ static void forget(const struct bpf_map *map)
 		assert_int_equal(bpf_map_delete_elem(bpf_map__fd(map), &key), 0);
 }
 
-/* An AF_XDP socket far enough set up to be put into an XSKMAP; no interface needed. */
-static int open_socket(void)
-{
-	static const int rings[] = { XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING, XDP_RX_RING };
-	struct xdp_umem_reg umem = { .len = 64 * 2048, .chunk_size = 2048 };
-	int fd = socket(AF_XDP, SOCK_RAW, 0), entries = 64;
-	void *memory = mmap(NULL, umem.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	umem.addr = (uintptr_t)memory;
-	if (fd < 0 || memory == MAP_FAILED || setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof(umem)))
-		return -1;
-	for (size_t i = 0; i < sizeof(rings) / sizeof(rings[0]); i++)
-		if (setsockopt(fd, SOL_XDP, rings[i], &entries, sizeof(entries)))
-			return -1;
-	return fd;
-}
-
 static int setup(void **state)
 {
 	struct test *test = calloc(1, sizeof(*test));
-	struct bpf_map *map;
+	struct steer_tables tables;
 
-	test->steer = steer_bpf__open();
-	if (!test->steer)
-		return -1;
-	bpf_object__for_each_map(map, test->steer->obj)
-		bpf_map__set_pin_path(map, NULL);
-	if (steer_bpf__load(test->steer))
-		return -1;
-	test->socket = open_socket();
-	if (test->socket < 0)
+	test->steer = steer_load(&tables);
+	test->socket = steer_socket();
+	if (!test->steer || test->socket < 0)
 		return -1;
 	set_rule(test, RULE_TCP, "tcp", ~0ull);
 	set_rule(test, RULE_UDP, "udp", ~0ull);
