@@ -10,15 +10,17 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "lib/json.h"
+#include "policy/explain.h"
 
 #define DIRS_MAX 16
 
-enum { OPTION_POLICY_DIR = 0x200, OPTION_ORIGIN };
+enum { OPTION_POLICY_DIR = 0x200, OPTION_ORIGIN, OPTION_MATCH };
 
 struct input {
 	const char *dirs[DIRS_MAX + 1];
 	size_t dir_count;
 	bool origin;
+	const char *match;
 	char **files;
 	size_t file_count;
 };
@@ -35,6 +37,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_ORIGIN:
 		input->origin = true;
+		return 0;
+	case OPTION_MATCH:
+		input->match = arg;
 		return 0;
 	case ARGP_KEY_ARGS:
 		input->files = state->argv + state->next;
@@ -98,6 +103,9 @@ static int policy_check(struct cli *cli, int argc, char **argv)
 
 static const struct argp_option show_options[] = {
 	{ "origin", OPTION_ORIGIN, 0, 0, "Say for every value which file and line set it", 0 },
+	{ "match", OPTION_MATCH, "FLOW", 0,
+	  "Show which policy takes a flow, and in what the others differ; FLOW is 'port=N side=server|client peer=ADDRESS "
+	  "program=NAME cgroup=/PATH', all but the port optional", 0 },
 	{ "policy-dir", OPTION_POLICY_DIR, "DIR", 0,
 	  "Show what the *.conf of DIR say instead of asking the agent; may be given again", 0 },
 	{ 0 },
@@ -110,7 +118,8 @@ static const struct argp show_argp = {
 	       "\n"
 	       "Examples:\n"
 	       "  autocork policy show --origin\n"
-	       "  autocork policy show --policy-dir ./policy.d\n",
+	       "  autocork policy show --policy-dir ./policy.d\n"
+	       "  autocork policy show --match 'port=443 program=nginx peer=10.0.0.1'\n",
 };
 
 /* The agent's policies if one listens there, else those of the files. */
@@ -118,16 +127,20 @@ static int get_policies(const struct cli *cli, const struct input *input, json_t
 {
 	struct policy_set *set;
 	struct stat there;
+	int result = 0;
 
 	if (!input->dir_count && !stat(cli->control, &there))
-		return client_call(cli->control, json_pack("{ss}", "op", "policy"), shown, fault);
+		return client_call(cli->control, json_pack("{ss ss*}", "op", "policy", "match", input->match), shown, fault);
 	if (!input->dir_count && !cli->json)
 		fprintf(stderr, "No agent listens at %s: this is what the files say.\n", cli->control);
 	if (policy_load(&set, input->dir_count ? input->dirs : NULL, NULL, fault))
 		return -1;
-	*shown = policy_show_json(set);
+	if (!input->match)
+		*shown = policy_show_json(set);
+	else
+		result = policy_explain(set, input->match, shown, fault);
 	policy_set_free(set);
-	return 0;
+	return result;
 }
 
 static int policy_show(struct cli *cli, int argc, char **argv)
@@ -147,7 +160,10 @@ static int policy_show(struct cli *cli, int argc, char **argv)
 		json_print(stdout, shown);
 		return EXIT_OK;
 	}
-	policy_show_print(stdout, shown, input.origin);
+	if (input.match)
+		policy_explain_print(stdout, shown);
+	else
+		policy_show_print(stdout, shown, input.origin);
 	json_decref(shown);
 	return EXIT_OK;
 }

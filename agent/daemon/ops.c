@@ -7,6 +7,7 @@
 #include "daemon/daemon.h"
 #include "daemon/report.h"
 #include "lib/json.h"
+#include "policy/explain.h"
 #include "telemetry/telemetry.h"
 
 /* A growing array of what a visitor saw; items are written out as the client reads them. */
@@ -232,9 +233,17 @@ static int op_doctor(struct daemon *daemon, struct control_client *client, const
 
 static int op_policy(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
 {
-	if (no_arguments(request, "policy", fault))
+	const char *op, *match = NULL;
+	json_error_t error;
+	json_t *reply;
+
+	if (json_unpack_ex((json_t *)request, &error, 0, "{ss s?s !}", "op", &op, "match", &match))
+		return fault_set(fault, EXIT_USAGE, "policy: %s: it takes match", error.text);
+	if (!match)
+		reply = policy_show_json(daemon->policy);
+	else if (policy_explain(daemon->policy, match, &reply, fault))
 		return -1;
-	control_reply(client, policy_show_json(daemon->policy));
+	control_reply(client, reply);
 	return 0;
 }
 
