@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/daemon.h"
+#include "fastpath-client/part.h"
 #include "lib/log.h"
 #include "policy/part.h"
 #include "telemetry/telemetry.h"
@@ -13,6 +14,7 @@ const struct daemon_part daemon_parts[] = {
 	{ "policy", policy_part_start, policy_part_stop, policy_part_reloaded, NULL },
 	{ "telemetry", telemetry_start, telemetry_stop, telemetry_reloaded, telemetry_status },
 	{ "steer", steer_part_start, steer_part_stop, steer_part_reloaded, steer_part_status },
+	{ "fastpath", fastpath_part_start, fastpath_part_stop, fastpath_part_reloaded, fastpath_part_status },
 	{ 0 },
 };
 

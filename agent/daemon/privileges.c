@@ -27,6 +27,8 @@ static const struct {
 	{ CAP_SYS_ADMIN, TO_START | STAYS, "entering the network namespaces of held flows to sweep them" },
 	{ CAP_SYS_PTRACE, STAYS, "finding those namespaces through /proc/PID/ns of other users' processes" },
 	{ CAP_DAC_READ_SEARCH, STAYS, "the names of cgroups from their ids (open_by_handle_at(2))" },
+	{ CAP_NET_RAW, STAYS, "AF_XDP sockets of autocork-fastpath, which the agent runs for `steer = dpdk`" },
+	{ CAP_IPC_LOCK, STAYS, "its packet buffers" },
 	{ CAP_CHOWN, 0, "giving the control socket to its group" },
 };
 
