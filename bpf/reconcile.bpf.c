@@ -30,6 +30,8 @@ static __always_inline bool in_scope(struct sock *sk, const struct ac_control *c
 	if (!m || level >= CGROUP_DEPTH)
 		return false;
 	match_cgroups(sk, m->cgroups);
+	/* 6.1 forgets the bound of a value that it keeps on the stack meanwhile: say it again where it is used. */
+	asm volatile("%0 &= %1" : "+r"(level) : "i"(CGROUP_DEPTH - 1));
 	return m->cgroups[level] == c->cgroup;
 }
 
