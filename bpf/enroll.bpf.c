@@ -63,25 +63,28 @@ SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(flow_closed, struct sock *sk)
 {
 	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct ac_control *c = the_control();
+	struct ac_service_memory *memory;
 	struct ac_service_stats *stats;
 	struct tcp_sock *tp;
-	struct ac_prior *prior;
-	__u32 number, length;
+	__u32 length;
 
 	if (!f || !(f->flags & AC_FLOW_OPEN))
 		return 0;
 	stats = stats_of(f);
 	tp = bpf_skc_to_tcp_sock(sk);
-	number = f->service;
-	prior = bpf_map_lookup_elem(&priors, &number);
-	if (!stats || !tp || !prior)
+	memory = memory_of(f);
+	if (!stats || !tp || !memory || !c)
 		return 0;
+	flow_unwatch(f, c);
 	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);
 	if (length) {
 		count(&stats->bursts, 1);
 		count_in(stats->burst_length, length);
 	}
-	ac_prior_learn(prior, &f->predictor);
+	ac_prior_learn(&memory->prior, &f->predictor);
+	if (f->wrapper)
+		count(&stats->written_bytes, tp->write_seq - f->counted_seq);
 	count(&stats->flows_closed, 1);
 	count(&stats->segments, tp->data_segs_out);
 	count(&stats->retransmits, tp->total_retrans);

@@ -97,12 +97,12 @@ static __always_inline const struct ac_policy *flow_match(struct sock *sk, struc
 /* A connection is established: policy, service, what its siblings learned. False if it is to be left alone. */
 static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __u8 side, struct ac_control *c, bool adopting)
 {
+	struct ac_service_memory *memory;
 	struct ac_service_stats *stats;
 	struct ac_service_key key = {};
 	struct sock *sk = sk_of(tp);
-	struct ac_prior *prior;
-	__u32 zero = 0, number;
 	struct match *m;
+	__u32 zero = 0;
 
 	m = bpf_map_lookup_elem(&match_scratch, &zero);
 	if (!m)
@@ -114,17 +114,20 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	key.port = m->facts.port;
 	key.side = side;
 	__builtin_memcpy(key.comm, f->comm, AC_COMM_LEN);
-	number = service_number(&key, c);
-	f->service = number;
-	prior = bpf_map_lookup_elem(&priors, &number);
-	ac_predictor_init(&f->predictor, prior);
-	f->write_seq = f->first_seq = tp->write_seq;
+	f->service = service_number(&key, c);
+	memory = memory_of(f);
+	if (!memory)
+		return false;
+	ac_predictor_init(&f->predictor, &memory->prior);
+	f->write_seq = f->first_seq = f->counted_seq = tp->write_seq;
 	f->copied_seq = tp->copied_seq;
 	f->opened_ms = now_ms();
 	f->flags |= AC_FLOW_OPEN;
 	stats = stats_of(f);
 	if (stats)
 		count(&stats->flows_opened, 1);
+	if (f->mode == AC_MODE_OBSERVE || memory->no_gain < AC_NO_GAIN_KNOWN || !(memory->flows++ % AC_NO_GAIN_PROBE))
+		flow_watch(f, c);
 	return true;
 }
 
@@ -190,8 +193,9 @@ static __always_inline bool flow_wants_gate(const struct ac_flow *f)
 }
 
 /* Books the outcome of a bpf_setsockopt(TCP_CONGESTION) that was to put the flow on `wrapper`. */
-static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f, __u32 wrapper, long err)
+static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f, struct ac_control *c, __u32 wrapper, long err)
 {
+	struct ac_service_memory *memory = memory_of(f);
 	struct ac_service_stats *stats = stats_of(f);
 
 	if (!f->refusal && err)
@@ -202,7 +206,12 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 		f->predictor.last_us = now_us();
 		f->write_seq = tp->write_seq;
 		f->copied_seq = tp->copied_seq;
+		f->counted_seq = tp->write_seq;
+		if (memory)
+			memory->no_gain = 0;
 	}
+	/* Either the gate sees it from now on, or nothing can be done for it. */
+	flow_unwatch(f, c);
 	if (!stats)
 		return;
 	if (f->refusal)
@@ -221,5 +230,5 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 		long err_ = 0;                                                                                  \
 		if (wrapper_ && wrapper_ < AC_WRAPPER_MAX)                                                      \
 			err_ = bpf_setsockopt(ctx, SOL_TCP, TCP_CONGESTION, (void *)&wrapper_names[wrapper_], 16); \
-		flow_enrolled(tp, f, wrapper_, err_);                                                           \
+		flow_enrolled(tp, f, c, wrapper_, err_);                                                           \
 	} while (0)

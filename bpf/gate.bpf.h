@@ -55,30 +55,30 @@ static __always_inline void gate_released(struct ac_flow *f, __u32 now, __u32 re
 	count_at(stats->released, AC_REASON_MAX, reason);
 }
 
-/* A burst of `length` writes is over. */
-static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f, __u32 length, bool missed)
+/* A burst of `length` writes, ending before end_seq, is over. */
+static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f, __u32 length, __u32 end_seq, bool missed)
 {
 	struct ac_service_stats *stats = stats_of(f);
-	__u32 number = f->service;
-	struct ac_prior *prior;
+	struct ac_service_memory *memory;
 
 	f->bursts++;
 	f->misses += missed;
 	if (stats) {
 		count(&stats->bursts, 1);
+		count(&stats->written_bytes, end_seq - f->counted_seq);
+		f->counted_seq = end_seq;
 		count(&stats->writes, length);
 		count_in(stats->burst_length, length);
 		if (missed)
 			count(&stats->misses, 1);
 	}
-	/* At 2, 4, 8 … bursts: often while the flow is young, so that its siblings gain early, and seldom afterwards. */
-	if (!(f->bursts & (f->bursts - 1)) || missed) {
-		prior = bpf_map_lookup_elem(&priors, &number);
-		if (prior)
-			ac_prior_learn(prior, &f->predictor);
+	if (ac_prior_due(&f->predictor)) {
+		memory = memory_of(f);
+		if (memory)
+			ac_prior_learn(&memory->prior, &f->predictor);
 	}
-	if (!(f->flags & AC_FLOW_KICKED) && ac_predictor_idle(&f->predictor) && kick(AC_KICK_RECONCILE, netns_of(sk)))
-		f->flags |= AC_FLOW_KICKED;
+	if (ac_predictor_idle(&f->predictor) && flow_asks_again(f))
+		kick(AC_KICK_RECONCILE, netns_of(sk));
 }
 
 /* May this hold begin? Asked for the first held write of a burst. */
@@ -153,7 +153,7 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, s
 	f->writes++;
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, read);
 	if (out.ended)
-		gate_burst_ended(sk_of(tp), f, out.ended, out.missed);
+		gate_burst_ended(sk_of(tp), f, out.ended, f->write_seq - bytes, out.missed);
 	if (out.verdict == AC_HOLD && gate_may_hold(tp, in_flight) &&
 	    (f->held_now || gate_may_begin(tp, c, restarts_when_idle))) {
 		if (!f->held_now) {
@@ -199,7 +199,7 @@ static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, _
 	}
 	length = ac_on_burst_end(&f->predictor, &f->tuning,
 				 reason == AC_REASON_APP_WAIT ? AC_END_READ : AC_END_DEADLINE);
-	gate_burst_ended(sk_of(tp), f, length, true);
+	gate_burst_ended(sk_of(tp), f, length, f->write_seq, true);
 }
 
 /*

@@ -40,8 +40,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, AC_SERVICES_MAX);
 	__type(key, __u32);
-	__type(value, struct ac_prior);
-} priors SEC(".maps");
+	__type(value, struct ac_service_memory);
+} service_memory SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -67,6 +67,13 @@ static __always_inline struct ac_service_stats *stats_of(const struct ac_flow *f
 	__u32 number = f->service;
 
 	return bpf_map_lookup_elem(&service_stats, &number);
+}
+
+static __always_inline struct ac_service_memory *memory_of(const struct ac_flow *f)
+{
+	__u32 number = f->service;
+
+	return bpf_map_lookup_elem(&service_memory, &number);
 }
 
 /* Atomic, because a softirq may count on the same CPU in the middle of a program's own send(). */
@@ -105,4 +112,29 @@ static __always_inline bool kick(__u32 what, __u32 netns)
 	k->netns = netns;
 	bpf_ringbuf_submit(k, BPF_RB_FORCE_WAKEUP);
 	return true;
+}
+
+/* The observer must see this flow until flow_unwatch(). The agent attaches it for the first one and detaches it after the last. */
+static __always_inline void flow_watch(struct ac_flow *f, struct ac_control *c)
+{
+	if (f->flags & AC_FLOW_WATCHED)
+		return;
+	f->flags |= AC_FLOW_WATCHED;
+	__sync_fetch_and_add(&c->watched, 1);
+	if (c->watched == 1)
+		kick(AC_KICK_WATCH, 0);
+}
+
+static __always_inline void flow_unwatch(struct ac_flow *f, struct ac_control *c)
+{
+	if (!(f->flags & AC_FLOW_WATCHED))
+		return;
+	f->flags &= ~AC_FLOW_WATCHED;
+	__sync_fetch_and_add(&c->watched, -1);
+}
+
+/* A kick may get lost, or find the namespace gone for a moment: ask again now and then. */
+static __always_inline bool flow_asks_again(const struct ac_flow *f)
+{
+	return f->bursts < 64 || !(f->bursts & 63);
 }

@@ -7,26 +7,35 @@
 #include "tcp.bpf.h"
 #include <bpf/bpf_tracing.h>
 
+/* Bursts after which a flow with nothing to gain is no longer a reason to observe. */
+#define WATCH_BURSTS 256
+
 /* The shadow predictor's burst is over. */
 static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *f, struct ac_service_stats *stats, __u32 length,
 					       bool missed)
 {
-	__u32 number = f->service;
-	struct ac_prior *prior;
+	struct ac_service_memory *memory = memory_of(f);
+	struct ac_control *c = the_control();
 
+	if (!memory || !c)
+		return;
 	f->bursts++;
 	count(&stats->bursts, 1);
 	count_in(stats->burst_length, length);
 	if (missed)
 		count(&stats->shadow_misses, 1);
-	if (!(f->bursts & (f->bursts - 1))) {
-		prior = bpf_map_lookup_elem(&priors, &number);
-		if (prior)
-			ac_prior_learn(prior, &f->predictor);
+	if (ac_prior_due(&f->predictor))
+		ac_prior_learn(&memory->prior, &f->predictor);
+	if (f->mode != AC_MODE_AUTOCORK || f->refusal)
+		return;
+	if (ac_predictor_gains(&f->predictor)) {
+		if (flow_asks_again(f))
+			kick(AC_KICK_RECONCILE, netns_of(sk));
+	} else if (f->bursts >= WATCH_BURSTS && f->flags & AC_FLOW_WATCHED) {
+		flow_unwatch(f, c);
+		if (memory->no_gain < AC_NO_GAIN_KNOWN)
+			memory->no_gain++;
 	}
-	if (f->mode == AC_MODE_AUTOCORK && !f->refusal && !(f->flags & AC_FLOW_KICKED) &&
-	    ac_predictor_gains(&f->predictor) && kick(AC_KICK_RECONCILE, netns_of(sk)))
-		f->flags |= AC_FLOW_KICKED;
 }
 
 static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flags)
@@ -37,18 +46,21 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	struct tcp_sock *tp;
 	__u32 copied_seq;
 
-	if (!f || !(f->flags & AC_FLOW_OPEN) || f->wrapper)
+	if (!f || !(f->flags & AC_FLOW_OPEN))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	stats = stats_of(f);
 	if (!tp || !stats)
 		return 0;
-	f->writes++;
-	count(&stats->writes, 1);
-	count(&stats->written_bytes, bytes);
 	if (bytes < tp->mss_cache)
 		count(&stats->small_writes, 1);
 	count_in(stats->write_size, bytes);
+	/* The gate counts the rest of its own, and cheaper: by the burst. */
+	if (f->wrapper)
+		return 0;
+	f->writes++;
+	count(&stats->writes, 1);
+	count(&stats->written_bytes, bytes);
 	/* The program corks by itself. */
 	if (msg_flags & MSG_MORE || nonagle(tp) & TCP_NAGLE_CORK)
 		return 0;
@@ -83,7 +95,8 @@ static __always_inline int on_wait(struct sock *sk)
 {
 	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
 
-	if (!f || !f->held_now || f->flags & (AC_FLOW_MARKED | AC_FLOW_DUPLEX))
+	/* On a flow with a reader thread waiting for input says nothing about the writes. */
+	if (!f || !f->held_now || f->flags & AC_FLOW_MARKED || f->predictor.duplex & 1)
 		return 0;
 	f->release_reason = AC_REASON_APP_WAIT;
 	f->flags |= AC_FLOW_MARKED;
@@ -121,7 +134,7 @@ int BPF_PROG(write_length, struct sock *sk, int length)
 }
 
 SEC("fentry/tcp_recvmsg")
-int BPF_PROG(read_fentry, struct sock *sk)
+int BPF_PROG(recv_wait, struct sock *sk)
 {
 	return on_wait(sk);
 }
@@ -137,7 +150,7 @@ int BPF_PROG(read_fexit, struct sock *sk)
 }
 
 SEC("fentry/tcp_poll")
-int BPF_PROG(poll_fentry, struct file *file, struct socket *sock)
+int BPF_PROG(poll_wait, struct file *file, struct socket *sock)
 {
 	struct sock *sk = sock->sk;
 

@@ -83,11 +83,12 @@ static __always_inline bool rematch(struct sock *sk, struct ac_flow *f, const st
 	return flow_match(sk, f, m, key->comm, c, false);
 }
 
-static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, const struct ac_control *c)
+static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct ac_control *c)
 {
 	bool stays = f->mode == AC_MODE_AUTOCORK && !ac_predictor_idle(&f->predictor);
 
-	f->flags &= ~AC_FLOW_KICKED;
+	if (f->mode == AC_MODE_OBSERVE)
+		flow_watch(f, c);
 	if (f->wrapper && !stays)
 		give_back(tp, f);
 	else if (!f->wrapper && flow_wants_gate(f))
@@ -135,6 +136,7 @@ int reconcile(struct bpf_iter__tcp *ctx)
 		}
 	} else if (f->generation != (__u16)c->policy_generation && !rematch(sk, f, c)) {
 		give_back(tp, f);
+		flow_unwatch(f, c);
 		bpf_sk_storage_delete(&flows, tp);
 		return 0;
 	}

@@ -131,6 +131,31 @@ static int attach_cgroup(struct engine *engine, const char *path, struct fault *
 	return engine->sockops ? 0 : -1;
 }
 
+static void watch(struct engine *engine, bool on)
+{
+	int err = observer_watch(&engine->observer, on);
+
+	if (err)
+		log_warning("observer: cannot be attached: %s: new flows learn nothing until it can", strerror(-err));
+}
+
+/*
+ * Observing costs every write of the machine, so it stops when all flows are either managed or known to have nothing to gain. Every
+ * RECHECK_BEATS it comes back for RECHECK_FOR beats, for flows that have changed.
+ */
+#define UNWATCHED_BEATS 4
+#define RECHECK_BEATS 240
+#define RECHECK_FOR 4
+
+static void review_watching(struct engine *engine)
+{
+	bool recheck = engine->manages && engine->beats % RECHECK_BEATS < RECHECK_FOR;
+
+	engine->beats++;
+	engine->unwatched = engine->tables.control->watched > 0 ? 0 : engine->unwatched + 1;
+	watch(engine, engine->observes || recheck || engine->unwatched < UNWATCHED_BEATS);
+}
+
 static void want(struct pending *pending, uint32_t netns)
 {
 	for (size_t i = 0; i < pending->count; i++)
@@ -156,6 +181,9 @@ static int on_kick(void *context, void *data, size_t size)
 		break;
 	case AC_KICK_RECONCILE:
 		want(&engine->to_reconcile, kick->netns);
+		break;
+	case AC_KICK_WATCH:
+		watch(engine, true);
 		break;
 	}
 	return 0;
@@ -264,6 +292,16 @@ void engine_stop(struct engine *engine)
 int engine_apply(struct engine *engine, const struct policy_set *set, struct fault *fault)
 {
 	engine_tables_apply(&engine->tables, set);
+	engine->observes = engine->manages = false;
+	for (size_t i = 0; i < set->policy_count; i++) {
+		/* The built-in default, where nothing leads to it, observes nobody. */
+		if (i == AC_POLICY_DEFAULT && !policy_default_reachable(set))
+			continue;
+		engine->observes |= set->policies[i].mode == AC_MODE_OBSERVE;
+		engine->manages |= set->policies[i].mode == AC_MODE_AUTOCORK;
+	}
+	engine->unwatched = 0;
+	review_watching(engine);
 	engine->tables.control->reconcile = AC_RECONCILE_ADOPT;
 	pass_everywhere(engine->iterators[ITERATOR_RECONCILE]);
 	engine->tables.control->reconcile = AC_RECONCILE_TEND;
@@ -290,5 +328,7 @@ int engine_dispatch(struct engine *engine)
 
 void engine_beat(struct engine *engine)
 {
+	if (engine->kicks)
+		review_watching(engine);
 	__atomic_store_n(&engine->tables.control->alive_until_us, monotonic_us() + ALIVE_US, __ATOMIC_RELEASE);
 }

@@ -7,48 +7,71 @@
 
 #include "bpf/observe.skel.h"
 
-#define HOOKS_MAX 5
+#define HOOKS_MAX 3
 
-/* One way to hook a purpose, best first. All programs of a row are attached, or the next row is tried. */
-struct hook {
-	const char *purpose;
-	const char *programs[HOOKS_MAX + 1];
+/* One way to serve a purpose: all programs of a row are attached, or the next row is tried. Best first; an empty row ends a table. */
+struct observer_hook {
 	const char *how;
+	const char *programs[HOOKS_MAX + 1];
 	bool fentry;
 };
 
-static const struct hook writes[] = {
-	{ "write hook", { "write_fentry", "sendpage_fentry" }, "fentry tcp_sendmsg_locked and tcp_sendpage_locked", true },
-	{ "write hook", { "write_fentry" }, "fentry tcp_sendmsg_locked", true },
-	{ "write hook", { "write_tracepoint" }, "tracepoint tcp_sendmsg_locked", false },
-	{ "write hook", { "write_length" }, "tracepoint sock_send_length", false },
+static const struct observer_hook writes[] = {
+	{ "fentry tcp_sendmsg_locked and tcp_sendpage_locked", { "write_fentry", "sendpage_fentry" }, true },
+	{ "fentry tcp_sendmsg_locked", { "write_fentry" }, true },
+	{ "tracepoint tcp_sendmsg_locked", { "write_tracepoint" }, false },
+	{ "tracepoint sock_send_length", { "write_length" }, false },
 	{},
 };
 
-static const struct hook reads[] = {
-	{ "read hook", { "read_fentry", "read_fexit", "poll_fentry" }, "fentry and fexit tcp_recvmsg, fentry tcp_poll", true },
-	{ "read hook", { "read_length" }, "tracepoint sock_recv_length", false },
+static const struct observer_hook reads[] = {
+	{ "fexit tcp_recvmsg", { "read_fexit" }, true },
+	{ "tracepoint sock_recv_length", { "read_length" }, false },
 	{},
 };
 
-static bool is_in(const struct hook *hook, const char *name)
+/* No tracepoint fires before a program sleeps in a read, so there is no second row. */
+static const struct observer_hook waits[] = {
+	{ "fentry tcp_recvmsg and tcp_poll", { "recv_wait", "poll_wait" }, true },
+	{},
+};
+
+static bool is_in(const struct observer_hook *hook, const char *name)
 {
-	for (size_t i = 0; hook->programs[i]; i++)
+	for (size_t i = 0; hook && hook->programs[i]; i++)
 		if (!strcmp(hook->programs[i], name))
 			return true;
 	return false;
 }
 
-static void detach(struct observer *o)
+static void detach(struct bpf_link **links)
 {
-	while (o->link_count)
-		bpf_link__destroy(o->links[--o->link_count]);
-	bpf_object__close(o->object);
-	o->object = NULL;
+	for (size_t i = 0; i < OBSERVER_LINKS; i++) {
+		bpf_link__destroy(links[i]);
+		links[i] = NULL;
+	}
 }
 
-/* Loads the object with just the programs of two rows. */
-static int attach(struct observer *o, const struct hook *write, const struct hook *read, struct shared_maps *shared)
+static int attach(struct observer *o, const struct observer_hook *hook, struct bpf_link **links)
+{
+	size_t at = 0;
+
+	while (at < OBSERVER_LINKS && links[at])
+		at++;
+	for (size_t i = 0; hook && hook->programs[i]; i++, at++) {
+		links[at] = bpf_program__attach(bpf_object__find_program_by_name(o->object, hook->programs[i]));
+		if (!links[at]) {
+			int err = -errno;
+
+			detach(links);
+			return err;
+		}
+	}
+	return 0;
+}
+
+/* Loads the object with just the programs of the rows given. */
+static int load(struct observer *o, struct shared_maps *shared)
 {
 	struct bpf_program *program;
 	const void *bytes;
@@ -59,70 +82,85 @@ static int attach(struct observer *o, const struct hook *write, const struct hoo
 	o->object = objects_open(bytes, size);
 	if (!o->object)
 		return -errno;
-	bpf_object__for_each_program(program, o->object)
-		bpf_program__set_autoload(program, is_in(write, bpf_program__name(program)) ||
-						   is_in(read, bpf_program__name(program)));
-	err = objects_load(o->object, shared);
 	bpf_object__for_each_program(program, o->object) {
-		if (err || !bpf_program__autoload(program))
-			continue;
-		o->links[o->link_count] = bpf_program__attach(program);
-		if (o->links[o->link_count])
-			o->link_count++;
-		else
-			err = -errno;
+		const char *name = bpf_program__name(program);
+
+		bpf_program__set_autoload(program, is_in(o->writes, name) || is_in(o->reads, name) || is_in(o->waits, name));
 	}
+	err = objects_load(o->object, shared);
 	if (err)
-		detach(o);
+		observer_stop(o);
 	return err;
 }
 
-/* The first row that works, tried alone; the empty row at the end if none does. */
-static const struct hook *choose(const struct hook *rows, struct shared_maps *shared, bool without_fentry, char *reason, size_t size)
+/* The first row that loads and attaches when tried alone; NULL if none does. */
+static const struct observer_hook *choose(const struct observer_hook *rows, struct shared_maps *shared, bool without_fentry,
+					  char *reason, size_t size)
 {
-	static const struct hook nothing;
-	struct observer trial = {};
-
-	snprintf(reason, size, "no hook of this kernel fits");
-	for (; rows->purpose; rows++) {
+	snprintf(reason, size, "%s", without_fentry ? "forced off" : "no hook of this kernel fits");
+	for (; rows->how; rows++) {
+		struct observer trial = { .writes = rows };
 		int err;
 
 		if (rows->fentry && without_fentry)
 			continue;
-		err = attach(&trial, rows, &nothing, shared);
+		err = load(&trial, shared);
+		if (!err)
+			err = attach(&trial, rows, trial.watching);
+		observer_stop(&trial);
 		if (!err) {
-			detach(&trial);
 			snprintf(reason, size, "%s", rows->how);
 			return rows;
 		}
 		snprintf(reason, size, "%s: %s", rows->how, strerror(-err));
 	}
-	return rows;
+	return NULL;
 }
 
 int observer_start(struct observer *o, struct shared_maps *shared, bool without_fentry, struct features *features)
 {
-	char write_reason[128], read_reason[128];
-	const struct hook *write = choose(writes, shared, without_fentry, write_reason, sizeof(write_reason));
-	const struct hook *read = choose(reads, shared, without_fentry, read_reason, sizeof(read_reason));
+	char reason[128];
 	int err;
 
-	features_note(features, "write hook", write->purpose,
-		      "flows learn nothing before they are managed, and there is no advice", "a kernel from 6.3 on, or one that allows fentry",
-		      "%s", write_reason);
-	features_note(features, "read hook", read->purpose, "reads are not counted", "a kernel from 6.3 on, or one that allows fentry",
-		      "%s", read_reason);
-	features_note(features, "fentry", write->fentry || read->fentry,
+	o->writes = choose(writes, shared, without_fentry, reason, sizeof(reason));
+	features_note(features, "write hook", o->writes, "flows learn nothing before they are managed, and there is no advice",
+		      "a kernel from 6.3 on, or one that allows fentry", "%s", reason);
+	o->reads = choose(reads, shared, without_fentry, reason, sizeof(reason));
+	features_note(features, "read hook", o->reads, "reads are not counted", "a kernel from 6.3 on, or one that allows fentry",
+		      "%s", reason);
+	o->waits = choose(waits, shared, without_fentry, reason, sizeof(reason));
+	features_note(features, "fentry", o->waits,
 		      "a wrong hold of a program that waits for input lasts max_hold instead of ending at once",
-		      "a kernel that lets BPF patch its text (CONFIG_FUNCTION_TRACER, no lockdown)",
-		      "%s", write->fentry || read->fentry ? "used" : without_fentry ? "forced off" : "refused; tracepoints are used");
-	if (!write->purpose && !read->purpose)
+		      "a kernel that lets BPF patch its text (CONFIG_FUNCTION_TRACER, no lockdown)", "%s", reason);
+	if (!o->writes && !o->reads && !o->waits)
 		return 0;
-	err = attach(o, write, read, shared);
-	return err;
+	err = load(o, shared);
+	return err ? err : attach(o, o->waits, o->waiting);
+}
+
+bool observer_is_watching(const struct observer *o)
+{
+	return o->watching[0];
+}
+
+int observer_watch(struct observer *o, bool on)
+{
+	int err;
+
+	if (!o->object || on == observer_is_watching(o))
+		return 0;
+	if (!on) {
+		detach(o->watching);
+		return 0;
+	}
+	err = attach(o, o->writes, o->watching);
+	return err ? err : attach(o, o->reads, o->watching);
 }
 
 void observer_stop(struct observer *o)
 {
-	detach(o);
+	detach(o->watching);
+	detach(o->waiting);
+	bpf_object__close(o->object);
+	o->object = NULL;
 }

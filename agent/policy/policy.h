@@ -174,6 +174,8 @@ typedef bool policy_in_cgroup(uint64_t cgroup, void *context);
  * in_cgroup NULL: the flow's cgroup is not known, rules that name one do not match.
  */
 int64_t policy_match(const struct policy_set *set, const struct ac_facts *facts, policy_in_cgroup *in_cgroup, void *context);
+/* Can a flow fall through all rules to the built-in default? */
+bool policy_default_reachable(const struct policy_set *set);
 
 /* ------------------------------------------------------------------ showing (docs/policy.md documents both shapes) */
 

@@ -8,6 +8,7 @@ enum ac_kick_what {
 	AC_KICK_OVERDUE,	/* a hold outlived its max_hold: sweep */
 	AC_KICK_APP_WAIT,	/* the program went to read or poll while its write is held: sweep that namespace now */
 	AC_KICK_RECONCILE,	/* a flow should go on or come off its wrapper */
+	AC_KICK_WATCH,		/* the first flow that wants watching: attach the observer */
 };
 
 struct ac_kick {
@@ -32,9 +33,7 @@ struct ac_control {
 	__u64 wrappers;		/* bit n: wrapper n (enum ac_wrapper) is registered */
 	__u32 services_next;	/* next free service number (BPF side) */
 	__u32 wheel_armed;	/* the overdue timer runs (BPF side) */
-	__u32 sweep_wanted;	/* an overdue kick is on its way and not yet answered (BPF side sets, agent clears) */
-	__u32 reconcile_wanted;	/* the same for reconcile kicks */
-	__u32 netns;		/* namespace of the pass under way (agent), for iterators' filters */
+	__s32 watched;		/* flows that the observer must see (BPF side) */
 	__u32 pad;
 	__u64 lost_kicks;	/* kicks that found the ring full */
 };

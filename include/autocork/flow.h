@@ -58,9 +58,8 @@ enum ac_wrapper {
 enum ac_flow_flags {
 	AC_FLOW_OPEN = 1 << 0,		/* policy and service are known; before that only `comm` is */
 	AC_FLOW_MARKED = 1 << 1,	/* the sweeper wants the gate to open; `release_reason` says why */
-	AC_FLOW_KICKED = 1 << 2,	/* a reconcile kick for this flow is under way */
-	AC_FLOW_COMM = 1 << 3,		/* the program's name was taken in the program's own context */
-	AC_FLOW_DUPLEX = 1 << 4,	/* reads fall into its bursts: waiting for input says nothing about its writes */
+	AC_FLOW_COMM = 1 << 2,		/* the program's name was taken in the program's own context */
+	AC_FLOW_WATCHED = 1 << 3,	/* counted in control.watched */
 };
 
 /*
@@ -99,5 +98,6 @@ struct ac_flow {
 	__u32 misses;
 	__u32 opened_ms;	/* CLOCK_MONOTONIC, milliseconds */
 	__u32 first_seq;	/* write_seq at open: written bytes below 4 GiB by difference */
+	__u32 counted_seq;	/* write_seq up to which the service's written_bytes have it */
 };
 _Static_assert(sizeof(struct ac_flow) <= 184, "one 256-byte slab object per flow");

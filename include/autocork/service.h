@@ -18,6 +18,15 @@ struct ac_service_key {
 	char comm[AC_COMM_LEN];
 };
 
+/* What a service remembers from flow to flow. Written by many CPUs without a lock; the worst is a flow that learns by itself. */
+struct ac_service_memory {
+	struct ac_prior prior;
+	__u32 no_gain;		/* flows in a row that had nothing to gain, saturating at AC_NO_GAIN_KNOWN */
+	__u32 flows;		/* ever opened, wraps */
+};
+#define AC_NO_GAIN_KNOWN 8	/* from here on new flows are not watched … */
+#define AC_NO_GAIN_PROBE 64	/* … but for every 64th, which would notice a change */
+
 /* One per CPU and service; user space adds them up. All counters only grow. */
 struct ac_service_stats {
 	__u64 flows_opened;
