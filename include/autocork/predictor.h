@@ -54,7 +54,7 @@
 struct ac_tuning {
 	__u32 burst_gap_us;	/* a longer pause between two writes starts a new burst */
 	__u16 need_max;		/* longest streak that may be asked for: 1/(1-confidence), 2 … 255 */
-	__u16 pad;
+	__u16 hold_gaps;	/* max_hold in burst_gaps, rounded up: a longer hold is a miss, whoever ends it; 0 = no limit */
 };
 
 struct ac_predictor {
@@ -384,6 +384,8 @@ static __always_inline void ac_learn_stall(struct ac_predictor *p, __u32 n)
  *   read between, gap short          yes, unless reads mean nothing on this flow
  *   no read, gap long                yes, unless something is held (late, but in time) or bursts of this flow end with
  *                                    reads and the pause is not very long: then it is a stall in the burst
+ *
+ * In shadow nobody ends a hold at max_hold; the length of the pause tells that somebody would have.
  */
 static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, __u32 gap, bool read_since)
 {
@@ -400,7 +402,8 @@ static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tu
 		p->reads = p->reads < AC_READS_MAX - 1 ? p->reads + 2 : AC_READS_MAX;
 		return true;
 	}
-	if (p->holding || (ac_ends_with_reads(p) && gap <= AC_STALL_GAPS * t->burst_gap_us)) {
+	if (p->holding ? !t->hold_gaps || gap <= t->hold_gaps * t->burst_gap_us :
+			 ac_ends_with_reads(p) && gap <= AC_STALL_GAPS * t->burst_gap_us) {
 		ac_learn_stall(p, n);
 		return false;
 	}

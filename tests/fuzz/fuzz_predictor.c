@@ -98,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct ac_tuning tuning = {
 		.burst_gap_us = 10 + take(&input, 2) * 16,
 		.need_max = 2 + take(&input, 1) % 254,
+		.hold_gaps = take(&input, 1) % 16,
 	};
 	struct ac_prior prior = {};
 	struct flow flows[FLOWS];

@@ -310,6 +310,28 @@ static void a_deadline_ends_the_burst_of_a_feed(void **state)
 	assert_int_equal(program.p.debt, AC_MISS);
 }
 
+static void in_shadow_a_pause_shows_what_the_deadline_would_have_done(void **state)
+{
+	const struct ac_tuning shadow = { .burst_gap_us = 200, .need_max = 50, .hold_gaps = 10 };
+	struct program program = program_new(NULL);
+	struct ac_outcome outcome;
+
+	program.tuning = &shadow;
+	for (int n = 0; n < 10; n++) {
+		for (int i = 0; i < 4; i++)
+			write_one(&program, 80);
+		program.now += 3000;
+	}
+	assert_true(write_one(&program, 80));
+	program.now += 1990;
+	assert_true(write_one(&program, 80)); /* late, but in time */
+	assert_int_equal(program.bursts, 10);
+	program.now += 2000;
+	outcome = ac_on_write(&program.p, &shadow, program.now, 80, false);
+	assert_int_equal(outcome.ended, 2);
+	assert_int_equal(outcome.missed, 1);
+}
+
 static void nothing_ends_where_nothing_began(void **state)
 {
 	struct program program = program_new(NULL);
@@ -654,6 +676,7 @@ int main(void)
 		cmocka_unit_test(lengths_may_saturate),
 		cmocka_unit_test(a_deadline_in_a_stalled_burst_is_one_miss),
 		cmocka_unit_test(a_deadline_ends_the_burst_of_a_feed),
+		cmocka_unit_test(in_shadow_a_pause_shows_what_the_deadline_would_have_done),
 		cmocka_unit_test(nothing_ends_where_nothing_began),
 		cmocka_unit_test(close_and_foreign_releases_are_no_misses),
 		cmocka_unit_test(a_deadline_counts_where_the_gap_is_longer),
