@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Network namespaces of the test's own: one with its loopback (Net), or two joined by a cable (Pair). They have no names and no
-mounts: a namespace lives as long as this process holds it open."""
+"""Network namespaces of the test's own: one with its loopback (Net), or two joined by a cable (Pair). They have no names and
+no mounts: a namespace lives as long as this process holds it open."""
 import contextlib
 import ctypes
 import os
 import pathlib
+import signal
 import subprocess
 
 CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -22,10 +24,12 @@ def setns(fd):
 
 
 class Net:
-    """A namespace. `congestion` is given to every route, because a namespace may set as its default only what the host allows all
-    users; programs then get it without asking, and it is not locked."""
+    """A namespace. `congestion` is given to every route, because a namespace may set as its default only what the host
+    allows all users; programs then get it without asking, and it is not locked.
 
-    def __init__(self, congestion="cubic"):
+    A process lives in it unless `resident` is false: the agent finds namespaces by who lives there."""
+
+    def __init__(self, congestion="cubic", resident=True):
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
             _call("unshare", CLONE_NEWNET)
@@ -33,6 +37,9 @@ class Net:
         finally:
             setns(home)
             os.close(home)
+        self.resident = None
+        if resident:
+            self.resident = subprocess.Popen(["sleep", "infinity"], preexec_fn=self._move_in)
         self.congestion = congestion
         self.ip("link", "set", "lo", "up")
         self.use(congestion)
@@ -43,7 +50,15 @@ class Net:
     def __exit__(self, *error):
         self.close()
 
+    def _move_in(self):
+        setns(self.fd)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
     def close(self):
+        if self.resident:
+            self.resident.kill()
+            self.resident.wait()
+            self.resident = None
         if self.fd is not None:
             os.close(self.fd)
             self.fd = None
@@ -61,7 +76,7 @@ class Net:
 
     def run(self, *command, check=True, **options):
         """Runs a command to its end; returns its output."""
-        done = subprocess.run(command, preexec_fn=lambda: setns(self.fd), capture_output=True, text=True, check=False, **options)
+        done = subprocess.run(command, preexec_fn=self._move_in, capture_output=True, text=True, check=False, **options)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}: {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout

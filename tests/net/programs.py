@@ -8,10 +8,8 @@ import subprocess
 import tempfile
 import time
 
-from netns import libc, setns
+from netns import PR_SET_PDEATHSIG, libc, setns
 from tap import Skip, wait_for
-
-PR_SET_PDEATHSIG = 1
 
 
 def program(name):
