@@ -10,6 +10,13 @@
 static enum MHD_Result answer(void *body, struct MHD_Connection *connection, const char *url, const char *method,
 			      const char *version, const char *upload, size_t *upload_size, void **request)
 {
+	static int known;
+
+	/* An answer at the first call, which has only the headers, makes it close the connection after. */
+	if (!*request) {
+		*request = &known;
+		return MHD_YES;
+	}
 	return MHD_queue_response(connection, MHD_HTTP_OK, body);
 }
 
