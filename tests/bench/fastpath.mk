@@ -1,0 +1,7 @@
+# The two ends of tests/bench/fastpath/run.
+all: $(BUILD)/tests/bench/fastpath_peer
+
+$(BUILD)/tests/bench/fastpath_peer: tests/bench/fastpath/peer.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) -O2 -g -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter $< -o $@
