@@ -6,7 +6,10 @@ $(BUILD)/fastpath.a: $(FASTPATH_PURE)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_coalesce*.c tests/unit/test_fastpath*.c)): $(BUILD)/fastpath.a
+FASTPATH_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_coalesce*.c tests/unit/test_fastpath*.c))
+$(FASTPATH_TESTS): $(BUILD)/fastpath.a
+# Once more: fastpath.a comes after agent.a and uses it.
+$(FASTPATH_TESTS): LDLIBS := $(BUILD)/agent.a $(LDLIBS)
 
 ifeq ($(shell $(PKG) --exists libdpdk && echo yes),yes)
 all: $(BUILD)/autocork-fastpath

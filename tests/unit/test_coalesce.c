@@ -38,16 +38,21 @@ static void absorb(void *context, void *handle)
 	out.absorbed++;
 }
 
-static struct coalescer *start(uint64_t hold_ns)
+static struct coalescer *start_with(uint32_t flows, uint64_t hold_ns)
 {
 	struct coalesce_options options = {
-		.flows = 64, .max_len = 1500, .hold_ns = hold_ns, .seed = 7, .emit = emit, .absorb = absorb,
+		.flows = flows, .max_len = 1500, .hold_ns = hold_ns, .seed = 7, .emit = emit, .absorb = absorb,
 	};
 
 	out.count = out.absorbed = pooled = 0;
 	for (int i = 0; i < FRAME_MAX; i++)
 		noise[i] = i * 31 + (i >> 8);
 	return coalescer_new(&options);
+}
+
+static struct coalescer *start(uint64_t hold_ns)
+{
+	return start_with(64, hold_ns);
 }
 
 static struct frame_spec plain(void)
@@ -205,20 +210,24 @@ static void pure_ack_pushes_data_out(void **state)
 
 static void window_of_the_last_and_push_of_any(void **state)
 {
-	struct coalescer *c = start(0);
-	struct frame_spec spec = plain();
+	static const uint8_t flags[][3] = { { 0x18, 0x10, 0x18 }, { 0x10, 0x18, 0x18 }, { 0x10, 0x10, 0x10 } };
 
-	spec.flags = 0x18;
-	push(c, &spec, 51, BASE);
-	spec.flags = 0x10;
-	spec.window = 9;
-	push(c, &spec, 51, BASE);
-	coalescer_expire(c, BASE);
-	assert_int_equal(out.count, 1);
-	assert_int_equal(out.data[0][frame_l4(out.data[0]) + 13], 0x18);
-	assert_int_equal(get16(out.data[0] + frame_l4(out.data[0]) + 14), 9);
-	assert_true(frame_sums_right(out.data[0], 6));
-	coalescer_free(c);
+	for (int i = 0; i < 3; i++) {
+		struct coalescer *c = start(0);
+		struct frame_spec spec = plain();
+
+		spec.flags = flags[i][0];
+		push(c, &spec, 51, BASE);
+		spec.flags = flags[i][1];
+		spec.window = 9;
+		push(c, &spec, 51, BASE);
+		coalescer_expire(c, BASE);
+		assert_int_equal(out.count, 1);
+		assert_int_equal(out.data[0][frame_l4(out.data[0]) + 13], flags[i][2]);
+		assert_int_equal(get16(out.data[0] + frame_l4(out.data[0]) + 14), 9);
+		assert_true(frame_sums_right(out.data[0], 6));
+		coalescer_free(c);
+	}
 }
 
 static void never_above_the_mtu(void **state)
@@ -409,7 +418,6 @@ static void table_is_bounded(void **state)
 
 	for (int i = 0; i < 200; i++) {
 		spec.source_port = 1 + i;
-		spec.sequence = 1000;
 		push(c, &spec, 20, BASE + i);
 	}
 	assert_true(coalescer_stats(c)->flows <= 64);
@@ -417,6 +425,25 @@ static void table_is_bounded(void **state)
 	coalescer_flush(c);
 	assert_int_equal(out.count, 200);
 	assert_int_equal(coalescer_stats(c)->held, 0);
+	coalescer_free(c);
+}
+
+/* The ninth flow of a bucket takes the quietest one's place; what that one held leaves, and does not mix with the new one's. */
+static void evicted_flow_is_sent(void **state)
+{
+	struct coalescer *c = start_with(COALESCE_FLOWS_MIN, 0);
+	struct frame_spec spec = plain();
+
+	for (int i = 0; i < 9; i++) {
+		spec.source_port = 1 + i;
+		spec.sequence = i < 8 ? 1000 : 1020;
+		push(c, &spec, 20, BASE);
+	}
+	assert_int_equal(out.count, 1);
+	assert_memory_equal(out.data[0], pool[0], out.length[0]);
+	assert_int_equal(coalescer_stats(c)->evicted, 1);
+	assert_int_equal(coalescer_stats(c)->held, 8);
+	assert_int_equal(out.absorbed, 0);
 	coalescer_free(c);
 }
 
@@ -481,6 +508,7 @@ int main(void)
 		cmocka_unit_test(hold_waits_for_streams_only),
 		cmocka_unit_test(late_segment_does_not_join),
 		cmocka_unit_test(table_is_bounded),
+		cmocka_unit_test(evicted_flow_is_sent),
 		cmocka_unit_test(ended_flow_is_forgotten),
 		cmocka_unit_test(sequence_wraps),
 		cmocka_unit_test(options_are_checked),
