@@ -69,12 +69,27 @@ static int refuse_foreign(const char *interface, int index, uint32_t own, struct
 			 "attached it, or with `ip link set dev %s xdp off`", interface, xdp.program, xdp.name, xdp.mode, interface);
 }
 
+/* libbpf's words one level lower: what they mean for the user is said by the fault. */
+static int log_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	char text[1024];
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	text[strcspn(text, "\n")] = 0;
+	log_write(level == LIBBPF_WARN ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "%s", text);
+	return 0;
+}
+
 static struct steer_bpf *load(const char *interface, const char *directory, struct fault *fault)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .pin_root_path = directory);
+	libbpf_print_fn_t before = libbpf_set_print(log_libbpf);
 	struct steer_bpf *steer = steer_bpf__open_opts(&options);
 	int error = steer ? steer_bpf__load(steer) : -errno;
 
+	libbpf_set_print(before);
+	if (!error && tables_claim(bpf_map__fd(steer->maps.steer_control)))
+		error = -errno;
 	if (!error)
 		return steer;
 	steer_bpf__destroy(steer);
@@ -219,19 +234,27 @@ static int attach_locked(const char *interface, enum steer_attach_mode mode, str
 	char root[PATH_MAX];
 	struct attached attached;
 	struct steer_bpf *steer = NULL;
+	struct steer_tables tables;
 	int index = interface_index(interface, fault), link = -1, result = -1;
 	bool fresh;
 
 	if (index < 0 || pins_root(root, true, fault) || look(root, interface, &attached, fault))
 		return -1;
+	fresh = !attached.tables;
+	/* Unreadable tables are load()'s to explain. */
+	if (!fresh && tables_open(&tables, interface, fault)) {
+		if (tables.elsewhere)
+			goto out;
+	} else if (!fresh) {
+		tables_close(&tables);
+	}
 	if (attached.link >= 0 && attached.index != (uint32_t)index) {
 		log_info("%s: the interface that was steered is gone, another has its name: starting afresh", interface);
 		close(attached.link);
 		attached.link = -1;
 		pins_remove(root, interface);
-		attached.tables = false;
+		fresh = true;
 	}
-	fresh = !attached.tables;
 	if (mode != STEER_ATTACH_SHARE && refuse_foreign(interface, index, attached.program, fault))
 		goto out;
 	if (mode == STEER_ATTACH_SHARE && attached.link >= 0) {
@@ -300,6 +323,9 @@ static int detach_locked(const char *interface, bool force, struct fault *fault)
 		if (!load.flows || force || !attached.index)
 			unshare_tables(&tables);
 		tables_close(&tables);
+	} else if (tables.elsewhere) {
+		*fault = unreadable;
+		return -1;
 	}
 	if (load.flows && !force && attached.index)
 		return fault_set(fault, EXIT_FAILED, "%s: %u steered connections live and would be reset: take the rules away and wait, "

@@ -140,6 +140,10 @@ static void print_interface(const struct cli *cli, const json_t *interface)
 	const char *mode = json_member_text(interface, "mode"), *name;
 	json_t *queue, *count;
 
+	if (json_object_get(interface, "error")) {
+		printf("%s\n", json_member_text(interface, "error"));
+		return;
+	}
 	json_array_foreach(json_object_get(interface, "queues"), i, queue)
 		seats += json_is_true(json_object_get(queue, "consumer"));
 	queues = json_array_size(json_object_get(interface, "queues"));

@@ -82,15 +82,17 @@ static int visit(const char *interface, void *context)
 	struct steer_load load = { 0 };
 	struct fault fault;
 	int lock = pins_lock(&fault);
-	bool idle = false;
+	bool idle;
 
 	if (lock < 0)
 		return 0;
-	if (!tables_open(&tables, interface, &fault)) {
-		idle = !tables_tidy(&tables, &load, &fault) && !load.flows && !load.half_open && !load.active;
-		free(load.rule_flows);
-		tables_close(&tables);
+	if (tables_open(&tables, interface, &fault)) { /* another namespace's, or of another version: not ours to remove */
+		close(lock);
+		return 0;
 	}
+	idle = !tables_tidy(&tables, &load, &fault) && !load.flows && !load.half_open && !load.active;
+	free(load.rule_flows);
+	tables_close(&tables);
 	close(lock);
 	if (find(part, interface) || (!idle && exists(interface)))
 		return 0;

@@ -185,6 +185,7 @@ static json_t *interface_json(const char *interface, struct fault *fault)
 struct collected {
 	json_t *list;
 	struct fault *fault;
+	bool all;
 };
 
 static int collect(const char *interface, void *context)
@@ -192,12 +193,15 @@ static int collect(const char *interface, void *context)
 	struct collected *collected = context;
 	json_t *status = interface_json(interface, collected->fault);
 
+	/* Of a list, what cannot be read (it is another namespace's) is only named. */
+	if (!status && collected->all)
+		status = json_pack("{ss, ss}", "interface", interface, "error", collected->fault->text);
 	return status ? json_array_append_new(collected->list, status) : -1;
 }
 
 json_t *steer_status(const char *interface, struct fault *fault)
 {
-	struct collected collected = { json_array(), fault };
+	struct collected collected = { json_array(), fault, !interface };
 	int lock = pins_lock(fault), failed;
 
 	failed = lock < 0 || (interface ? collect(interface, &collected) : pins_each(collect, &collected, fault));

@@ -2,16 +2,34 @@
 #include "steer/tables.h"
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "steer/pins.h"
+
+/* Inode number of this thread's network namespace. */
+static uint64_t own_namespace(void)
+{
+	struct stat status;
+
+	return stat("/proc/thread-self/ns/net", &status) ? 0 : status.st_ino;
+}
+
+int tables_claim(int steer_control)
+{
+	struct steer_control control;
+	uint32_t zero = 0;
+
+	if (bpf_map_lookup_elem(steer_control, &zero, &control))
+		return -1;
+	control.netns = own_namespace();
+	return bpf_map_update_elem(steer_control, &zero, &control, BPF_ANY);
+}
 
 int tables_open(struct steer_tables *tables, const char *interface, struct fault *fault)
 {
@@ -24,9 +42,12 @@ int tables_open(struct steer_tables *tables, const char *interface, struct fault
 #undef X
 	};
 	char root[PATH_MAX], path[PATH_MAX];
+	struct steer_control control;
+	uint32_t zero = 0;
 	bool failed;
 
 	memset(tables, 0xff, sizeof(*tables));
+	tables->elsewhere = false;
 	if (pins_root(root, false, fault))
 		return -1;
 	failed = !*root;
@@ -37,6 +58,13 @@ int tables_open(struct steer_tables *tables, const char *interface, struct fault
 		}
 		*list[i].fd = bpf_obj_get(path);
 		failed = *list[i].fd < 0;
+	}
+	if (!failed && !bpf_map_lookup_elem(tables->steer_control, &zero, &control) &&
+	    control.netns && control.netns != own_namespace()) {
+		tables_close(tables);
+		tables->elsewhere = true;
+		return fault_set(fault, EXIT_FAILED, "%s: the interface of that name that is steered is in another network namespace "
+				 "(net:[%llu]): run this there", interface, control.netns);
 	}
 	if (!failed)
 		return 0;
@@ -63,8 +91,7 @@ static int failed(struct fault *fault, const char *what)
 	return fault_set(fault, EXIT_FAILED, "steering rules: %s: %s: the rules in force stay", what, strerror(errno));
 }
 
-/* All elements of an array map, in one call. */
-static void *read_array(int map, uint32_t count, size_t size)
+void *tables_read_array(int map, uint32_t count, size_t size)
 {
 	uint32_t *keys = calloc(count, sizeof(*keys)), next, got = count;
 	void *values = calloc(count, size);
@@ -225,8 +252,8 @@ static void wait_for_packets(void)
 
 int tables_apply(struct steer_tables *tables, const struct steer_plan *plan, struct fault *fault)
 {
-	struct steer_rule *rules = read_array(tables->steer_rules, STEER_RULES_MAX, sizeof(*rules));
-	struct steer_port *halves = read_array(tables->steer_ports, 2 * STEER_PORTS, sizeof(*halves)), *ports = NULL;
+	struct steer_rule *rules = tables_read_array(tables->steer_rules, STEER_RULES_MAX, sizeof(*rules));
+	struct steer_port *halves = tables_read_array(tables->steer_ports, 2 * STEER_PORTS, sizeof(*halves)), *ports = NULL;
 	uint32_t *numbers = calloc(plan->rule_count + 1, sizeof(*numbers)), zero = 0, first_group, idle;
 	struct steer_control control;
 	bool drains_out = false;
@@ -266,144 +293,5 @@ out:
 	free(halves);
 	free(ports);
 	free(numbers);
-	return result;
-}
-
-#define TIDY_BATCH 4096
-
-/* What a scan of the flows needs to know and collects. */
-struct scan {
-	uint32_t now;
-	uint32_t *rule_flows;
-	uint8_t *port_flows;		/* per port: bit 0 = as local port, bit 1 = as remote port */
-	uint32_t kept;
-};
-
-static void scan_flow(int map, const struct steer_flow_key *key, const struct steer_flow *flow, bool half_open,
-		      struct scan *scan)
-{
-	uint32_t limit = half_open ? STEER_IDLE_SYN : flow->state == STEER_OPEN ? STEER_IDLE_OPEN : STEER_IDLE_CLOSING;
-
-	/* A packet may come between the look and the deletion; after so long a silence that is a risk the program takes too. */
-	if ((int32_t)(scan->now - flow->seen) > (int32_t)limit) {
-		bpf_map_delete_elem(map, key);
-		return;
-	}
-	scan->kept++;
-	if (flow->rule < STEER_RULES_MAX)
-		scan->rule_flows[flow->rule]++;
-	scan->port_flows[__builtin_bswap16(key->local_port)] |= 1;
-	scan->port_flows[__builtin_bswap16(key->remote_port)] |= 2;
-}
-
-static int scan_flows(int map, bool half_open, struct scan *scan)
-{
-	struct steer_flow_key *keys = calloc(TIDY_BATCH, sizeof(*keys));
-	struct steer_flow *flows = calloc(TIDY_BATCH, sizeof(*flows));
-	uint32_t position = 0, count;
-	bool first = true;
-	int error = keys && flows ? 0 : -1;
-
-	while (!error) {
-		count = TIDY_BATCH;
-		error = bpf_map_lookup_batch(map, first ? NULL : &position, &position, keys, flows, &count, NULL);
-		if (error && errno != ENOENT)
-			break;
-		for (uint32_t i = 0; i < count; i++)
-			scan_flow(map, &keys[i], &flows[i], half_open, scan);
-		first = false;
-		if (error) { /* ENOENT: the end */
-			free(keys);
-			free(flows);
-			return 0;
-		}
-	}
-	free(keys);
-	free(flows);
-	return -1;
-}
-
-static void free_ports(struct steer_tables *tables, const struct scan *scan)
-{
-	struct steer_port *halves = read_array(tables->steer_ports, 2 * STEER_PORTS, sizeof(*halves));
-	struct steer_control control;
-	uint32_t zero = 0;
-
-	if (!halves || bpf_map_lookup_elem(tables->steer_control, &zero, &control)) {
-		free(halves);
-		return;
-	}
-	for (uint32_t i = 0; i < STEER_PORTS; i++) {
-		uint32_t key = control.half * STEER_PORTS + i;
-		struct steer_port *port = &halves[key], before = *port;
-
-		for (int direction = STEER_IN; direction <= STEER_OUT; direction++)
-			if (!(scan->port_flows[i] & 1 << direction))
-				port->slot[STEER_SLOT(STEER_TCP, direction)] &= ~STEER_SLOT_DRAIN;
-		if (memcmp(port, &before, sizeof(before)))
-			bpf_map_update_elem(tables->steer_ports, &key, port, BPF_ANY);
-	}
-	free(halves);
-}
-
-static void free_rule(struct steer_tables *tables, uint32_t number)
-{
-	int cpus = libbpf_num_possible_cpus();
-	struct steer_events events = { 0 };
-	struct steer_rule rule = { 0 };
-	struct steer_hits *hits = cpus > 0 ? calloc(cpus, sizeof(*hits)) : NULL;
-
-	if (hits)
-		bpf_map_update_elem(tables->steer_hits, &number, hits, BPF_ANY);
-	bpf_map_update_elem(tables->steer_events, &number, &events, BPF_ANY);
-	bpf_map_update_elem(tables->steer_rules, &number, &rule, BPF_ANY);
-	free(hits);
-}
-
-int tables_tidy(struct steer_tables *tables, struct steer_load *load, struct fault *fault)
-{
-	struct steer_rule *rules = read_array(tables->steer_rules, STEER_RULES_MAX, sizeof(*rules));
-	struct scan scan = {
-		.rule_flows = calloc(STEER_RULES_MAX, sizeof(*scan.rule_flows)),
-		.port_flows = calloc(STEER_PORTS, 1),
-	};
-	struct timespec now;
-	bool freed = false;
-	int result = -1;
-
-	*load = (struct steer_load){ 0 };
-	/* Coarse like the program's clock, or a flow could have been seen in the future. */
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	scan.now = (now.tv_sec * 1000000000ull + now.tv_nsec) >> 30;
-	if (!rules || !scan.rule_flows || !scan.port_flows || scan_flows(tables->steer_syns, true, &scan)) {
-		fault_set(fault, EXIT_FAILED, "steering tables: reading the flows failed: %s: try again", strerror(errno));
-		goto out;
-	}
-	load->half_open = scan.kept;
-	if (scan_flows(tables->steer_flows, false, &scan)) {
-		fault_set(fault, EXIT_FAILED, "steering tables: reading the flows failed: %s: try again", strerror(errno));
-		goto out;
-	}
-	load->flows = scan.kept - load->half_open;
-	for (uint32_t i = 1; i < STEER_RULES_MAX; i++) {
-		load->active += rules[i].active;
-		if (rules[i].active || !rules[i].policy[0])
-			continue;
-		if (scan.rule_flows[i]) {
-			load->draining++;
-		} else {
-			free_rule(tables, i);
-			freed = true;
-		}
-	}
-	if (freed)
-		free_ports(tables, &scan);
-	load->rule_flows = scan.rule_flows;
-	scan.rule_flows = NULL;
-	result = 0;
-out:
-	free(scan.rule_flows);
-	free(scan.port_flows);
-	free(rules);
 	return result;
 }

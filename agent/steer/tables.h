@@ -15,6 +15,7 @@ struct steer_tables {
 #define X(name) int name;
 	STEER_TABLES(X)
 #undef X
+	bool elsewhere;		/* opening failed because they belong to an interface of another network namespace */
 };
 
 /* -1 if the interface is not attached: EXIT_FAILED with a next step. */
@@ -26,6 +27,11 @@ void tables_close(struct steer_tables *tables);
  * drain. On failure the old rules stay.
  */
 int tables_apply(struct steer_tables *tables, const struct steer_plan *plan, struct fault *fault);
+
+/* All elements of an array map, in one call; freed by the caller. NULL with errno on failure. */
+void *tables_read_array(int map, uint32_t count, size_t size);
+/* Marks new tables as those of an interface in this network namespace. */
+int tables_claim(int steer_control);
 
 /* What tables_tidy() found. */
 struct steer_load {

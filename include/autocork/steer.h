@@ -50,6 +50,7 @@ struct steer_control {
 	__u32 out[2];			/* per half: some port has an `out` slot, so source ports must be looked at */
 	__u32 icmp[2][STEER_DIRECTION_MAX]; /* per half: slots of the ICMP rules */
 	__u32 next_group;		/* groups are never reused while old packets may look at them */
+	__u64 netns;			/* inode of the network namespace of the interface: names are unique only within one */
 };
 
 struct steer_rule {
@@ -118,7 +119,7 @@ struct steer_events {
 	__u64 no_consumer;		/* packets that fell back to the kernel because nobody was there */
 };
 
-_Static_assert(sizeof(struct steer_control) == 32, "layout shared with BPF");
+_Static_assert(sizeof(struct steer_control) == 40, "layout shared with BPF");
 _Static_assert(sizeof(struct steer_rule) == 104, "layout shared with BPF");
 _Static_assert(sizeof(struct steer_peer_key) == 24, "layout shared with BPF");
 _Static_assert(sizeof(struct steer_flow_key) == 40, "layout shared with BPF");

@@ -12,7 +12,7 @@ import tempfile
 import threading
 
 from agent import build
-from netns import Pair, _call
+from netns import Pair, _call, setns
 from programs import Program
 from tap import check, wait_for
 
@@ -135,17 +135,13 @@ class Steered:
         with open(os.path.join(self.directory, "test.conf"), "w", encoding="ascii") as file:
             file.write(text)
 
-    def steer(self, *arguments, check=True):
+    def steer(self, *arguments, check=True, net=None):
         """`autocork steer …` in b: what it printed and its exit code."""
         done = subprocess.run([build("autocork"), "steer", *arguments], capture_output=True, text=True, check=False,
-                              preexec_fn=self._enter)
+                              preexec_fn=lambda: setns((net or self.b).fd))
         if check and done.returncode:
             raise AssertionError(f"steer {' '.join(arguments)}: {done.returncode}: {done.stdout}{done.stderr}")
         return done
-
-    def _enter(self):
-        from netns import setns
-        setns(self.b.fd)
 
     def attach(self, text, *more):
         self.write(text)
@@ -174,9 +170,9 @@ class Steered:
         said(program, "ready")
         return program
 
-    def agent(self, text):
+    def agent(self, text, net=None):
         self.write(text)
-        program = Program(self.b, [build("tests/net/steer_agent"), self.directory])
+        program = Program(net or self.b, [build("tests/net/steer_agent"), self.directory])
         self.stack.callback(lambda: program.process.poll() is None and program.stop())
         said(program, "ready")
         return program

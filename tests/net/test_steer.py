@@ -167,6 +167,22 @@ def test_interface_vanishes():
         steered.steer("detach", "cable")
 
 
+def test_other_namespace():
+    """an interface of the same name in another network namespace is not taken for the steered one"""
+    with Steered() as steered:
+        steered.server(9000)
+        steered.attach(policy(9000))
+        steered.consumer()
+        steered.write(policy(9000))
+        for arguments in ("detach", "cable", "--force"), ("status", "cable"), ("apply", "cable"), ("attach", "cable"):
+            done = steered.steer(*arguments, *(("--policy", steered.directory) if arguments[0] in ("apply", "attach") else ()),
+                                 net=steered.a, check=False)
+            equal((done.returncode, "another network namespace" in done.stderr), (1, True), f"{arguments}: {done.stderr}")
+        agent = steered.agent("[policy none]\nports = 80\nmode = observe\n", net=steered.a)
+        check("detached" not in agent.output(), agent.output())
+        equal((steered.client(9000).who(), steered.rule()["state"]), ("consumer", "active"), "what is steered")
+
+
 def test_foreign_program():
     """somebody else's XDP program is refused by id and name, and stays"""
     with Steered() as steered:
