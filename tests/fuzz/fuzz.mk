@@ -2,13 +2,17 @@
 FUZZERS      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 20
 FUZZ_SRCS    := agent/replay/trace.c agent/replay/replay.c agent/replay/report.c agent/lib/fault.c
+FUZZ_POLICY  := $(filter-out %/part.c %/cgroup_watch.c,$(wildcard agent/policy/*.c)) \
+	$(addprefix agent/lib/,cgroup.c fault.c json.c log.c memory.c)
 
+$(BUILD)/tests/fuzz/fuzz_policy: FUZZ_SRCS := $(FUZZ_POLICY)
+$(BUILD)/tests/fuzz/fuzz_policy: $(FUZZ_POLICY) $(wildcard agent/policy/*.h include/autocork/policy*.h)
 $(FUZZERS): $(BUILD)/%: %.c $(FUZZ_SRCS) include/autocork/predictor.h
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -g -O1 -Wall -Wextra -Werror -Wno-unused-parameter \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $< $(FUZZ_SRCS) $(shell $(PKG) --libs jansson) -o $@
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $< $(FUZZ_SRCS) $(shell $(PKG) --libs jansson inih) -lm -o $@
 
 .PHONY: fuzz
-fuzz: $(FUZZERS) ## fuzz the predictor and the trace reader, FUZZ_SECONDS each (20)
+fuzz: $(FUZZERS) ## fuzz the predictor, the trace reader and the policy files, FUZZ_SECONDS each (20)
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/unit/test_fuzz
