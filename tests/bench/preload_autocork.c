@@ -51,7 +51,7 @@ static int (*real_epoll_pwait)(int, struct epoll_event *, int, int, const sigset
 static int (*real_shutdown)(int, int);
 static int (*real_close)(int);
 
-__attribute__((constructor)) static void preload_start(void)
+static void preload_start(void)
 {
 	/* Through memory: ISO C has no conversion from an object pointer to a function's. */
 #define REAL(name)                                                     \
@@ -80,6 +80,13 @@ __attribute__((constructor)) static void preload_start(void)
 	REAL(close);
 #undef REAL
 }
+
+/* Not a constructor: those of other libraries may run first, and call what is wrapped here. */
+#define START()                                                \
+	do {                                                   \
+		if (__builtin_expect(!real_close, 0))          \
+			preload_start();                       \
+	} while (0)
 
 static inline uint8_t state_of(int fd)
 {
@@ -129,6 +136,7 @@ static inline void ending_all(void)
 
 int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
 {
+	START();
 	if (level == IPPROTO_TCP && name == TCP_NODELAY && size >= sizeof(int) && (unsigned int)fd < FILES) {
 		int on;
 
@@ -141,54 +149,63 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
 
 ssize_t write(int fd, const void *bytes, size_t size)
 {
+	START();
 	writing(fd);
 	return real_write(fd, bytes, size);
 }
 
 ssize_t writev(int fd, const struct iovec *list, int count)
 {
+	START();
 	writing(fd);
 	return real_writev(fd, list, count);
 }
 
 ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
+	START();
 	writing(fd);
 	return real_send(fd, bytes, size, flags);
 }
 
 ssize_t sendto(int fd, const void *bytes, size_t size, int flags, const struct sockaddr *to, socklen_t to_size)
 {
+	START();
 	writing(fd);
 	return real_sendto(fd, bytes, size, flags, to, to_size);
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
+	START();
 	writing(fd);
 	return real_sendmsg(fd, message, flags);
 }
 
 ssize_t sendfile(int fd, int from, off_t *offset, size_t size)
 {
+	START();
 	writing(fd);
 	return real_sendfile(fd, from, offset, size);
 }
 
 ssize_t read(int fd, void *bytes, size_t size)
 {
+	START();
 	ending(fd);
 	return real_read(fd, bytes, size);
 }
 
 ssize_t readv(int fd, const struct iovec *list, int count)
 {
+	START();
 	ending(fd);
 	return real_readv(fd, list, count);
 }
 
 ssize_t recv(int fd, void *bytes, size_t size, int flags)
 {
+	START();
 	ending(fd);
 	return real_recv(fd, bytes, size, flags);
 }
@@ -196,24 +213,28 @@ ssize_t recv(int fd, void *bytes, size_t size, int flags)
 ssize_t recvfrom(int fd, void *restrict bytes, size_t size, int flags, struct sockaddr *restrict from,
 		 socklen_t *restrict from_size)
 {
+	START();
 	ending(fd);
 	return real_recvfrom(fd, bytes, size, flags, from, from_size);
 }
 
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
+	START();
 	ending(fd);
 	return real_recvmsg(fd, message, flags);
 }
 
 int poll(struct pollfd *list, nfds_t count, int timeout)
 {
+	START();
 	ending_all();
 	return real_poll(list, count, timeout);
 }
 
 int ppoll(struct pollfd *list, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
+	START();
 	ending_all();
 	return real_ppoll(list, count, timeout, mask);
 }
@@ -221,30 +242,35 @@ int ppoll(struct pollfd *list, nfds_t count, const struct timespec *timeout, con
 int select(int count, fd_set *restrict in, fd_set *restrict out, fd_set *restrict except,
 	   struct timeval *restrict timeout)
 {
+	START();
 	ending_all();
 	return real_select(count, in, out, except, timeout);
 }
 
 int epoll_wait(int epoll, struct epoll_event *events, int count, int timeout)
 {
+	START();
 	ending_all();
 	return real_epoll_wait(epoll, events, count, timeout);
 }
 
 int epoll_pwait(int epoll, struct epoll_event *events, int count, int timeout, const sigset_t *mask)
 {
+	START();
 	ending_all();
 	return real_epoll_pwait(epoll, events, count, timeout, mask);
 }
 
 int shutdown(int fd, int how)
 {
+	START();
 	ending(fd);
 	return real_shutdown(fd, how);
 }
 
 int close(int fd)
 {
+	START();
 	ending(fd);
 	if ((unsigned int)fd < FILES)
 		set_state(fd, PLAIN);
