@@ -26,10 +26,10 @@
 /*
  * Miss debt: a miss adds AC_MISS, a burst that was foreseen pays back AC_EARN / need_max, and nothing is held above the
  * allowance. Each trial of `duplex`, below, forgives at most two. So misses <= AC_ALLOWANCE + 1 + 2 * AC_DUPLEX_TRIALS +
- * bursts * AC_EARN / need_max / AC_MISS, whatever the program does: with the default confidence of 0.98, 1 in 1024.
+ * bursts * AC_EARN / need_max / AC_MISS, whatever the program does: with the default confidence of 0.98, 1 in 1228.
  */
 #define AC_MISS 12288
-#define AC_EARN 614
+#define AC_EARN 560
 #define AC_ALLOWANCE 3
 
 /* Average of writes saved per burst, in 1/256: above GAINS a wrapper pays for itself, below IDLE it does not. */
@@ -83,7 +83,7 @@ struct ac_predictor {
 
 /*
  * What flows of the same port and program did, kept per service. Many CPUs write it without a lock: a lost or torn update
- * costs at most a wrong first hold, which the credit bounds.
+ * costs at most a wrong first hold, which the debt bounds.
  */
 #define AC_PRIOR_PLANES 4
 #define AC_PRIOR_DEBT_MAX (6 * AC_MISS)
