@@ -22,12 +22,14 @@ enum {
 static const struct argp_option options[] = {
 	{ "policy-dir", OPTION_POLICY_DIR, "DIR", 0,
 	  "Read the policies (*.conf) of DIR; may be given again, a file masks its namesake of an earlier DIR (default: "
-	  "/usr/lib, /run and /etc/autocork/policy.d)", 0 },
+	  "/usr/lib, /run and /etc/autocork/policy.d)",
+	  0 },
 	{ "control", OPTION_CONTROL, "PATH", 0, "Control socket (default " AUTOCORK_CONTROL ")", 0 },
 	{ "cgroup", OPTION_CGROUP, "PATH", 0, "Handle only the flows of this cgroup v2 directory (default: all)", 0 },
 	{ "log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "error, warning, info (default) or debug", 0 },
 	{ "without-fentry", OPTION_WITHOUT_FENTRY, 0, 0, "Use tracepoints even where fentry works", 0 },
-	{ "without-wrappers", OPTION_WITHOUT_WRAPPERS, 0, 0, "Only observe: hold nothing, whatever the policies say", 0 },
+	{ "without-wrappers", OPTION_WITHOUT_WRAPPERS, 0, 0, "Only observe: hold nothing, whatever the policies say",
+	  0 },
 	{ 0, OPTION_HELP, 0, OPTION_HIDDEN, 0, 0 },
 	{ 0 },
 };

@@ -33,7 +33,7 @@ install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
 	install -D -m 644 packaging/completion.bash $(DESTDIR)$(COMPDIR)/autocork
 	ln -sf autocork $(DESTDIR)$(COMPDIR)/autocorkd
 	$(foreach page,$(MAN_PAGES),install -D -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) &&) true
-	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples $(wildcard docs/examples/*/*.conf)
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples $(wildcard docs/examples/*/*.conf) packaging/dpdk.conf
 	install -m 644 -t $(DESTDIR)$(DOCDIR) README.md $(wildcard docs/*.md)
 
 uninstall: ## remove what install installed; your files in /etc/autocork stay

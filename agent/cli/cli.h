@@ -9,31 +9,32 @@
 
 /* The common options, and what stdout is. */
 struct cli {
-	const char *control;	/* --control PATH */
-	bool json;		/* --json: stdout carries JSON only, errors too */
-	bool terminal;		/* stdout is one */
-	bool colour;		/* it is one, and NO_COLOR is not set */
-	size_t width;		/* its columns; 0 where it is none */
+	const char *control; /* --control PATH */
+	bool json;	     /* --json: stdout carries JSON only, errors too */
+	bool terminal;	     /* stdout is one */
+	bool colour;	     /* it is one, and NO_COLOR is not set */
+	size_t width;	     /* its columns; 0 where it is none */
 };
 
 /*
- * A subcommand: one row of agent/cli/commands.c. argv[0] is "autocork NAME"; run() calls cli_parse() first and returns an exit
- * code of lib/fault.h. docs/man/autocork.1 and the completion are checked against the table by tests/unit/test_docs.py.
+ * A subcommand: one row of agent/cli/commands.c. argv[0] is "autocork NAME"; run() calls cli_parse() first and returns
+ * an exit code of lib/fault.h. docs/man/autocork.1 and the completion are checked against the table by
+ * tests/unit/test_docs.py.
  */
 struct command {
 	const char *name;
 	const char *summary;
 	int (*run)(struct cli *cli, int argc, char **argv);
-	bool needs_agent;	/* asks a running agent; the help lists these apart */
+	bool needs_agent; /* asks a running agent; the help lists these apart */
 };
 
 /* Commands that are found by the next word: those of autocork, the verbs of a subcommand. */
 struct command_set {
-	const char *name;		/* "autocork", "autocork policy" */
-	const char *doc;		/* what it is for, a blank line, "Examples:" and the examples */
+	const char *name; /* "autocork", "autocork policy" */
+	const char *doc;  /* what it is for, a blank line, "Examples:" and the examples */
 	const struct command *list;
 	size_t count;
-	const char *footnote;		/* below the list; may be NULL */
+	const char *footnote; /* below the list; may be NULL */
 };
 
 extern const struct command_set autocork_commands;
@@ -41,8 +42,9 @@ extern const struct command_set autocork_commands;
 /* Parses the common options, runs the command that the next word names, returns its exit code. */
 int cli_dispatch(struct cli *cli, const struct command_set *set, int argc, char **argv);
 /*
- * Parses a command's own options (own may be NULL) together with the common ones; exits with EXIT_USAGE if they are wrong.
- * The parser gets `input` as its state->input. own->doc: what it does, a blank line, "Examples:" and the examples.
+ * Parses a command's own options (own may be NULL) together with the common ones; exits with EXIT_USAGE if they are
+ * wrong. The parser gets `input` as its state->input. own->doc: what it does, a blank line, "Examples:" and the
+ * examples.
  */
 void cli_parse(struct cli *cli, const struct argp *own, int argc, char **argv, void *input);
 /* Says what went wrong (stderr, or an error object with --json) and returns the exit code. */

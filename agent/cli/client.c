@@ -20,12 +20,14 @@ static int explain_connect(const char *path, int error, struct fault *fault)
 	switch (error) {
 	case ENOENT:
 	case ECONNREFUSED:
-		return fault_set(fault, EXIT_FAILED,
-				 "%s: no agent is running there: start it (systemctl start autocorkd), or name its socket with --control PATH",
-				 path);
+		return fault_set(
+			fault, EXIT_FAILED,
+			"%s: no agent is running there: start it (systemctl start autocorkd), or name its socket with --control PATH",
+			path);
 	case EACCES:
 	case EPERM:
-		return fault_set(fault, EXIT_FAILED, "%s: not allowed to ask the agent: run as root or join the group %s", path,
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: not allowed to ask the agent: run as root or join the group %s", path,
 				 AUTOCORK_GROUP);
 	default:
 		return fault_set(fault, EXIT_FAILED, "%s: cannot connect to the agent: %s: check --control PATH", path,
@@ -72,7 +74,8 @@ static int send_request(const char *path, FILE *stream, json_t *request, struct 
 	json_decref(request);
 	free(text);
 	if (sent < 0)
-		return fault_set(fault, EXIT_FAILED, "%s: request cannot be sent: %s: see the agent's log", path, strerror(errno));
+		return fault_set(fault, EXIT_FAILED, "%s: request cannot be sent: %s: see the agent's log", path,
+				 strerror(errno));
 	return 0;
 }
 
@@ -90,7 +93,8 @@ static int receive(const char *path, FILE *stream, char **line, size_t *size, js
 	*value = json_loadb(*line, length, 0, NULL);
 	if (!json_is_object(*value)) {
 		json_decref(*value);
-		return fault_set(fault, EXIT_FAILED, "%s: the answer is not JSON: is this an autocorkd? check --control PATH", path);
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: the answer is not JSON: is this an autocorkd? check --control PATH", path);
 	}
 	if (json_is_fault(*value, fault)) {
 		json_decref(*value);
@@ -117,8 +121,10 @@ int client_call(const char *control, json_t *request, json_t **reply, struct fau
 		goto out;
 	*reply = json_incref(json_object_get(value, "reply"));
 	json_decref(value);
-	result = *reply ? 0 : fault_set(fault, EXIT_FAILED, "%s: the answer is of another kind than asked for: use the agent's own autocork",
-					control);
+	result = *reply ? 0
+			: fault_set(fault, EXIT_FAILED,
+				    "%s: the answer is of another kind than asked for: use the agent's own autocork",
+				    control);
 out:
 	free(line);
 	fclose(stream);

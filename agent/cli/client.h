@@ -6,14 +6,15 @@
 #include "lib/fault.h"
 
 /*
- * Both take the reference to the request, connect, ask, and close. An agent's error arrives as the fault, with its exit code.
+ * Both take the reference to the request, connect, ask, and close. An agent's error arrives as the fault, with its exit
+ * code.
  *
  * client_call(): the reply belongs to the caller. Fails after 10 seconds without one.
  */
 int client_call(const char *control, json_t *request, json_t **reply, struct fault *fault);
 /*
- * client_list(): visits each item (borrowed) until the end, or until a visitor returns non-zero, which is then the result.
- * A stream may be silent for as long as it likes.
+ * client_list(): visits each item (borrowed) until the end, or until a visitor returns non-zero, which is then the
+ * result. A stream may be silent for as long as it likes.
  */
 typedef int client_visit(json_t *item, void *context);
 int client_list(const char *control, json_t *request, client_visit *visit, void *context, struct fault *fault);

@@ -81,7 +81,9 @@ static int ask_agent(const struct cli *cli, json_t **found, struct fault *fault)
 }
 
 static const struct table_column columns[] = {
-	{ "FEATURE", TABLE_LEFT }, { "WORKS", TABLE_LEFT }, { "HOW, OR WHY NOT", TABLE_LEFT },
+	{ "FEATURE", TABLE_LEFT },
+	{ "WORKS", TABLE_LEFT },
+	{ "HOW, OR WHY NOT", TABLE_LEFT },
 };
 
 static void print_findings(const struct cli *cli, const json_t *found)
@@ -107,7 +109,8 @@ static void print_findings(const struct cli *cli, const json_t *found)
 			continue;
 		printf("\n%sno %s%s: %s\n", table_paint(TABLE_BOLD, cli->colour), json_member_text(feature, "name"),
 		       table_paint(TABLE_PLAIN, cli->colour), json_member_text(feature, "without"));
-		printf("  mend: %s\n", json_member_text(feature, "mend"));
+		if (*json_member_text(feature, "mend"))
+			printf("  mend: %s\n", json_member_text(feature, "mend"));
 	}
 }
 

@@ -44,7 +44,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		json_object_set_new(context->request, "managed", json_true());
 		return 0;
 	case OPTION_LIMIT:
-		json_object_set_new(context->request, "limit", json_integer(cli_number(state, "limit", arg, 1, 10000000)));
+		json_object_set_new(context->request, "limit",
+				    json_integer(cli_number(state, "limit", arg, 1, 10000000)));
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -151,7 +151,8 @@ static int policy_show(struct cli *cli, int argc, char **argv)
 
 	cli_parse(cli, &show_argp, argc, argv, &input);
 	if (input.file_count) {
-		fault_set(&fault, EXIT_USAGE, "policy show: %s: it takes no files: use --policy-dir DIR", input.files[0]);
+		fault_set(&fault, EXIT_USAGE, "policy show: %s: it takes no files: use --policy-dir DIR",
+			  input.files[0]);
 		return cli_fail(cli, &fault);
 	}
 	if (get_policies(cli, &input, &shown, &fault))

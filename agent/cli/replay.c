@@ -33,7 +33,8 @@ static const struct argp_option options[] = {
 	{ "nodelay", OPTION_NODELAY, 0, 0, "As if every flow had set TCP_NODELAY", 0 },
 	{ "nagle", OPTION_NAGLE, 0, 0, "As if none had", 0 },
 	{ "no-prior", OPTION_NO_PRIOR, 0, 0, "Flows learn nothing from each other", 0 },
-	{ "no-app-wait", OPTION_NO_APP_WAIT, 0, 0, "A read or poll does not end a wrong hold, as on kernels without fentry", 0 },
+	{ "no-app-wait", OPTION_NO_APP_WAIT, 0, 0,
+	  "A read or poll does not end a wrong hold, as on kernels without fentry", 0 },
 	{ 0 },
 };
 

@@ -11,12 +11,12 @@
 #include "lib/table.h"
 #include "lib/units.h"
 
-#define MISSES_BAD 0.001	/* share of bursts above which misses are worth a colour */
+#define MISSES_BAD 0.001 /* share of bursts above which misses are worth a colour */
 
 static const struct table_column columns[] = {
-	{ "PORT", TABLE_RIGHT },  { "SIDE", TABLE_LEFT },     { "PROGRAM", TABLE_LEFT }, { "FLOWS", TABLE_RIGHT },
-	{ "MANAGED", TABLE_RIGHT }, { "BURSTS", TABLE_RIGHT }, { "WRITES", TABLE_RIGHT }, { "SAVED", TABLE_RIGHT },
-	{ "MISSES", TABLE_RIGHT }, { "DELAY", TABLE_RIGHT },  { "LEFT ALONE", TABLE_LEFT },
+	{ "PORT", TABLE_RIGHT },    { "SIDE", TABLE_LEFT },    { "PROGRAM", TABLE_LEFT },    { "FLOWS", TABLE_RIGHT },
+	{ "MANAGED", TABLE_RIGHT }, { "BURSTS", TABLE_RIGHT }, { "WRITES", TABLE_RIGHT },    { "SAVED", TABLE_RIGHT },
+	{ "MISSES", TABLE_RIGHT },  { "DELAY", TABLE_RIGHT },  { "LEFT ALONE", TABLE_LEFT },
 };
 
 struct named {
@@ -78,7 +78,8 @@ static void add_row(struct table *table, const json_t *service)
 	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(service, "writes")));
 	table_cell(table, TABLE_GOOD, "%s", units_count(&units, json_number(service, "held")));
 	table_cell(table, misses > bursts * MISSES_BAD ? TABLE_BAD : TABLE_PLAIN, "%s", units_count(&units, misses));
-	table_cell(table, TABLE_PLAIN, "%s", json_is_number(delay) ? units_delay(&units, json_number_value(delay)) : "");
+	table_cell(table, TABLE_PLAIN, "%s",
+		   json_is_number(delay) ? units_delay(&units, json_number_value(delay)) : "");
 	counters_text(json_object_get(service, "refused"), reasons, sizeof(reasons));
 	table_cell(table, TABLE_DIM, "%s", reasons);
 }

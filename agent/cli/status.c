@@ -18,7 +18,7 @@
 #define WATCH_FILE_S 5
 
 struct options {
-	long watch_s;		/* 0 = once */
+	long watch_s; /* 0 = once */
 };
 
 enum { OPTION_WATCH = 'w' };
@@ -66,8 +66,9 @@ static void print_features(FILE *out, const struct cli *cli, const json_t *featu
 	json_array_foreach((json_t *)features, i, feature) {
 		bool works = json_is_true(json_object_get(feature, "works"));
 
-		fprintf(out, "%s%s%s%s%s", listed++ ? ", " : "", table_paint(works ? TABLE_GOOD : TABLE_WARN, cli->colour),
-			works ? "" : "no ", json_member_text(feature, "name"), table_paint(TABLE_PLAIN, cli->colour));
+		fprintf(out, "%s%s%s%s%s", listed++ ? ", " : "",
+			table_paint(works ? TABLE_GOOD : TABLE_WARN, cli->colour), works ? "" : "no ",
+			json_member_text(feature, "name"), table_paint(TABLE_PLAIN, cli->colour));
 	}
 	fputc('\n', out);
 }
@@ -96,12 +97,14 @@ static void print_page(FILE *out, const struct cli *cli, const json_t *status)
 	struct units up, flows, managed, held;
 
 	fprintf(out, "agent   %sautocorkd %s%s, pid %" PRIdMAX ", up %s, mode %s", table_paint(TABLE_BOLD, cli->colour),
-		json_member_text(agent, "version"), table_paint(TABLE_PLAIN, cli->colour), (intmax_t)json_number(agent, "pid"),
-		units_age(&up, json_number(agent, "uptime_seconds")), json_member_text(agent, "mode"));
+		json_member_text(agent, "version"), table_paint(TABLE_PLAIN, cli->colour),
+		(intmax_t)json_number(agent, "pid"), units_age(&up, json_number(agent, "uptime_seconds")),
+		json_member_text(agent, "mode"));
 	fprintf(out, "%s%s\n", *metrics ? ", metrics " : "", metrics);
 	print_features(out, cli, json_object_get(status, "features"));
 	print_policy(out, cli, json_object_get(status, "policy"));
-	fprintf(out, "flows   %s open, %s managed; %s packets saved\n\n", units_count(&flows, json_number(totals, "flows")),
+	fprintf(out, "flows   %s open, %s managed; %s packets saved\n\n",
+		units_count(&flows, json_number(totals, "flows")),
 		units_count(&managed, json_number(totals, "managed")), units_count(&held, json_number(totals, "held")));
 	services_print(out, cli, json_object_get(status, "services"));
 }

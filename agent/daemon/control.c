@@ -14,8 +14,8 @@
 #include "lib/json.h"
 #include "lib/log.h"
 
-#define LOW_WATER 65536		/* a list is continued when less than this waits to be read */
-#define CHECK_US 2000000	/* how often stalled and idle clients are looked for */
+#define LOW_WATER 65536	 /* a list is continued when less than this waits to be read */
+#define CHECK_US 2000000 /* how often stalled and idle clients are looked for */
 
 struct control {
 	struct control_socket socket;
@@ -42,10 +42,10 @@ struct control_client {
 	size_t items;
 	void (*gone)(void *context);
 	void *gone_context;
-	uint64_t progress_us;	/* when it last asked or took something */
+	uint64_t progress_us; /* when it last asked or took something */
 	bool listing, subscribed, answered;
-	bool closing;		/* close once everything is read: it asked for nothing we could go on after */
-	bool broken;		/* close now */
+	bool closing; /* close once everything is read: it asked for nothing we could go on after */
+	bool broken;  /* close now */
 };
 
 static uint64_t now_us(struct control *control)
@@ -166,7 +166,8 @@ bool control_push(struct control_client *client, json_t *value)
 	}
 	client_line(client, "item", value);
 	client_flush(client);
-	/* The caller may be in the middle of its list of subscribers: a broken client is freed by its own event, not here. */
+	/* The caller may be in the middle of its list of subscribers: a broken client is freed by its own event, not
+	 * here. */
 	sd_event_source_set_io_events(client->source, EPOLLIN | (client->out_used || client->broken ? EPOLLOUT : 0));
 	return true;
 }
@@ -205,7 +206,8 @@ static int run_request(struct control_client *client, const json_t *request, str
 	const char *name = json_string_value(json_object_get(request, "op"));
 
 	if (!name)
-		return fault_set(fault, EXIT_USAGE, "request: no \"op\": send one JSON object a line, {\"op\": \"status\"}");
+		return fault_set(fault, EXIT_USAGE,
+				 "request: no \"op\": send one JSON object a line, {\"op\": \"status\"}");
 	for (size_t i = 0; i < control->op_count; i++) {
 		const struct control_op *op = &control->ops[i];
 
@@ -228,7 +230,8 @@ static void handle_line(struct control_client *client, const char *line, size_t 
 
 	client->answered = false;
 	if (!request)
-		result = fault_set(&fault, EXIT_USAGE, "request: not JSON: %s: send one JSON object a line", error.text);
+		result = fault_set(&fault, EXIT_USAGE, "request: not JSON: %s: send one JSON object a line",
+				   error.text);
 	else
 		result = run_request(client, request, &fault);
 	if (result && !client->answered)
@@ -275,7 +278,9 @@ static void client_read(struct control_client *client, bool *ended)
 	n = recv(client->fd, client->in + client->in_used, sizeof(client->in) - client->in_used, MSG_DONTWAIT);
 	if (n > 0) {
 		client->in_used += n;
-		client->progress_us = now_us(client->control);
+		/* One that sends on and on but takes nothing makes no progress. */
+		if (!is_busy(client))
+			client->progress_us = now_us(client->control);
 	} else if (n == 0) {
 		*ended = true;
 	} else if (errno != EAGAIN && errno != EINTR) {
@@ -305,7 +310,8 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *dat
 	}
 	/* What is not read stays in the socket: a client that only sends stops itself. */
 	full = client->in_used == sizeof(client->in) || client->closing;
-	sd_event_source_set_io_events(source, (full ? 0 : EPOLLIN) | (client->out_used || client->listing ? EPOLLOUT : 0));
+	sd_event_source_set_io_events(source,
+				      (full ? 0 : EPOLLIN) | (client->out_used || client->listing ? EPOLLOUT : 0));
 	return 0;
 }
 
@@ -342,8 +348,9 @@ static int on_accept(sd_event_source *source, int fd, uint32_t events, void *dat
 		return 0;
 	}
 	if (!peer.may_read)
-		fault_set(&fault, EXIT_FAILED, "control socket: uid %u is not allowed: run it as root or join the group %s",
-			  peer.uid, control->socket.group);
+		fault_set(&fault, EXIT_FAILED,
+			  "control socket: uid %u is not allowed: run it as root or join the group %s", peer.uid,
+			  control->socket.group);
 	else if (control->client_count > CONTROL_CLIENTS_MAX)
 		fault_set(&fault, EXIT_FAILED, "control socket: %d clients are connected already: try again",
 			  CONTROL_CLIENTS_MAX);

@@ -31,7 +31,8 @@ static int make_directory(const char *path, struct fault *fault)
 	snprintf(copy, sizeof(copy), "%s", path);
 	directory = dirname(copy);
 	if (mkdir(directory, 0755) && errno != EEXIST)
-		return fault_set(fault, EXIT_FAILED, "%s: directory cannot be made: %s: run as root or name another --control PATH",
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: directory cannot be made: %s: run as root or name another --control PATH",
 				 directory, strerror(errno));
 	return 0;
 }
@@ -44,11 +45,13 @@ static int take_lock(struct control_socket *socket, struct fault *fault)
 	lock_path(socket, path, sizeof(path));
 	socket->lock = lock_take(path, &holder);
 	if (socket->lock == -EWOULDBLOCK)
-		return fault_set(fault, EXIT_FAILED,
-				 "%s: another autocorkd (pid %d) runs with this control socket: stop it first, or name another --control PATH",
-				 socket->path, holder);
+		return fault_set(
+			fault, EXIT_FAILED,
+			"%s: another autocorkd (pid %d) runs with this control socket: stop it first, or name another --control PATH",
+			socket->path, holder);
 	if (socket->lock < 0)
-		return fault_set(fault, EXIT_FAILED, "%s: cannot be locked: %s: run as root or name another --control PATH", path,
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: cannot be locked: %s: run as root or name another --control PATH", path,
 				 strerror(-socket->lock));
 	return 0;
 }
@@ -72,14 +75,16 @@ static int clear_path(const struct control_socket *control, const struct sockadd
 	if (lstat(control->path, &there))
 		return 0;
 	if (!S_ISSOCK(there.st_mode))
-		return fault_set(fault, EXIT_FAILED, "%s: is there and is no socket: remove it or name another --control PATH",
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: is there and is no socket: remove it or name another --control PATH",
 				 control->path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* EAGAIN: somebody listens whose queue is full. */
 	if (fd >= 0 && (!connect(fd, (const struct sockaddr *)address, sizeof(*address)) || errno == EAGAIN)) {
 		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
 		close(fd);
-		return fault_set(fault, EXIT_FAILED, "%s: another program (pid %d) listens there: stop it or name another --control PATH",
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: another program (pid %d) listens there: stop it or name another --control PATH",
 				 control->path, peer.pid);
 	}
 	if (fd >= 0)
@@ -106,8 +111,8 @@ static int listen_at(struct control_socket *control, const struct sockaddr_un *a
 	bound = bind(control->fd, (const struct sockaddr *)address, sizeof(*address));
 	umask(mask);
 	if (bound)
-		return fault_set(fault, EXIT_FAILED, "%s: cannot listen there: %s: name another --control PATH", control->path,
-				 strerror(errno));
+		return fault_set(fault, EXIT_FAILED, "%s: cannot listen there: %s: name another --control PATH",
+				 control->path, strerror(errno));
 	/* Without the right to change it (tests run unprivileged) the socket stays with our own group. */
 	if (chown(control->path, -1, control->gid))
 		control->gid = getegid();
@@ -122,7 +127,8 @@ int control_socket_open(struct control_socket *control, const char *path, struct
 
 	*control = (struct control_socket){ .fd = -1, .lock = -1 };
 	if (!*path || strlen(path) >= sizeof(address.sun_path))
-		return fault_set(fault, EXIT_USAGE, "--control %s: a socket's path has 1 to %zu bytes: name a shorter one", path,
+		return fault_set(fault, EXIT_USAGE,
+				 "--control %s: a socket's path has 1 to %zu bytes: name a shorter one", path,
 				 sizeof(address.sun_path) - 1);
 	strcpy(control->path, path);
 	strcpy(address.sun_path, path);

@@ -10,7 +10,7 @@
 struct control_socket {
 	int fd, lock;
 	gid_t gid;
-	const char *group;	/* its name, for messages */
+	const char *group; /* its name, for messages */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
@@ -21,8 +21,8 @@ struct control_peer {
 };
 
 /*
- * Locks PATH.lock, makes sure that nobody listens at PATH, and listens there (0660). A lock held by a living agent, a socket that
- * somebody answers, or a file that is no socket is refused; what a killed agent left is taken over.
+ * Locks PATH.lock, makes sure that nobody listens at PATH, and listens there (0660). A lock held by a living agent, a
+ * socket that somebody answers, or a file that is no socket is refused; what a killed agent left is taken over.
  */
 int control_socket_open(struct control_socket *socket, const char *path, struct fault *fault);
 void control_socket_close(struct control_socket *socket);

@@ -17,7 +17,7 @@
 #include "lib/log.h"
 
 #define BEAT_US (ENGINE_BEAT_MS * 1000ull)
-#define BEAT_ACCURACY_US 10000	/* sd-event's own default is 250 ms, a whole beat */
+#define BEAT_ACCURACY_US 10000 /* sd-event's own default is 250 ms, a whole beat */
 
 static uint64_t monotonic_us(void)
 {
@@ -30,7 +30,8 @@ static uint64_t monotonic_us(void)
 /* What `systemctl status` shows. */
 static void notify_ready(const struct daemon *daemon)
 {
-	sd_notifyf(0, "READY=1\nSTATUS=mode %s, %zu policies%s%s", report_daemon_mode(daemon), daemon->policy->policy_count - 1,
+	sd_notifyf(0, "READY=1\nSTATUS=mode %s, %zu policies%s%s", report_daemon_mode(daemon),
+		   daemon->policy->policy_count - 1,
 		   daemon->reload.ok ? "" : "; last reload refused: ", daemon->reload.error);
 }
 
@@ -76,7 +77,8 @@ int daemon_reload(struct daemon *daemon, struct fault *fault)
 	if (result)
 		log_error("reload refused, the policies in force stay: %s", fault->text);
 	else
-		log_info("reloaded: %zu policies from %zu files", daemon->policy->policy_count - 1, daemon->policy->file_count);
+		log_info("reloaded: %zu policies from %zu files", daemon->policy->policy_count - 1,
+			 daemon->policy->file_count);
 	daemon_parts_reloaded(daemon);
 	notify_ready(daemon);
 	return result;
@@ -140,13 +142,13 @@ static int build_loop(struct daemon *daemon, struct fault *fault)
 
 	/* Heartbeat and sweeps come before everything that only reports. */
 	failed = (error = sd_event_add_signal(loop, NULL, SIGTERM, on_end, daemon)) < 0 ||
-		(error = sd_event_add_signal(loop, NULL, SIGINT, on_end, daemon)) < 0 ||
-		(error = sd_event_add_signal(loop, NULL, SIGHUP, on_hangup, daemon)) < 0 ||
-		(error = sd_event_add_io(loop, &engine, engine_fd(daemon->engine), EPOLLIN, on_engine, daemon)) < 0 ||
-		(error = sd_event_source_set_priority(engine, SD_EVENT_PRIORITY_IMPORTANT)) < 0 ||
-		(error = sd_event_source_set_floating(engine, true)) < 0 ||
-		(error = add_timer(daemon, BEAT_US, BEAT_ACCURACY_US, SD_EVENT_PRIORITY_IMPORTANT, on_beat)) < 0 ||
-		(error = sd_event_set_watchdog(loop, true)) < 0;
+		 (error = sd_event_add_signal(loop, NULL, SIGINT, on_end, daemon)) < 0 ||
+		 (error = sd_event_add_signal(loop, NULL, SIGHUP, on_hangup, daemon)) < 0 ||
+		 (error = sd_event_add_io(loop, &engine, engine_fd(daemon->engine), EPOLLIN, on_engine, daemon)) < 0 ||
+		 (error = sd_event_source_set_priority(engine, SD_EVENT_PRIORITY_IMPORTANT)) < 0 ||
+		 (error = sd_event_source_set_floating(engine, true)) < 0 ||
+		 (error = add_timer(daemon, BEAT_US, BEAT_ACCURACY_US, SD_EVENT_PRIORITY_IMPORTANT, on_beat)) < 0 ||
+		 (error = sd_event_set_watchdog(loop, true)) < 0;
 	sd_event_source_unref(engine);
 	if (failed)
 		return fault_set(fault, EXIT_FAILED, "event loop: %s", strerror(-error));
@@ -163,7 +165,8 @@ static int start(struct daemon *daemon, struct fault *fault)
 		return fault_set(fault, EXIT_FAILED, "event loop: %s", strerror(-error));
 	/* A second agent, and one with invalid policies, must find out before it touches the kernel. */
 	if (privileges_check(fault) ||
-	    control_start(&daemon->control, daemon->loop, options->control, daemon_ops, daemon_op_count, daemon, fault) ||
+	    control_start(&daemon->control, daemon->loop, options->control, daemon_ops, daemon_op_count, daemon,
+			  fault) ||
 	    (daemon->machine = machine_take(fault)) < 0 || read_policies(daemon, &set, fault))
 		return -1;
 	if (engine_start(&daemon->engine, &options->engine, fault)) {
@@ -204,7 +207,9 @@ static void block_signals(void)
 
 int daemon_run(const struct daemon_options *options, struct fault *fault)
 {
-	struct daemon daemon = { .options = *options, .machine = -1, .started = time(NULL), .started_us = monotonic_us() };
+	struct daemon daemon = {
+		.options = *options, .machine = -1, .started = time(NULL), .started_us = monotonic_us()
+	};
 	int result;
 
 	block_signals();

@@ -14,36 +14,37 @@
 #define DAEMON_DIRS_MAX 16
 
 struct daemon_options {
-	const char *policy_dirs[DAEMON_DIRS_MAX + 1];	/* ended by NULL; none = policy_default_dirs */
+	const char *policy_dirs[DAEMON_DIRS_MAX + 1]; /* ended by NULL; none = policy_default_dirs */
 	const char *control;
 	struct engine_options engine;
 };
 
 /* The last attempt to load the policy files, the one at start included. */
 struct reload_state {
-	int64_t at;		/* CLOCK_REALTIME, seconds */
+	int64_t at; /* CLOCK_REALTIME, seconds */
 	bool ok;
-	uint32_t good, bad;	/* attempts so far */
-	char error[512];	/* why the last one was refused; "" if it was not */
+	uint32_t good, bad; /* attempts so far */
+	char error[512];    /* why the last one was refused; "" if it was not */
 };
 
 struct daemon {
 	struct daemon_options options;
 	sd_event *loop;
 	struct engine *engine;
-	struct policy_set *policy;	/* in force */
+	struct policy_set *policy; /* in force */
 	struct control *control;
-	int machine;			/* the lock that makes it the only agent here */
+	int machine; /* the lock that makes it the only agent here */
 	struct reload_state reload;
-	int64_t started;		/* CLOCK_REALTIME, seconds */
-	uint64_t started_us;		/* CLOCK_MONOTONIC */
-	void **part_data;		/* one per row of daemon_parts[] */
+	int64_t started;     /* CLOCK_REALTIME, seconds */
+	uint64_t started_us; /* CLOCK_MONOTONIC */
+	void **part_data;    /* one per row of daemon_parts[] */
 	size_t parts_started;
 };
 
 /* Runs until SIGTERM or SIGINT. Returns 0 or fills the fault; nothing stays in the kernel either way. */
 int daemon_run(const struct daemon_options *options, struct fault *fault);
-/* Loads the policy files and puts them in force, or keeps what is in force and says why. Tells systemd and the parts. */
+/* Loads the policy files and puts them in force, or keeps what is in force and says why. Tells systemd and the parts.
+ */
 int daemon_reload(struct daemon *daemon, struct fault *fault);
 
 /* The operations of the control socket (agent/daemon/ops.c): a feature adds its row. */
@@ -51,9 +52,10 @@ extern const struct control_op daemon_ops[];
 extern const size_t daemon_op_count;
 
 /*
- * What runs inside the agent beside the engine (agent/daemon/parts.c): a feature adds its row. Each function may be NULL.
- * Started in order once the engine runs and the policies are in force, with all privileges; stopped in reverse order before the
- * engine. A part that cannot start stops the agent: a part whose absence is bearable logs it and returns 0.
+ * What runs inside the agent beside the engine (agent/daemon/parts.c): a feature adds its row. Each function may be
+ * NULL. Started in order once the engine runs and the policies are in force, with all privileges; stopped in reverse
+ * order before the engine. A part that cannot start stops the agent: a part whose absence is bearable logs it and
+ * returns 0.
  */
 struct daemon_part {
 	const char *name;
@@ -73,4 +75,3 @@ void daemon_parts_reloaded(struct daemon *daemon);
 void daemon_parts_status(struct daemon *daemon, json_t *status);
 /* What the part of that name put into *data; NULL if it did not start. For its operations. */
 void *daemon_part_data(const struct daemon *daemon, const char *name);
-

@@ -24,7 +24,8 @@ int machine_take(struct fault *fault)
 		return fd;
 	if (fd == -EWOULDBLOCK)
 		return fault_set(fault, EXIT_FAILED,
-				 AUTOCORK_LOCK ": another autocorkd (pid %d) manages this machine: stop it first", holder);
+				 AUTOCORK_LOCK ": another autocorkd (pid %d) manages this machine: stop it first",
+				 holder);
 	/* A machine without /run, a minimal image for instance: there the control socket's lock must do. */
 	log_warning(AUTOCORK_LOCK ": %s: a second agent with another --control would not be noticed", strerror(-fd));
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -34,7 +35,8 @@ void machine_release(int fd)
 {
 	struct stat ours, there;
 
-	if (!fstat(fd, &ours) && !stat(AUTOCORK_LOCK, &there) && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+	if (!fstat(fd, &ours) && !stat(AUTOCORK_LOCK, &there) && ours.st_ino == there.st_ino &&
+	    ours.st_dev == there.st_dev)
 		lock_release(AUTOCORK_LOCK, fd);
 	else
 		close(fd);

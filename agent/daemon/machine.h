@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* One agent per kernel: its congestion controls have kernel-wide names, and a start removes what a killed agent left. */
+/* One agent per kernel: its congestion controls have kernel-wide names, and a start removes what a killed agent left.
+ */
 #pragma once
 #include "lib/fault.h"
 

@@ -16,7 +16,7 @@ struct snapshot {
 	char *rows;
 	size_t row_size, count, room, at;
 	json_t *(*item)(struct snapshot *snapshot, const void *row);
-	uint64_t *managed;	/* live flows on a wrapper, by service number */
+	uint64_t *managed; /* live flows on a wrapper, by service number */
 };
 
 static void snapshot_free(void *context)
@@ -49,8 +49,9 @@ static json_t *snapshot_next(void *context)
 {
 	struct snapshot *snapshot = context;
 
-	return snapshot->at < snapshot->count ? snapshot->item(snapshot, snapshot->rows + snapshot->at++ * snapshot->row_size) :
-						NULL;
+	return snapshot->at < snapshot->count
+		       ? snapshot->item(snapshot, snapshot->rows + snapshot->at++ * snapshot->row_size)
+		       : NULL;
 }
 
 static void snapshot_list(struct control_client *client, struct snapshot *snapshot)
@@ -95,15 +96,18 @@ static int op_flows(struct daemon *daemon, struct control_client *client, const 
 	json_error_t error;
 	const char *op;
 
-	if (json_unpack_ex((json_t *)request, &error, 0, "{ss s?I s?s s?b s?I !}", "op", &op, "port", &wanted.port, "program",
-			   &wanted.program, "managed", &wanted.managed, "limit", &wanted.limit))
+	if (json_unpack_ex((json_t *)request, &error, 0, "{ss s?I s?s s?b s?I !}", "op", &op, "port", &wanted.port,
+			   "program", &wanted.program, "managed", &wanted.managed, "limit", &wanted.limit))
 		return fault_set(fault, EXIT_USAGE, "flows: %s: it takes port, program, managed, limit", error.text);
 	if (wanted.port < 0 || wanted.port > 65535 || wanted.limit < 0)
-		return fault_set(fault, EXIT_USAGE, "flows: port or limit out of range: a port is 1 to 65535, a limit above 0");
+		return fault_set(fault, EXIT_USAGE,
+				 "flows: port or limit out of range: a port is 1 to 65535, a limit above 0");
 	wanted.snapshot = calloc(1, sizeof(*wanted.snapshot));
 	if (!wanted.snapshot)
 		return fault_set(fault, EXIT_FAILED, "flows: out of memory");
-	*wanted.snapshot = (struct snapshot){ .daemon = daemon, .row_size = sizeof(struct engine_flow), .item = flow_item };
+	*wanted.snapshot = (struct snapshot){ .daemon = daemon,
+					      .row_size = sizeof(struct engine_flow),
+					      .item = flow_item };
 	if (engine_flows(daemon->engine, add_flow, &wanted) < 0) {
 		snapshot_free(wanted.snapshot);
 		return fault_set(fault, EXIT_FAILED, "flows: cannot be read from the kernel: see the agent's log");
@@ -146,7 +150,10 @@ static struct snapshot *services_snapshot(struct daemon *daemon, struct fault *f
 		return NULL;
 	}
 	*snapshot = (struct snapshot){
-		.daemon = daemon, .row_size = sizeof(struct engine_service), .item = service_item, .managed = managed,
+		.daemon = daemon,
+		.row_size = sizeof(struct engine_service),
+		.item = service_item,
+		.managed = managed,
 	};
 	if (engine_services(daemon->engine, add_service, snapshot) < 0 ||
 	    engine_flows(daemon->engine, count_managed, managed) < 0) {
@@ -181,7 +188,8 @@ static void add_totals(json_t *totals, const json_t *service)
 	const json_t *value;
 
 	json_object_foreach((json_t *)service, name, value) {
-		if (!json_is_integer(value) || !strcmp(name, "number") || !strcmp(name, "port") || !strcmp(name, "cgroup"))
+		if (!json_is_integer(value) || !strcmp(name, "number") || !strcmp(name, "port") ||
+		    !strcmp(name, "cgroup"))
 			continue;
 		json_object_set_new(totals, name, json_integer(json_number(totals, name) + json_integer_value(value)));
 	}
@@ -211,8 +219,9 @@ static int op_status(struct daemon *daemon, struct control_client *client, const
 	}
 	snapshot_free(snapshot);
 	features = engine_features(daemon->engine, &count);
-	status = json_pack("{so so so so so}", "agent", report_agent(daemon), "features", report_features(features, count),
-			   "policy", report_policy(daemon), "totals", totals, "services", services);
+	status = json_pack("{so so so so so}", "agent", report_agent(daemon), "features",
+			   report_features(features, count), "policy", report_policy(daemon), "totals", totals,
+			   "services", services);
 	daemon_parts_status(daemon, status);
 	control_reply(client, status);
 	return 0;
@@ -227,7 +236,8 @@ static int op_doctor(struct daemon *daemon, struct control_client *client, const
 
 	if (no_arguments(request, "doctor", fault))
 		return -1;
-	control_reply(client, json_pack("{ss so}", "mode", report_mode(features, count), "features", report_features(features, count)));
+	control_reply(client, json_pack("{ss so}", "mode", report_mode(features, count), "features",
+					report_features(features, count)));
 	return 0;
 }
 

@@ -13,8 +13,9 @@
 enum { TO_START = 1, STAYS = 2 };
 
 /*
- * Every capability the agent uses. Without those marked TO_START it does not start; those marked STAYS are needed while it
- * runs. A feature that needs another one adds its row. packaging/autocorkd.service bounds the agent by the same list.
+ * Every capability the agent uses. Without those marked TO_START it does not start; those marked STAYS are needed while
+ * it runs. A feature that needs another one adds its row. packaging/autocorkd.service bounds the agent by the same
+ * list.
  */
 static const struct {
 	unsigned int capability;
@@ -48,7 +49,8 @@ int privileges_check(struct fault *fault)
 		return 0;
 	for (char *c = missing; *c; c++)
 		*c = toupper(*c);
-	return fault_set(fault, EXIT_FAILED, "privileges: %s missing: run autocorkd as root, or give its service these capabilities",
+	return fault_set(fault, EXIT_FAILED,
+			 "privileges: %s missing: run autocorkd as root, or give its service these capabilities",
 			 missing);
 }
 
@@ -72,6 +74,7 @@ int privileges_drop(struct fault *fault)
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, keep[i]);
 	/* The bounding set needs CAP_SETPCAP; the service has none, systemd has bounded it. */
 	if (capng_apply(bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS))
-		return fault_set(fault, EXIT_FAILED, "privileges: cannot be dropped: %s: run autocorkd as root", strerror(errno));
+		return fault_set(fault, EXIT_FAILED, "privileges: cannot be dropped: %s: run autocorkd as root",
+				 strerror(errno));
 	return 0;
 }

@@ -5,5 +5,6 @@
 
 /* Are all capabilities there that loading and attaching takes? The fault names those that are missing. */
 int privileges_check(struct fault *fault);
-/* Keeps the capabilities of the table in privileges.c and gives the others up for ever, this process's children included. */
+/* Keeps the capabilities of the table in privileges.c and gives the others up for ever, this process's children
+ * included. */
 int privileges_drop(struct fault *fault);

@@ -14,10 +14,14 @@
 #define N(value) ((json_int_t)(value))
 
 static const char *const modes[AC_MODE_MAX] = {
-	[AC_MODE_OFF] = "off", [AC_MODE_OBSERVE] = "observe", [AC_MODE_AUTOCORK] = "autocork",
+	[AC_MODE_OFF] = "off",
+	[AC_MODE_OBSERVE] = "observe",
+	[AC_MODE_AUTOCORK] = "autocork",
 };
 static const char *const sides[AC_SIDE_MAX] = {
-	[AC_SIDE_ANY] = "any", [AC_SIDE_SERVER] = "server", [AC_SIDE_CLIENT] = "client",
+	[AC_SIDE_ANY] = "any",
+	[AC_SIDE_SERVER] = "server",
+	[AC_SIDE_CLIENT] = "client",
 };
 static const char *const wrappers[AC_WRAPPER_MAX] = {
 #define X(id, kernel, wrapper) [AC_WRAPPER_##id] = wrapper,
@@ -66,7 +70,8 @@ void report_log(const struct daemon *daemon)
 	/* The engine has said what does not work, and why. */
 	for (size_t i = 0; i < count && used < sizeof(works); i++)
 		if (features[i].works)
-			used += snprintf(works + used, sizeof(works) - used, "%s%s", used ? ", " : "", features[i].name);
+			used += snprintf(works + used, sizeof(works) - used, "%s%s", used ? ", " : "",
+					 features[i].name);
 	log_info("uses of the kernel: %s", works);
 	log_info("autocorkd " AUTOCORK_VERSION " runs: mode %s, %zu policies from %zu files, control socket %s",
 		 report_daemon_mode(daemon), daemon->policy->policy_count - 1, daemon->policy->file_count,
@@ -80,7 +85,8 @@ json_t *report_agent(const struct daemon *daemon)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return json_pack("{ss si sI sI ss ss ss?}", "version", AUTOCORK_VERSION, "pid", getpid(), "started",
 			 N(daemon->started), "uptime_seconds", N(now.tv_sec - daemon->started_us / 1000000), "mode",
-			 report_daemon_mode(daemon), "control", daemon->options.control, "cgroup", daemon->options.engine.cgroup);
+			 report_daemon_mode(daemon), "control", daemon->options.control, "cgroup",
+			 daemon->options.engine.cgroup);
 }
 
 json_t *report_policy(const struct daemon *daemon)
@@ -92,8 +98,8 @@ json_t *report_policy(const struct daemon *daemon)
 		json_array_append_new(files, json_text(daemon->policy->files[i], SIZE_MAX));
 	return json_pack("{sI so s{sI sb so sI sI}}", "policies", N(daemon->policy->policy_count - 1), "files", files,
 			 "reload", "at", N(reload->at), "ok", reload->ok, "error",
-			 reload->ok ? json_null() : json_text(reload->error, sizeof(reload->error)), "good", N(reload->good),
-			 "bad", N(reload->bad));
+			 reload->ok ? json_null() : json_text(reload->error, sizeof(reload->error)), "good",
+			 N(reload->good), "bad", N(reload->bad));
 }
 
 json_t *report_features(const struct engine_feature *features, size_t count)
@@ -103,8 +109,8 @@ json_t *report_features(const struct engine_feature *features, size_t count)
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, json_pack("{ss sb so ss? ss?}", "name", features[i].name, "works",
 						      features[i].works, "reason",
-						      json_text(features[i].reason, sizeof(features[i].reason)), "without",
-						      features[i].without, "mend", features[i].mend));
+						      json_text(features[i].reason, sizeof(features[i].reason)),
+						      "without", features[i].without, "mend", features[i].mend));
 	return list;
 }
 
@@ -124,9 +130,10 @@ static json_t *histogram(const __u64 *buckets)
 
 	for (size_t i = 0; i < AC_BUCKETS; i++)
 		if (buckets[i])
-			json_array_append_new(list, json_pack("[oI]",
-							      i + 1 < AC_BUCKETS ? json_integer(ac_bucket_top(i)) : json_null(),
-							      N(buckets[i])));
+			json_array_append_new(
+				list,
+				json_pack("[oI]", i + 1 < AC_BUCKETS ? json_integer(ac_bucket_top(i)) : json_null(),
+					  N(buckets[i])));
 	return list;
 }
 
@@ -140,8 +147,8 @@ json_t *report_service(const struct engine_service *service, uint64_t managed, b
 	for (size_t i = 0; i < AC_BUCKETS; i++)
 		holds += stats->hold_time[i];
 	object = json_pack("{si si so so sI}", "number", service->number, "port", key->port, "side",
-			   name_of(sides, AC_SIDE_MAX, key->side), "program", json_text(key->comm, sizeof(key->comm)), "cgroup",
-			   N(key->cgroup));
+			   name_of(sides, AC_SIDE_MAX, key->side), "program", json_text(key->comm, sizeof(key->comm)),
+			   "cgroup", N(key->cgroup));
 #define PUT(name, value) json_object_set_new(object, name, json_integer(value))
 	/* Counted on different CPUs, so a sum may show the close of a flow before its opening. */
 	PUT("flows", stats->flows_opened > stats->flows_closed ? stats->flows_opened - stats->flows_closed : 0);
@@ -178,15 +185,15 @@ json_t *report_service(const struct engine_service *service, uint64_t managed, b
 json_t *report_flow(const struct daemon *daemon, const struct engine_flow *flow)
 {
 	const struct policy_set *policy = daemon->policy;
-	json_t *object = json_pack("{sI sI so si so si so so so so so si so}", "cookie", N(flow->cookie), "netns", N(flow->netns),
-				   "local", json_address(flow->local), "local_port", flow->local_port, "remote",
-				   json_address(flow->remote), "remote_port", flow->remote_port, "side",
-				   name_of(sides, AC_SIDE_MAX, flow->side), "mode", name_of(modes, AC_MODE_MAX, flow->mode), "wrapper",
-				   name_of(wrappers, AC_WRAPPER_MAX, flow->wrapper), "refusal",
-				   flow->refusal ? name_of(refusals, AC_REFUSAL_MAX, flow->refusal) : json_null(), "program",
-				   json_text(flow->comm, sizeof(flow->comm)), "service", flow->service, "policy",
-				   flow->policy < policy->policy_count ?
-					   json_text(policy->origins[flow->policy].name, SIZE_MAX) : json_null());
+	json_t *object = json_pack(
+		"{sI sI so si so si so so so so so si so}", "cookie", N(flow->cookie), "netns", N(flow->netns), "local",
+		json_address(flow->local), "local_port", flow->local_port, "remote", json_address(flow->remote),
+		"remote_port", flow->remote_port, "side", name_of(sides, AC_SIDE_MAX, flow->side), "mode",
+		name_of(modes, AC_MODE_MAX, flow->mode), "wrapper", name_of(wrappers, AC_WRAPPER_MAX, flow->wrapper),
+		"refusal", flow->refusal ? name_of(refusals, AC_REFUSAL_MAX, flow->refusal) : json_null(), "program",
+		json_text(flow->comm, sizeof(flow->comm)), "service", flow->service, "policy",
+		flow->policy < policy->policy_count ? json_text(policy->origins[flow->policy].name, SIZE_MAX)
+						    : json_null());
 
 #define PUT(name) json_object_set_new(object, #name, json_integer(flow->name))
 	PUT(writes);

@@ -10,18 +10,13 @@
 static size_t utf8_length(const unsigned char *p, size_t left)
 {
 	static const struct {
-		unsigned char first, last;	/* range of the first byte */
-		unsigned char low, high;	/* range of the second: excludes overlong forms, surrogates and > U+10FFFF */
+		unsigned char first, last; /* range of the first byte */
+		unsigned char low, high;   /* range of the second: excludes overlong forms, surrogates and > U+10FFFF */
 		size_t length;
 	} forms[] = {
-		{ 0xc3, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
+		{ 0xc3, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+		{ 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
+		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
 	};
 
 	if (*p < 0x80)
@@ -46,7 +41,7 @@ json_t *json_text(const char *bytes, size_t max)
 {
 	const unsigned char *p = (const unsigned char *)bytes;
 	size_t left = strnlen(bytes, max), used = 0;
-	char *text = malloc(left * 4 + 1);	/* every byte may become \xNN */
+	char *text = malloc(left * 4 + 1); /* every byte may become \xNN */
 	json_t *value;
 
 	if (!text)
@@ -82,8 +77,8 @@ json_t *json_address(const uint8_t address[16])
 
 json_t *json_fault(const struct fault *fault)
 {
-	return json_pack("{s{si so}}", "error", "exit_code", fault->exit_code,
-			 "message", json_text(fault->text, sizeof(fault->text)));
+	return json_pack("{s{si so}}", "error", "exit_code", fault->exit_code, "message",
+			 json_text(fault->text, sizeof(fault->text)));
 }
 
 bool json_is_fault(const json_t *value, struct fault *fault)

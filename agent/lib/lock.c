@@ -31,8 +31,10 @@ int lock_take(const char *path, pid_t *holder)
 			close(fd);
 			return -error;
 		}
-		/* Whoever had it before may have removed the file between our open() and flock(): then this lock means nothing. */
-		if (fstat(fd, &ours) || stat(path, &there) || ours.st_ino != there.st_ino || ours.st_dev != there.st_dev) {
+		/* Whoever had it before may have removed the file between our open() and flock(): then this lock means
+		 * nothing. */
+		if (fstat(fd, &ours) || stat(path, &there) || ours.st_ino != there.st_ino ||
+		    ours.st_dev != there.st_dev) {
 			close(fd);
 			continue;
 		}

@@ -4,8 +4,8 @@
 #include <sys/types.h>
 
 /*
- * Takes the lock and writes our process id into the file. Returns a descriptor, or a negative errno: -EWOULDBLOCK if another
- * process holds it (*holder: its id, 0 if it did not say).
+ * Takes the lock and writes our process id into the file. Returns a descriptor, or a negative errno: -EWOULDBLOCK if
+ * another process holds it (*holder: its id, 0 if it did not say).
  */
 int lock_take(const char *path, pid_t *holder);
 /* Gives it up and removes the file. A descriptor below 0 is none. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The one printer of text tables: columns as wide as their widest cell, a style per cell, colours only where asked for. */
+/* The one printer of text tables: columns as wide as their widest cell, a style per cell, colours only where asked for.
+ */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,7 +16,8 @@ struct table_column {
 
 struct table;
 
-/* The columns must outlive the table. Running out of memory ends the program: the tables of a command line are small. */
+/* The columns must outlive the table. Running out of memory ends the program: the tables of a command line are small.
+ */
 struct table *table_new(const struct table_column *columns, size_t count);
 void table_free(struct table *table);
 /* The next cell, from left to right and row by row. An empty cell is shown as "-". */

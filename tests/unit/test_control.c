@@ -26,7 +26,7 @@ static struct fixture {
 	char dir[64], path[80];
 	sd_event *loop;
 	struct control *control;
-	int made, done, gone;	/* list items made, lists done, subscribers gone */
+	int made, done, gone; /* list items made, lists done, subscribers gone */
 	struct control_client *subscriber;
 } f;
 
@@ -72,7 +72,7 @@ static int op_watch(struct daemon *daemon, struct control_client *client, const 
 }
 
 static const struct control_op ops[] = {
-	{ "echo", CONTROL_READ, op_echo },   { "fail", CONTROL_READ, op_fail },	  { "list", CONTROL_READ, op_list },
+	{ "echo", CONTROL_READ, op_echo },   { "fail", CONTROL_READ, op_fail },	    { "list", CONTROL_READ, op_list },
 	{ "watch", CONTROL_READ, op_watch }, { "change", CONTROL_CHANGE, op_echo },
 };
 
@@ -176,8 +176,15 @@ static void half_closed_client_gets_its_answer(void **state)
 static void nonsense_gets_an_error_each(void **state)
 {
 	static const char *const bad[] = {
-		"hello\n", "[]\n", "{}\n", "42\n", "{\"op\":42}\n", "{\"op\":\"echo\",\"op\":\"echo\"}\n", "{\"op\":\"echo\"\n",
-		"\xff\xfe\n", "{\"op\":\"no such\"}\n",
+		"hello\n",
+		"[]\n",
+		"{}\n",
+		"42\n",
+		"{\"op\":42}\n",
+		"{\"op\":\"echo\",\"op\":\"echo\"}\n",
+		"{\"op\":\"echo\"\n",
+		"\xff\xfe\n",
+		"{\"op\":\"no such\"}\n",
 	};
 	int fd = dial();
 

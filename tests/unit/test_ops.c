@@ -65,8 +65,9 @@ static int setup(void **state)
 	assert_true(sd_event_new(&f.daemon.loop) >= 0);
 	assert_true(sd_event_add_io(f.daemon.loop, NULL, f.stop, EPOLLIN, on_stop, NULL) >= 0);
 	assert_int_equal(daemon_reload(&f.daemon, &fault), 0);
-	assert_int_equal(control_start(&f.daemon.control, f.daemon.loop, f.control, daemon_ops, daemon_op_count, &f.daemon,
-				       &fault), 0);
+	assert_int_equal(control_start(&f.daemon.control, f.daemon.loop, f.control, daemon_ops, daemon_op_count,
+				       &f.daemon, &fault),
+			 0);
 	return pthread_create(&f.thread, NULL, run_loop, NULL);
 }
 
@@ -127,9 +128,16 @@ static void fill_flows(size_t count)
 	fake_engine.flow_count = count;
 	for (size_t i = 0; i < count; i++)
 		fake_engine.flows[i] = (struct engine_flow){
-			.cookie = i, .local = { [10] = 0xff, 0xff, 127, 0, 0, 1 }, .local_port = 80, .remote_port = 1024 + i,
-			.side = AC_SIDE_SERVER, .mode = AC_MODE_AUTOCORK, .service = 7, .policy = 1,
-			.wrapper = i % 2 ? AC_WRAPPER_CUBIC : AC_WRAPPER_NONE, .comm = "nginx",
+			.cookie = i,
+			.local = { [10] = 0xff, 0xff, 127, 0, 0, 1 },
+			.local_port = 80,
+			.remote_port = 1024 + i,
+			.side = AC_SIDE_SERVER,
+			.mode = AC_MODE_AUTOCORK,
+			.service = 7,
+			.policy = 1,
+			.wrapper = i % 2 ? AC_WRAPPER_CUBIC : AC_WRAPPER_NONE,
+			.comm = "nginx",
 		};
 }
 
@@ -139,7 +147,8 @@ static void status_adds_up(void **state)
 
 	fill_services();
 	fill_flows(5);
-	fake_engine.features[0] = (struct engine_feature){ "wrapper cubic", true, "", "nothing is held", "a newer kernel" };
+	fake_engine.features[0] = (struct engine_feature){ "wrapper cubic", true, "", "nothing is held",
+							   "a newer kernel" };
 	fake_engine.feature_count = 1;
 	status = ask(json_pack("{ss}", "op", "status"));
 	assert_string_equal(json_member_text(json_object_get(status, "agent"), "mode"), "autocork");

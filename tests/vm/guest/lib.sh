@@ -11,10 +11,9 @@ not_ok() { echo "not ok - $*"; }
 check() {
 	_text=$1
 	shift
-	# Not in a subshell: the command may set variables.
-	if "$@" >/tmp/said 2>&1; then ok "$_text"; else
+	if _said=$("$@" 2>&1); then ok "$_text"; else
 		not_ok "$_text"
-		tail -n 20 /tmp/said
+		echo "$_said" | tail -n 20
 	fi
 }
 
@@ -97,9 +96,6 @@ server() {
 	done
 }
 listening() { grep -qi ":$(printf %04X "$1") 0*:0000 0A" /proc/net/tcp /proc/net/tcp6; }
-
-# services: what the agent counted, to the host as @services.
-services() { echo "@services [$(ask services --json | paste -sd,)]"; }
 
 # client NAME OPTION…: runs the benchmark's client and reports its figures to the host as @NAME.
 client() {
