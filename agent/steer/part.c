@@ -2,6 +2,7 @@
 #include "steer/part.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -146,7 +147,9 @@ static void apply(struct steer_part *part)
 		log_error("steering: out of memory: the rules in force stay");
 		return;
 	}
-	if (part->count && !part->handoff && handoff_start(&part->handoff, part->daemon->loop, HANDOFF_SOCKET, &fault))
+	/* With a group at once: giving the socket to it later takes a capability that is dropped after the start. */
+	if ((part->count || getgrnam(HANDOFF_GROUP)) && !part->handoff &&
+	    handoff_start(&part->handoff, part->daemon->loop, HANDOFF_SOCKET, &fault))
 		log_warning("%s", fault.text);
 	for (size_t i = 0; i < part->count; i++)
 		bring_up(part, &part->wanted[i]);
@@ -241,7 +244,8 @@ void steer_part_status(struct daemon *daemon, void *data, json_t *status)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < part->count; i++)
-		json_array_append_new(list, json_pack("{ss, sb, ss}", "interface", part->wanted[i].name, "steered",
-						      (int)part->wanted[i].ready, "error", part->wanted[i].error));
+		json_array_append_new(list, json_pack("{ss, sb, ss?}", "interface", part->wanted[i].name, "steered",
+						      (int)part->wanted[i].ready, "error",
+						      *part->wanted[i].error ? part->wanted[i].error : NULL));
 	json_object_set_new(status, "steer", list);
 }
