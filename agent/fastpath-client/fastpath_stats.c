@@ -51,6 +51,18 @@ bool fastpath_stats_path(const char *dir, const char *name, char *path, size_t s
 	return length > 0 && (size_t)length < size;
 }
 
+bool fastpath_stats_beside(const char *control, char *dir, size_t size)
+{
+	const char *slash = control ? strrchr(control, '/') : NULL;
+	int length;
+
+	if (!control)
+		length = snprintf(dir, size, "%s", FASTPATH_RUN_DIR);
+	else
+		length = snprintf(dir, size, "%.*s/fastpath", slash ? (int)(slash - control) : 1, slash ? control : ".");
+	return length > 0 && (size_t)length < size;
+}
+
 /* Makes the directories on the way to a file, readable by everyone: counters are no secret. */
 static void make_parents(const char *path)
 {

@@ -16,23 +16,23 @@
 #define FASTPATH_QUEUES_MAX 128	/* receive queues over all ports */
 
 /* X(field, kind, help): one per receive queue. kind is counter or gauge. Only appended to: a new one raises FASTPATH_STATS_VERSION. */
-#define FASTPATH_COUNTERS(X)                                                                                                   \
-	X(rx_packets, counter, "frames received")                                                                              \
-	X(rx_bytes, counter, "bytes received")                                                                                 \
-	X(tx_packets, counter, "frames sent")                                                                                  \
-	X(tx_bytes, counter, "bytes sent")                                                                                     \
-	X(tx_dropped, counter, "frames dropped because the sending port was full")                                             \
-	X(ignored, counter, "frames the reflector had no answer for")                                                          \
-	X(merged, counter, "segments merged into the one before: packets saved")                                               \
-	X(delayed, counter, "frames that waited for the whole hold time")                                                      \
-	X(evicted, counter, "flows forgotten because the flow table was full")                                                 \
-	X(bad_checksum, counter, "small segments passed on untouched because of a wrong or unfinished checksum")               \
-	X(opaque, counter, "packets of unknown flow (fragments, malformed)")                                                   \
-	X(flows, gauge, "flows remembered")                                                                                    \
-	X(held, gauge, "frames held")                                                                                          \
-	X(bursts, counter, "receive bursts that held at least one frame")                                                      \
-	X(busy_cycles, counter, "time-stamp counter cycles spent on those bursts")                                             \
-	X(sleeps, counter, "times the queue's core went to sleep with nothing to do")
+#define FASTPATH_COUNTERS(X)                                                                                            \
+	X(rx_packets, counter, "Frames received.")                                                                      \
+	X(rx_bytes, counter, "Bytes received.")                                                                         \
+	X(tx_packets, counter, "Frames sent.")                                                                          \
+	X(tx_bytes, counter, "Bytes sent.")                                                                             \
+	X(tx_dropped, counter, "Frames dropped because the sending port was full.")                                     \
+	X(ignored, counter, "Frames the reflector had no answer for.")                                                  \
+	X(merged, counter, "Segments merged into the one before: packets saved.")                                       \
+	X(delayed, counter, "Frames that waited for the whole hold time.")                                              \
+	X(evicted, counter, "Flows forgotten because the flow table was full.")                                         \
+	X(bad_checksum, counter, "Small segments passed on untouched because of a wrong or unfinished checksum.")       \
+	X(opaque, counter, "Packets of unknown flow (fragments, malformed).")                                           \
+	X(flows, gauge, "Flows remembered.")                                                                            \
+	X(held, gauge, "Frames held.")                                                                                  \
+	X(bursts, counter, "Receive bursts that held at least one frame.")                                              \
+	X(busy_cycles, counter, "Time-stamp counter cycles spent on those bursts.")                                     \
+	X(sleeps, counter, "Times the queue's core went to sleep with nothing to do.")
 
 /* One receive queue; written by its core alone. */
 struct fastpath_queue {
@@ -82,6 +82,9 @@ static inline uint64_t fastpath_counter_value(const struct fastpath_queue *queue
 bool fastpath_name_valid(const char *name);
 /* "DIR/NAME.stats" into path; false if it does not fit or the name is not valid. dir NULL means FASTPATH_RUN_DIR. */
 bool fastpath_stats_path(const char *dir, const char *name, char *path, size_t size);
+
+/* Where the agent keeps the files of the process that it runs: beside its control socket (NULL: the usual one). */
+bool fastpath_stats_beside(const char *control, char *dir, size_t size);
 
 /* Writer. Makes the file (and the last element of its directory), takes the lock, maps it. A second writer is refused. */
 struct fastpath_file *fastpath_stats_create(const char *path, uint32_t queues, int *fd, struct fault *fault);

@@ -19,7 +19,6 @@
 #include "fastpath-client/fastpath_stats.h"
 #include "fastpath-client/plan.h"
 #include "lib/log.h"
-#include "lib/paths.h"
 
 #define DELAY_MAX_S 30u
 #define STEADY_S 60		/* one that ran this long did not fail at once: the next delay is short again */
@@ -252,16 +251,14 @@ static void apply(struct fastpath_part *part)
 int fastpath_part_start(struct daemon *daemon, void **data, struct fault *fault)
 {
 	struct fastpath_part *part = calloc(1, sizeof(*part));
-	const char *control = daemon->options.control ? daemon->options.control : AUTOCORK_CONTROL;
-	const char *slash = strrchr(control, '/');
 
 	if (!part)
 		return fault_set(fault, EXIT_FAILED, "fast path: out of memory");
 	part->daemon = daemon;
 	part->pidfd = -1;
 	/* Beside the control socket: a second agent with a socket of its own has counters of its own. */
-	snprintf(part->run_dir, sizeof(part->run_dir), "%.*s/fastpath", slash ? (int)(slash - control) : 1, slash ? control : ".");
 	if (!find_program(part->program, sizeof(part->program)) ||
+	    !fastpath_stats_beside(daemon->options.control, part->run_dir, sizeof(part->run_dir)) ||
 	    !fastpath_stats_path(part->run_dir, FASTPATH_AGENT_NAME, part->stats, sizeof(part->stats))) {
 		free(part);
 		return fault_set(fault, EXIT_FAILED, "fast path: a path is too long: install to a shorter one");

@@ -47,9 +47,9 @@ static const struct argp_option table[] = {
 static const char doc[] =
 	"Forwards, merges or answers packets in user space, with DPDK.\v"
 	"Examples:\n"
-	"  autocork-fastpath -i eth1 -i eth2                  merge what arrives together\n"
-	"  autocork-fastpath -i eth1 -i eth2 --hold 50us      wait up to 50 us for more\n"
-	"  autocork-fastpath -j reflect -i eth1               answer ping and UDP echo\n"
+	"  autocork-fastpath -i eth1 -i eth2              merge, add no delay\n"
+	"  autocork-fastpath -i eth1 -i eth2 --hold 50us  wait for more, up to 50 us\n"
+	"  autocork-fastpath -j reflect -i eth1           answer ping and UDP echo\n"
 	"  autocork-fastpath -c 2 -w poll -- -a 0000:03:00.0 -a 0000:03:00.1\n"
 	"\n"
 	"What follows \"--\" goes to DPDK (--vdev, -a, -d, --log-level …).";

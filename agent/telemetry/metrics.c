@@ -262,6 +262,7 @@ int metrics_write(struct metrics *metrics, struct telemetry_snapshot *snapshot, 
 	page_services(&page, snapshot, own, rest);
 	page_flows(&page, snapshot, own, &rest[SERIES_BASIC]);
 	page_agent(&page, snapshot);
+	page_fastpath(&page, snapshot);
 	page_cap(&page, metrics->limit, rest);
 	if (format == METRICS_OPENMETRICS)
 		fputs("# EOF\n", out);
@@ -286,6 +287,7 @@ void metrics_families(void (*visit)(const struct metrics_family *family, void *c
 		      m->reasons ? SERVICE_LABELS ",reason" : SERVICE_LABELS, m->help }, context);
 	}
 	agent_families(visit, context);
+	fastpath_families(visit, context);
 	for (size_t i = 0; i < AC_ARRAY_SIZE(others); i++)
 		visit(&others[i], context);
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "engine/engine.h"
+#include "fastpath-client/fastpath_stats.h"
 
 #define TELEMETRY_UNIT_LEN 64
 
@@ -51,6 +52,15 @@ struct telemetry_agent {
 	double scrape_seconds;		/* it took to make the last page */
 };
 
+/* A port of an autocork-fastpath process: its queues added up. */
+struct telemetry_fastpath {
+	char name[FASTPATH_NAME_LEN * 4 + 1];	/* of the process; clean text */
+	char interface[32 * 4 + 1];
+	bool running;
+	struct fastpath_queue sum;
+};
+#define TELEMETRY_FASTPATH_MAX 8	/* more are not shown */
+
 struct telemetry_snapshot {
 	struct telemetry_service *services;
 	size_t service_count;
@@ -61,4 +71,6 @@ struct telemetry_snapshot {
 	struct telemetry_map *maps;
 	size_t map_count;
 	struct telemetry_agent agent;
+	struct telemetry_fastpath fastpath[TELEMETRY_FASTPATH_MAX];
+	size_t fastpath_count;
 };

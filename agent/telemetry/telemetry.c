@@ -11,6 +11,7 @@
 #include "daemon/report.h"
 #include "lib/log.h"
 #include "lib/version.h"
+#include "telemetry/fastpath.h"
 #include "telemetry/history.h"
 #include "telemetry/http.h"
 #include "telemetry/metrics.h"
@@ -138,6 +139,7 @@ static int collect(struct telemetry *telemetry, struct telemetry_snapshot *snaps
 	snapshot->features = engine_features(telemetry->daemon->engine, &snapshot->feature_count);
 	collect_agent(telemetry, &snapshot->agent);
 	selfcost_snapshot(telemetry->cost, snapshot);
+	fastpath_snapshot(telemetry->daemon->options.control, snapshot);
 	return 0;
 }
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import statistics
 
+import bpf_profile
 from lib import MANAGE, OFF, Agent, Cgroup, Net, build
 
 PRELOAD = build("tests/bench/preload_autocork.so")
@@ -30,8 +31,8 @@ PLACEMENTS = {
 class Plan:
     """How long and how often to measure, and where."""
 
-    def __init__(self, rounds=5, seconds=2.0, cpus="same", modes=None):
-        self.rounds, self.seconds, self.cpus, self.modes = rounds, seconds, cpus, modes
+    def __init__(self, rounds=5, seconds=2.0, cpus="same", modes=None, profile=False):
+        self.rounds, self.seconds, self.cpus, self.modes, self.profile = rounds, seconds, cpus, modes, profile
 
 
 class Stage:
@@ -123,9 +124,15 @@ class Work:
                    Must(high=0.001, of="managed", text="< 0.1%"))
 
 
-def measure_round(work, mode, plan):
-    with stage(mode, plan) as here:
+def measure_round(work, mode, plan, say):
+    with stage(mode, plan) as here, contextlib.ExitStack() as stack:
+        lines = []
+        if plan.profile and here.agent:
+            stack.enter_context(bpf_profile.programs(lines))
         figures = work.measure(here)
+        stack.close()
+        for line in lines:
+            say(line)
         if here.agent:
             totals = here.agent.totals()
             figures["bursts"], figures["missed"] = totals["bursts"], totals["misses"]
@@ -141,7 +148,7 @@ def run(work, plan, say):
         order = wanted if number % 2 == 0 else tuple(reversed(wanted))
         taken = {}
         for mode in order:
-            taken[mode] = measure_round(work, mode, plan)
+            taken[mode] = measure_round(work, mode, plan, say)
             say(f"{work.name} round {number + 1}/{plan.rounds} {mode}: " +
                 " ".join(f"{name}={value:.6g}" for name, value in taken[mode].items()))
         history.append(taken)

@@ -7,7 +7,7 @@ FUZZ_POLICY  := $(filter-out %/part.c %/cgroup_watch.c,$(wildcard agent/policy/*
 
 $(BUILD)/tests/fuzz/fuzz_policy: FUZZ_SRCS := $(FUZZ_POLICY)
 $(BUILD)/tests/fuzz/fuzz_policy: $(FUZZ_POLICY) $(wildcard agent/policy/*.h include/autocork/policy*.h)
-$(FUZZERS): $(BUILD)/%: %.c $(FUZZ_SRCS) include/autocork/predictor.h
+$(FUZZERS): $(BUILD)/%: %.c $(FUZZ_SRCS) $(wildcard include/autocork/*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -g -O1 -Wall -Wextra -Werror -Wno-unused-parameter \

@@ -11,9 +11,10 @@ not_ok() { echo "not ok - $*"; }
 check() {
 	_text=$1
 	shift
-	if _said=$("$@" 2>&1); then ok "$_text"; else
+	# Not in a subshell: the command may set variables.
+	if "$@" >/tmp/said 2>&1; then ok "$_text"; else
 		not_ok "$_text"
-		echo "$_said" | tail -n 20
+		tail -n 20 /tmp/said
 	fi
 }
 
@@ -96,6 +97,9 @@ server() {
 	done
 }
 listening() { grep -qi ":$(printf %04X "$1") 0*:0000 0A" /proc/net/tcp /proc/net/tcp6; }
+
+# services: what the agent counted, to the host as @services.
+services() { echo "@services [$(ask services --json | paste -sd,)]"; }
 
 # client NAME OPTION…: runs the benchmark's client and reports its figures to the host as @NAME.
 client() {

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* How the predictor learns from a burst that has ended, and fixes the verdicts for the next one. */
+#pragma once
+#include <autocork/predictor_slots.h>
+
+/* Long bursts: long_len shrinks at once and grows to the minimum of a window that doubles after each surprise. */
+static __always_inline void ac_learn_long(struct ac_predictor *p, __u32 n)
+{
+	if (n < p->long_len) {
+		p->long_len = n;
+		if (p->long_level < AC_LONG_LEVEL_MAX)
+			p->long_level++;
+		p->long_seen = 0;
+	}
+	if (!p->long_seen || n < p->long_min)
+		p->long_min = n;
+	p->long_seen++;
+	if (p->long_seen >= (AC_NEED_START << (p->long_level & 7))) {
+		p->long_len = p->long_min;
+		p->long_seen = 0;
+	}
+}
+
+/* Starts over with what a burst is: reads end it, or (duplex) they do not. */
+static __always_inline void ac_learn_anew(struct ac_predictor *p, __u32 duplex)
+{
+	ac_streak_clear(p, ~0u);
+	p->level[0] = 0;
+	p->level[1] = 0;
+	p->long_len = 0;
+	p->long_seen = 0;
+	p->long_level = 0;
+	p->interrupted = 0;
+	p->steady = 0;
+	p->duplex = duplex;
+}
+
+/*
+ * A read came between two close writes, the first of which usually is not the last of its burst (`surprise`), or usually
+ * is. Where it surprises often and nothing is gained, a reader thread may be at work: try for a while not to heed reads.
+ */
+static __always_inline void ac_learn_quick_read(struct ac_predictor *p, bool surprise)
+{
+	__u32 trials = p->duplex >> 1;
+
+	if (!surprise) {
+		p->interrupted -= p->interrupted > 0;
+		return;
+	}
+	p->interrupted += AC_INTERRUPTION;
+	if (trials >= AC_DUPLEX_TRIALS || p->interrupted < AC_DUPLEX_AFTER << (trials & 7))
+		return;
+	p->interrupted = 0;
+	if (p->saved_avg >= AC_SAVED_GAINS)
+		return;
+	ac_learn_anew(p, p->duplex | 1);
+	if (p->debt > AC_TRIAL_DEBT) /* a trial that nothing may be held in would prove nothing */
+		p->debt = AC_TRIAL_DEBT;
+}
+
+/* A hold was wrong: the slot needs two levels more, a prior that was wrong has said its last word, and there is a debt. */
+static __always_inline void ac_learn_miss(struct ac_predictor *p, __u32 slot)
+{
+	ac_level_up(p, slot);
+	ac_level_up(p, slot);
+	ac_streak_clear(p, slot | ac_streak_prior(p));
+	p->steady = 0;
+	p->debt += AC_MISS;
+	p->new_debt = p->new_debt > AC_MISS ? p->new_debt : p->new_debt + AC_MISS;
+	if ((p->duplex & 1) && p->debt >= 2 * AC_MISS)
+		ac_learn_anew(p, p->duplex + 1);
+}
+
+/* Learns from a burst of n writes and fixes the verdicts for the next one. */
+static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, bool missed, bool stopped)
+{
+	bool is_long = n > AC_EXACT;
+	__u32 last = ac_slot(p, n), first = ac_slot(p, 1), stop = stopped ? last : 0;
+	__u32 full, went_on = 0, earn, carry, newly, at8, at32, ready, saved, shift = 4;
+	__u32 key = n < 16 ? n << 4 | p->first : 0;
+	bool steady;
+	__s32 change;
+	int b;
+
+	p->new_bursts += p->new_bursts < 0xff;
+	if (key && key == p->steady && stopped && !missed)
+		return;
+
+	full = ac_streak_full(p);
+	if (is_long)
+		went_on = ~0u << AC_FIRST_SLOTS | first;
+	else if (n > 1)
+		went_on = ((last - 1) & (~0u << AC_FIRST_SLOTS)) | first;
+
+	carry = went_on & ~full;
+	/* A burst that changes nothing need not be learned from when it comes again. */
+	steady = !carry && !(ac_streak_any(p) & last) && (p->level[0] & p->level[1] & last) && !p->debt &&
+		 !p->settling;
+	for (b = 0; b < AC_STREAK_PLANES; b++) {
+		__u32 plane = p->streak[b];
+
+		p->streak[b] = (plane ^ carry) & ~stop;
+		carry &= plane;
+	}
+	newly = ac_streak_full(p) & ~full;
+	full = (full | newly) & ~stop;
+	ac_level_up(p, stop);
+	ac_level_down(p, newly);
+	if (is_long && stopped)
+		ac_learn_long(p, n);
+	if (missed)
+		ac_learn_miss(p, last);
+
+	at32 = p->streak[5] | p->streak[6] | p->streak[7];
+	at8 = p->streak[3] | p->streak[4] | at32;
+	ready = (~p->level[1] & ~p->level[0] & (p->streak[1] | p->streak[2] | at8)) | (~p->level[1] & p->level[0] & at8) |
+		(p->level[1] & ~p->level[0] & at32) | ac_streak_at_least(p, t->need_max);
+
+	/* Only a burst that the verdicts fit pays back: random bursts do not earn the next miss. */
+	saved = ac_popcount(ready & went_on);
+	if (saved && !missed) {
+		earn = AC_EARN / (t->need_max | 1); /* never by zero */
+		earn = earn < p->debt ? earn : p->debt;
+		p->debt -= earn;
+		p->new_debt -= p->new_debt > -2 * AC_MISS ? earn : 0;
+	}
+	p->long_hold = p->long_len;
+	if (p->debt) { /* the deeper in debt, the longer the streak that may risk another miss */
+		ready &= p->debt <= AC_MISS ? at8 : p->debt <= 2 * AC_MISS ? at32 : p->debt <= 3 * AC_MISS ? full : 0;
+		if (p->debt > (AC_ALLOWANCE - 1) * AC_MISS)
+			p->long_hold = 0;
+	}
+	p->hold = ready;
+
+	/* What the new verdicts would have saved in this very burst: known one burst earlier than what they do save. */
+	saved = ac_popcount(ready & went_on);
+	if (is_long && p->long_hold > AC_EXACT)
+		saved += (n < p->long_hold ? n : p->long_hold) - 1 - AC_EXACT;
+	saved = saved > 255 ? 0xff00 : saved << 8;
+	if (p->settling) {
+		p->settling--;
+		shift = 1;
+	}
+	change = ((__s32)saved - (__s32)p->saved_avg) >> shift;
+	p->saved_avg += change;
+	p->steady = steady && !change && !missed && stopped ? key : 0;
+}
