@@ -70,6 +70,7 @@ static __always_inline void flow_set_policy(struct ac_flow *f, const struct matc
 	f->max_hold_us = p->max_hold_us;
 	f->tuning.burst_gap_us = p->burst_gap_us;
 	f->tuning.need_max = p->need_max;
+	f->tuning.hold_gaps = p->max_hold_us / (p->burst_gap_us | 1) + 1;
 }
 
 /*

@@ -43,15 +43,24 @@ static __always_inline bool ac_ends_with_reads(const struct ac_predictor *p)
 	return p->reads >= AC_READS_END && !(p->duplex & 1);
 }
 
-/* A write came later than burst_gap, and yet in the same burst: what was written before it should not have been held. */
+/*
+ * A write came later than burst_gap, and yet in the same burst. Once may be the scheduler's doing; a program that does it again
+ * should not have had its earlier write held.
+ */
 static __always_inline void ac_learn_stall(struct ac_predictor *p, __u32 n)
 {
 	__u32 slot = ac_slot(p, n);
 
-	ac_streak_clear(p, slot);
-	ac_level_up(p, slot & ~p->level[0] & ~p->level[1]);
-	p->hold &= ~slot;
+	if (p->stalled) {
+		ac_streak_clear(p, slot);
+		ac_level_up(p, slot & ~p->level[0] & ~p->level[1]);
+		p->hold &= ~slot;
+	}
+	p->stalled = AC_STALL_WINDOW;
 	p->steady = 0;
+	if (p->overdue && p->debt < AC_ALLOWANCE * AC_MISS)
+		ac_owe(p, AC_STALL_COST);
+	p->overdue = 0;
 	if (p->reads)
 		p->reads--;
 }
@@ -81,8 +90,9 @@ static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tu
 		p->reads = p->reads < AC_READS_MAX - 1 ? p->reads + 2 : AC_READS_MAX;
 		return true;
 	}
-	if (p->holding ? !t->hold_gaps || gap <= t->hold_gaps * t->burst_gap_us :
-			 ac_ends_with_reads(p) && gap <= AC_STALL_GAPS * t->burst_gap_us) {
+	/* Where a policy allows gaps longer than max_hold, a write that follows the deadline is not even late. */
+	if (close || (p->holding ? !t->hold_gaps || gap <= t->hold_gaps * t->burst_gap_us :
+				   ac_ends_with_reads(p) && gap <= AC_STALL_GAPS * t->burst_gap_us)) {
 		ac_learn_stall(p, n);
 		return false;
 	}
@@ -101,10 +111,11 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
 	__u32 gap = now_us - p->last_us, n = p->len;
 
 	p->last_us = now_us;
-	if (n && (read_since || gap > t->burst_gap_us) && ac_begins(p, t, n, gap, read_since)) {
+	if (n && (read_since || gap > t->burst_gap_us || p->overdue) && ac_begins(p, t, n, gap, read_since)) {
 		outcome.ended = n;
-		outcome.missed = p->holding;
-		ac_learn(p, t, n, p->holding, true);
+		outcome.missed = p->holding | p->overdue;
+		ac_learn(p, t, n, outcome.missed, true);
+		p->overdue = 0;
 		n = 0;
 	}
 	if (!n) {
@@ -122,23 +133,25 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
 
 /*
  * The burst under way ends otherwise than by the next write. Returns its length; 0 if there was none, or if it may go on: a
- * deadline where bursts end with reads is a miss, but maybe only a stall, which the next write tells.
+ * deadline where bursts end with reads may be a miss or only a stall, which the next write tells.
  */
 static __always_inline __u32 ac_on_burst_end(struct ac_predictor *p, const struct ac_tuning *t, enum ac_burst_end cause)
 {
-	bool closed = cause == AC_END_CLOSE, missed = p->holding && !closed;
+	bool closed = cause == AC_END_CLOSE, missed = (p->holding | p->overdue) && !closed;
 	__u32 n = p->len;
 
 	p->holding = 0;
 	if (!n)
 		return 0;
 	if (missed && cause == AC_END_DEADLINE && ac_ends_with_reads(p)) {
-		ac_learn_miss(p, ac_slot(p, n));
+		p->overdue = 1;
 		p->hold = 0;	/* for the rest of this burst */
 		p->long_hold = 0;
+		p->steady = 0;
 		return 0;
 	}
 	ac_learn(p, t, n, missed, !closed);
+	p->overdue = 0;
 	p->len = 0;
 	return n;
 }

@@ -58,6 +58,12 @@ static __always_inline void ac_learn_quick_read(struct ac_predictor *p, bool sur
 		p->debt = AC_TRIAL_DEBT;
 }
 
+static __always_inline void ac_owe(struct ac_predictor *p, __u16 debt)
+{
+	p->debt += debt;
+	p->new_debt = p->new_debt > AC_MISS ? p->new_debt : p->new_debt + debt;
+}
+
 /* A hold was wrong: the slot needs two levels more, a prior that was wrong has said its last word, and there is a debt. */
 static __always_inline void ac_learn_miss(struct ac_predictor *p, __u32 slot)
 {
@@ -65,8 +71,7 @@ static __always_inline void ac_learn_miss(struct ac_predictor *p, __u32 slot)
 	ac_level_up(p, slot);
 	ac_streak_clear(p, slot | ac_streak_prior(p));
 	p->steady = 0;
-	p->debt += AC_MISS;
-	p->new_debt = p->new_debt > AC_MISS ? p->new_debt : p->new_debt + AC_MISS;
+	ac_owe(p, AC_MISS);
 	if ((p->duplex & 1) && p->debt >= 2 * AC_MISS)
 		ac_learn_anew(p, p->duplex + 1);
 }
@@ -83,6 +88,7 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 	int b;
 
 	p->new_bursts += p->new_bursts < 0xff;
+	p->stalled -= p->stalled > 0;
 	if (key && key == p->steady && stopped && !missed)
 		return;
 
@@ -95,7 +101,7 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 	carry = went_on & ~full;
 	/* A burst that changes nothing need not be learned from when it comes again. */
 	steady = !carry && !(ac_streak_any(p) & last) && (p->level[0] & p->level[1] & last) && !p->debt &&
-		 !p->settling;
+		 !p->settling && !p->stalled;
 	for (b = 0; b < AC_STREAK_PLANES; b++) {
 		__u32 plane = p->streak[b];
 

@@ -28,6 +28,8 @@
 #define AC_PRIOR_STREAK 192	/* streak given on the prior's word: planes 6 and 7; own streaks pass it and go on */
 
 #define AC_STALL_GAPS 64	/* where bursts end with reads, a pause up to 64 burst_gaps is a stall in the burst */
+#define AC_STALL_WINDOW 8	/* one stall in so many bursts may be the scheduler's doing and teaches nothing */
+#define AC_STALL_COST (AC_MISS / 16)	/* debt for a stall that outlasted max_hold: nobody waited, as the message was not whole */
 #define AC_READS_MAX 15		/* of `reads`, below */
 #define AC_READS_END 4		/* from here on bursts count as ended by reads */
 #define AC_INTERRUPTION 8	/* one interrupted burst weighs as much as 8 others */
@@ -65,6 +67,9 @@ struct ac_predictor {
 	__u8 new_bursts;	/* the same, saturating */
 	__u8 long_level : 4;	/* log2 of the window of long bursts that lets long_len grow */
 	__u8 settling : 4;	/* bursts left until the average is trusted */
+	__u8 overdue;		/* max_hold ran out in this burst: a miss if it ends now, a stall if it goes on */
+	__u8 stalled;		/* bursts left in which another stall would count */
+	__u16 pad;
 };
 
 /*
@@ -98,5 +103,5 @@ struct ac_outcome {
 	__u8 verdict;		/* enum ac_verdict for this write */
 };
 
-_Static_assert(sizeof(struct ac_predictor) <= 72, "part of every flow's kernel memory");
+_Static_assert(sizeof(struct ac_predictor) <= 76, "part of every flow's kernel memory");
 _Static_assert(sizeof(struct ac_prior) <= 48, "part of every service");

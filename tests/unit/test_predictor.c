@@ -210,7 +210,13 @@ static void a_late_write_goes_on_with_its_burst(void **state)
 	assert_int_equal(outcome.verdict, AC_HOLD); /* the second of three */
 	assert_false(write_one(&program, 20));
 	program.read = true;
-	assert_int_equal(burst(&program, 3), 0x2); /* but the first is less sure now */
+	assert_int_equal(burst(&program, 3), 0x3); /* once is no pattern */
+	assert_true(write_one(&program, 20));
+	program.now += 1500;
+	write_one(&program, 20);
+	write_one(&program, 20);
+	program.read = true;
+	assert_int_equal(burst(&program, 3), 0x2); /* but now the first is less sure */
 	bursts(&program, 8, 3);
 	assert_int_equal(burst(&program, 3), 0x3);
 	assert_int_equal(program.misses, 0);
@@ -275,7 +281,7 @@ static void lengths_may_saturate(void **state)
 	assert_int_equal(program.bursts, 2);
 }
 
-static void a_deadline_in_a_stalled_burst_is_one_miss(void **state)
+static void a_deadline_in_a_stalled_burst_is_no_miss(void **state)
 {
 	struct program program = program_new(NULL);
 
@@ -283,14 +289,46 @@ static void a_deadline_in_a_stalled_burst_is_one_miss(void **state)
 	assert_true(write_one(&program, 20));
 	assert_true(write_one(&program, 20));
 	assert_int_equal(ac_on_burst_end(&program.p, &usual, AC_END_DEADLINE), 0); /* it may go on … */
-	assert_int_equal(program.p.debt, AC_MISS);
+	assert_int_equal(program.p.debt, 0);
 	program.now += 4000;
 	for (int i = 2; i < 5; i++) /* … and does: nothing more is risked in it */
 		assert_false(write_one(&program, 20));
 	program.read = true;
 	program.now += 60;
-	assert_int_equal(burst(&program, 5), 0xd);
-	assert_int_equal(program.misses, 0); /* no second one for the writes after the stall */
+	assert_int_equal(program.p.debt, AC_STALL_COST);
+	assert_int_equal(burst(&program, 5), 0xf); /* once is no pattern */
+	assert_int_equal(program.misses, 0);
+}
+
+static void a_deadline_that_a_read_follows_is_a_miss(void **state)
+{
+	struct program program = program_new(NULL);
+
+	bursts(&program, 300, 5);
+	assert_true(write_one(&program, 20));
+	assert_true(write_one(&program, 20));
+	assert_int_equal(ac_on_burst_end(&program.p, &usual, AC_END_DEADLINE), 0);
+	program.now += 4000;
+	program.read = true;
+	write_one(&program, 20);
+	assert_int_equal(program.misses, 1);
+	assert_true(program.p.debt > AC_MISS / 2);
+}
+
+static void stalls_in_every_burst_end_the_holding(void **state)
+{
+	struct program program = program_new(NULL);
+
+	bursts(&program, 300, 2);
+	for (int n = 0; n < 20; n++) {
+		write_one(&program, 20);
+		program.now += 1000;
+		write_one(&program, 20);
+		program.read = true;
+		program.now += 60;
+	}
+	assert_false(write_one(&program, 20));
+	assert_int_equal(program.misses, 0);
 }
 
 static void a_deadline_ends_the_burst_of_a_feed(void **state)
@@ -364,13 +402,15 @@ static void a_deadline_counts_where_the_gap_is_longer(void **state)
 
 	program.tuning = &patient;
 	bursts(&program, 600, 3); /* nothing to learn from any more */
-	assert_true(write_one(&program, 20));
-	assert_int_equal(ac_on_burst_end(&program.p, &patient, AC_END_DEADLINE), 0);
-	program.now += 3000;
-	assert_false(write_one(&program, 20));
-	assert_false(write_one(&program, 20));
-	program.read = true;
-	program.now += 60;
+	for (int n = 0; n < 2; n++) {
+		assert_true(write_one(&program, 20));
+		assert_int_equal(ac_on_burst_end(&program.p, &patient, AC_END_DEADLINE), 0);
+		program.now += 3000;
+		assert_false(write_one(&program, 20));
+		assert_false(write_one(&program, 20));
+		program.read = true;
+		program.now += 60;
+	}
 	assert_int_equal(burst(&program, 3), 0x2);
 	bursts(&program, 50, 3);
 	assert_int_equal(burst(&program, 3), 0x3);
@@ -674,7 +714,9 @@ int main(void)
 		cmocka_unit_test(a_stall_is_not_the_end_where_reads_end_bursts),
 		cmocka_unit_test(time_may_wrap),
 		cmocka_unit_test(lengths_may_saturate),
-		cmocka_unit_test(a_deadline_in_a_stalled_burst_is_one_miss),
+		cmocka_unit_test(a_deadline_in_a_stalled_burst_is_no_miss),
+		cmocka_unit_test(a_deadline_that_a_read_follows_is_a_miss),
+		cmocka_unit_test(stalls_in_every_burst_end_the_holding),
 		cmocka_unit_test(a_deadline_ends_the_burst_of_a_feed),
 		cmocka_unit_test(in_shadow_a_pause_shows_what_the_deadline_would_have_done),
 		cmocka_unit_test(nothing_ends_where_nothing_began),
