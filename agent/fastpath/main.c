@@ -20,6 +20,7 @@
 #include <rte_lcore.h>
 #include <rte_log.h>
 
+#include "fastpath/claim.h"
 #include "fastpath/worker.h"
 #include "lib/log.h"
 
@@ -92,6 +93,27 @@ static uint64_t free_huge_mib(void)
 	return total;
 }
 
+/* Claims every interface that is named. *shared: one of them carries a program that was there before us. */
+static int claim_interfaces(const struct fastpath_options *options, bool *shared, struct fault *fault)
+{
+	bool had;
+
+	*shared = false;
+	for (size_t i = 0; i < options->interface_count; i++) {
+		if (claim_interface(options->interfaces[i], &had, fault))
+			return -1;
+		*shared |= had;
+	}
+	for (int i = 0; i < options->eal_count; i++) {
+		const char *name = claim_argument_interface(options->eal[i]);
+
+		if (name && claim_interface(name, &had, fault))
+			return -1;
+		*shared |= name && had;
+	}
+	return 0;
+}
+
 static int start_eal(struct fastpath_options *options, struct fault *fault)
 {
 	uint32_t counts[FASTPATH_PORTS_MAX], mib, least = UINT32_MAX;
@@ -100,10 +122,8 @@ static int start_eal(struct fastpath_options *options, struct fault *fault)
 	int argc;
 
 	for (size_t i = 0; i < options->interface_count; i++) {
-		uint32_t has = ports_interface_queues(options->interfaces[i], fault);
+		uint32_t has = ports_interface_queues(options->interfaces[i]);
 
-		if (!has)
-			return -1;
 		if (options->queues > has)
 			return fault_set(fault, EXIT_FAILED, "%s: has %u queue(s), %u asked for: use --queues %u, or ethtool -L",
 					 options->interfaces[i], has, options->queues, has);
@@ -173,13 +193,18 @@ static int run(struct fastpath_options *options, struct fault *fault)
 	struct workers all = { .options = options, .ports = &ports, .stop = &stop, .wake_fd = wake_fd };
 	char path[PATH_MAX];
 	int lock, failed = -1;
+	bool shared;
 
 	if (!fastpath_stats_path(options->run_dir, options->name, path, sizeof(path)))
 		return fault_set(fault, EXIT_USAGE, "--run-dir: %s: too long", options->run_dir);
-	if (start_eal(options, fault))
+	if (claim_interfaces(options, &shared, fault) || start_eal(options, fault))
 		return -1;
-	if (ports_open(&ports, options, fault))
+	if (ports_open(&ports, options, fault)) {
+		/* Closing would detach the program that others may live on. What is ours ends with the process. */
+		if (shared)
+			return -1;
 		goto close_ports;
+	}
 	all.file = fastpath_stats_create(path, ports.count * ports.queues, &lock, fault);
 	if (!all.file)
 		goto close_ports;

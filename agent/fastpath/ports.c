@@ -39,15 +39,11 @@ static int interface_ioctl(unsigned long request, struct ifreq *ifr)
 	return ret;
 }
 
-uint32_t ports_interface_queues(const char *interface, struct fault *fault)
+uint32_t ports_interface_queues(const char *interface)
 {
 	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
 	struct ifreq ifr = { 0 };
 
-	if (!if_nametoindex(interface)) {
-		fault_set(fault, EXIT_FAILED, "%s: no such interface in this network namespace: see ip link", interface);
-		return 0;
-	}
 	memcpy(ifr.ifr_name, interface, strnlen(interface, IF_NAMESIZE - 1));
 	ifr.ifr_data = (void *)&channels;
 	/* The driver takes a device without combined channels (a veth) for one queue. */

@@ -27,8 +27,8 @@ struct ports {
 	struct rte_mempool *pool;
 };
 
-/* How many receive queues the kernel interface has, as DPDK's AF_XDP driver counts them. 0 with the fault set if there is none. */
-uint32_t ports_interface_queues(const char *interface, struct fault *fault);
+/* How many receive queues the kernel interface has, as DPDK's AF_XDP driver counts them: at least one. */
+uint32_t ports_interface_queues(const char *interface);
 /* MiB that the buffers of so many ports and queues take. */
 uint32_t ports_memory_mib(size_t ports, uint32_t queues);
 /* Opens and starts every device that the EAL found. */

@@ -240,9 +240,36 @@ def test_refusals():
                 check(words in line, f"{arguments}: {line}")
         for name in "left", "right":
             check("xdp" not in road.middle.ip("-d", "link", "show", name), f"{name} has a program")
-        with Fastpath(road.middle, *BUMP, "--name", "one") as first:
-            with Fastpath(road.middle, *BUMP, "--name", "one", expect=None, run_dir=first.run_dir) as second:
-                equal(second.process.wait(30), 1, "status of a second of the same name")
+
+
+def test_second():
+    """a second process on the same interfaces, or of the same name, is refused and leaves the first one alone"""
+    with Road() as road, Fastpath(road.middle, *BUMP, "--name", "one") as first:
+        code, line = refused(road.middle, *BUMP, "--name", "two")
+        check(code == 1 and "another autocork-fastpath" in line, f"{code}: {line}")
+        code, line = refused(road.middle, "-j", "reflect", "--", "--no-pci", "--vdev=net_af_xdp0,iface=right")
+        check(code == 1 and "another autocork-fastpath" in line, f"{code}: {line}")
+        cable(road.middle, "more", road.middle, "less")
+        with Fastpath(road.middle, "-i", "more", "-i", "less", "--name", "one", expect=None, run_dir=first.run_dir) as second:
+            equal(second.process.wait(30), 1, "status of a second of the same name")
+        with connection(road, road.B4) as (client, server):
+            stream(client, server, 100, 5000)
+
+
+def test_foreign():
+    """somebody else's XDP program is refused, and still there afterwards"""
+    program = build("tests/net/xdp_pass.bpf.o")
+    if not os.path.exists(program):
+        raise Skip(f"{program} is not built")
+    with Road() as road:
+        road.middle.ip("link", "set", "right", "xdp", "obj", program, "sec", "xdp")
+        code, line = refused(road.middle, *BUMP)
+        check(code == 1 and "foreign XDP program" in line, f"{code}: {line}")
+        check("xdp" in road.middle.ip("link", "show", "right"), "the foreign program is gone")
+        check("xdp" not in road.middle.ip("link", "show", "left"), "a program was left behind")
+        road.middle.ip("link", "set", "right", "xdp", "off")
+        with Fastpath(road.middle, *BUMP), connection(road, road.B4) as (client, server):
+            stream(client, server, 100, 1000)
 
 
 def test_vanished():
