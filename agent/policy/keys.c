@@ -88,6 +88,8 @@ static const struct policy_key keys[] = {
 		 "forwards between the two." },
 };
 
+_Static_assert(AC_ARRAY_SIZE(keys) <= POLICY_KEYS_MAX, "no section has more keys than POLICY_KEYS_MAX");
+
 static struct policy_section_kind kinds[POLICY_SECTION_MAX] = {
 	[POLICY_SECTION_POLICY] = { .name = "policy", .size = sizeof(struct policy_config) },
 	[POLICY_SECTION_AGENT] = { .name = "agent", .size = sizeof(struct policy_agent) },

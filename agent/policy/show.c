@@ -20,24 +20,47 @@ static json_t *place_json(const char *file, int line)
 	return json;
 }
 
-static json_t *keys_json(enum policy_section section, const void *values, const struct policy_place *places)
+static json_t *key_json(const struct policy_key *key, const void *values, const struct policy_place *place)
+{
+	char *text = policy_key_text(key, values);
+	json_t *json = json_pack("{s:o, s:o}", "value", json_text(text, SIZE_MAX), "origin", place_json(place->file, place->line));
+
+	free(text);
+	return json;
+}
+
+/* defaults NULL: none are known. Else what was not set is shared between policies: thousands of them would make millions of strings. */
+static json_t *keys_json(enum policy_section section, const void *values, const struct policy_place *places, const json_t *defaults)
 {
 	const struct policy_section_kind *kind = policy_section_kind(section);
 	json_t *keys = json_object();
 
 	for (size_t i = 0; i < kind->key_count; i++) {
-		char *text = policy_key_text(&kind->keys[i], values);
+		json_t *known = places[i].file ? NULL : json_object_get(defaults, kind->keys[i].name);
 
-		json_object_set_new(keys, kind->keys[i].name,
-				    json_pack("{s:o, s:o}", "value", json_text(text, SIZE_MAX), "origin", place_json(places[i].file, places[i].line)));
-		free(text);
+		json_object_set_new_nocheck(keys, kind->keys[i].name,
+					    known ? json_incref(known) : key_json(&kind->keys[i], values, &places[i]));
 	}
 	return keys;
+}
+
+static json_t *defaults_json(enum policy_section section)
+{
+	static const struct policy_place unset[POLICY_KEYS_MAX];
+	void *values = memory_zeroed(1, policy_section_kind(section)->size);
+	json_t *defaults;
+
+	policy_values_init(section, values);
+	defaults = keys_json(section, values, unset, NULL);
+	policy_values_clear(section, values);
+	free(values);
+	return defaults;
 }
 
 json_t *policy_show_json(const struct policy_set *set)
 {
 	json_t *policies = json_array(), *cgroups = json_array(), *files = json_array();
+	json_t *defaults = defaults_json(POLICY_SECTION_POLICY);
 	size_t *rules = memory_zeroed(set->policy_count, sizeof(*rules));
 
 	for (size_t i = 0; i < set->rule_count; i++)
@@ -48,8 +71,10 @@ json_t *policy_show_json(const struct policy_set *set)
 		json_array_append_new(policies, json_pack("{s:s, s:I, s:o, s:I, s:o}", "name", origin->name, "number", (json_int_t)i,
 							  "origin", place_json(origin->file, origin->line), "rules",
 							  (json_int_t)rules[i], "keys",
-							  keys_json(POLICY_SECTION_POLICY, &origin->config, origin->places)));
+							  keys_json(POLICY_SECTION_POLICY, &origin->config, origin->places,
+								    i ? defaults : NULL)));
 	}
+	json_decref(defaults);
 	free(rules);
 	for (size_t i = 0; i < set->cgroup_count; i++)
 		json_array_append_new(cgroups, json_pack("{s:o, s:b}", "path", json_text(set->cgroups[i].path, SIZE_MAX), "exists",
@@ -57,8 +82,8 @@ json_t *policy_show_json(const struct policy_set *set)
 	for (size_t i = 0; i < set->file_count; i++)
 		json_array_append_new(files, json_text(set->files[i], SIZE_MAX));
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "policies", policies, "agent",
-			 keys_json(POLICY_SECTION_AGENT, &set->agent, set->agent_places), "fastpath",
-			 keys_json(POLICY_SECTION_FASTPATH, &set->fastpath, set->fastpath_places), "cgroups", cgroups, "files", files);
+			 keys_json(POLICY_SECTION_AGENT, &set->agent, set->agent_places, NULL), "fastpath",
+			 keys_json(POLICY_SECTION_FASTPATH, &set->fastpath, set->fastpath_places, NULL), "cgroups", cgroups, "files", files);
 }
 
 json_t *policy_check_json(char *const *files, size_t count, const struct policy_errors *errors)
