@@ -36,7 +36,7 @@ char *cgroup_root_from(const char *mountinfo)
 	if (!file)
 		return NULL;
 	while (!found && getline(&line, &size, file) > 0) {
-		/* 31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw: the number of fields before " - " varies */
+		/* 31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw: their number varies */
 		const char *type = strstr(line, " - ");
 		char *where = line;
 
@@ -65,8 +65,10 @@ const char *cgroup_root(struct fault *fault)
 	if (!root)
 		root = cgroup_root_from("/proc/self/mountinfo");
 	if (!root)
-		fault_set(fault, EXIT_UNSUPPORTED, "cgroup v2: no mount of it in /proc/self/mountinfo: "
-			  "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified, or boot with systemd.unified_cgroup_hierarchy=1");
+		fault_set(fault, EXIT_UNSUPPORTED,
+			  "cgroup v2: no mount of it in /proc/self/mountinfo: "
+			  "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified, or boot with "
+			  "systemd.unified_cgroup_hierarchy=1");
 	return root;
 }
 

@@ -6,8 +6,9 @@
 #include "lib/fault.h"
 
 /*
- * The directory on which cgroup2 is mounted, found once from /proc/self/mountinfo: "/sys/fs/cgroup" where the hierarchy is pure,
- * "/sys/fs/cgroup/unified" where it is hybrid. NULL with a fault where there is none. The string lives as long as the process.
+ * The directory on which cgroup2 is mounted, found once from /proc/self/mountinfo: "/sys/fs/cgroup" where the hierarchy
+ * is pure, "/sys/fs/cgroup/unified" where it is hybrid. NULL with a fault where there is none. The string lives as long
+ * as the process.
  */
 const char *cgroup_root(struct fault *fault);
 
@@ -15,7 +16,8 @@ const char *cgroup_root(struct fault *fault);
 char *cgroup_root_from(const char *mountinfo);
 
 /*
- * The id of a cgroup directory, as bpf_get_current_cgroup_id() and cgroup->kn->id give it. It is the inode number: kernfs ids are
- * inode numbers on 64-bit kernels since 5.5 (commit 40430452fd5d). 0 and errno where the directory cannot be had.
+ * The id of a cgroup directory, as bpf_get_current_cgroup_id() and cgroup->kn->id give it. It is the inode number:
+ * kernfs ids are inode numbers on 64-bit kernels since 5.5 (commit 40430452fd5d). 0 and errno where the directory
+ * cannot be had.
  */
 uint64_t cgroup_id(const char *directory);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Memory that is there or the process ends: for configuration and reports, whose sizes are bounded by their parsers. Running out
- * over those leaves nothing sensible to do, and a killed agent leaves nothing behind (docs/design.md).
+ * Memory that is there or the process ends: for configuration and reports, whose sizes are bounded by their parsers.
+ * Running out over those leaves nothing sensible to do, and a killed agent leaves nothing behind (docs/design.md).
  */
 #pragma once
 #include <stddef.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * A cgroup's id is of use only while the cgroup lives: systemd removes a service's when it stops and makes another at its next
- * start. So every directory above a named cgroup is watched for entries that come and go, and because a directory may have been
- * filled before its watch was in place, everything is watched and resolved anew after each change.
+ * A cgroup's id is of use only while the cgroup lives: systemd removes a service's when it stops and makes another at
+ * its next start. So every directory above a named cgroup is watched for entries that come and go, and because a
+ * directory may have been filled before its watch was in place, everything is watched and resolved anew after each
+ * change.
  */
 #include "policy/cgroup_watch.h"
 
@@ -25,7 +26,7 @@ struct cgroup_watch {
 	void *context;
 };
 
-/* Is there a path that goes on with this entry somewhere? Keeps the coming and going of other services from costing anything. */
+/* Has a path this entry somewhere? Keeps the coming and going of other services from costing anything. */
 static bool concerns(const struct cgroup_watch *watch, const char *entry)
 {
 	size_t length = strlen(entry);
@@ -116,11 +117,12 @@ static void forget_paths(struct cgroup_watch *watch)
 
 static int watch_fault(int error, struct fault *fault)
 {
-	return fault_set(fault, EXIT_FAILED, "inotify: %s: raise fs.inotify.max_user_instances and max_user_watches", strerror(-error));
+	return fault_set(fault, EXIT_FAILED, "inotify: %s: raise fs.inotify.max_user_instances and max_user_watches",
+			 strerror(-error));
 }
 
-int cgroup_watch_new(struct cgroup_watch **watch, sd_event *event, const char *root, cgroup_watch_changed *changed, void *context,
-		     struct fault *fault)
+int cgroup_watch_new(struct cgroup_watch **watch, sd_event *event, const char *root, cgroup_watch_changed *changed,
+		     void *context, struct fault *fault)
 {
 	struct cgroup_watch *it;
 	int result;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Sweeps over the ports. Between two neighbouring boundaries of any policy's ranges the same rules apply, so that a stretch of
- * ports shares a chain; and stretches to which the same rules apply, wherever they are, share one too. What is
- * compared to find that out is a running 128-bit hash of the set of groups in force, not the rules themselves: a boundary costs
- * a few instructions, and a chain is put together only when it is new.
+ * Sweeps over the ports. Between two neighbouring boundaries of any policy's ranges the same rules apply, so that a
+ * stretch of ports shares a chain; and stretches to which the same rules apply, wherever they are, share one too. What
+ * is compared to find that out is a running 128-bit hash of the set of groups in force, not the rules themselves: a
+ * boundary costs a few instructions, and a chain is put together only when it is new.
  */
 #include "policy/chains.h"
 

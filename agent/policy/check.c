@@ -8,9 +8,10 @@ static const struct policy_place *place_of(const struct section *section, const 
 }
 
 /* At the key's place if it was set, else at the section's heading. */
-#define CHECK_ERROR(errors, section, place, format, ...)                                                    \
-	policy_error_add(errors, (place)->file ? (place)->file : (section)->file,                           \
-			 (place)->file ? (place)->line : (section)->line, "[%s]: " format, (section)->title, ##__VA_ARGS__)
+#define CHECK_ERROR(errors, section, place, format, ...)                                                     \
+	policy_error_add(errors, (place)->file ? (place)->file : (section)->file,                            \
+			 (place)->file ? (place)->line : (section)->line, "[%s]: " format, (section)->title, \
+			 ##__VA_ARGS__)
 
 static void check_steering(const struct section *section, struct policy_errors *errors)
 {
@@ -24,7 +25,8 @@ static void check_steering(const struct section *section, struct policy_errors *
 			const struct policy_place *place = place_of(section, steering[i]);
 
 			if (place->file)
-				CHECK_ERROR(errors, section, place, "%s without steer: allowed beside steer = af_xdp, dpdk or none",
+				CHECK_ERROR(errors, section, place,
+					    "%s without steer: allowed beside steer = af_xdp, dpdk or none",
 					    steering[i]);
 		}
 		return;
@@ -35,13 +37,15 @@ static void check_steering(const struct section *section, struct policy_errors *
 		CHECK_ERROR(errors, section, steer, "steer without interface: allowed is steer with interface = NAME");
 	if (!config->ports.count)
 		CHECK_ERROR(errors, section, steer,
-			    "steer without ports, which would take every connection of the machine: allowed is steer with ports = LIST");
+			    "steer without ports, which would take every connection of the machine: allowed is steer "
+			    "with ports = LIST");
 	for (size_t i = 0; i < AC_ARRAY_SIZE(unknown); i++) {
 		const struct policy_place *place = place_of(section, unknown[i]);
 
 		if (place->file)
 			CHECK_ERROR(errors, section, place,
-				    "%s beside steer, but a packet at the driver has no program yet: allowed are ports and peers",
+				    "%s beside steer, but a packet at the driver has no program yet: allowed are ports "
+				    "and peers",
 				    unknown[i]);
 	}
 }
@@ -56,8 +60,9 @@ void sections_check(const struct sections *sections, struct policy_errors *error
 		if (section->kind != POLICY_SECTION_POLICY || section->wrong)
 			continue;
 		if (!place_of(section, "mode")->file && config->steer == POLICY_STEER_NONE)
-			policy_error_add(errors, section->file, section->line, "[%s]: mode is missing: allowed: mode = %s",
-					 section->title, "off, observe or autocork");
+			policy_error_add(errors, section->file, section->line,
+					 "[%s]: mode is missing: allowed: mode = %s", section->title,
+					 "off, observe or autocork");
 		check_steering(section, errors);
 	}
 }

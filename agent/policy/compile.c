@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Compiles merged sections: policies, and one rule per combination of their lists. chains.c then orders the rules by port. */
+/* Compiles merged sections: policies, and one rule per combination of their lists; chains.c then orders the rules. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,8 @@ static size_t at_least_one(size_t count)
 	return count ? count : 1;
 }
 
-/* How many rules a policy's lists make, or more than AC_RULES_MAX. Each list has fewer than 2^20 elements: no overflow. */
+/* How many rules a policy's lists make, or more than AC_RULES_MAX. Each list has fewer than 2^20 elements: no overflow.
+ */
 static uint64_t combinations(const struct policy_config *config)
 {
 	uint64_t some = (uint64_t)at_least_one(config->programs.count) * at_least_one(config->cgroups.count);
@@ -66,7 +67,8 @@ static void add_rules(struct policy_set *set, uint32_t policy, struct known_path
 
 				/* A lone star is no condition, and must not rank as one. */
 				if (config->programs.count && strcmp(config->programs.list[p], "*"))
-					memcpy(rule.program, config->programs.list[p], strlen(config->programs.list[p]));
+					memcpy(rule.program, config->programs.list[p],
+					       strlen(config->programs.list[p]));
 				if (config->cgroups.count)
 					cgroup = cgroup_index(set, config->cgroups.list[c], known);
 				if (config->peers.count) {
@@ -128,7 +130,8 @@ static void take_policy(struct policy_set *set, struct section *section, struct 
 		return;
 	if (rules + set->rule_count > AC_RULES_MAX) {
 		policy_error_add(errors, origin->file, origin->line,
-				 "[%s]: its programs x cgroups x peers make %llu rules after %zu earlier ones: allowed are %u in all",
+				 "[%s]: its programs x cgroups x peers make %llu rules after %zu earlier ones: allowed "
+				 "are %u in all",
 				 section->title, (unsigned long long)rules, set->rule_count, AC_RULES_MAX);
 		return;
 	}
@@ -170,8 +173,9 @@ struct policy_set *policy_compile(struct sections *sections, struct policy_error
 		if (section->kind != POLICY_SECTION_POLICY)
 			continue;
 		if (set->policy_count == AC_POLICIES_MAX) {
-			policy_error_add(errors, section->file, section->line, "[%s]: too many policies: allowed are %u",
-					 section->title, AC_POLICIES_MAX - 1);
+			policy_error_add(errors, section->file, section->line,
+					 "[%s]: too many policies: allowed are %u", section->title,
+					 AC_POLICIES_MAX - 1);
 			break;
 		}
 		take_policy(set, section, &known, errors);
@@ -185,9 +189,9 @@ struct policy_set *policy_compile(struct sections *sections, struct policy_error
 
 	if (errors->count == errors_before && !chains_build(set, &overflow))
 		policy_error_add(errors, set->files[set->file_count - 1], 0,
-				 "too many overlapping policies: %zu rules apply to port %u, and all ports' rules together exceed "
-				 "what is allowed, %u: name fewer ports in policies that have many programs, cgroups or peers",
-				 overflow.rules, overflow.port, AC_CHAIN_MAX);
+				 "too many overlapping policies: %zu rules apply to port %u, and all ports' rules "
+				 "together exceed what is allowed, %u: name fewer ports in policies that have many "
+				 "programs, cgroups or peers", overflow.rules, overflow.port, AC_CHAIN_MAX);
 	HASH_ITER(hh, known, path, next_path) {
 		HASH_DEL(known, path);
 		free(path);

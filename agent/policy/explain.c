@@ -19,7 +19,8 @@ struct flow {
 
 #define FLOW_FORM "write it as 'port=443 side=server peer=10.0.0.1 program=nginx cgroup=/a/b'"
 
-/* Reads one value with the parser of the key of that name, so that --match and the files agree on what is well-formed. */
+/* Reads one value with the parser of the key of that name, so that --match and the files agree on what is well-formed.
+ */
 static int read_value(const char *key_name, const char *text, void *values, struct fault *fault)
 {
 	const struct policy_key *key =
@@ -83,7 +84,8 @@ static const struct {
 	const char *name;
 	int (*read)(struct flow *flow, const char *text, struct policy_config *config, struct fault *fault);
 } words[] = {
-	{ "port", read_port }, { "side", read_side }, { "peer", read_peer }, { "program", read_program }, { "cgroup", read_cgroup },
+	{ "port", read_port },	     { "side", read_side },	{ "peer", read_peer },
+	{ "program", read_program }, { "cgroup", read_cgroup },
 };
 
 static int read_word(struct flow *flow, char *word, struct fault *fault)
@@ -93,7 +95,8 @@ static int read_word(struct flow *flow, char *word, struct fault *fault)
 	int result;
 
 	for (size_t i = 0; value && value[1] && i < AC_ARRAY_SIZE(words); i++) {
-		if (strlen(words[i].name) != (size_t)(value - word) || strncmp(words[i].name, word, (size_t)(value - word)))
+		if (strlen(words[i].name) != (size_t)(value - word) ||
+		    strncmp(words[i].name, word, (size_t)(value - word)))
 			continue;
 		result = words[i].read(flow, value + 1, &config, fault);
 		policy_values_clear(POLICY_SECTION_POLICY, &config);
@@ -158,7 +161,7 @@ static json_t *origin_json(const struct policy_origin *origin)
 	return json;
 }
 
-/* Walks the chain as the data path does. Returns the policy that takes the flow; rules of one policy in a row are one entry. */
+/* Walks the chain as the data path does, to the policy that takes the flow; its rules in a row are one entry. */
 static uint32_t walk(struct flow *flow, json_t *considered, size_t *more)
 {
 	const struct policy_set *set = flow->set;
@@ -173,7 +176,8 @@ static uint32_t walk(struct flow *flow, json_t *considered, size_t *more)
 		/* Beyond EXPLAIN_MAX only what matches is listed. */
 		if (!because || listed < EXPLAIN_MAX || (rule->policy == last && !*more))
 			entry = json_pack("{s:s, s:o, s:b, s:s?}", "policy", set->origins[rule->policy].name, "origin",
-					  origin_json(&set->origins[rule->policy]), "matches", !because, "because", because);
+					  origin_json(&set->origins[rule->policy]), "matches", !because, "because",
+					  because);
 		if (rule->policy == last && !*more)
 			json_array_set_new(considered, listed - 1, entry);
 		else if (entry)
@@ -199,15 +203,17 @@ int policy_explain(const struct policy_set *set, const char *text, json_t **expl
 		return -1;
 	considered = json_array();
 	policy = walk(&flow, considered, &more);
-	mode = policy_key_text(&policy_section_kind(POLICY_SECTION_POLICY)->keys[policy_key_find(POLICY_SECTION_POLICY, "mode")],
-			       &set->origins[policy].config);
-	*explained = json_pack("{s:{s:i, s:s, s:o?, s:o?, s:o?}, s:s, s:i, s:o, s:s, s:o, s:I}", "flow", "port", flow.facts.port, "side",
-			       flow.facts.side == AC_SIDE_SERVER ? "server" : "client", "peer",
-			       flow.peer_known ? json_address(flow.facts.peer) : NULL, "program",
-			       flow.facts.comm[0] ? json_text(flow.facts.comm, sizeof(flow.facts.comm)) : NULL, "cgroup",
-			       flow.cgroup[0] ? json_text(flow.cgroup, SIZE_MAX) : NULL, "policy", set->origins[policy].name, "number",
-			       (int)policy, "origin", origin_json(&set->origins[policy]), "mode", mode, "considered", considered, "more",
-			       (json_int_t)more);
+	mode = policy_key_text(
+		&policy_section_kind(POLICY_SECTION_POLICY)->keys[policy_key_find(POLICY_SECTION_POLICY, "mode")],
+		&set->origins[policy].config);
+	*explained =
+		json_pack("{s:{s:i, s:s, s:o?, s:o?, s:o?}, s:s, s:i, s:o, s:s, s:o, s:I}", "flow", "port",
+			  flow.facts.port, "side", flow.facts.side == AC_SIDE_SERVER ? "server" : "client", "peer",
+			  flow.peer_known ? json_address(flow.facts.peer) : NULL, "program",
+			  flow.facts.comm[0] ? json_text(flow.facts.comm, sizeof(flow.facts.comm)) : NULL, "cgroup",
+			  flow.cgroup[0] ? json_text(flow.cgroup, SIZE_MAX) : NULL, "policy", set->origins[policy].name,
+			  "number", (int)policy, "origin", origin_json(&set->origins[policy]), "mode", mode,
+			  "considered", considered, "more", (json_int_t)more);
 	free(mode);
 	return 0;
 }

@@ -6,7 +6,9 @@
 
 #include "lib/memory.h"
 
-static const char *const sides[] = { [AC_SIDE_ANY] = "any", [AC_SIDE_SERVER] = "server", [AC_SIDE_CLIENT] = "client", NULL };
+static const char *const sides[] = {
+	[AC_SIDE_ANY] = "any", [AC_SIDE_SERVER] = "server", [AC_SIDE_CLIENT] = "client", NULL
+};
 static const char *const modes[] = {
 	[AC_MODE_OFF] = "off", [AC_MODE_OBSERVE] = "observe", [AC_MODE_AUTOCORK] = "autocork", NULL
 };
@@ -30,7 +32,8 @@ static const char *const jobs[] = { [POLICY_JOB_COALESCE] = "coalesce", [POLICY_
 /* Sections in the order of their enum, keys in the order of docs/policy.md. */
 static const struct policy_key keys[] = {
 	{ POLICY("ports", ports, ranges), .least = 1, .most = 65535, .fallback = "all",
-	  .allowed = "all, or numbers from 1 to 65535 and ranges such as 8000-8099, separated by commas, that do not overlap",
+	  .allowed = "all, or numbers from 1 to 65535 and ranges such as 8000-8099, separated by commas, that do not "
+		     "overlap",
 	  .doc = "The service's ports: local where the program accepts, remote where it connects." },
 	{ POLICY("side", side, name), .names = sides, .fallback = "any", .allowed = "server, client or any",
 	  .doc = "`server` takes flows that were accepted, `client` those that were connected." },
@@ -38,14 +41,18 @@ static const struct policy_key keys[] = {
 	  .allowed = "program names of at most 15 characters, with * ? [a-z] [!a-z], separated by commas",
 	  .doc = "Names of the programs that own the socket, as `ps -o comm` shows them; shell patterns. "
 		 "Left out: every program." },
-	{ POLICY("cgroups", cgroups, paths), .allowed = "paths below the cgroup v2 root that start with /, separated by commas",
-	  .doc = "Control groups, each with everything below it. One that does not exist matches nothing until it does. "
+	{ POLICY("cgroups", cgroups, paths),
+	  .allowed = "paths below the cgroup v2 root that start with /, separated by commas",
+	  .doc = "Control groups, each with everything below it. One that does not exist matches nothing until it "
+		 "does. "
 		 "Left out: every control group." },
 	{ POLICY("peers", peers, peers),
-	  .allowed = "IPv4 or IPv6 addresses and networks such as 10.0.0.0/8 or fd00::/8, separated by commas, that do not overlap",
+	  .allowed = "IPv4 or IPv6 addresses and networks such as 10.0.0.0/8 or fd00::/8, separated by commas, that do "
+		     "not overlap",
 	  .doc = "Remote addresses. An IPv4 network also takes IPv4 over an IPv6 socket. Left out: every peer." },
 	{ POLICY("mode", mode, name), .names = modes, .allowed = "off, observe or autocork",
-	  .doc = "`off` leaves the flow alone, `observe` counts and works out what could be saved, `autocork` also holds writes. "
+	  .doc = "`off` leaves the flow alone, `observe` counts and works out what could be saved, `autocork` also "
+		 "holds writes. "
 		 "Must be given, except where `steer` is." },
 	{ POLICY("max_hold", max_hold_us, duration), .least = 100, .most = 100000, .fallback = "2ms",
 	  .allowed = "a duration from 100us to 100ms",
@@ -55,13 +62,16 @@ static const struct policy_key keys[] = {
 	  .doc = "A pause between two writes longer than this starts a new burst." },
 	{ POLICY("confidence", confidence, fraction), .least = 0.5, .most = 0.996, .fallback = "0.98",
 	  .allowed = "a number from 0.5 to 0.996, or 50% to 99.6%",
-	  .doc = "How sure the predictor must be that a burst goes on before it holds a write, once it has been wrong there." },
+	  .doc = "How sure the predictor must be that a burst goes on before it holds a write, once it has been wrong "
+		 "there." },
 	{ POLICY("adopt", adopt, yesno), .fallback = "no", .allowed = "yes or no",
 	  .doc = "Whether flows that exist when the policy comes into force are managed too, not only new ones." },
 	{ POLICY("steer", steer, name), .names = steers, .fallback = "none", .allowed = "none, af_xdp or dpdk",
-	  .doc = "Takes the flows out of the kernel at the driver: `af_xdp` hands them to whoever opens the AF_XDP sockets, `dpdk` to "
+	  .doc = "Takes the flows out of the kernel at the driver: `af_xdp` hands them to whoever opens the AF_XDP "
+		 "sockets, `dpdk` to "
 		 "autocork-fastpath, which the agent then runs. Needs `ports` and `interface`." },
-	{ POLICY("interface", interface, interface), .allowed = "the name of a network interface, at most 15 characters",
+	{ POLICY("interface", interface, interface),
+	  .allowed = "the name of a network interface, at most 15 characters",
 	  .doc = "The network interface whose packets are steered." },
 	{ POLICY("queues", queues, ranges), .least = 0, .most = 1023, .fallback = "all",
 	  .allowed = "all, or receive queues from 0 to 1023 such as 0, 2-3, separated by commas, that do not overlap",
@@ -71,7 +81,8 @@ static const struct policy_key keys[] = {
 	{ POLICY("protocol", protocol, name), .names = protocols, .fallback = "tcp", .allowed = "tcp, udp or any",
 	  .doc = "The protocol of the steered packets." },
 
-	{ AGENT("budget", budget, budget), .least = 0.001, .most = 1, .fallback = "1%", .allowed = "0.1% to 100%, or off",
+	{ AGENT("budget", budget, budget), .least = 0.001, .most = 1, .fallback = "1%",
+	  .allowed = "0.1% to 100%, or off",
 	  .doc = "The share of one CPU that observing may cost; above it, telemetry samples. `off` sets no bound." },
 	{ AGENT("metrics", metrics, endpoint), .fallback = "127.0.0.1:9464",
 	  .allowed = "ADDRESS:PORT such as 127.0.0.1:9464 or [::1]:9464 (port 0 takes a free one), or off",
@@ -82,9 +93,11 @@ static const struct policy_key keys[] = {
 		 "interfaces, `reflect` answers ICMP and UDP echo on the steered ports." },
 	{ FASTPATH("hold", hold_us, duration), .least = 0, .most = 10000, .fallback = "0us",
 	  .allowed = "a duration from 0us to 10ms",
-	  .doc = "The longest time `coalesce` holds a segment; 0us merges only what arrives together and adds no delay." },
+	  .doc = "The longest time `coalesce` holds a segment; 0us merges only what arrives together and adds no "
+		 "delay." },
 	{ FASTPATH("interfaces", interfaces, interfaces), .allowed = "names of network interfaces, separated by commas",
-	  .doc = "The interfaces that autocork-fastpath opens besides those of the policies with `steer = dpdk`; `coalesce` "
+	  .doc = "The interfaces that autocork-fastpath opens besides those of the policies with `steer = dpdk`; "
+		 "`coalesce` "
 		 "forwards between the two." },
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The one table of sections and keys. To add a key: a field in policy.h and a row in keys.c; parser, errors, `policy show`,
- * and the check of docs/policy.md follow from the row.
+ * The one table of sections and keys. To add a key: a field in policy.h and a row in keys.c; parser, errors, `policy
+ * show`, and the check of docs/policy.md follow from the row.
  */
 #pragma once
 #include "policy/policy.h"

@@ -74,7 +74,8 @@ static int range_order(const void *a, const void *b)
 {
 	const struct policy_range *x = a, *y = b;
 
-	return x->first != y->first ? (x->first > y->first) - (x->first < y->first) : (x->last > y->last) - (x->last < y->last);
+	return x->first != y->first ? (x->first > y->first) - (x->first < y->first)
+				    : (x->last > y->last) - (x->last < y->last);
 }
 
 static void range_print(const struct policy_range *range, FILE *out)
@@ -135,7 +136,8 @@ static void ranges_clear(void *field)
 	memset(ranges, 0, sizeof(*ranges));
 }
 
-const struct policy_type policy_type_ranges = { sizeof(struct policy_ranges), ranges_parse, ranges_print, ranges_clear };
+const struct policy_type policy_type_ranges = { sizeof(struct policy_ranges), ranges_parse, ranges_print,
+						ranges_clear };
 
 /* ------------------------------------------------------------------ words */
 
@@ -203,8 +205,9 @@ static char *glob_reason(const char *pattern)
 	if (!printable(pattern))
 		return memory_string("a program's name has control characters");
 	if (strlen(pattern) >= AC_COMM_LEN)
-		return memory_format("\"%s\" is longer than 15 characters, at which the kernel cuts names: write \"%.15s\"", pattern,
-				     pattern);
+		return memory_format(
+			"\"%s\" is longer than 15 characters, at which the kernel cuts names: write \"%.15s\"", pattern,
+			pattern);
 	for (const char *at = pattern; *at; at++) {
 		if (*at != '[')
 			continue;
@@ -212,7 +215,8 @@ static char *glob_reason(const char *pattern)
 		for (bool first = true; *at != ']' || first; at++, first = false) {
 			if (!*at)
 				return memory_format("\"%s\" has a [ without its ]", pattern);
-			if (*at == '-' && !first && at[1] && at[1] != ']' && (unsigned char)at[-1] > (unsigned char)at[1])
+			if (*at == '-' && !first && at[1] && at[1] != ']' &&
+			    (unsigned char)at[-1] > (unsigned char)at[1])
 				return memory_format("the range %.3s in \"%s\" ends before it starts", at - 1, pattern);
 		}
 	}
@@ -231,7 +235,8 @@ static char *globs_parse(const struct policy_key *key, const char *text, void *f
 	return strings_parse(key, text, field, globs_take);
 }
 
-const struct policy_type policy_type_globs = { sizeof(struct policy_strings), globs_parse, strings_print, strings_clear };
+const struct policy_type policy_type_globs = { sizeof(struct policy_strings), globs_parse, strings_print,
+					       strings_clear };
 
 static char *paths_take(const struct policy_key *key, const char *element, void *field)
 {
@@ -255,7 +260,8 @@ static char *paths_parse(const struct policy_key *key, const char *text, void *f
 	return strings_parse(key, text, field, paths_take);
 }
 
-const struct policy_type policy_type_paths = { sizeof(struct policy_strings), paths_parse, strings_print, strings_clear };
+const struct policy_type policy_type_paths = { sizeof(struct policy_strings), paths_parse, strings_print,
+					       strings_clear };
 
 static char *interfaces_take(const struct policy_key *key, const char *element, void *field)
 {

@@ -57,8 +57,8 @@ static int errors_fault(const struct policy_errors *errors, struct fault *fault)
 }
 
 /* Takes what was read; everything or nothing. */
-static int finish(struct policy_set **set, struct sections *sections, struct policy_errors *errors, struct policy_errors *wanted,
-		  struct fault *fault)
+static int finish(struct policy_set **set, struct sections *sections, struct policy_errors *errors,
+		  struct policy_errors *wanted, struct fault *fault)
 {
 	int result = 0;
 
@@ -76,7 +76,8 @@ static int finish(struct policy_set **set, struct sections *sections, struct pol
 	return result;
 }
 
-int policy_load_files(struct policy_set **set, char *const *files, size_t count, struct policy_errors *errors, struct fault *fault)
+int policy_load_files(struct policy_set **set, char *const *files, size_t count, struct policy_errors *errors,
+		      struct fault *fault)
 {
 	struct policy_errors found = { 0 };
 	struct sections sections = { 0 };

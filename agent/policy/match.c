@@ -4,7 +4,8 @@
 
 #include "policy/policy.h"
 
-int64_t policy_match(const struct policy_set *set, const struct ac_facts *facts, policy_in_cgroup *in_cgroup, void *context)
+int64_t policy_match(const struct policy_set *set, const struct ac_facts *facts, policy_in_cgroup *in_cgroup,
+		     void *context)
 {
 	for (const uint32_t *link = &set->chain[set->ports[facts->port]]; *link != AC_CHAIN_END; link++) {
 		const struct ac_rule *rule = &set->rules[*link];

@@ -23,7 +23,8 @@ static void watch(struct cgroup_watch *it, const struct daemon *daemon)
 	struct fault fault;
 
 	if (cgroup_watch_set(it, daemon->policy, &fault))
-		log_warning("%s: until then, control groups that the policies name are looked up at a reload only", fault.text);
+		log_warning("%s: until then, control groups that the policies name are looked up at a reload only",
+			    fault.text);
 }
 
 /* Without a watch the agent does all else as it should. */
@@ -32,7 +33,8 @@ int policy_part_start(struct daemon *daemon, void **data, struct fault *fault)
 	struct cgroup_watch *it;
 
 	if (cgroup_watch_new(&it, daemon->loop, NULL, resolve, daemon, fault)) {
-		log_warning("%s: until then, control groups that the policies name are looked up at a reload only", fault->text);
+		log_warning("%s: until then, control groups that the policies name are looked up at a reload only",
+			    fault->text);
 		return 0;
 	}
 	*data = it;

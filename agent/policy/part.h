@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Policies inside the agent: a row of daemon_parts[]. Puts them in force anew when a cgroup that they name comes or goes. */
+/* Policies inside the agent, a row of daemon_parts[]: in force anew when a cgroup that they name comes or goes. */
 #pragma once
 #include "daemon/daemon.h"
 

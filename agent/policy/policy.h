@@ -142,8 +142,8 @@ extern const char *const policy_default_dirs[];
 
 /*
  * Reads and compiles every *.conf of the directories (ended by NULL), by file name; a file masks its namesake of an
- * earlier directory, a later file's value replaces an earlier one's. dirs NULL stands for policy_default_dirs, which need not
- * exist; directories that are named must. No file at all gives the built-in default: observe everything.
+ * earlier directory, a later file's value replaces an earlier one's. dirs NULL stands for policy_default_dirs, which
+ * need not exist; directories that are named must. No file at all gives the built-in default: observe everything.
  * Returns 0 and a new set, or -1 with all errors (may be NULL if only the fault is wanted) and a fault that says the
  * first: EXIT_CONFIG. Nothing in the kernel is touched.
  */
@@ -158,8 +158,8 @@ int policy_check_files(char *const *files, size_t count, struct policy_errors *e
 void policy_set_free(struct policy_set *set);
 
 /*
- * Looks the cgroups up again where cgroup v2 is mounted (not mounted: nothing resolves), or below root. Returns how many rules got
- * another id: apply the set again if not 0.
+ * Looks the cgroups up again where cgroup v2 is mounted (not mounted: nothing resolves), or below root. Returns how
+ * many rules got another id: apply the set again if not 0.
  */
 size_t policy_resolve_cgroups(struct policy_set *set);
 size_t policy_resolve_cgroups_at(struct policy_set *set, const char *root);
@@ -173,7 +173,8 @@ typedef bool policy_in_cgroup(uint64_t cgroup, void *context);
  * What the data path does, in C: the number of the rule that decides, or -1 if none does (policy 0).
  * in_cgroup NULL: the flow's cgroup is not known, rules that name one do not match.
  */
-int64_t policy_match(const struct policy_set *set, const struct ac_facts *facts, policy_in_cgroup *in_cgroup, void *context);
+int64_t policy_match(const struct policy_set *set, const struct ac_facts *facts, policy_in_cgroup *in_cgroup,
+		     void *context);
 /* Can a flow fall through all rules to the built-in default? */
 bool policy_default_reachable(const struct policy_set *set);
 
@@ -181,7 +182,7 @@ bool policy_default_reachable(const struct policy_set *set);
 
 /* {"valid": bool, "files": [...], "errors": [{"file", "line", "what"}]} */
 json_t *policy_check_json(char *const *files, size_t count, const struct policy_errors *errors);
-/* {"policies": [{"name", "number", "origin", "rules", "keys": {KEY: {"value", "origin"}}}], "agent": {...}, "fastpath": {...}, …} */
+/* {"policies": [{"name", "number", "origin", "rules", "keys": {KEY: {"value", "origin"}}}], "agent": {...}, …} */
 json_t *policy_show_json(const struct policy_set *set);
-/* The text of `autocork policy show [--origin]`, made from policy_show_json(), so that it also prints what came over a socket. */
+/* The text of `autocork policy show [--origin]`, made from the JSON, so that it also prints what came over a socket. */
 void policy_show_print(FILE *out, const json_t *shown, bool origin);

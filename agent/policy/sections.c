@@ -18,8 +18,9 @@
 #define NAME_LENGTH_MAX 32		/* libinih cuts headings at 49 characters without a word */
 
 /*
- * libinih tells its handler of keys only: neither of headings, so that an empty or a repeated section would go unnoticed, nor of
- * more than the first line that it does not understand. All of that is seen here, where it asks for its next line.
+ * libinih tells its handler of keys only: neither of headings, so that an empty or a repeated section would go
+ * unnoticed, nor of more than the first line that it does not understand. All of that is seen here, where it asks for
+ * its next line.
  */
 struct reader {
 	struct sections *sections;
@@ -82,23 +83,24 @@ static struct section *section_open(struct reader *reader, const char *title)
 	if (kind == POLICY_SECTION_MAX || (kind != POLICY_SECTION_POLICY && *name)) {
 		snprintf(copy, sizeof(copy), "%.*s", (int)word, title);
 		near = policy_section_near(copy);
-		reader_error(reader, "unknown section [%.60s]%s%s%s: allowed are [policy NAME], [agent] and [fastpath]", title,
-			     near ? ", did you mean [" : "", near ? near : "", near ? "]?" : "");
+		reader_error(reader, "unknown section [%.60s]%s%s%s: allowed are [policy NAME], [agent] and [fastpath]",
+			     title, near ? ", did you mean [" : "", near ? near : "", near ? "]?" : "");
 		return NULL;
 	}
 	if (kind != POLICY_SECTION_POLICY) {
 		section = section_get(reader->sections, kind, policy_section_kind(kind)->name);
 	} else if (!*name || strlen(name) > NAME_LENGTH_MAX || name[strspn(name, NAME_CHARS)]) {
-		reader_error(reader, "bad policy name in [%.60s]: allowed are 1 to %d characters out of A-Z a-z 0-9 . _ -", title,
-			     NAME_LENGTH_MAX);
+		reader_error(reader,
+			     "bad policy name in [%.60s]: allowed are 1 to %d characters out of A-Z a-z 0-9 . _ -",
+			     title, NAME_LENGTH_MAX);
 		return NULL;
 	} else {
 		snprintf(copy, sizeof(copy), SECTION_POLICY "%s", name);
 		section = section_get(reader->sections, kind, copy);
 	}
 	if (section->file == reader->file) {
-		reader_error(reader, "section [%s] again, first on line %d: allowed is one of a name in a file", section->title,
-			     section->line);
+		reader_error(reader, "section [%s] again, first on line %d: allowed is one of a name in a file",
+			     section->title, section->line);
 		return section;
 	}
 	/* A section counts as the file's that spoke of it last: move it to the end of the order. */
@@ -139,7 +141,8 @@ static void read_heading(struct reader *reader, const char *text)
 static void unread_key(struct reader *reader)
 {
 	if (reader->expects_key)
-		reader_error(reader, "neither a heading nor a key: allowed are [SECTION], KEY = VALUE and comments that start with ; or #");
+		reader_error(reader, "neither a heading nor a key: allowed are [SECTION], KEY = VALUE and comments "
+				     "that start with ; or #");
 	reader->expects_key = false;
 }
 
@@ -157,8 +160,9 @@ static char *read_line(char *buffer, int size, void *stream)
 	length = (size_t)((newline ? newline + 1 : reader->end) - reader->next);
 	reader->line++;
 	if (length >= (size_t)size || memchr(reader->next, '\0', length)) {
-		reader_error(reader, length >= (size_t)size ? "line too long: allowed are %u bytes" :
-							      "a NUL byte: allowed is text in lines of at most %u bytes",
+		reader_error(reader,
+			     length >= (size_t)size ? "line too long: allowed are %u bytes"
+						    : "a NUL byte: allowed is text in lines of at most %u bytes",
 			     LINE_BYTES_MAX);
 		strcpy(buffer, "\n");
 		reader->next += length;
@@ -189,7 +193,9 @@ static int take_key(void *user, const char *title, const char *name, const char 
 	reader->expects_key = false;
 	if (!section) {
 		if (!reader->skip)
-			reader_error(reader, "%.60s before any section: allowed are [policy NAME], [agent] and [fastpath]", name);
+			reader_error(reader,
+				     "%.60s before any section: allowed are [policy NAME], [agent] and [fastpath]",
+				     name);
 		return 1;
 	}
 	kind = policy_section_kind(section->kind);
@@ -213,7 +219,8 @@ static int take_key(void *user, const char *title, const char *name, const char 
 	key = &kind->keys[index];
 	place = &section->places[index];
 	if (place->file == reader->file) {
-		reader_error(reader, "%s again, first on line %d: allowed is one of a key in a section", key->name, place->line);
+		reader_error(reader, "%s again, first on line %d: allowed is one of a key in a section", key->name,
+			     place->line);
 		return 1;
 	}
 	reason = policy_key_set(key, section->values, *value ? value : NULL);
@@ -227,7 +234,8 @@ static int take_key(void *user, const char *title, const char *name, const char 
 	return 1;
 }
 
-void sections_read(struct sections *sections, const char *name, const char *text, size_t length, struct policy_errors *errors)
+void sections_read(struct sections *sections, const char *name, const char *text, size_t length,
+		   struct policy_errors *errors)
 {
 	struct reader reader = { .sections = sections, .errors = errors, .next = text, .end = text + length };
 
@@ -238,13 +246,15 @@ void sections_read(struct sections *sections, const char *name, const char *text
 	/* A byte order mark is no part of the first line. */
 	if (length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
 		reader.next += 3;
-	/* Lists may be long, and an indented file must not have its second key taken for a continuation of the first. */
+	/* Lists may be long, and an indented file must not have its second key taken for a continuation of the first.
+	 */
 	ini_use_stack = false;
 	ini_allow_realloc = false;
 	ini_max_line = ini_initial_alloc = LINE_BYTES_MAX;
 	ini_allow_multiline = false;
 	if (ini_parse_stream(read_line, &reader, take_key, &reader) == -2)
-		policy_error_add(errors, reader.file, 0, "out of memory: allowed are lines of at most %u bytes", LINE_BYTES_MAX);
+		policy_error_add(errors, reader.file, 0, "out of memory: allowed are lines of at most %u bytes",
+				 LINE_BYTES_MAX);
 	unread_key(&reader);
 }
 
@@ -276,7 +286,8 @@ void sections_read_file(struct sections *sections, const char *path, struct poli
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0) {
-			policy_error_add(errors, path, 0, "cannot be read: %s: allowed is a readable file", strerror(errno));
+			policy_error_add(errors, path, 0, "cannot be read: %s: allowed is a readable file",
+					 strerror(errno));
 			goto out;
 		}
 		if (!got)

@@ -25,7 +25,8 @@ struct sections {
 };
 
 /* All take ownership of nothing and add to errors. The name is what errors call the file. */
-void sections_read(struct sections *sections, const char *name, const char *text, size_t length, struct policy_errors *errors);
+void sections_read(struct sections *sections, const char *name, const char *text, size_t length,
+		   struct policy_errors *errors);
 /* Opens a file and reads it; `/dev/null` and empty files are fine. */
 void sections_read_file(struct sections *sections, const char *path, struct policy_errors *errors);
 /* What only shows once all files are merged: missing and contradicting keys. */

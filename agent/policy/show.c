@@ -23,14 +23,19 @@ static json_t *place_json(const char *file, int line)
 static json_t *key_json(const struct policy_key *key, const void *values, const struct policy_place *place)
 {
 	char *text = policy_key_text(key, values);
-	json_t *json = json_pack("{s:o, s:o}", "value", json_text(text, SIZE_MAX), "origin", place_json(place->file, place->line));
+	json_t *json = json_pack("{s:o, s:o}", "value", json_text(text, SIZE_MAX), "origin",
+				 place_json(place->file, place->line));
 
 	free(text);
 	return json;
 }
 
-/* defaults NULL: none are known. Else what was not set is shared between policies: thousands of them would make millions of strings. */
-static json_t *keys_json(enum policy_section section, const void *values, const struct policy_place *places, const json_t *defaults)
+/*
+ * defaults NULL: none are known. Else what was not set is shared between policies: thousands of them would make
+ * millions of strings.
+ */
+static json_t *keys_json(enum policy_section section, const void *values, const struct policy_place *places,
+			 const json_t *defaults)
 {
 	const struct policy_section_kind *kind = policy_section_kind(section);
 	json_t *keys = json_object();
@@ -68,22 +73,25 @@ json_t *policy_show_json(const struct policy_set *set)
 	for (size_t i = 0; i < set->policy_count; i++) {
 		const struct policy_origin *origin = &set->origins[i];
 
-		json_array_append_new(policies, json_pack("{s:s, s:I, s:o, s:I, s:o}", "name", origin->name, "number", (json_int_t)i,
-							  "origin", place_json(origin->file, origin->line), "rules",
-							  (json_int_t)rules[i], "keys",
-							  keys_json(POLICY_SECTION_POLICY, &origin->config, origin->places,
-								    i ? defaults : NULL)));
+		json_array_append_new(policies,
+				      json_pack("{s:s, s:I, s:o, s:I, s:o}", "name", origin->name, "number",
+						(json_int_t)i, "origin", place_json(origin->file, origin->line),
+						"rules", (json_int_t)rules[i], "keys",
+						keys_json(POLICY_SECTION_POLICY, &origin->config, origin->places,
+							  i ? defaults : NULL)));
 	}
 	json_decref(defaults);
 	free(rules);
 	for (size_t i = 0; i < set->cgroup_count; i++)
-		json_array_append_new(cgroups, json_pack("{s:o, s:b}", "path", json_text(set->cgroups[i].path, SIZE_MAX), "exists",
-							 set->cgroups[i].id != AC_CGROUP_UNRESOLVED));
+		json_array_append_new(cgroups,
+				      json_pack("{s:o, s:b}", "path", json_text(set->cgroups[i].path, SIZE_MAX),
+						"exists", set->cgroups[i].id != AC_CGROUP_UNRESOLVED));
 	for (size_t i = 0; i < set->file_count; i++)
 		json_array_append_new(files, json_text(set->files[i], SIZE_MAX));
 	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "policies", policies, "agent",
 			 keys_json(POLICY_SECTION_AGENT, &set->agent, set->agent_places, NULL), "fastpath",
-			 keys_json(POLICY_SECTION_FASTPATH, &set->fastpath, set->fastpath_places, NULL), "cgroups", cgroups, "files", files);
+			 keys_json(POLICY_SECTION_FASTPATH, &set->fastpath, set->fastpath_places, NULL), "cgroups",
+			 cgroups, "files", files);
 }
 
 json_t *policy_check_json(char *const *files, size_t count, const struct policy_errors *errors)
@@ -95,8 +103,8 @@ json_t *policy_check_json(char *const *files, size_t count, const struct policy_
 	for (size_t i = 0; i < errors->count; i++) {
 		const struct policy_error *error = &errors->list[i];
 
-		json_array_append_new(list, json_pack("{s:o, s:i, s:o}", "file", json_text(error->file, SIZE_MAX), "line",
-						      error->line, "what", json_text(error->what, SIZE_MAX)));
+		json_array_append_new(list, json_pack("{s:o, s:i, s:o}", "file", json_text(error->file, SIZE_MAX),
+						      "line", error->line, "what", json_text(error->what, SIZE_MAX)));
 	}
 	return json_pack("{s:b, s:o, s:o}", "valid", !errors->count, "files", names, "errors", list);
 }
@@ -108,7 +116,10 @@ static const char *string_of(const json_t *object, const char *name)
 	return text ? text : "";
 }
 
-/* As a file would say it. Without origins only what was set; with them also the defaults, each with where it comes from. */
+/*
+ * As a file would say it. Without origins only what was set; with them also the defaults, each with where it comes
+ * from.
+ */
 static void print_keys(FILE *out, const json_t *keys, bool origin)
 {
 	const char *name;
@@ -146,6 +157,7 @@ void policy_show_print(FILE *out, const json_t *shown, bool origin)
 	}
 	json_array_foreach(json_object_get(shown, "cgroups"), index, cgroup) {
 		if (!json_is_true(json_object_get(cgroup, "exists")))
-			fprintf(out, "\n; cgroup %s does not exist (yet): its rules match nothing\n", string_of(cgroup, "path"));
+			fprintf(out, "\n; cgroup %s does not exist (yet): its rules match nothing\n",
+				string_of(cgroup, "path"));
 	}
 }

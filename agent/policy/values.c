@@ -37,7 +37,8 @@ static char *bool_parse(const struct policy_key *key, const char *text, void *fi
 	static const struct {
 		const char *word;
 		bool value;
-	} words[] = { { "yes", true }, { "no", false }, { "true", true }, { "false", false }, { "on", true }, { "off", false } };
+	} words[] = { { "yes", true },	  { "no", false }, { "true", true },
+		      { "false", false }, { "on", true },  { "off", false } };
 
 	for (size_t i = 0; i < AC_ARRAY_SIZE(words); i++) {
 		if (!strcasecmp(text, words[i].word)) {
@@ -243,4 +244,5 @@ static void endpoint_print(const struct policy_key *key, const void *field, FILE
 	fputs(((const struct policy_endpoint *)field)->text, out);
 }
 
-const struct policy_type policy_type_endpoint = { sizeof(struct policy_endpoint), endpoint_parse, endpoint_print, NULL };
+const struct policy_type policy_type_endpoint = { sizeof(struct policy_endpoint), endpoint_parse, endpoint_print,
+						  NULL };

@@ -9,7 +9,8 @@
  *
  * The first rule of the port's chain that matches (policy_match.h) decides; where none does, policy 0 does.
  *
- * Every table exists twice (halves 0 and 1 of the same map); a reload fills the idle half and flips control.policy_half.
+ * Every table exists twice (halves 0 and 1 of the same map); a reload fills the idle half and flips
+ * control.policy_half.
  */
 #pragma once
 #include <autocork/types.h>
@@ -21,7 +22,7 @@
 #define AC_CHAIN_END 0xffffffffu
 #define AC_COMM_LEN 16			/* TASK_COMM_LEN */
 #define AC_POLICY_DEFAULT 0
-#define AC_CGROUP_UNRESOLVED 0xffffffffffffffffull /* ac_rule.cgroup of a path that does not exist (yet): matches no flow */
+#define AC_CGROUP_UNRESOLVED (~0ull)	/* ac_rule.cgroup of a path that does not exist (yet): matches no flow */
 
 enum ac_mode { AC_MODE_OFF, AC_MODE_OBSERVE, AC_MODE_AUTOCORK, AC_MODE_MAX };
 enum ac_side { AC_SIDE_ANY, AC_SIDE_SERVER, AC_SIDE_CLIENT, AC_SIDE_MAX };

@@ -2,8 +2,8 @@
 /*
  * Does a rule match a flow? Pure, shared by the data path and its C reference (agent/policy/match.c).
  *
- * BPF callers should call these from a global (non-static) function or a bpf_loop() callback, so that the verifier walks the
- * matcher once and not once per rule.
+ * BPF callers should call these from a global (non-static) function or a bpf_loop() callback, so that the verifier
+ * walks the matcher once and not once per rule.
  */
 #pragma once
 #include <autocork/policy.h>
@@ -24,7 +24,7 @@ static __always_inline __u32 ac_glob_same(__u32 a, __u32 b)
 	return ((a ^ b) - 1) >> 31;
 }
 
-/* Bits of the positions at which text has a character from low to high: only in between are both differences free of a sign. */
+/* Bits of the positions at which text has a character from low to high: only there is neither difference negative. */
 static __always_inline __u32 ac_glob_positions(const char text[AC_COMM_LEN], __u32 low, __u32 high)
 {
 	__u32 positions = 0;
@@ -40,12 +40,12 @@ static __always_inline __u32 ac_glob_positions(const char text[AC_COMM_LEN], __u
 }
 
 /*
- * Shell pattern against a comm, both ended by NUL or by their 16th byte: * ? [abc] [a-z] [!abc], as fnmatch(3) without flags
- * and without backslashes; a [ without its ] matches nothing.
+ * Shell pattern against a comm, both ended by NUL or by their 16th byte: * ? [abc] [a-z] [!abc], as fnmatch(3) without
+ * flags and without backslashes; a [ without its ] matches nothing.
  *
- * One walk over the pattern: the bits of `live` are the positions in the text up to which the pattern read so far can match.
- * What a character means is worked out in words of 0 and 1 instead of branches: the verifier walks every path through the 16
- * steps, and with a branch per question there are more than a million instructions of them.
+ * One walk over the pattern: the bits of `live` are the positions in the text up to which the pattern read so far can
+ * match. What a character means is worked out in words of 0 and 1 instead of branches: the verifier walks every path
+ * through the 16 steps, and with a branch per question there are more than a million instructions of them.
  */
 static __always_inline bool ac_glob_match(const char pattern[AC_COMM_LEN], const char text[AC_COMM_LEN])
 {
@@ -68,14 +68,16 @@ static __always_inline bool ac_glob_match(const char pattern[AC_COMM_LEN], const
 		literal = ~(in_set | open | star | any) & 1;
 		bang = ac_glob_same(p, '!') & in_set & first & ~negated;
 		close = ac_glob_same(p, ']') & in_set & ~first;
-		dash = ac_glob_same(p, '-') & in_set & ~first & ~range & ~ac_glob_same(previous, 0) & ~ac_glob_same(next, ']');
+		dash = ac_glob_same(p, '-') & in_set & ~first & ~range & ~ac_glob_same(previous, 0) &
+		       ~ac_glob_same(next, ']');
 		member = in_set & ~(bang | close | dash);
 
 		low = p ^ ((p ^ previous) & -range);
 		set = (set & -in_set) | (ac_glob_positions(text, low, p) & -(member | literal)) | -any;
 		set ^= -(close & negated);
 		step = literal | any | close;
-		live = (live & ~-(step | star)) | (((live & set & valid) << 1) & -step) | ((live | -live) & (valid | end) & -star);
+		live = (live & ~-(step | star)) | (((live & set & valid) << 1) & -step) |
+		       ((live | -live) & (valid | end) & -star);
 
 		previous = (p & -(member & ~range)) | (previous & -dash);
 		range = dash;
@@ -86,7 +88,7 @@ static __always_inline bool ac_glob_match(const char pattern[AC_COMM_LEN], const
 	return !in_set && (live & end);
 }
 
-/* Is `address` in the network of the `bits` leading bits of `network`? Both IPv6 or v4-mapped; 0 bits match everything. */
+/* Is `address` in the network of the `bits` leading bits of `network`? Both IPv6 or v4-mapped; 0 bits match all. */
 static __always_inline bool ac_peer_matches(const __u8 network[16], __u8 bits, const __u8 address[16])
 {
 	__u64 high = 0, low = 0;	/* what differs, most significant bit first */
@@ -104,8 +106,8 @@ static __always_inline bool ac_peer_matches(const __u8 network[16], __u8 bits, c
 }
 
 /*
- * All conditions of a rule except the cgroup, which the caller knows how to test: where this says yes and rule->cgroup is not 0,
- * the flow's cgroup must be rule->cgroup or below it.
+ * All conditions of a rule except the cgroup, which the caller knows how to test: where this says yes and rule->cgroup
+ * is not 0, the flow's cgroup must be rule->cgroup or below it.
  */
 static __always_inline bool ac_rule_matches(const struct ac_rule *rule, const struct ac_facts *facts)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * libFuzzer target: any bytes as policy files. What is refused must say why; what is accepted must give tables that the data path can
- * walk, and must be shown in a form that is accepted again.
+ * libFuzzer target: any bytes as policy files. What is refused must say why; what is accepted must give tables that the
+ * data path can walk, and must be shown in a form that is accepted again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,8 @@
 			abort();     \
 	} while (0)
 
-static struct policy_set *load(const char *const *texts, const size_t *lengths, size_t count, struct policy_errors *errors)
+static struct policy_set *load(const char *const *texts, const size_t *lengths, size_t count,
+			       struct policy_errors *errors)
 {
 	struct sections sections = { 0 };
 	struct policy_set *set = NULL;

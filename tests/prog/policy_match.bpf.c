@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The matcher as the data path uses it: a walk over rules in a map, in a bpf_loop() callback, and a pattern by itself. */
+/* The matcher as the data path uses it: a walk over rules in a map, in a bpf_loop() callback, and a pattern by itself.
+ */
 #include <autocork/policy_match.h>
 
 struct {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The matcher that the data path shares: patterns against fnmatch(3), networks bit by bit, rules condition by condition. */
+/*
+ * The matcher that the data path shares: patterns against fnmatch(3), networks bit by bit, rules condition by
+ * condition.
+ */
 #include <autocork/policy_match.h>
 
 #include <arpa/inet.h>
@@ -64,7 +67,8 @@ static void test_glob_table(void **state)
 	}
 }
 
-/* Patterns that the parser refuses (an open [, a range that ends before it starts) mean something else to fnmatch(3). */
+/* Patterns that the parser refuses (an open [, a range that ends before it starts) mean something else to fnmatch(3).
+ */
 static bool well_formed(const char *pattern)
 {
 	for (const char *at = pattern; *at; at++) {
@@ -137,7 +141,8 @@ static void test_peers(void **state)
 		inet_pton(AF_INET6, cases[i].network, network);
 		inet_pton(AF_INET6, cases[i].address, address);
 		if (ac_peer_matches(network, cases[i].bits, address) != cases[i].matches)
-			fail_msg("%s in %s/%u: not %d", cases[i].address, cases[i].network, cases[i].bits, cases[i].matches);
+			fail_msg("%s in %s/%u: not %d", cases[i].address, cases[i].network, cases[i].bits,
+				 cases[i].matches);
 	}
 }
 

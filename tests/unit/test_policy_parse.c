@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Policy files: good ones give the values they say, bad ones every error they are annotated with, and drop-ins merge. */
+/* Policy files: good ones give the values they say, bad ones every error they are annotated with, and drop-ins merge.
+ */
 #include <arpa/inet.h>
 #include <glob.h>
 #include <netinet/in.h>
@@ -210,7 +211,8 @@ static void test_drop_ins(void **state)
 	snprintf(etc, sizeof(etc), "%s/etc", root);
 	for (size_t i = 0; dirs[i]; i++)
 		assert_int_equal(mkdir(dirs[i], 0755), 0);
-	fixture_write(usr, "50-web.conf", "[policy web]\nports = 80\nprograms = nginx, gunicorn\nmode = observe\nmax_hold = 1ms\n");
+	fixture_write(usr, "50-web.conf",
+		      "[policy web]\nports = 80\nprograms = nginx, gunicorn\nmode = observe\nmax_hold = 1ms\n");
 	fixture_write(usr, "60-masked.conf", "[policy masked]\nnonsense\n");
 	fixture_write(usr, "70-null.conf", "[policy null]\nmode = off\n");
 	fixture_write(usr, ".90-hidden.conf", "nonsense\n");
@@ -319,16 +321,19 @@ static void test_unreadable(void **state)
 
 	assert_int_equal(policy_check_files(files, 1, NULL, &fault), -1);
 	assert_int_equal(fault.exit_code, EXIT_CONFIG);
-	assert_string_equal(fault.text, "/nonexistent.conf: cannot be read: No such file or directory: allowed is a readable file");
+	assert_string_equal(fault.text,
+			    "/nonexistent.conf: cannot be read: No such file or directory: allowed is a readable file");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad_files),     cmocka_unit_test(test_issue_example), cmocka_unit_test(test_steer_example),
-		cmocka_unit_test(test_every_key),     cmocka_unit_test(test_defaults),	    cmocka_unit_test(test_line_ends),
-		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_drop_ins),	    cmocka_unit_test(test_directories),
-		cmocka_unit_test(test_broken_bytes),  cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_bad_files),     cmocka_unit_test(test_issue_example),
+		cmocka_unit_test(test_steer_example), cmocka_unit_test(test_every_key),
+		cmocka_unit_test(test_defaults),      cmocka_unit_test(test_line_ends),
+		cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_drop_ins),
+		cmocka_unit_test(test_directories),   cmocka_unit_test(test_broken_bytes),
+		cmocka_unit_test(test_unreadable),
 	};
 
 	return cmocka_run_group_tests_name("policy_parse", tests, NULL, NULL);

@@ -62,8 +62,9 @@ static void test_show(void **state)
 /* What is printed, with origins or without, is a file that says the same. */
 static void test_printed_is_valid(void **state)
 {
-	struct policy_set *set = fixture_set("[policy a]\nmode = off\nprograms = x, y*\nsteer = none\ninterface = eth0\n"
-					     "[policy b]\nports = 1-9\nside = client\nmode = observe\nmax_hold = 1ms\n");
+	struct policy_set *set =
+		fixture_set("[policy a]\nmode = off\nprograms = x, y*\nsteer = none\ninterface = eth0\n"
+			    "[policy b]\nports = 1-9\nside = client\nmode = observe\nmax_hold = 1ms\n");
 
 	for (int origin = 0; origin < 2; origin++) {
 		json_t *shown = policy_show_json(set);
@@ -178,8 +179,10 @@ static void test_explain_many(void **state)
 
 static void test_explain_refuses(void **state)
 {
-	static const char *const bad[] = { "",		"port=0",   "port=65536", "port=all", "port=1-2", "side=any port=1", "peer=10.0.0.0/8",
-					   "peer=x",	"foo=1",    "port",	  "port=",    "=",	  "cgroup=relative", "cgroup=/a/../b" };
+	static const char *const bad[] = {
+		"",	  "port=0", "port=65536", "port=all", "port=1-2", "side=any port=1", "peer=10.0.0.0/8",
+		"peer=x", "foo=1",  "port",	  "port=",    "=",	  "cgroup=relative", "cgroup=/a/../b"
+	};
 	struct policy_set *set = fixture_set("");
 
 	for (size_t i = 0; i < AC_ARRAY_SIZE(bad); i++) {
@@ -197,8 +200,9 @@ static void test_explain_refuses(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_show),	cmocka_unit_test(test_printed_is_valid), cmocka_unit_test(test_check),
-		cmocka_unit_test(test_explain), cmocka_unit_test(test_explain_many),	 cmocka_unit_test(test_explain_refuses),
+		cmocka_unit_test(test_show),	     cmocka_unit_test(test_printed_is_valid),
+		cmocka_unit_test(test_check),	     cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_explain_many), cmocka_unit_test(test_explain_refuses),
 	};
 
 	return cmocka_run_group_tests_name("policy_show", tests, NULL, NULL);
