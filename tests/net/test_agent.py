@@ -91,6 +91,7 @@ def test_json():
         validate("doctor", autocork(agent, "doctor", "--json").stdout)
         validate("reload", autocork(agent, "reload", "--json").stdout)
         validate("policy-show", autocork(agent, "policy", "show", "--json").stdout)
+        validate("policy-match", autocork(agent, "policy", "show", "--json", "--match", "port=80 peer=::1").stdout)
         validate("policy-check", autocork(agent, "policy", "check", "--json", str(agent.policies / "test.conf")).stdout)
         validate("error", run(build("autocork"), "status", "--json", "--control", "/nonexistent").stdout)
         agent.write_policy("[policy x]\nmode = sometimes\n")
