@@ -12,7 +12,7 @@
 #include "steer/steer.h"
 #include "steer/tables.h"
 
-static const char *const verdict_names[] = {
+const char *const steer_verdict_names[STEER_VERDICT_MAX] = {
 #define X(id, name, text) name,
 	STEER_VERDICTS(X)
 #undef X
@@ -41,7 +41,7 @@ static json_t *counts_json(int map)
 
 	for (uint32_t i = 0; i < STEER_VERDICT_MAX; i++) {
 		sum_cpus(map, i, 1, &count);
-		json_object_set_new(counts, verdict_names[i], json_integer(count));
+		json_object_set_new(counts, steer_verdict_names[i], json_integer(count));
 	}
 	return counts;
 }
@@ -211,4 +211,48 @@ json_t *steer_status(const char *interface, struct fault *fault)
 		return json_pack("{so}", "interfaces", collected.list);
 	json_decref(collected.list);
 	return NULL;
+}
+
+struct counting {
+	struct steer_counters *list;
+	size_t count, max;
+};
+
+static int count_interface(const char *interface, void *context)
+{
+	struct counting *counting = context;
+	struct steer_counters *counters = &counting->list[counting->count];
+	char root[PATH_MAX], path[PATH_MAX];
+	struct steer_tables tables;
+	struct fault fault;
+	json_t *queues, *queue;
+	size_t i;
+
+	if (counting->count == counting->max)
+		return 1;
+	if (tables_open(&tables, interface, &fault))
+		return 0;
+	*counters = (struct steer_counters){ .queues = interface_queues(interface) };
+	strcpy(counters->interface, interface);
+	if (!pins_root(root, false, &fault) && !pins_path(path, root, interface, "link", &fault)) {
+		counters->attached = is_linked(path, interface);
+		queues = queues_json(root, interface, &tables, counters->queues);
+		json_array_foreach(queues, i, queue)
+			counters->consumers += json_is_true(json_object_get(queue, "consumer"));
+		json_decref(queues);
+	}
+	for (uint32_t verdict = 0; verdict < STEER_VERDICT_MAX; verdict++)
+		sum_cpus(tables.steer_counts, verdict, 1, &counters->packets[verdict]);
+	tables_close(&tables);
+	counting->count++;
+	return 0;
+}
+
+size_t steer_counters(struct steer_counters *list, size_t max)
+{
+	struct counting counting = { list, 0, max };
+	struct fault fault;
+
+	pins_each(count_interface, &counting, &fault);
+	return counting.count;
 }

@@ -7,8 +7,12 @@
  * All calls are for the network namespace of the caller. agent/steer/part.h is what the agent does with them.
  */
 #pragma once
+#include <autocork/steer.h>
 #include <jansson.h>
+#include <net/if.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "lib/fault.h"
 #include "policy/policy.h"
@@ -35,6 +39,17 @@ int steer_apply(const char *interface, const struct policy_set *set, struct faul
 
 /* docs/steering.md documents the shape. interface NULL: all that have tables. NULL on failure. */
 json_t *steer_status(const char *interface, struct fault *fault);
+
+/* The cheap part of the status, for metrics. */
+struct steer_counters {
+	char interface[IF_NAMESIZE];
+	bool attached;
+	uint32_t queues, consumers;	/* receive queues, and how many of them have a socket */
+	uint64_t packets[STEER_VERDICT_MAX];
+};
+/* Fills at most max of them, one per interface of this network namespace that has tables; how many. */
+size_t steer_counters(struct steer_counters *list, size_t max);
+extern const char *const steer_verdict_names[STEER_VERDICT_MAX];
 
 /* Writes the program's object file, for xdp_prog=. */
 int steer_export(const char *path, struct fault *fault);

@@ -263,6 +263,7 @@ int metrics_write(struct metrics *metrics, struct telemetry_snapshot *snapshot, 
 	page_flows(&page, snapshot, own, &rest[SERIES_BASIC]);
 	page_agent(&page, snapshot);
 	page_fastpath(&page, snapshot);
+	page_steer(&page, snapshot);
 	page_cap(&page, metrics->limit, rest);
 	if (format == METRICS_OPENMETRICS)
 		fputs("# EOF\n", out);
@@ -288,6 +289,7 @@ void metrics_families(void (*visit)(const struct metrics_family *family, void *c
 	}
 	agent_families(visit, context);
 	fastpath_families(visit, context);
+	steer_families(visit, context);
 	for (size_t i = 0; i < AC_ARRAY_SIZE(others); i++)
 		visit(&others[i], context);
 }

@@ -9,6 +9,7 @@
 
 #include "engine/engine.h"
 #include "fastpath-client/fastpath_stats.h"
+#include "steer/steer.h"
 
 #define TELEMETRY_UNIT_LEN 64
 
@@ -60,6 +61,7 @@ struct telemetry_fastpath {
 	struct fastpath_queue sum;
 };
 #define TELEMETRY_FASTPATH_MAX 8	/* more are not shown */
+#define TELEMETRY_STEER_MAX 8		/* the same */
 
 struct telemetry_snapshot {
 	struct telemetry_service *services;
@@ -73,4 +75,6 @@ struct telemetry_snapshot {
 	struct telemetry_agent agent;
 	struct telemetry_fastpath fastpath[TELEMETRY_FASTPATH_MAX];
 	size_t fastpath_count;
+	struct steer_counters steer[TELEMETRY_STEER_MAX];
+	size_t steer_count;
 };

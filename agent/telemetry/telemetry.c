@@ -140,6 +140,7 @@ static int collect(struct telemetry *telemetry, struct telemetry_snapshot *snaps
 	collect_agent(telemetry, &snapshot->agent);
 	selfcost_snapshot(telemetry->cost, snapshot);
 	fastpath_snapshot(telemetry->daemon->options.control, snapshot);
+	snapshot->steer_count = steer_counters(snapshot->steer, TELEMETRY_STEER_MAX);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Steering end to end: real connections over a cable, a consumer with an AF_XDP socket on one side of it."""
+import json
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import struct
 from agent import build
 from netns import Pair
 from steering import Steered, policy, private_mounts, udp_who
-from tap import check, equal, main, wait_for
+from tap import Skip, check, equal, main, wait_for
 
 
 def test_isolation():
@@ -295,6 +296,29 @@ def test_queues():
         equal(done.returncode, 3, "exit code")
         check("no receive queue 3" in done.stderr and "0 to 0" in done.stderr, done.stderr)
         equal(steered.client(9000).who(), "consumer", "port 9000")
+
+
+def test_json():
+    """what --json prints is what docs/schema/steer.json says"""
+    try:
+        import jsonschema
+    except ImportError:
+        raise Skip("python3-jsonschema is not installed") from None
+    with open(os.path.join(os.path.dirname(__file__), "../../docs/schema/steer.json"), encoding="ascii") as file:
+        validator = jsonschema.Draft202012Validator(json.load(file))
+    with Steered() as steered:
+        said = [steered.steer("status", "--json").stdout]
+        steered.attach(policy(9000))
+        steered.consumer()
+        steered.server(9000)
+        with steered.client(9000) as client:
+            equal(client.who(), "consumer", "port 9000")
+            said += [steered.steer("status", "--json", net=net).stdout for net in (steered.a, steered.b)]
+            steered.write(policy(9001, name="other"))
+            said.append(steered.steer("apply", "cable", "--json", "--policy", steered.directory).stdout)
+        for text in said:
+            validator.validate(json.loads(text))
+        equal([row["state"] for row in json.loads(said[-1])["interfaces"][0]["rules"]], ["draining", "active"], "states")
 
 
 def test_detach():
