@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The agent under test: build/autocorkd with a control socket, policy files and a cgroup of the test's own."""
+import contextlib
 import fcntl
 import json
 import os
@@ -19,6 +20,14 @@ OFF = "[policy all]\nmode = off\n"
 # The names of congestion controls are global to the kernel: one agent at a time, whichever checkout it is from.
 LOCK = pathlib.Path("/run/lock/autocork-test.lock")
 START_S = 30
+
+
+@contextlib.contextmanager
+def no_agent():
+    """No agent of any test runs meanwhile: it might manage every flow of the host."""
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def build(name):

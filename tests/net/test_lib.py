@@ -4,7 +4,7 @@
 import os
 import socket
 
-from lib import Cgroup, Net, Pair, Program, Stream, build, check, equal, free_port, main, tcp_info, wait_port
+from lib import Cgroup, Net, Pair, Program, Stream, build, check, equal, free_port, main, no_agent, tcp_info, wait_port
 from ports import congestion
 
 
@@ -48,7 +48,8 @@ def test_cgroup():
         server = Program(net, [build("autocork"), "bench", "server", "--port", port], group.child("server"))
         wait_port(net, port, alive=server)
         equal(group.child("server").pids(), [server.process.pid], "processes")
-        client = Program(net, [build("autocork"), "bench", "client", "--port", port, "--no_delay", "--messages", 500], group.child("client"))
+        client = Program(net, [build("autocork"), "bench", "client", "--port", port, "--no_delay", "--messages", 500],
+                         group.child("client"))
         client.wait()
         check(group.cpu_us() > 0, "CPU time is counted")
         group.enter()
@@ -69,4 +70,5 @@ def test_info():
         equal(tcp_info(stream.client)["data_segs_out"], 1, "after one write")
 
 
-main(globals())
+with no_agent():
+    main(globals())
