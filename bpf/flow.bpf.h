@@ -95,6 +95,11 @@ static __always_inline const struct ac_policy *flow_match(struct sock *sk, struc
 	return p;
 }
 
+static __always_inline bool flow_is_mptcp(struct tcp_sock *tp)
+{
+	return bpf_core_field_exists(tp->is_mptcp) && tp->is_mptcp;
+}
+
 /* A connection is established: policy, service, what its siblings learned. False if it is to be left alone. */
 static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __u8 side, struct ac_control *c, bool adopting)
 {
@@ -127,6 +132,12 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	stats = stats_of(f);
 	if (stats)
 		count(&stats->flows_opened, 1);
+	/* Its data comes from the MPTCP level above, not from writes that are seen here: it would never ask for the gate. */
+	if (stats && f->mode == AC_MODE_AUTOCORK && flow_is_mptcp(tp)) {
+		f->refusal = AC_REFUSAL_MPTCP;
+		count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_MPTCP);
+		return true;
+	}
 	if (f->mode == AC_MODE_OBSERVE || memory->no_gain < AC_NO_GAIN_KNOWN || !(memory->flows++ % AC_NO_GAIN_PROBE))
 		flow_watch(f, c);
 	return true;
@@ -177,7 +188,7 @@ static __always_inline __u32 flow_wrapper(struct tcp_sock *tp, struct ac_flow *f
 	__u32 wrapper = cc_find(&name, kernel_names);
 
 	f->refusal = AC_REFUSAL_NONE;
-	if (bpf_core_field_exists(tp->is_mptcp) && tp->is_mptcp)
+	if (flow_is_mptcp(tp))
 		f->refusal = AC_REFUSAL_MPTCP;
 	else if (tp->inet_conn.icsk_ulp_ops)
 		f->refusal = AC_REFUSAL_ULP;
