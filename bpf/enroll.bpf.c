@@ -32,6 +32,9 @@ static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!f || !tp)
 		return;
+	/* Who listens gets a name for the flow; the other programs may only read it. */
+	if (c->event_mask)
+		bpf_get_socket_cookie(ctx);
 	if (!flow_open(tp, f, side, c, false)) {
 		bpf_sk_storage_delete(&flows, sk);
 		return;
@@ -88,6 +91,8 @@ int BPF_PROG(flow_closed, struct sock *sk)
 	count(&stats->flows_closed, 1);
 	count(&stats->segments, tp->data_segs_out);
 	count(&stats->retransmits, tp->total_retrans);
+	if (event_wanted(AC_EVENT_FLOW_CLOSED))
+		event_closed(sk, tp, f);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* A flow's way in: its policy, its service, its place on or off a wrapper. Shared by sockops and the iterators. */
 #pragma once
+#include "event.bpf.h"
 #include "maps.bpf.h"
 #include "match.bpf.h"
 #include "tcp.bpf.h"
@@ -12,14 +13,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct match);
 } match_scratch SEC(".maps");
-
-/* services turned round: number -> key. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, AC_SERVICES_MAX);
-	__type(key, __u32);
-	__type(value, struct ac_service_key);
-} service_keys SEC(".maps");
 
 static __always_inline __u32 service_number(const struct ac_service_key *key, struct ac_control *c)
 {
@@ -140,6 +133,8 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	}
 	if (f->mode == AC_MODE_OBSERVE || memory->no_gain < AC_NO_GAIN_KNOWN || !(memory->flows++ % AC_NO_GAIN_PROBE))
 		flow_watch(f, c);
+	if (event_wanted(AC_EVENT_FLOW_OPENED))
+		event_opened(sk, f);
 	return true;
 }
 
@@ -230,6 +225,8 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 		count_at(stats->refused, AC_REFUSAL_MAX, f->refusal);
 	else
 		count(&stats->flows_managed, 1);
+	if (event_wanted(AC_EVENT_FLOW_MANAGED))
+		event_managed(sk_of(tp), f, AC_EVENT_FLOW_MANAGED, f->wrapper);
 }
 
 /*

@@ -7,6 +7,7 @@
  * own send(). Every other callback puts the window back before the wrapped algorithm sees it; the next min_tso_segs decides anew.
  */
 #pragma once
+#include "event.bpf.h"
 #include "maps.bpf.h"
 #include "tcp.bpf.h"
 #include "wheel.bpf.h"
@@ -53,6 +54,21 @@ static __always_inline void gate_released(struct ac_flow *f, __u32 now, __u32 re
 	count(&stats->hold_us, held_us);
 	count_in(stats->hold_time, held_us);
 	count_at(stats->released, AC_REASON_MAX, reason);
+}
+
+/* Says what becomes of the hold under way, before it is accounted for. */
+static __always_inline void gate_tell(struct tcp_sock *tp, struct ac_flow *f, __u32 now, enum ac_event_type type, __u32 reason)
+{
+	struct ac_event_hold hold = {};
+
+	if (!event_wanted(type))
+		return;
+	hold.held = f->held_now;
+	hold.writes = f->held_now + (reason == AC_REASON_COMPLETE);
+	hold.bytes = unsent_bytes(tp);
+	hold.hold_us = now - f->hold_us;
+	hold.reason = reason;
+	event_hold(sk_of(tp), f, type, &hold);
 }
 
 /* A burst of `length` writes, ending before end_seq, is over. */
@@ -160,6 +176,8 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, s
 			f->hold_us = now;
 			f->hold_nxt = tp->snd_nxt;
 			f->wheel_slot = wheel_join(c, now, f->max_hold_us);
+			if (!f->held)
+				gate_tell(tp, f, now, AC_EVENT_FIRST_HOLD, AC_REASON_MAX);
 		}
 		f->held_now++;
 		gate_close(tp, f, in_flight);
@@ -167,14 +185,17 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, s
 	}
 	if (out.verdict == AC_HOLD) /* the gate overruled it */
 		ac_on_release(&f->predictor);
-	if (f->held_now)
+	if (f->held_now) {
+		gate_tell(tp, f, now, AC_EVENT_RELEASE, out.verdict == AC_HOLD ? AC_REASON_FULL : AC_REASON_COMPLETE);
 		gate_released(f, now, out.verdict == AC_HOLD ? AC_REASON_FULL : AC_REASON_COMPLETE);
+	}
 }
 
 /* An ACK, a timer, an option or the sweeper wants to send what is held. */
 static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, __u32 now)
 {
 	__u32 in_flight = packets_in_flight(tp), length, reason;
+	bool missed;
 
 	if (f->flags & AC_FLOW_MARKED)
 		reason = f->release_reason;
@@ -192,8 +213,10 @@ static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, _
 		gate_close(tp, f, in_flight);
 		return;
 	}
+	missed = reason != AC_REASON_OPTION && reason != AC_REASON_CLOSING;
+	gate_tell(tp, f, now, missed ? AC_EVENT_MISS : AC_EVENT_RELEASE, reason);
 	gate_released(f, now, reason);
-	if (reason == AC_REASON_OPTION || reason == AC_REASON_CLOSING) {
+	if (!missed) {
 		ac_on_release(&f->predictor);
 		return;
 	}
@@ -202,6 +225,8 @@ static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, _
 	/* 0: the next write will tell whether that was the burst's end or a stall in it. */
 	if (length)
 		gate_burst_ended(sk_of(tp), f, length, f->write_seq, true);
+	if (f->predictor.debt > (AC_ALLOWANCE - 1) * AC_MISS && event_wanted(AC_EVENT_BACKOFF))
+		event_backoff(sk_of(tp), f, f->predictor.debt - (AC_ALLOWANCE - 1) * AC_MISS);
 }
 
 /*

@@ -53,6 +53,8 @@ static __always_inline void give_back(struct tcp_sock *tp, struct ac_flow *f)
 	stats = stats_of(f);
 	if (stats && f->flags & AC_FLOW_OPEN)
 		count(&stats->flows_returned, 1);
+	if (f->flags & AC_FLOW_OPEN && event_wanted(AC_EVENT_FLOW_RETURNED))
+		event_managed(sk_of(tp), f, AC_EVENT_FLOW_RETURNED, wrapper);
 }
 
 static __always_inline void note_listener(struct sock *sk)

@@ -58,6 +58,10 @@ struct in6_addr {
 	} in6_u;
 };
 
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -68,6 +72,7 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	atomic64_t skc_cookie;
 };
 
 struct sock {
@@ -80,6 +85,7 @@ struct sock {
 
 struct inet_sock {
 	struct sock sk;
+	__be16 inet_sport;
 };
 
 struct tcp_ulp_ops;
@@ -155,6 +161,7 @@ struct tcp_sock {
 	u32 data_segs_out;
 	u32 total_retrans;
 	u32 srtt_us;
+	u64 bytes_received;
 	u8 nonagle : 4;
 	bool is_mptcp;
 };

@@ -272,6 +272,7 @@ const struct control_op daemon_ops[] = {
 	{ "doctor", CONTROL_READ, op_doctor },
 	{ "policy", CONTROL_READ, op_policy },
 	{ "reload", CONTROL_CHANGE, op_reload },
+	{ "events", CONTROL_READ, telemetry_op_events },
 	{ "trial", CONTROL_CHANGE, telemetry_op_trial },
 };
 

@@ -52,6 +52,14 @@ struct engine_service {
 typedef int engine_service_visit(const struct engine_service *service, void *context);
 int engine_services(struct engine *engine, engine_service_visit *visit, void *context);
 
+/*
+ * Events of single flows (include/autocork/event.h). `types`: AC_EVENT_BIT() of those wanted, 0 = none, which costs nothing. The ring
+ * buffer's map descriptor is the engine's; who listens reads from it.
+ */
+void engine_event_types(struct engine *engine, uint32_t types);
+int engine_event_ring(const struct engine *engine);
+uint64_t engine_events_lost(const struct engine *engine);
+
 /* One live flow, as `iter/bpf_sk_storage_map` saw it. */
 struct engine_flow {
 	uint64_t cookie;	/* socket cookie, unique per boot */

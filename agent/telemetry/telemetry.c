@@ -8,9 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <autocork/event.h>
+
 #include "daemon/report.h"
+#include "lib/json.h"
 #include "lib/log.h"
 #include "lib/version.h"
+#include "telemetry/event_hub.h"
 #include "telemetry/fastpath.h"
 #include "telemetry/history.h"
 #include "telemetry/http.h"
@@ -33,6 +37,7 @@ struct telemetry {
 	struct selfcost *cost;
 	struct http *http;
 	struct trial *trial;
+	struct event_hub *events;
 	struct history history;
 	sd_event_source *timer;
 	double scrape_seconds;
@@ -114,6 +119,7 @@ static void collect_agent(struct telemetry *telemetry, struct telemetry_agent *a
 	agent->reloads_failed = daemon->reload.bad;
 	agent->policies = daemon->policy->policy_count;
 	agent->sampling = 1;
+	agent->events_lost = event_hub_lost(telemetry->events);
 	agent->scrape_seconds = telemetry->scrape_seconds;
 	if (telemetry->http) {
 		struct http_counters counters = http_counters(telemetry->http);
@@ -283,7 +289,8 @@ int telemetry_start(struct daemon *daemon, void **data, struct fault *fault)
 	telemetry->metrics = metrics_new(METRICS_SERIES_DEFAULT);
 	telemetry->names = unit_names_new();
 	telemetry->cost = selfcost_start(daemon->loop);
-	if (!telemetry->metrics || !telemetry->names || !telemetry->cost ||
+	telemetry->events = event_hub_new(daemon, telemetry->names);
+	if (!telemetry->events || !telemetry->metrics || !telemetry->names || !telemetry->cost ||
 	    sd_event_add_time_relative(daemon->loop, &telemetry->timer, CLOCK_MONOTONIC, 0, 0, on_time, telemetry) <
 		    0 ||
 	    sd_event_source_set_enabled(telemetry->timer, SD_EVENT_ON) < 0) {
@@ -302,6 +309,7 @@ void telemetry_stop(void *data)
 
 	trial_free(telemetry->trial);
 	http_stop(telemetry->http);
+	event_hub_free(telemetry->events);
 	sd_event_source_disable_unref(telemetry->timer);
 	selfcost_stop(telemetry->cost);
 	unit_names_free(telemetry->names);
@@ -311,7 +319,16 @@ void telemetry_stop(void *data)
 
 void telemetry_reloaded(struct daemon *daemon, void *data)
 {
-	serve(data);
+	struct telemetry *telemetry = data;
+	const struct reload_state *reload = &daemon->reload;
+
+	event_hub_note(telemetry->events, AC_EVENT_RELOAD,
+		       json_pack("{sb so}", "ok", reload->ok, "error",
+				 reload->ok ? json_null() : json_text(reload->error, sizeof(reload->error))));
+	if (reload->ok)
+		event_hub_note(telemetry->events, AC_EVENT_POLICY_CHANGED,
+			       json_pack("{sI}", "policies", (json_int_t)daemon->policy->policy_count - 1));
+	serve(telemetry);
 }
 
 void telemetry_status(struct daemon *daemon, void *data, json_t *status)
@@ -336,4 +353,14 @@ int telemetry_op_trial(struct daemon *daemon, struct control_client *client, con
 	if (!telemetry || !telemetry->trial)
 		return fault_set(fault, EXIT_FAILED, "trial: the agent is starting or stopping: try again");
 	return trial_run(telemetry->trial, client, request, fault);
+}
+
+int telemetry_op_events(struct daemon *daemon, struct control_client *client, const json_t *request,
+			struct fault *fault)
+{
+	struct telemetry *telemetry = daemon_part_data(daemon, "telemetry");
+
+	if (!telemetry)
+		return fault_set(fault, EXIT_FAILED, "events: the agent is starting or stopping: try again");
+	return event_hub_subscribe(telemetry->events, client, request, fault);
 }

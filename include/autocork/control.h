@@ -34,8 +34,9 @@ struct ac_control {
 	__u32 services_next;	/* next free service number (BPF side) */
 	__u32 wheel_armed;	/* the overdue timer runs (BPF side) */
 	__s32 watched;		/* flows that the observer must see (BPF side) */
-	__u32 pad;
+	__u32 event_mask;	/* AC_EVENT_BIT() of the types somebody listens for (agent) */
 	__u64 lost_kicks;	/* kicks that found the ring full */
+	__u64 lost_events;	/* the same for events */
 };
 
 /*

@@ -71,3 +71,18 @@ const struct engine_feature *engine_features(const struct engine *engine, size_t
 	*count = fake_engine.feature_count;
 	return fake_engine.features;
 }
+
+void engine_event_types(struct engine *engine, uint32_t types)
+{
+	fake_engine.event_types = types;
+}
+
+int engine_event_ring(const struct engine *engine)
+{
+	return -1;
+}
+
+uint64_t engine_events_lost(const struct engine *engine)
+{
+	return 0;
+}

@@ -10,6 +10,7 @@ struct fake_engine {
 	size_t flow_count;
 	struct engine_feature features[4];
 	size_t feature_count;
+	uint32_t event_types;
 	bool refuse_policies;
 	unsigned int applied, beats;
 	size_t policies;	/* of the last set applied */
