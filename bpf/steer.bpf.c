@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The steering program: hands the flows that a policy names to AF_XDP sockets, and leaves everything else to the kernel.
+ * The steering program: hands the flows that a policy names to AF_XDP sockets, and leaves all else to the kernel.
  *
- * Its name, the map xsks_map and the version in section xdp_metadata are what libxdp looks for: a program that opens AF_XDP
- * sockets on the interface then adopts this one instead of attaching its own (libxdp 1.2 and newer, so DPDK's AF_XDP driver too).
- * Maps are pinned by name, so that DPDK's xdp_prog= can load this very object and share the tables with the agent.
+ * Its name, the map xsks_map and the version in section xdp_metadata are what libxdp looks for: a program that opens
+ * AF_XDP sockets on the interface then adopts this one instead of attaching its own (libxdp 1.2 and newer, so DPDK's
+ * AF_XDP driver too). Maps are pinned by name, so that DPDK's xdp_prog= can load this very object and share the tables
+ * with the agent.
  */
 #include <stdbool.h>
 #include "steer_parse.bpf.h"
@@ -133,7 +134,7 @@ static __always_inline __u32 steer_open(const struct steer_packet *packet, __u32
 		/* A SYN sent again goes where the first one went, whatever the rules say by now. */
 		if (half_open && now - half_open->seen <= STEER_IDLE_SYN)
 			return steer_redirect(packet, half_open->rule, action);
-		/* On a live flow its owner knows what a SYN means. Where the rule is gone, the next SYN is decided anew. */
+		/* On a live flow its owner knows what a SYN means. Where the rule is gone, the next is decided anew. */
 		if (open && open->state == STEER_OPEN && now - open->seen <= STEER_IDLE_OPEN) {
 			rule = bpf_map_lookup_elem(&steer_rules, &open->rule);
 			if (!rule || !rule->active)
@@ -244,7 +245,8 @@ int xsk_def_prog(struct xdp_md *context)
 }
 
 /*
- * User space cannot look into an XSKMAP (its look-up is -EOPNOTSUPP there), a program can. Run by BPF_PROG_TEST_RUN, never attached.
+ * User space cannot look into an XSKMAP (its look-up is -EOPNOTSUPP there), a program can. Run by BPF_PROG_TEST_RUN,
+ * never attached.
  */
 SEC("tc")
 int steer_presence(struct __sk_buff *context)

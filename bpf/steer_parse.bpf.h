@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* From a frame to what steering asks about it: Ethernet, VLAN tags, IPv4 and IPv6 with all their extras, TCP, UDP, ICMP echo. */
+/* From a frame to what steering asks about it: Ethernet, VLAN tags, IPv4, IPv6, TCP, UDP, ICMP echo. */
 #pragma once
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -68,7 +68,8 @@ struct steer_extension {
 };
 
 /* The transport header, with `length` bytes of it and its payload announced by the IP header. 0, or the verdict. */
-static __always_inline __u32 steer_parse_transport(struct steer_packet *packet, __u32 next, void *at, void *end, __u32 length)
+static __always_inline __u32 steer_parse_transport(struct steer_packet *packet, __u32 next, void *at, void *end,
+						   __u32 length)
 {
 	if (next == IPPROTO_TCP) {
 		struct tcphdr *tcp = at;
@@ -114,7 +115,7 @@ static __always_inline void steer_map_ipv4(__u8 *to, __be32 address)
 	__builtin_memcpy(to + 12, &address, 4);
 }
 
-/* A length that may be added to a packet pointer: the verifier of 6.12 and before forgets its bounds at the byte swap. */
+/* A length that may be added to a packet pointer: the verifier of 6.12 and before forgets its bounds at a byte swap. */
 static __always_inline __u32 steer_length(__be16 field)
 {
 	__u32 length = bpf_ntohs(field);

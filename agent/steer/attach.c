@@ -38,7 +38,8 @@ static int look(const char *root, const char *interface, struct attached *attach
 	struct stat status;
 
 	*attached = (struct attached){ .link = -1 };
-	if (pins_path(attached->directory, root, interface, NULL, fault) || pins_path(path, root, interface, "link", fault))
+	if (pins_path(attached->directory, root, interface, NULL, fault) ||
+	    pins_path(path, root, interface, "link", fault))
 		return -1;
 	attached->tables = !stat(attached->directory, &status);
 	attached->link = bpf_obj_get(path);
@@ -60,13 +61,16 @@ static int refuse_foreign(const char *interface, int index, uint32_t own, struct
 	if (!xdp.program || xdp.program == own)
 		return 0;
 	if (!strcmp(xdp.name, "xsk_def_prog"))
-		return fault_set(fault, EXIT_FAILED,
-				 "%s: an AF_XDP program attached its own default XDP program (id %u, \"%s\", %s): stop it, run "
-				 "`ip link set dev %s xdp off` if the program stays, then attach steering first",
-				 interface, xdp.program, xdp.name, xdp.mode, interface);
-	return fault_set(fault, EXIT_FAILED,
-			 "%s: another XDP program is attached (id %u, \"%s\", %s) and will not be replaced: remove it with what "
-			 "attached it, or with `ip link set dev %s xdp off`", interface, xdp.program, xdp.name, xdp.mode, interface);
+		return fault_set(
+			fault, EXIT_FAILED,
+			"%s: an AF_XDP program attached its own default XDP program (id %u, \"%s\", %s): stop it, run "
+			"`ip link set dev %s xdp off` if the program stays, then attach steering first",
+			interface, xdp.program, xdp.name, xdp.mode, interface);
+	return fault_set(
+		fault, EXIT_FAILED,
+		"%s: another XDP program is attached (id %u, \"%s\", %s) and will not be replaced: remove it with what "
+		"attached it, or with `ip link set dev %s xdp off`",
+		interface, xdp.program, xdp.name, xdp.mode, interface);
 }
 
 /* libbpf's words one level lower: what they mean for the user is said by the fault. */
@@ -94,14 +98,20 @@ static struct steer_bpf *load(const char *interface, const char *directory, stru
 		return steer;
 	steer_bpf__destroy(steer);
 	if (error == -EPERM || error == -EACCES)
-		fault_set(fault, EXIT_FAILED, "%s: loading the steering program failed: %s: run as root, or with CAP_BPF, "
-			  "CAP_NET_ADMIN and CAP_PERFMON", interface, strerror(-error));
+		fault_set(fault, EXIT_FAILED,
+			  "%s: loading the steering program failed: %s: run as root, or with CAP_BPF, "
+			  "CAP_NET_ADMIN and CAP_PERFMON",
+			  interface, strerror(-error));
 	else if (error == -EINVAL)
-		fault_set(fault, EXIT_FAILED, "%s: loading the steering program failed: the tables pinned at %s are of another version, or "
-			  "the kernel is too old: `autocork steer detach %s`, then attach again", interface, directory, interface);
+		fault_set(fault, EXIT_FAILED,
+			  "%s: loading the steering program failed: the tables pinned at %s are of another version, or "
+			  "the kernel is too old: `autocork steer detach %s`, then attach again",
+			  interface, directory, interface);
 	else
-		fault_set(fault, error == -ENOMEM ? EXIT_FAILED : EXIT_UNSUPPORTED, "%s: loading the steering program failed: %s: "
-			  "see the lines above", interface, strerror(-error));
+		fault_set(fault, error == -ENOMEM ? EXIT_FAILED : EXIT_UNSUPPORTED,
+			  "%s: loading the steering program failed: %s: "
+			  "see the lines above",
+			  interface, strerror(-error));
 	return NULL;
 }
 
@@ -114,26 +124,36 @@ static int create_link(int program, int index, enum steer_attach_mode mode)
 	return bpf_link_create(program, index, BPF_XDP, &options);
 }
 
-static int attach_new(struct steer_bpf *steer, const char *interface, int index, enum steer_attach_mode mode, struct fault *fault)
+static int attach_new(struct steer_bpf *steer, const char *interface, int index, enum steer_attach_mode mode,
+		      struct fault *fault)
 {
 	int program = bpf_program__fd(steer->progs.xsk_def_prog), link;
 
 	link = create_link(program, index, mode == STEER_ATTACH_GENERIC ? STEER_ATTACH_GENERIC : STEER_ATTACH_NATIVE);
-	if (link < 0 && mode == STEER_ATTACH_AUTO && link != -EBUSY && link != -EEXIST && link != -EPERM && link != -ENODEV) {
-		log_info("%s: native XDP is refused (%s): using generic XDP, which costs more per packet", interface, strerror(-link));
+	if (link < 0 && mode == STEER_ATTACH_AUTO && link != -EBUSY && link != -EEXIST && link != -EPERM &&
+	    link != -ENODEV) {
+		log_info("%s: native XDP is refused (%s): using generic XDP, which costs more per packet", interface,
+			 strerror(-link));
 		link = create_link(program, index, STEER_ATTACH_GENERIC);
 	}
 	if (link == -EBUSY || link == -EEXIST)
-		return fault_set(fault, EXIT_FAILED, "%s: another XDP program was attached meanwhile: remove it first", interface);
+		return fault_set(fault, EXIT_FAILED, "%s: another XDP program was attached meanwhile: remove it first",
+				 interface);
 	if (link == -ENODEV)
-		return fault_set(fault, EXIT_FAILED, "%s: the interface vanished: attach again when it is back", interface);
+		return fault_set(fault, EXIT_FAILED, "%s: the interface vanished: attach again when it is back",
+				 interface);
 	if (link == -ENOSPC)
-		return fault_set(fault, EXIT_FAILED, "%s: the driver has too few queues for XDP (on veth: rx queues of this end >= tx queues of "
-				 "the peer): `ethtool -L`, or --mode generic", interface);
+		return fault_set(
+			fault, EXIT_FAILED,
+			"%s: the driver has too few queues for XDP (on veth: rx queues of this end >= tx queues of "
+			"the peer): `ethtool -L`, or --mode generic",
+			interface);
 	if (link == -ERANGE)
-		return fault_set(fault, EXIT_FAILED, "%s: its MTU is too large for native XDP: lower it, or --mode generic", interface);
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: its MTU is too large for native XDP: lower it, or --mode generic", interface);
 	if (link < 0)
-		return fault_set(fault, EXIT_FAILED, "%s: attaching the steering program failed: %s: try --mode generic", interface,
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: attaching the steering program failed: %s: try --mode generic", interface,
 				 strerror(-link));
 	return link;
 }
@@ -146,7 +166,8 @@ static int pin(int fd, const char *root, const char *interface, const char *name
 		return -1;
 	unlink(path);
 	if (bpf_obj_pin(fd, path))
-		return fault_set(fault, EXIT_FAILED, "%s: pinning failed: %s: check that the bpffs is writable", path, strerror(errno));
+		return fault_set(fault, EXIT_FAILED, "%s: pinning failed: %s: check that the bpffs is writable", path,
+				 strerror(errno));
 	return 0;
 }
 
@@ -167,8 +188,10 @@ static int update(struct steer_bpf *steer, const struct attached *attached, cons
 	}
 	if (old >= 0)
 		close(old);
-	return error ? fault_set(fault, EXIT_FAILED, "%s: bringing the steering program up to date failed: %s: the old one goes on",
-				 interface, strerror(-error)) : 0;
+	return error ? fault_set(fault, EXIT_FAILED,
+				 "%s: bringing the steering program up to date failed: %s: the old one goes on",
+				 interface, strerror(-error))
+		     : 0;
 }
 
 /* Second names for the tables, where a program that DPDK loads by itself looks for them. */
@@ -180,19 +203,22 @@ static int share(struct steer_bpf *steer, const char *interface, struct fault *f
 
 	if (statfs(PINS_SYSTEM, &status) || status.f_type != BPF_FS_MAGIC)
 		if (mount("bpf", PINS_SYSTEM, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
-			return fault_set(fault, EXIT_FAILED, PINS_SYSTEM ": mounting a bpffs failed: %s: mount one there as root",
+			return fault_set(fault, EXIT_FAILED,
+					 PINS_SYSTEM ": mounting a bpffs failed: %s: mount one there as root",
 					 strerror(errno));
 	bpf_object__for_each_map(map, steer->obj) {
 		snprintf(path, sizeof(path), PINS_SYSTEM "/%s", bpf_map__name(map));
 		if (!access(path, F_OK))
-			return fault_set(fault, EXIT_FAILED, "%s: exists: xdp_prog= can share the tables of one interface only: "
-					 "`autocork steer detach` the other, or remove the file", path);
+			return fault_set(fault, EXIT_FAILED,
+					 "%s: exists: xdp_prog= can share the tables of one interface only: "
+					 "`autocork steer detach` the other, or remove the file",
+					 path);
 	}
 	bpf_object__for_each_map(map, steer->obj) {
 		snprintf(path, sizeof(path), PINS_SYSTEM "/%s", bpf_map__name(map));
 		if (bpf_obj_pin(bpf_map__fd(map), path))
-			return fault_set(fault, EXIT_FAILED, "%s: pinning failed: %s: check that the bpffs is writable", path,
-					 strerror(errno));
+			return fault_set(fault, EXIT_FAILED, "%s: pinning failed: %s: check that the bpffs is writable",
+					 path, strerror(errno));
 	}
 	return 0;
 }
@@ -249,7 +275,8 @@ static int attach_locked(const char *interface, enum steer_attach_mode mode, str
 		tables_close(&tables);
 	}
 	if (attached.link >= 0 && attached.index != (uint32_t)index) {
-		log_info("%s: the interface that was steered is gone, another has its name: starting afresh", interface);
+		log_info("%s: the interface that was steered is gone, another has its name: starting afresh",
+			 interface);
 		close(attached.link);
 		attached.link = -1;
 		pins_remove(root, interface);
@@ -258,7 +285,8 @@ static int attach_locked(const char *interface, enum steer_attach_mode mode, str
 	if (mode != STEER_ATTACH_SHARE && refuse_foreign(interface, index, attached.program, fault))
 		goto out;
 	if (mode == STEER_ATTACH_SHARE && attached.link >= 0) {
-		fault_set(fault, EXIT_FAILED, "%s: the steering program is attached: detach it before its tables are shared", interface);
+		fault_set(fault, EXIT_FAILED,
+			  "%s: the steering program is attached: detach it before its tables are shared", interface);
 		goto out;
 	}
 	if (mkdir(attached.directory, 0700) && errno != EEXIST) {
@@ -278,8 +306,8 @@ static int attach_locked(const char *interface, enum steer_attach_mode mode, str
 			result = pin(link, root, interface, "link", fault);
 	}
 	if (interface_queues(interface) > STEER_QUEUES_MAX)
-		log_warning("%s: has more than %d receive queues: packets of the others stay with the kernel", interface,
-			    STEER_QUEUES_MAX);
+		log_warning("%s: has more than %d receive queues: packets of the others stay with the kernel",
+			    interface, STEER_QUEUES_MAX);
 out:
 	if (link >= 0)
 		close(link);
@@ -313,7 +341,8 @@ static int detach_locked(const char *interface, bool force, struct fault *fault)
 	if (pins_root(root, false, fault) || (*root && look(root, interface, &attached, fault)))
 		return -1;
 	if (!*root || !attached.tables)
-		return fault_set(fault, EXIT_FAILED, "%s: nothing is steered there: `autocork steer status` lists what is", interface);
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: nothing is steered there: `autocork steer status` lists what is", interface);
 	if (attached.link >= 0)
 		close(attached.link);
 	/* Tables of another version cannot be counted, and must be removable. */
@@ -328,8 +357,10 @@ static int detach_locked(const char *interface, bool force, struct fault *fault)
 		return -1;
 	}
 	if (load.flows && !force && attached.index)
-		return fault_set(fault, EXIT_FAILED, "%s: %u steered connections live and would be reset: take the rules away and wait, "
-				 "or use --force", interface, load.flows);
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: %u steered connections live and would be reset: take the rules away and wait, "
+				 "or use --force",
+				 interface, load.flows);
 	pins_remove(root, interface);
 	return 0;
 }
@@ -356,8 +387,8 @@ int steer_apply(const char *interface, const struct policy_set *set, struct faul
 		return -1;
 	for (size_t i = 0; i < plan.rule_count && !result; i++)
 		if (plan.rules[i].queue_limit > queues)
-			result = fault_set(fault, EXIT_CONFIG, "%s: %s has no receive queue %u: it has queues 0 to %u", plan.rules[i].policy,
-					   interface, plan.rules[i].queue_limit - 1, queues - 1);
+			result = fault_set(fault, EXIT_CONFIG, "%s: %s has no receive queue %u: it has queues 0 to %u",
+					   plan.rules[i].policy, interface, plan.rules[i].queue_limit - 1, queues - 1);
 	lock = result ? -1 : pins_lock(fault);
 	result = lock < 0 || tables_open(&tables, interface, fault) ? -1 : 0;
 	if (!result) {
@@ -379,6 +410,8 @@ int steer_export(const char *path, struct fault *fault)
 
 	if (file && fclose(file))
 		bad = true;
-	return bad ? fault_set(fault, EXIT_FAILED, "%s: writing failed: %s: name a file in a directory you may write to", path,
-			       strerror(errno)) : 0;
+	return bad ? fault_set(fault, EXIT_FAILED,
+			       "%s: writing failed: %s: name a file in a directory you may write to", path,
+			       strerror(errno))
+		   : 0;
 }

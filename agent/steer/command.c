@@ -31,8 +31,10 @@ struct action {
 
 static const struct argp_option argp_options[] = {
 	{ "mode", OPTION_MODE, "MODE", 0,
-	  "attach: auto (native, else generic), native, generic, or share (tables only, for a program that DPDK loads)", 0 },
-	{ "policy", OPTION_POLICY, "DIR", 0, "attach, apply: read the policy files of this directory instead of the usual ones", 0 },
+	  "attach: auto (native, else generic), native, generic, or share (tables only, for a program that DPDK loads)",
+	  0 },
+	{ "policy", OPTION_POLICY, "DIR", 0,
+	  "attach, apply: read the policy files of this directory instead of the usual ones", 0 },
 	{ "force", OPTION_FORCE, 0, 0, "detach: even while steered connections live; they will be reset", 0 },
 	{ 0 },
 };
@@ -71,7 +73,8 @@ static const struct argp argp = {
 	.options = argp_options,
 	.parser = parse,
 	.args_doc = "status [INTERFACE]\nattach INTERFACE\napply INTERFACE\ndetach INTERFACE\nexport FILE",
-	.doc = "Steers the flows that policies name (steer = af_xdp or dpdk) from an interface to AF_XDP sockets. The agent does all of "
+	.doc = "Steers the flows that policies name (steer = af_xdp or dpdk) from an interface to AF_XDP sockets. The "
+	       "agent does all of "
 	       "it by itself; by hand it works without an agent too.\n"
 	       "\n"
 	       "Examples:\n"
@@ -109,8 +112,9 @@ static json_int_t sum_of(const json_t *rules, const char *key)
 static void print_rules(const struct cli *cli, const json_t *rules)
 {
 	static const struct table_column columns[] = {
-		{ "POLICY", TABLE_LEFT }, { "STEER", TABLE_LEFT }, { "STATE", TABLE_LEFT }, { "FLOWS", TABLE_RIGHT },
-		{ "OPENED", TABLE_RIGHT }, { "PACKETS", TABLE_RIGHT }, { "BYTES", TABLE_RIGHT }, { "NO CONSUMER", TABLE_RIGHT },
+		{ "POLICY", TABLE_LEFT }, { "STEER", TABLE_LEFT },        { "STATE", TABLE_LEFT },
+		{ "FLOWS", TABLE_RIGHT }, { "OPENED", TABLE_RIGHT },      { "PACKETS", TABLE_RIGHT },
+		{ "BYTES", TABLE_RIGHT }, { "NO CONSUMER", TABLE_RIGHT },
 	};
 	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
 	struct units units;
@@ -147,9 +151,9 @@ static void print_interface(const struct cli *cli, const json_t *interface)
 	json_array_foreach(json_object_get(interface, "queues"), i, queue)
 		seats += json_is_true(json_object_get(queue, "consumer"));
 	queues = json_array_size(json_object_get(interface, "queues"));
-	printf("%s: %s%s%s, a consumer on %zu of %zu queues, %" PRIdMAX " connections\n", json_member_text(interface, "interface"),
-	       json_member_text(interface, "state"), *mode ? ", " : "", mode, seats, queues,
-	       (intmax_t)json_number(interface, "flows"));
+	printf("%s: %s%s%s, a consumer on %zu of %zu queues, %" PRIdMAX " connections\n",
+	       json_member_text(interface, "interface"), json_member_text(interface, "state"), *mode ? ", " : "", mode,
+	       seats, queues, (intmax_t)json_number(interface, "flows"));
 	printf("  packets:");
 	json_object_foreach(json_object_get(interface, "packets"), name, count)
 		if (json_integer_value(count))
@@ -179,7 +183,8 @@ static int run_status(struct cli *cli, const struct steer_options *options, stru
 	json_array_foreach(list, i, interface)
 		print_interface(cli, interface);
 	if (!json_array_size(list))
-		puts("Nothing is steered. A policy with `steer = af_xdp` and `interface =`, or `autocork steer attach`, changes that.");
+		puts("Nothing is steered. A policy with `steer = af_xdp` and `interface =`, or `autocork steer "
+		     "attach`, changes that.");
 	json_decref(status);
 	return 0;
 }
@@ -217,8 +222,9 @@ static int run_export(struct cli *cli, const struct steer_options *options, stru
 }
 
 static const struct action actions[] = {
-	{ "status", SUBJECT_NONE_OR_ONE, run_status }, { "attach", SUBJECT_ONE, run_attach }, { "apply", SUBJECT_ONE, run_apply },
-	{ "detach", SUBJECT_ONE, run_detach },	       { "export", SUBJECT_ONE, run_export },
+	{ "status", SUBJECT_NONE_OR_ONE, run_status }, { "attach", SUBJECT_ONE, run_attach },
+	{ "apply", SUBJECT_ONE, run_apply },           { "detach", SUBJECT_ONE, run_detach },
+	{ "export", SUBJECT_ONE, run_export },
 };
 
 int steer_command(struct cli *cli, int argc, char **argv)
@@ -232,7 +238,8 @@ int steer_command(struct cli *cli, int argc, char **argv)
 		if (!strcmp(actions[i].name, options.action))
 			action = &actions[i];
 	if (!action)
-		fault_set(&fault, EXIT_USAGE, "steer %s: not an action: use status, attach, apply, detach or export", options.action ?: "");
+		fault_set(&fault, EXIT_USAGE, "steer %s: not an action: use status, attach, apply, detach or export",
+			  options.action ?: "");
 	else if (action->subject == SUBJECT_ONE && !options.subject)
 		fault_set(&fault, EXIT_USAGE, "steer %s: it needs a name: see `autocork steer --help`", action->name);
 	else if (!action->run(cli, &options, &fault))

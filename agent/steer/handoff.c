@@ -105,7 +105,8 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *co
 {
 	struct handoff_client *client = context;
 	char request[HANDOFF_REQUEST_MAX + 1];
-	/* MSG_TRUNC: the true length, so that a longer request is seen to be one. Descriptors sent along are dropped by the kernel. */
+	/* MSG_TRUNC: the true length, so that a longer request is seen to be one. No control buffer: the kernel drops
+	 * descriptors that are sent along. */
 	ssize_t length = recv(fd, request, HANDOFF_REQUEST_MAX, MSG_DONTWAIT | MSG_TRUNC);
 
 	if (length < 0 && (errno == EAGAIN || errno == EINTR))
@@ -146,8 +147,8 @@ static int on_connection(sd_event_source *source, int fd, uint32_t events, void 
 	}
 	*client = (struct handoff_client){ .handoff = handoff, .fd = peer };
 	if (sd_event_add_io(handoff->loop, &client->readable, peer, EPOLLIN, on_request, client) < 0 ||
-	    sd_event_add_time_relative(handoff->loop, &client->idle, CLOCK_MONOTONIC, HANDOFF_IDLE_S * 1000000ull, 1000000,
-				       on_idle, client) < 0)
+	    sd_event_add_time_relative(handoff->loop, &client->idle, CLOCK_MONOTONIC, HANDOFF_IDLE_S * 1000000ull,
+				       1000000, on_idle, client) < 0)
 		drop(client);
 	return 0;
 }
@@ -158,7 +159,8 @@ static void open_to_group(const char *path)
 	struct group *group = getgrnam(HANDOFF_GROUP);
 
 	if (group && (chown(path, -1, group->gr_gid) || chmod(path, 0660)))
-		log_warning("%s: giving it to group %s failed: %s: only root can use it", path, HANDOFF_GROUP, strerror(errno));
+		log_warning("%s: giving it to group %s failed: %s: only root can use it", path, HANDOFF_GROUP,
+			    strerror(errno));
 }
 
 static int listen_at(struct handoff *handoff, struct fault *fault)
@@ -177,7 +179,8 @@ static int listen_at(struct handoff *handoff, struct fault *fault)
 	unlink(handoff->path);
 	handoff->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	mask = umask(0177);
-	if (handoff->fd < 0 || bind(handoff->fd, (struct sockaddr *)&address, sizeof(address)) || listen(handoff->fd, 8)) {
+	if (handoff->fd < 0 || bind(handoff->fd, (struct sockaddr *)&address, sizeof(address)) ||
+	    listen(handoff->fd, 8)) {
 		umask(mask);
 		return fault_set(fault, EXIT_FAILED, "%s: %s: use_cni= cannot work", handoff->path, strerror(errno));
 	}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Hands an interface's XSKMAP to a process that has no right to attach anything itself: the handshake of the AF_XDP device plugin,
- * which DPDK 23.03 and newer speak with use_cni=1. A Unix SOCK_SEQPACKET; one request and one answer per packet, no final zero:
+ * Hands an interface's XSKMAP to a process that has no right to attach anything itself: the handshake of the AF_XDP
+ * device plugin, which DPDK 23.03 and newer speak with use_cni=1. A Unix SOCK_SEQPACKET; one request and one answer per
+ * packet, no final zero:
  *
- *   /connect,HOST      -> /host_ok     must come first; the host's name decides nothing here, the socket's permissions do
+ *   /connect,HOST      -> /host_ok     must come first; not the name decides, but the socket's permissions
  *   /version           -> 0.1
  *   /xsk_map_fd,IFACE  -> /fd_ack      with the map's descriptor (SCM_RIGHTS), or /fd_nak
  *   /fin               -> /fin_ack     and the server closes

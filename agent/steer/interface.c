@@ -80,8 +80,9 @@ int interface_xdp(int index, struct interface_xdp *xdp, struct fault *fault)
 
 	*xdp = (struct interface_xdp){ 0 };
 	if (error)
-		return fault_set(fault, EXIT_FAILED, "interface %d: asking for its XDP program failed: %s: is it still there?",
-				 index, strerror(-error));
+		return fault_set(fault, EXIT_FAILED,
+				 "interface %d: asking for its XDP program failed: %s: is it still there?", index,
+				 strerror(-error));
 	if (query.attach_mode == XDP_ATTACHED_NONE)
 		return 0;
 	xdp->mode = query.attach_mode <= XDP_ATTACHED_MULTI ? modes[query.attach_mode] : "?";

@@ -87,7 +87,8 @@ static int visit(const char *interface, void *context)
 
 	if (lock < 0)
 		return 0;
-	if (tables_open(&tables, interface, &fault)) { /* another namespace's, or of another version: not ours to remove */
+	/* Another namespace's, or of another version: not ours to remove. */
+	if (tables_open(&tables, interface, &fault)) {
 		close(lock);
 		return 0;
 	}
@@ -209,10 +210,12 @@ int steer_part_start(struct daemon *daemon, void **data, struct fault *fault)
 	part->netlink = watch_links();
 	if (part->netlink < 0 ||
 	    sd_event_add_io(daemon->loop, &part->links, part->netlink, EPOLLIN, on_links, part) < 0 ||
-	    sd_event_add_time_relative(daemon->loop, &part->tidy, CLOCK_MONOTONIC, TIDY_S * 1000000ull, 1000000, on_tidy, part) < 0 ||
+	    sd_event_add_time_relative(daemon->loop, &part->tidy, CLOCK_MONOTONIC, TIDY_S * 1000000ull, 1000000,
+				       on_tidy, part) < 0 ||
 	    sd_event_source_set_enabled(part->tidy, SD_EVENT_ON) < 0) {
 		steer_part_stop(part);
-		return fault_set(fault, EXIT_FAILED, "steering: watching the network interfaces failed: %s", strerror(errno));
+		return fault_set(fault, EXIT_FAILED, "steering: watching the network interfaces failed: %s",
+				 strerror(errno));
 	}
 	apply(part);
 	*data = part;

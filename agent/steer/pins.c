@@ -61,13 +61,14 @@ int pins_root(char path[PATH_MAX], bool create, struct fault *fault)
 
 int pins_path(char path[PATH_MAX], const char *root, const char *interface, const char *name, struct fault *fault)
 {
-	/* bpffs refuses dots in names; "." and ".." must not get through either. An interface called eth0.5 becomes eth0:5,
-	 * which the kernel allows in no interface's name. */
+	/* bpffs refuses dots in names; "." and ".." must not get through either. An interface called eth0.5 becomes
+	 * eth0:5, which the kernel allows in no interface's name. */
 	char clean[IF_NAMESIZE];
 	size_t length = strlen(interface);
 
 	if (!length || length >= sizeof(clean) || strpbrk(interface, "/: \t\n"))
-		return fault_set(fault, EXIT_USAGE, "%s: not the name of an interface: at most %zu characters, no / and no space",
+		return fault_set(fault, EXIT_USAGE,
+				 "%s: not the name of an interface: at most %zu characters, no / and no space",
 				 interface, sizeof(clean) - 1);
 	for (size_t i = 0; i <= length; i++)
 		clean[i] = interface[i] == '.' ? ':' : interface[i];

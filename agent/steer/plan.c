@@ -36,8 +36,9 @@ static int add_rule(struct steer_plan *plan, const struct policy_origin *origin,
 		return fault_set(fault, EXIT_CONFIG, "%s: too many policies steer %s: at most %d do", origin->name,
 				 config->interface, STEER_RULES_MAX - 1);
 	if (strlen(origin->name) >= STEER_NAME_LEN)
-		return fault_set(fault, EXIT_CONFIG, "%s: the name of a policy that steers is too long: at most %d bytes",
-				 origin->name, STEER_NAME_LEN - 1);
+		return fault_set(fault, EXIT_CONFIG,
+				 "%s: the name of a policy that steers is too long: at most %d bytes", origin->name,
+				 STEER_NAME_LEN - 1);
 	*rule = (struct plan_rule){
 		.policy = origin->name,
 		.mode = config->steer == POLICY_STEER_DPDK ? STEER_DPDK : STEER_AF_XDP,
@@ -50,8 +51,8 @@ static int add_rule(struct steer_plan *plan, const struct policy_origin *origin,
 		const struct policy_range *range = &config->queues.list[i];
 
 		if (range->last >= STEER_QUEUES_MAX)
-			return fault_set(fault, EXIT_CONFIG, "%s: queue %u: steering knows queues 0 to %d", origin->name,
-					 range->last, STEER_QUEUES_MAX - 1);
+			return fault_set(fault, EXIT_CONFIG, "%s: queue %u: steering knows queues 0 to %d",
+					 origin->name, range->last, STEER_QUEUES_MAX - 1);
 		for (unsigned int queue = range->first; queue <= range->last; queue++)
 			rule->queues[queue / 64] |= 1ull << queue % 64;
 		if (range->last >= rule->queue_limit)
@@ -122,7 +123,8 @@ static int by_port(const void *a, const void *b)
 {
 	const struct edge *x = a, *y = b;
 
-	return x->port != y->port ? (x->port > y->port) - (x->port < y->port) : (x->rule > y->rule) - (x->rule < y->rule);
+	return x->port != y->port ? (x->port > y->port) - (x->port < y->port)
+				  : (x->rule > y->rule) - (x->rule < y->rule);
 }
 
 /* Puts the rule into the sorted list, or takes it out. */
@@ -211,10 +213,11 @@ static int fill_ports(struct steer_plan *plan, enum steer_protocol protocol, enu
 /* All of them, or 1-65535, which is how a policy says so. */
 static bool all_ports(const struct policy_ranges *ports)
 {
-	return !ports->count || (ports->count == 1 && ports->list[0].first <= 1 && ports->list[0].last == STEER_PORTS - 1);
+	return !ports->count ||
+	       (ports->count == 1 && ports->list[0].first <= 1 && ports->list[0].last == STEER_PORTS - 1);
 }
 
-/* ICMP has no ports: only a policy for any protocol and all ports steers it (echo, of its peers), so that no port takes ping along. */
+/* ICMP has no ports: only a policy for any protocol and all ports steers echo, so that no port takes ping along. */
 static int fill_icmp(struct steer_plan *plan, enum steer_direction direction, struct fault *fault)
 {
 	uint32_t *active = calloc(plan->rule_count + 1, sizeof(*active));
@@ -247,7 +250,8 @@ int plan_make(struct steer_plan *plan, const struct policy_set *set, const char 
 		    !strcmp(set->origins[i].config.interface, interface))
 			failed = add_rule(plan, &set->origins[i], fault);
 	for (int direction = STEER_IN; direction <= STEER_OUT && !failed; direction++) {
-		failed = fill_ports(plan, STEER_TCP, direction, fault) ?: fill_ports(plan, STEER_UDP, direction, fault) ?:
+		failed = fill_ports(plan, STEER_TCP, direction, fault) ?:
+			 fill_ports(plan, STEER_UDP, direction, fault) ?:
 			 fill_icmp(plan, direction, fault);
 	}
 	if (failed)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * From the policies that name an interface to the tables of the steering program. Pure: touches no kernel object.
- * Rules are numbered 1 … rule_count here, groups 0 … group_count - 1; steer_tables_apply() gives them the numbers the kernel sees.
+ * Rules are numbered 1 … rule_count here, groups 0 … group_count - 1; tables_apply() makes kernel numbers of these.
  */
 #pragma once
 #include <autocork/steer.h>
@@ -41,8 +41,8 @@ struct steer_plan {
 };
 
 /*
- * Among the rules that name a packet the one with the longest peer prefix decides, then the one that comes last. set NULL: no rule.
- * A policy that names queues the program cannot tell apart, or a plan that does not fit, is EXIT_CONFIG.
+ * Among the rules that name a packet the one with the longest peer prefix decides, then the one that comes last. set
+ * NULL: no rule. A policy that names queues the program cannot tell apart, or a plan that does not fit, is EXIT_CONFIG.
  */
 int plan_make(struct steer_plan *plan, const struct policy_set *set, const char *interface, struct fault *fault);
 void plan_free(struct steer_plan *plan);

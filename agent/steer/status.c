@@ -46,7 +46,8 @@ static json_t *counts_json(int map)
 	return counts;
 }
 
-static json_t *rule_json(const struct steer_tables *tables, uint32_t number, const struct steer_rule *rule, uint32_t flows)
+static json_t *rule_json(const struct steer_tables *tables, uint32_t number, const struct steer_rule *rule,
+			 uint32_t flows)
 {
 	struct steer_events events = { 0 };
 	uint64_t hits[2];
@@ -56,10 +57,10 @@ static json_t *rule_json(const struct steer_tables *tables, uint32_t number, con
 	bpf_map_lookup_elem(tables->steer_events, &number, &events);
 	memcpy(name, rule->policy, STEER_NAME_LEN);
 	return json_pack("{ss, ss, ss, sI, sI, si, sI, sI, sI}", "policy", name, "steer",
-			 rule->mode < STEER_MODE_MAX ? mode_names[rule->mode] : "?", "state", rule->active ? "active" : "draining",
-			 "packets", (json_int_t)hits[0], "bytes", (json_int_t)hits[1], "flows", (int)flows, "flows_opened",
-			 (json_int_t)events.flows, "flows_closed", (json_int_t)events.closed, "no_consumer",
-			 (json_int_t)events.no_consumer);
+			 rule->mode < STEER_MODE_MAX ? mode_names[rule->mode] : "?", "state",
+			 rule->active ? "active" : "draining", "packets", (json_int_t)hits[0], "bytes",
+			 (json_int_t)hits[1], "flows", (int)flows, "flows_opened", (json_int_t)events.flows,
+			 "flows_closed", (json_int_t)events.closed, "no_consumer", (json_int_t)events.no_consumer);
 }
 
 static json_t *rules_json(const struct steer_tables *tables, const uint32_t *flows)
@@ -74,7 +75,8 @@ static json_t *rules_json(const struct steer_tables *tables, const uint32_t *flo
 }
 
 /* Which queues have a socket: only a program can tell, so one is run. NULL if it cannot be. */
-static json_t *queues_json(const char *root, const char *interface, const struct steer_tables *tables, unsigned int count)
+static json_t *queues_json(const char *root, const char *interface, const struct steer_tables *tables,
+			   unsigned int count)
 {
 	char packet[64] = { 0 }, path[PATH_MAX];
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = sizeof(packet));

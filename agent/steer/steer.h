@@ -2,9 +2,10 @@
 /*
  * Steering: the policies that say `steer =` put in force on their interfaces, by the XDP program of bpf/steer.bpf.c.
  *
- * Everything that must outlive the caller is pinned in a bpffs, one directory per interface (agent/steer/pins.h); so the agent, the
- * command line and an agent that was restarted see and change the same state, and no crash breaks a steered connection.
- * All calls are for the network namespace of the caller. agent/steer/part.h is what the agent does with them.
+ * Everything that must outlive the caller is pinned in a bpffs, one directory per interface (agent/steer/pins.h); so
+ * the agent, the command line and an agent that was restarted see and change the same state, and no crash breaks a
+ * steered connection. All calls are for the network namespace of the caller. agent/steer/part.h is what the agent does
+ * with them.
  */
 #pragma once
 #include <autocork/steer.h>
@@ -21,20 +22,21 @@ enum steer_attach_mode {
 	STEER_ATTACH_AUTO,	/* native, else generic */
 	STEER_ATTACH_NATIVE,
 	STEER_ATTACH_GENERIC,
-	STEER_ATTACH_SHARE,	/* tables only: whoever loads the program (DPDK's xdp_prog=) finds them pinned by name */
+	STEER_ATTACH_SHARE,	/* tables only: who loads the program (DPDK's xdp_prog=) finds them pinned by name */
 	STEER_ATTACH_MODE_MAX,
 };
 
 /*
- * Loads, attaches and pins; with no rules yet, so every packet goes to the kernel. Attached already: brings the program up to date
- * without a gap. Refuses an interface with somebody else's XDP program on it: EXIT_FAILED, nothing is changed.
+ * Loads, attaches and pins; with no rules yet, so every packet goes to the kernel. Attached already: brings the program
+ * up to date without a gap. Refuses an interface with somebody else's XDP program on it: EXIT_FAILED, nothing is
+ * changed.
  */
 int steer_attach(const char *interface, enum steer_attach_mode mode, struct fault *fault);
 
 /* Takes the program and its tables away. Refuses while steered connections live, unless force. */
 int steer_detach(const char *interface, bool force, struct fault *fault);
 
-/* Puts the set's rules for the interface in force (set NULL: none). It must be attached. Live connections stay where they are. */
+/* Puts the set's rules for the interface in force (set NULL: none). It must be attached. Live connections stay. */
 int steer_apply(const char *interface, const struct policy_set *set, struct fault *fault);
 
 /* docs/steering.md documents the shape. interface NULL: all that have tables. NULL on failure. */

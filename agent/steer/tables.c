@@ -63,13 +63,16 @@ int tables_open(struct steer_tables *tables, const char *interface, struct fault
 	    control.netns && control.netns != own_namespace()) {
 		tables_close(tables);
 		tables->elsewhere = true;
-		return fault_set(fault, EXIT_FAILED, "%s: the interface of that name that is steered is in another network namespace "
-				 "(net:[%llu]): run this there", interface, control.netns);
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: the interface of that name that is steered is in another network namespace "
+				 "(net:[%llu]): run this there",
+				 interface, control.netns);
 	}
 	if (!failed)
 		return 0;
 	if (!*root || errno == ENOENT)
-		fault_set(fault, EXIT_FAILED, "%s: nothing is steered there: `autocork steer attach %s`", interface, interface);
+		fault_set(fault, EXIT_FAILED, "%s: nothing is steered there: `autocork steer attach %s`", interface,
+			  interface);
 	else
 		fault_set(fault, EXIT_FAILED, "%s: %s: steering needs root", path, strerror(errno));
 	tables_close(tables);
@@ -151,8 +154,10 @@ static int number_rules(const struct steer_plan *plan, const struct steer_rule *
 		while (!known && unused < STEER_RULES_MAX && rules[unused].policy[0])
 			unused++;
 		if (!known && unused == STEER_RULES_MAX)
-			result = fault_set(fault, EXIT_FAILED, "%s: no number is left for its rule: wait until the flows of "
-					   "older rules have ended", plan->rules[i].policy);
+			result = fault_set(fault, EXIT_FAILED,
+					   "%s: no number is left for its rule: wait until the flows of "
+					   "older rules have ended",
+					   plan->rules[i].policy);
 		else
 			numbers[i + 1] = known ? known->number : unused++;
 	}
@@ -195,8 +200,8 @@ static int write_peers(int map, const struct steer_plan *plan, const uint32_t *n
 }
 
 /* The ports' slots in kernel numbers; a TCP slot that flows may still come through is marked. */
-static struct steer_port *number_ports(const struct steer_plan *plan, const struct steer_port *old, const uint32_t *numbers,
-				       uint32_t first_group, bool *drains_out)
+static struct steer_port *number_ports(const struct steer_plan *plan, const struct steer_port *old,
+				       const uint32_t *numbers, uint32_t first_group, bool *drains_out)
 {
 	const unsigned int tcp_out = STEER_SLOT(STEER_TCP, STEER_OUT);
 	struct steer_port *ports = calloc(STEER_PORTS, sizeof(*ports));
@@ -253,7 +258,8 @@ static void wait_for_packets(void)
 int tables_apply(struct steer_tables *tables, const struct steer_plan *plan, struct fault *fault)
 {
 	struct steer_rule *rules = tables_read_array(tables->steer_rules, STEER_RULES_MAX, sizeof(*rules));
-	struct steer_port *halves = tables_read_array(tables->steer_ports, 2 * STEER_PORTS, sizeof(*halves)), *ports = NULL;
+	struct steer_port *halves = tables_read_array(tables->steer_ports, 2 * STEER_PORTS, sizeof(*halves)),
+			  *ports = NULL;
 	uint32_t *numbers = calloc(plan->rule_count + 1, sizeof(*numbers)), zero = 0, first_group, idle;
 	struct steer_control control;
 	bool drains_out = false;

@@ -23,8 +23,8 @@ int tables_open(struct steer_tables *tables, const char *interface, struct fault
 void tables_close(struct steer_tables *tables);
 
 /*
- * Puts the plan in force in one step: packets see the old rules or the new ones. Flows that were steered stay steered, their rules
- * drain. On failure the old rules stay.
+ * Puts the plan in force in one step: packets see the old rules or the new ones. Flows that were steered stay steered,
+ * their rules drain. On failure the old rules stay.
  */
 int tables_apply(struct steer_tables *tables, const struct steer_plan *plan, struct fault *fault);
 

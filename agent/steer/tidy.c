@@ -24,7 +24,8 @@ static void scan_flow(int map, const struct steer_flow_key *key, const struct st
 {
 	uint32_t limit = half_open ? STEER_IDLE_SYN : flow->state == STEER_OPEN ? STEER_IDLE_OPEN : STEER_IDLE_CLOSING;
 
-	/* A packet may come between the look and the deletion; after so long a silence that is a risk the program takes too. */
+	/* A packet may come between the look and the deletion; after so long a silence that is a risk the program takes
+	 * too. */
 	if ((int32_t)(scan->now - flow->seen) > (int32_t)limit) {
 		bpf_map_delete_elem(map, key);
 		return;
@@ -116,12 +117,14 @@ int tables_tidy(struct steer_tables *tables, struct steer_load *load, struct fau
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	scan.now = (now.tv_sec * 1000000000ull + now.tv_nsec) >> 30;
 	if (!rules || !scan.rule_flows || !scan.port_flows || scan_flows(tables->steer_syns, true, &scan)) {
-		fault_set(fault, EXIT_FAILED, "steering tables: reading the flows failed: %s: try again", strerror(errno));
+		fault_set(fault, EXIT_FAILED, "steering tables: reading the flows failed: %s: try again",
+			  strerror(errno));
 		goto out;
 	}
 	load->half_open = scan.kept;
 	if (scan_flows(tables->steer_flows, false, &scan)) {
-		fault_set(fault, EXIT_FAILED, "steering tables: reading the flows failed: %s: try again", strerror(errno));
+		fault_set(fault, EXIT_FAILED, "steering tables: reading the flows failed: %s: try again",
+			  strerror(errno));
 		goto out;
 	}
 	load->flows = scan.kept - load->half_open;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What the steering program (bpf/steer.bpf.c) and user space share: the maps' keys and values. One set of maps per interface,
- * all pinned by name, so that a restarted agent, the command line and a program loaded by somebody else (DPDK's xdp_prog=)
- * work on the same tables.
+ * What the steering program (bpf/steer.bpf.c) and user space share: the maps' keys and values. One set of maps per
+ * interface, all pinned by name, so that a restarted agent, the command line and a program loaded by somebody else
+ * (DPDK's xdp_prog=) work on the same tables.
  *
  *   steer_control[0]            which half of the tables is in force
- *   steer_ports[half, port]  -> a slot per protocol and direction: a rule, or a group of rules told apart by their peers
+ *   steer_ports[half, port]  -> a slot per protocol and direction: a rule, or a group of rules with peers
  *   steer_peers{group, peer} -> rule, longest prefix first
  *   steer_rules[rule]        -> what the rule says; its number stays as long as its policy's name does
  *   steer_syns, steer_flows  -> TCP flows that were steered at their SYN: half open, and open
@@ -50,7 +50,7 @@ struct steer_control {
 	__u32 out[2];			/* per half: some port has an `out` slot, so source ports must be looked at */
 	__u32 icmp[2][STEER_DIRECTION_MAX]; /* per half: slots of the ICMP rules */
 	__u32 next_group;		/* groups are never reused while old packets may look at them */
-	__u64 netns;			/* inode of the network namespace of the interface: names are unique only within one */
+	__u64 netns;			/* inode of the network namespace: interface names are unique only within one */
 };
 
 struct steer_rule {
@@ -82,8 +82,8 @@ struct steer_flow {
 	__u32 state;			/* enum steer_state */
 };
 
-/* Longest silence before a flow is forgotten, in units of 2^30 ns. An open flow must outlive the kernel's default keepalive
- * (tcp_keepalive_time 7200 s + 9 probes 75 s apart). */
+/* Longest silence before a flow is forgotten, in units of 2^30 ns. An open flow must outlive the kernel's default
+ * keepalive (tcp_keepalive_time 7200 s + 9 probes 75 s apart). */
 #define STEER_IDLE_OPEN 7400
 #define STEER_IDLE_CLOSING 60
 #define STEER_IDLE_SYN 60

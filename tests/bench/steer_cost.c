@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What the steering program costs per packet with few and with many rules: BPF_PROG_TEST_RUN, alternating rounds, medians.
- * Prints one JSON object: {"packet kind": {"10": ns, "10000": ns}, …}.
+ * What the steering program costs per packet with few and with many rules: BPF_PROG_TEST_RUN, alternating rounds,
+ * medians. Prints one JSON object: {"packet kind": {"10": ns, "10000": ns}, …}.
  */
 #include <err.h>
 #include <jansson.h>
@@ -97,7 +97,8 @@ int main(int argc, char **argv)
 		for (int kind = 0; kind < KINDS; kind++)
 			for (int i = 0; i < SIZES; i++) {
 				int size = (round + i) % SIZES; /* back and forth */
-				size_t length = make_packet(packet, kinds[kind].flags, kinds[kind].from, kinds[kind].port);
+				size_t length =
+					make_packet(packet, kinds[kind].flags, kinds[kind].from, kinds[kind].port);
 
 				values[kind][size][round] = cost(steer[size], packet, length, REPEAT);
 			}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The agent's steering part without the rest of the agent, for tests: reads the policy directory named, steers, reads it again on
- * SIGHUP. What is global to the kernel (congestion controls) stays out of it, so that many can run.
+ * The agent's steering part without the rest of the agent, for tests: reads the policy directory named, steers, reads
+ * it again on SIGHUP. What is global to the kernel (congestion controls) stays out of it, so that many can run.
  */
 #include <err.h>
 #include <signal.h>
@@ -53,7 +53,8 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGHUP);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
-	if (sd_event_default(&daemon.loop) < 0 || sd_event_add_signal(daemon.loop, NULL, SIGHUP, on_hangup, &daemon) < 0 ||
+	if (sd_event_default(&daemon.loop) < 0 ||
+	    sd_event_add_signal(daemon.loop, NULL, SIGHUP, on_hangup, &daemon) < 0 ||
 	    sd_event_add_signal(daemon.loop, NULL, SIGTERM, NULL, NULL) < 0)
 		errx(1, "event loop");
 	if (load(&daemon) || steer_part_start(&daemon, &part, &fault))

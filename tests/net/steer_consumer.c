@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The smallest consumer of steered flows, for tests: an AF_XDP socket behind which UDP and TCP are answered with the payload's case
- * changed, so that a client sees whether this program or the kernel's server answered. TCP is answered from the packet alone.
+ * The smallest consumer of steered flows, for tests: an AF_XDP socket behind which UDP and TCP are answered with the
+ * payload's case changed, so that a client sees whether this program or the kernel's server answered. TCP is answered
+ * from the packet alone.
  *
  *   steer_consumer INTERFACE QUEUE                   adopts the steering program, as every libxdp program does
- *   steer_consumer INTERFACE QUEUE handoff SOCKET    gets the map by the AF_XDP device plugin's handshake (DPDK's use_cni)
+ *   steer_consumer INTERFACE QUEUE handoff SOCKET    gets the map by the handshake of DPDK's use_cni
  *   steer_consumer INTERFACE QUEUE pinned PATH       opens the pinned map (DPDK's use_pinned_map)
  *
  * Prints "ready" once its socket is in the map. Runs until it is killed.
@@ -114,7 +115,7 @@ static size_t answer_transport(unsigned char protocol, unsigned char *at, size_t
 	return length;
 }
 
-/* Turns the frame into its answer; its length, 0 if there is none. The steering program lets only whole packets through. */
+/* Turns the frame into its answer; its length, 0 if there is none. Only whole packets come through the steering. */
 static size_t answer(unsigned char *frame)
 {
 	unsigned char *at = frame + ETH_HLEN;
@@ -191,7 +192,9 @@ static int ask(int server, const char *request, const char *wanted)
 {
 	char text[256] = "", space[CMSG_SPACE(sizeof(int))] = "";
 	struct iovec data = { text, sizeof(text) - 1 };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space) };
+	struct msghdr message = {
+		.msg_iov = &data, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)
+	};
 	int fd = -1;
 
 	if (send(server, request, strlen(request), 0) < 0 || recvmsg(server, &message, 0) <= 0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Every door through which a consumer gets the steered flows (docs/steering.md), with dpdk-testpmd as Debian ships it, and with a
-client that speaks the AF_XDP device plugin's handshake as newer DPDK does."""
+"""Every door through which a consumer gets the steered flows (docs/steering.md), with dpdk-testpmd as Debian ships it, and
+with a client that speaks the AF_XDP device plugin's handshake as newer DPDK does."""
 import contextlib
 import os
 import signal
@@ -18,9 +18,9 @@ SOCKET = "/run/autocork/afxdp.sock"
 @contextlib.contextmanager
 def testpmd(steered, devargs="", interface="cable"):
     """dpdk-testpmd that sends every packet back to where it came from; no option of ours but the interface."""
-    command = [program("dpdk-testpmd"), "-l", "0,1", "--no-huge", "--no-shconf", "-m", "256", "--no-pci", "--no-telemetry",
-               "--vdev", f"net_af_xdp0,iface={interface}{devargs}", "--", "--forward-mode=5tswap", "--auto-start", "--stats-period=60",
-               "--nb-cores=1", "--total-num-mbufs=8192"]
+    command = [program("dpdk-testpmd"), "-l", "0,1", "--no-huge", "--no-shconf", "-m", "256", "--no-pci",
+               "--no-telemetry", "--vdev", f"net_af_xdp0,iface={interface}{devargs}", "--", "--forward-mode=5tswap",
+               "--auto-start", "--stats-period=60", "--nb-cores=1", "--total-num-mbufs=8192"]
     pmd = Program(steered.b, command)
     try:
         def forwards():
@@ -44,7 +44,7 @@ def mirrored(steered, port=9000):
 
 
 def test_testpmd():
-    """an unmodified testpmd with only iface= gets what the rules name, survives kill -9 and restart, and leaves the program attached"""
+    """an unmodified testpmd with only iface= gets what the rules name, survives kill -9, and detaches nothing"""
     with Steered() as steered:
         prepare(steered)
         steered.attach(policy(9000, protocol="udp"))
@@ -130,11 +130,12 @@ def test_handshake_rules():
         agent = steered.agent(policy(9000))
         equal(ask(b"/connect,host", b"/version", b"/xsk_map_fd,cable", b"/fin", b"/version"),
               [("/host_ok", 0), ("0.1", 0), ("/fd_ack", 1), ("/fin_ack", 0), None], "a conversation")
-        equal(ask(b"/connect,host", b"/xsk_map_fd, cable"), [("/host_ok", 0), ("/fd_ack", 1)], "a space before the name")
+        equal(ask(b"/connect,host", b"/xsk_map_fd, cable"), [("/host_ok", 0), ("/fd_ack", 1)], "a space first")
         for name in b"nothere", b"../../../etc", b"", b"x" * 100, b"a/b", b"lo":
             equal(ask(b"/connect,host", b"/xsk_map_fd," + name)[1], ("/fd_nak", 0), f"interface {name}")
         equal(ask(b"/xsk_map_fd,cable", b"/version"), [("/host_nak", 0), None], "without /connect")
-        equal(ask(b"/connect,host", b"/dance", b"/config_busy_poll,1,2"), [("/host_ok", 0), ("/nak", 0), ("/nak", 0)], "unknown requests")
+        equal(ask(b"/connect,host", b"/dance", b"/config_busy_poll,1,2"),
+              [("/host_ok", 0), ("/nak", 0), ("/nak", 0)], "unknown requests")
         equal(ask(b"/connect," + b"x" * 300), [None], "a request that is too long")
         equal(ask(b"/connect,host", b"\0\xff" * 20), [("/host_ok", 0), ("/nak", 0)], "nonsense")
         idle = []

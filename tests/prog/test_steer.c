@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The steering program, packet by packet (BPF_PROG_TEST_RUN): every layer, well formed and not, and the life of a TCP flow. */
+/* The steering program, packet by packet (BPF_PROG_TEST_RUN): every layer, well formed and not, and the life of a TCP
+ * flow. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -37,7 +38,9 @@ static void set_seat(struct test *test, bool there)
 	unsigned int queue = 0;
 
 	if (there)
-		assert_int_equal(bpf_map_update_elem(bpf_map__fd(test->steer->maps.xsks_map), &queue, &test->socket, BPF_ANY), 0);
+		assert_int_equal(
+			bpf_map_update_elem(bpf_map__fd(test->steer->maps.xsks_map), &queue, &test->socket, BPF_ANY),
+			0);
 	else
 		bpf_map_delete_elem(bpf_map__fd(test->steer->maps.xsks_map), &queue);
 }
@@ -74,7 +77,8 @@ static void set_control(struct test *test, bool out)
 	struct steer_control control = { .out = { out }, .icmp = { { RULE_PING, 0 } } };
 	unsigned int zero = 0;
 
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(test->steer->maps.steer_control), &zero, &control, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(test->steer->maps.steer_control), &zero, &control, BPF_ANY),
+			 0);
 }
 
 static unsigned long long count_of(struct test *test, unsigned int verdict)
@@ -111,8 +115,8 @@ static struct steer_events events_of(struct test *test, unsigned int rule)
 static unsigned int run_frame(struct test *test, const struct frame *frame)
 {
 	struct xdp_md context = { .data_end = frame->length, .ingress_ifindex = if_nametoindex("lo") };
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame->bytes, .data_size_in = frame->length, .ctx_in = &context,
-		    .ctx_size_in = sizeof(context), .repeat = 1);
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame->bytes, .data_size_in = frame->length,
+		    .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 1);
 	unsigned long long before[STEER_VERDICT_MAX];
 	unsigned int verdict = STEER_VERDICT_MAX;
 
@@ -223,11 +227,16 @@ static const struct {
 	{ "IPv4 TCP without flags", { .flags = 0 }, STEER_VERDICT_MIDSTREAM, 0 },
 	{ "IPv4 TCP SYN, port next to it", { .flags = SYN, .to = 8999 }, STEER_VERDICT_UNNAMED, 0 },
 	{ "IPv4 TCP SYN, port as source", { .flags = SYN, .from = 9000, .to = 22 }, STEER_VERDICT_UNNAMED, 0 },
-	{ "IPv4 TCP SYN+ACK to the port: an outgoing connection's", { .flags = SYN | ACK, .from = 443 },
-	  STEER_VERDICT_UNNAMED, 0 },
+	{ "IPv4 TCP SYN+ACK to the port: an outgoing connection's",
+	  { .flags = SYN | ACK, .from = 443 },
+	  STEER_VERDICT_UNNAMED,
+	  0 },
 	{ "IPv4 UDP", { .protocol = IPPROTO_UDP }, STEER_VERDICT_STEERED, RULE_UDP },
 	{ "IPv4 UDP, other port", { .protocol = IPPROTO_UDP, .to = 53 }, STEER_VERDICT_UNNAMED, 0 },
-	{ "IPv4 UDP, shorter than the IP packet", { .protocol = IPPROTO_UDP, .udp_delta = -4 }, STEER_VERDICT_STEERED, RULE_UDP },
+	{ "IPv4 UDP, shorter than the IP packet",
+	  { .protocol = IPPROTO_UDP, .udp_delta = -4 },
+	  STEER_VERDICT_STEERED,
+	  RULE_UDP },
 	{ "IPv4 ICMP echo request", { .protocol = IPPROTO_ICMP, .type = 8 }, STEER_VERDICT_STEERED, RULE_PING },
 	{ "IPv4 ICMP echo reply", { .protocol = IPPROTO_ICMP, .type = 0 }, STEER_VERDICT_UNNAMED, 0 },
 	{ "IPv4 ICMP destination unreachable", { .protocol = IPPROTO_ICMP, .type = 3 }, STEER_VERDICT_OTHER, 0 },
@@ -240,23 +249,39 @@ static const struct {
 	{ "IPv4 do not fragment", { .flags = SYN, .fragment = 0x4000 }, STEER_VERDICT_STEERED, RULE_TCP },
 	/* peers, directions, queues */
 	{ "peer outside", { .to = 9001, .protocol = IPPROTO_UDP }, STEER_VERDICT_UNNAMED, 0 },
-	{ "peer inside", { .to = 9001, .protocol = IPPROTO_UDP, .remote = "10.2.3.4" }, STEER_VERDICT_STEERED, RULE_PEER },
-	{ "peer of the longer prefix", { .to = 9001, .protocol = IPPROTO_UDP, .remote = "10.1.3.4" }, STEER_VERDICT_STEERED,
+	{ "peer inside",
+	  { .to = 9001, .protocol = IPPROTO_UDP, .remote = "10.2.3.4" },
+	  STEER_VERDICT_STEERED,
+	  RULE_PEER },
+	{ "peer of the longer prefix",
+	  { .to = 9001, .protocol = IPPROTO_UDP, .remote = "10.1.3.4" },
+	  STEER_VERDICT_STEERED,
 	  RULE_NARROW },
 	{ "peer at SYN", { .to = 9001, .flags = SYN, .remote = "10.2.3.4" }, STEER_VERDICT_STEERED, RULE_PEER },
 	{ "peer outside at SYN", { .to = 9001, .flags = SYN }, STEER_VERDICT_UNNAMED, 0 },
-	{ "IPv6 peer inside", { .version = 6, .to = 9001, .protocol = IPPROTO_UDP, .remote = "fd00:1::1" }, STEER_VERDICT_STEERED,
+	{ "IPv6 peer inside",
+	  { .version = 6, .to = 9001, .protocol = IPPROTO_UDP, .remote = "fd00:1::1" },
+	  STEER_VERDICT_STEERED,
 	  RULE_PEER },
 	{ "IPv6 peer outside", { .version = 6, .to = 9001, .protocol = IPPROTO_UDP }, STEER_VERDICT_UNNAMED, 0 },
-	{ "out: SYN+ACK from the port", { .flags = SYN | ACK, .from = 7000, .to = 40000 }, STEER_VERDICT_STEERED, RULE_OUT },
+	{ "out: SYN+ACK from the port",
+	  { .flags = SYN | ACK, .from = 7000, .to = 40000 },
+	  STEER_VERDICT_STEERED,
+	  RULE_OUT },
 	{ "out: SYN from the port", { .flags = SYN, .from = 7000, .to = 40000 }, STEER_VERDICT_UNNAMED, 0 },
-	{ "out: UDP from the port", { .protocol = IPPROTO_UDP, .from = 7000, .to = 40000 }, STEER_VERDICT_STEERED, RULE_OUT },
+	{ "out: UDP from the port",
+	  { .protocol = IPPROTO_UDP, .from = 7000, .to = 40000 },
+	  STEER_VERDICT_STEERED,
+	  RULE_OUT },
 	{ "out: UDP to the port", { .protocol = IPPROTO_UDP, .to = 7000 }, STEER_VERDICT_UNNAMED, 0 },
 	{ "another queue's", { .protocol = IPPROTO_UDP, .to = 9002 }, STEER_VERDICT_QUEUE, 0 },
 	/* VLAN */
 	{ "802.1Q", { .vlans = { 0x8100 }, .flags = SYN }, STEER_VERDICT_STEERED, RULE_TCP },
 	{ "802.1ad around 802.1Q", { .vlans = { 0x88a8, 0x8100 }, .flags = SYN }, STEER_VERDICT_STEERED, RULE_TCP },
-	{ "802.1Q, IPv6", { .vlans = { 0x8100 }, .version = 6, .protocol = IPPROTO_UDP }, STEER_VERDICT_STEERED, RULE_UDP },
+	{ "802.1Q, IPv6",
+	  { .vlans = { 0x8100 }, .version = 6, .protocol = IPPROTO_UDP },
+	  STEER_VERDICT_STEERED,
+	  RULE_UDP },
 	{ "three tags", { .vlans = { 0x88a8, 0x8100, 0x8100 }, .flags = SYN }, STEER_VERDICT_NOT_IP, 0 },
 	{ "802.1Q cut in its tag", { .vlans = { 0x8100 }, .keep = 16 }, STEER_VERDICT_MALFORMED, 0 },
 	{ "802.1ad cut in its inner tag", { .vlans = { 0x88a8, 0x8100 }, .keep = 20 }, STEER_VERDICT_MALFORMED, 0 },
@@ -269,17 +294,32 @@ static const struct {
 	{ "IPv6 neighbour solicitation", { .version = 6, .protocol = 58, .type = 135 }, STEER_VERDICT_OTHER, 0 },
 	{ "ICMPv4 in IPv6", { .version = 6, .protocol = 1, .type = 8 }, STEER_VERDICT_OTHER, 0 },
 	{ "IPv6 hop-by-hop", { .version = 6, .extensions = { 1 }, .flags = SYN }, STEER_VERDICT_STEERED, RULE_TCP },
-	{ "IPv6 routing, destination, AH", { .version = 6, .extensions = { 43, 60, 51 }, .flags = SYN }, STEER_VERDICT_STEERED,
+	{ "IPv6 routing, destination, AH",
+	  { .version = 6, .extensions = { 43, 60, 51 }, .flags = SYN },
+	  STEER_VERDICT_STEERED,
 	  RULE_TCP },
-	{ "IPv6 eight extension headers", { .version = 6, .extensions = { 1, 60, 60, 60, 60, 60, 60, 60 }, .protocol = IPPROTO_UDP },
-	  STEER_VERDICT_STEERED, RULE_UDP },
-	{ "IPv6 nine extension headers", { .version = 6, .extensions = { 1, 60, 60, 60, 60, 60, 60, 60, 60 }, .flags = SYN },
-	  STEER_VERDICT_MALFORMED, 0 },
-	{ "IPv6 fragment", { .version = 6, .extensions = { 44 }, .fragment = 1, .flags = SYN }, STEER_VERDICT_FRAGMENT, 0 },
+	{ "IPv6 eight extension headers",
+	  { .version = 6, .extensions = { 1, 60, 60, 60, 60, 60, 60, 60 }, .protocol = IPPROTO_UDP },
+	  STEER_VERDICT_STEERED,
+	  RULE_UDP },
+	{ "IPv6 nine extension headers",
+	  { .version = 6, .extensions = { 1, 60, 60, 60, 60, 60, 60, 60, 60 }, .flags = SYN },
+	  STEER_VERDICT_MALFORMED,
+	  0 },
+	{ "IPv6 fragment",
+	  { .version = 6, .extensions = { 44 }, .fragment = 1, .flags = SYN },
+	  STEER_VERDICT_FRAGMENT,
+	  0 },
 	{ "IPv6 atomic fragment", { .version = 6, .extensions = { 44 }, .flags = SYN }, STEER_VERDICT_FRAGMENT, 0 },
-	{ "IPv6 fragment behind hop-by-hop", { .version = 6, .extensions = { 1, 44 }, .flags = SYN }, STEER_VERDICT_FRAGMENT, 0 },
+	{ "IPv6 fragment behind hop-by-hop",
+	  { .version = 6, .extensions = { 1, 44 }, .flags = SYN },
+	  STEER_VERDICT_FRAGMENT,
+	  0 },
 	{ "IPv6 no next header", { .version = 6, .protocol = 59 }, STEER_VERDICT_OTHER, 0 },
-	{ "IPv6 mobility header, TCP behind it", { .version = 6, .extensions = { 135 }, .flags = SYN }, STEER_VERDICT_STEERED, RULE_TCP },
+	{ "IPv6 mobility header, TCP behind it",
+	  { .version = 6, .extensions = { 135 }, .flags = SYN },
+	  STEER_VERDICT_STEERED,
+	  RULE_TCP },
 	/* cut short, contradicting */
 	{ "only an Ethernet header, IPv4", { .keep = 14 }, STEER_VERDICT_MALFORMED, 0 },
 	{ "only an Ethernet header, IPv6", { .version = 6, .keep = 14 }, STEER_VERDICT_MALFORMED, 0 },
@@ -295,17 +335,29 @@ static const struct {
 	{ "TCP header over the end of the IP packet", { .total_delta = -5, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
 	{ "UDP length below 8", { .protocol = IPPROTO_UDP, .udp_delta = -5 }, STEER_VERDICT_MALFORMED, 0 },
 	{ "UDP length beyond its packet", { .protocol = IPPROTO_UDP, .udp_delta = 1 }, STEER_VERDICT_MALFORMED, 0 },
-	{ "UDP header over the end of the IP packet", { .protocol = IPPROTO_UDP, .total_delta = -5 }, STEER_VERDICT_MALFORMED, 0 },
-	{ "ICMP header over the end of the IP packet", { .protocol = IPPROTO_ICMP, .type = 8, .total_delta = -5 },
-	  STEER_VERDICT_MALFORMED, 0 },
+	{ "UDP header over the end of the IP packet",
+	  { .protocol = IPPROTO_UDP, .total_delta = -5 },
+	  STEER_VERDICT_MALFORMED,
+	  0 },
+	{ "ICMP header over the end of the IP packet",
+	  { .protocol = IPPROTO_ICMP, .type = 8, .total_delta = -5 },
+	  STEER_VERDICT_MALFORMED,
+	  0 },
 	{ "IPv6 header cut", { .version = 6, .keep = 53, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
 	{ "IPv6 says version 4", { .version = 6, .version_field = 4, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
-	{ "IPv6 payload beyond the frame", { .version = 6, .total_delta = 1, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv6 payload beyond the frame",
+	  { .version = 6, .total_delta = 1, .flags = SYN },
+	  STEER_VERDICT_MALFORMED,
+	  0 },
 	{ "IPv6 payload length 0", { .version = 6, .total_delta = -24, .flags = SYN }, STEER_VERDICT_MALFORMED, 0 },
-	{ "IPv6 extension over the end", { .version = 6, .extensions = { 60 }, .total_delta = -30, .flags = SYN },
-	  STEER_VERDICT_MALFORMED, 0 },
-	{ "IPv6 extension cut", { .version = 6, .extensions = { 60 }, .total_delta = -39, .keep = 55, .flags = SYN },
-	  STEER_VERDICT_MALFORMED, 0 },
+	{ "IPv6 extension over the end",
+	  { .version = 6, .extensions = { 60 }, .total_delta = -30, .flags = SYN },
+	  STEER_VERDICT_MALFORMED,
+	  0 },
+	{ "IPv6 extension cut",
+	  { .version = 6, .extensions = { 60 }, .total_delta = -39, .keep = 55, .flags = SYN },
+	  STEER_VERDICT_MALFORMED,
+	  0 },
 };
 
 static void test_table(void **state)
@@ -337,8 +389,11 @@ static void test_nonsense(void **state)
 
 	srandom(4);
 	for (unsigned int round = 0; round < 3000; round++) {
-		frame = make_frame(&(struct shape){ .version = round % 2 ? 6 : 4, .flags = random(), .extensions = { 60, 43 },
-						    .protocol = round % 3 ? IPPROTO_TCP : IPPROTO_UDP, .options = 8 });
+		frame = make_frame(&(struct shape){ .version = round % 2 ? 6 : 4,
+						    .flags = random(),
+						    .extensions = { 60, 43 },
+						    .protocol = round % 3 ? IPPROTO_TCP : IPPROTO_UDP,
+						    .options = 8 });
 		for (int i = 0; i < 4; i++)
 			frame.bytes[12 + random() % (frame.length - 12)] = random();
 		frame.length = 14 + random() % (frame.length - 13);
@@ -414,7 +469,8 @@ static void test_rule_taken_away(void **state)
 	assert_int_equal(RUN(test, .flags = RST), STEER_VERDICT_STEERED);
 	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_UNNAMED);
 	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
-	/* A peer that lost its memory sends SYN on an open flow: its owner answers once, the next one is decided anew. */
+	/* A peer that lost its memory sends SYN on an open flow: its owner answers once, the next one is decided anew.
+	 */
 	assert_int_equal(RUN(test, .flags = SYN, .from = 40002), STEER_VERDICT_STEERED);
 	assert_int_equal(RUN(test, .flags = SYN, .from = 40002), STEER_VERDICT_UNNAMED);
 }
@@ -448,7 +504,8 @@ static void test_no_consumer(void **state)
 	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_NO_CONSUMER);
 	set_seat(test, true);
 	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_STEERED);
-	/* But a connection that starts while nobody is there is the kernel's, even with the numbers of a steered one. */
+	/* But a connection that starts while nobody is there is the kernel's, even with the numbers of a steered one.
+	 */
 	set_seat(test, false);
 	assert_int_equal(RUN(test, .flags = SYN, .from = 40001), STEER_VERDICT_NO_CONSUMER);
 	set_seat(test, true);
@@ -504,8 +561,8 @@ static void test_syn_flood(void **state)
 	frame = make_frame(&(struct shape){ .flags = SYN });
 	context.data_end = frame.length;
 	for (unsigned int i = 0; i < 3 * STEER_SYNS_MAX; i++) {
-		LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .data_size_in = frame.length, .ctx_in = &context,
-			    .ctx_size_in = sizeof(context));
+		LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .data_size_in = frame.length,
+			    .ctx_in = &context, .ctx_size_in = sizeof(context));
 
 		frame.bytes[26] = 11; /* 11.0.0.0/8 */
 		frame.bytes[27] = i >> 16;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* From policy texts to the steering program's tables: what is in force, what keeps its number, what drains and is freed. */
+/* From policy texts to the steering program's tables: what is in force, what keeps its number, what drains and is
+ * freed. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -133,7 +134,8 @@ static void test_ports(void **state)
 {
 	struct test *test = *state;
 
-	put(test, ONE("a", "ports = 9000-9010, 9011, 65535\n") ONE("b", "ports = 9005\nprotocol = any\ndirection = any\n"));
+	put(test,
+	    ONE("a", "ports = 9000-9010, 9011, 65535\n") ONE("b", "ports = 9005\nprotocol = any\ndirection = any\n"));
 	assert_int_equal(slot(test, 8999, STEER_TCP, STEER_IN), 0);
 	assert_string_equal(decides(test, slot(test, 9000, STEER_TCP, STEER_IN), "::1"), "a");
 	assert_string_equal(decides(test, slot(test, 9004, STEER_TCP, STEER_IN), "::1"), "a");
@@ -153,7 +155,8 @@ static void test_peers(void **state)
 	uint32_t group;
 
 	put(test, ONE("any", "ports = 9000-9001\n") ONE("wide", "ports = 9000\npeers = 10.0.0.0/8, fd00::/8\n")
-		  ONE("narrow", "ports = 9000\npeers = 10.1.0.0/16\n") ONE("again", "ports = 9000\npeers = 10.1.0.0/16\n"));
+			  ONE("narrow", "ports = 9000\npeers = 10.1.0.0/16\n")
+				  ONE("again", "ports = 9000\npeers = 10.1.0.0/16\n"));
 	group = slot(test, 9000, STEER_TCP, STEER_IN);
 	assert_true(group & STEER_SLOT_GROUP);
 	assert_string_equal(decides(test, group, "::ffff:192.0.2.1"), "any");
