@@ -117,6 +117,7 @@ static int claim_interfaces(const struct fastpath_options *options, bool *shared
 static int start_eal(struct fastpath_options *options, struct fault *fault)
 {
 	uint32_t counts[FASTPATH_PORTS_MAX], mib, least = UINT32_MAX;
+	size_t others = 0;
 	char **argv;
 	bool huge;
 	int argc;
@@ -134,7 +135,10 @@ static int start_eal(struct fastpath_options *options, struct fault *fault)
 		options->queues = options->interface_count ? least : 1;
 	for (size_t i = 0; i < options->interface_count; i++)
 		counts[i] = options->queues;
-	mib = ports_memory_mib(options->interface_count > 1 ? options->interface_count : 2, options->queues);
+	for (int i = 0; i < options->eal_count; i++)
+		others += !strncmp(options->eal[i], "--vdev", 6) || !strncmp(options->eal[i], "-a", 2) ||
+			  !strncmp(options->eal[i], "--allow", 7);
+	mib = ports_memory_mib(options->interface_count, others, options->queues);
 	huge = options->memory == FASTPATH_MEMORY_HUGE || (options->memory == FASTPATH_MEMORY_AUTO && free_huge_mib() >= mib);
 	if (!huge && options->memory == FASTPATH_MEMORY_AUTO)
 		log_info("memory: fewer than %u MiB in free huge pages, so normal pages are used", mib);

@@ -24,6 +24,7 @@
 #define LINK_OVERHEAD 26	/* Ethernet header, two VLAN tags, checksum */
 #define KERNEL_HEADROOM 256	/* XDP_PACKET_HEADROOM: the kernel leaves it before the packet, behind DPDK's own */
 #define BUFFER_ROOM_MIN 2048u
+#define POOL_CACHE 256		/* per core */
 #define EAL_MIB 48		/* what the EAL and the drivers take besides */
 
 static int interface_ioctl(unsigned long request, struct ifreq *ifr)
@@ -60,11 +61,45 @@ static uint32_t interface_mtu(const char *interface)
 	return interface_ioctl(SIOCGIFMTU, &ifr) ? 0 : ifr.ifr_mtu;
 }
 
-uint32_t ports_memory_mib(size_t ports, uint32_t queues)
+uint32_t ports_memory_mib(size_t sockets, size_t others, uint32_t queues)
 {
 	uint64_t buffer = BUFFER_ROOM_MIN + RTE_PKTMBUF_HEADROOM + KERNEL_HEADROOM + sizeof(struct rte_mbuf) + 64;
+	/* Buffers for hardware do not lie across normal pages. */
+	uint64_t bytes = sockets * buffer + others * RTE_ALIGN(buffer, 4096);
 
-	return EAL_MIB + (ports * queues * BUFFERS_PER_QUEUE * buffer >> 20) + 1;
+	return EAL_MIB + (bytes * queues * BUFFERS_PER_QUEUE >> 20) + 1;
+}
+
+struct rte_mempool *ports_pool(const struct ports *ports, const struct port *port)
+{
+	return port->af_xdp ? ports->sockets : ports->others;
+}
+
+/*
+ * The AF_XDP driver of 22.11 registers "buffers times their size" bytes from the first buffer on with the kernel. A pool as
+ * rte_pktmbuf_pool_create() makes it has gaps, so that no buffer lies across two pages: with normal pages a third of its
+ * buffers would be outside, and what they carry lost. NO_IOVA_CONTIG leaves no gaps; but such buffers
+ * have no address for hardware, so other ports have a pool of their own.
+ */
+static struct rte_mempool *socket_pool(uint32_t count, uint16_t room)
+{
+	struct rte_pktmbuf_pool_private private = { .mbuf_data_room_size = room };
+	struct rte_mempool *pool = rte_mempool_create_empty("sockets", count, sizeof(struct rte_mbuf) + room, POOL_CACHE,
+							    sizeof(private), SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+
+	size_t size;
+
+	if (!pool)
+		return NULL;
+	rte_pktmbuf_pool_init(pool, &private);
+	size = (size_t)rte_mempool_calc_obj_size(pool->elt_size, pool->flags, NULL) * count;
+	if (rte_mempool_populate_default(pool) < 0 || pool->nb_mem_chunks != 1 || STAILQ_FIRST(&pool->mem_list)->len > size + 4096) {
+		rte_mempool_free(pool);
+		rte_errno = ENOMEM;
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
 }
 
 static int describe(struct port *port, struct fault *fault)
@@ -122,7 +157,7 @@ static int open_queues(struct ports *ports, struct port *port, bool interrupts, 
 		struct sleeper_sockets before, after;
 
 		sleeper_snapshot(&before);
-		err = rte_eth_rx_queue_setup(port->id, q, rx_ring, node, NULL, ports->pool);
+		err = rte_eth_rx_queue_setup(port->id, q, rx_ring, node, NULL, ports_pool(ports, port));
 		sleeper_snapshot(&after);
 		sockets[q] = sleeper_new_socket(&before, &after);
 	}
@@ -178,11 +213,12 @@ static int open_port(struct ports *ports, struct port *port, bool sleep, struct 
 
 int ports_open(struct ports *ports, const struct fastpath_options *options, struct fault *fault)
 {
-	uint32_t room = BUFFER_ROOM_MIN;
+	uint32_t room = BUFFER_ROOM_MIN, each;
+	size_t sockets = 0;
 	uint16_t id;
 
-	memset(ports, 0, sizeof(*ports));
 	ports->queues = options->queues;
+	each = ports->queues * BUFFERS_PER_QUEUE;
 	RTE_ETH_FOREACH_DEV(id) {
 		struct port *port = &ports->list[ports->count];
 
@@ -191,6 +227,7 @@ int ports_open(struct ports *ports, const struct fastpath_options *options, stru
 		port->id = id;
 		if (describe(port, fault))
 			return -1;
+		sockets += port->af_xdp;
 		room = RTE_MAX(room, port->mtu + LINK_OVERHEAD);
 		ports->count++;
 	}
@@ -202,11 +239,13 @@ int ports_open(struct ports *ports, const struct fastpath_options *options, stru
 	if (ports->count * ports->queues > FASTPATH_QUEUES_MAX)
 		return fault_set(fault, EXIT_USAGE, "queues: more than %d over all ports: use a smaller --queues",
 				 FASTPATH_QUEUES_MAX);
-	room += RTE_PKTMBUF_HEADROOM + KERNEL_HEADROOM;
-	/* One pool for all ports: a frame then leaves from the buffer it came in. */
-	ports->pool = rte_pktmbuf_pool_create("frames", ports->count * ports->queues * BUFFERS_PER_QUEUE, 256, 0,
-					      RTE_MIN(room, (uint32_t)UINT16_MAX), SOCKET_ID_ANY);
-	if (!ports->pool)
+	room = RTE_MIN(room + RTE_PKTMBUF_HEADROOM + KERNEL_HEADROOM, (uint32_t)UINT16_MAX);
+	/* Ports of a kind share a pool: between them a frame leaves from the buffer it came in. */
+	if (sockets)
+		ports->sockets = socket_pool(sockets * each, room);
+	if (sockets < ports->count)
+		ports->others = rte_pktmbuf_pool_create("others", (ports->count - sockets) * each, POOL_CACHE, 0, room, SOCKET_ID_ANY);
+	if ((sockets && !ports->sockets) || (sockets < ports->count && !ports->others))
 		return fault_set(fault, EXIT_FAILED,
 				 "buffers: %s: free memory or huge pages, use fewer queues, or give DPDK more with -- -m MIB",
 				 rte_strerror(rte_errno));

@@ -24,13 +24,15 @@ struct ports {
 	struct port list[FASTPATH_PORTS_MAX];
 	size_t count;
 	uint32_t queues;	/* per port, the same for all */
-	struct rte_mempool *pool;
+	struct rte_mempool *sockets, *others;	/* buffers of the AF_XDP ports, of the other ports; NULL where there are none */
 };
 
 /* How many receive queues the kernel interface has, as DPDK's AF_XDP driver counts them: at least one. */
 uint32_t ports_interface_queues(const char *interface);
-/* MiB that the buffers of so many ports and queues take. */
-uint32_t ports_memory_mib(size_t ports, uint32_t queues);
+/* MiB that so many AF_XDP and other ports take. */
+uint32_t ports_memory_mib(size_t sockets, size_t others, uint32_t queues);
+/* Buffers of the port's receive queues. */
+struct rte_mempool *ports_pool(const struct ports *ports, const struct port *port);
 /* Opens and starts every device that the EAL found. */
 int ports_open(struct ports *ports, const struct fastpath_options *options, struct fault *fault);
 /* False, with the name of the port that has lost its interface, if one has. */

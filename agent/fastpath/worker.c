@@ -49,6 +49,16 @@ static void lane_send(struct lane *lane)
 
 static void lane_queue(struct lane *lane, struct rte_mbuf *mbuf)
 {
+	if (lane->copies) {
+		struct rte_mbuf *copy = rte_pktmbuf_copy(mbuf, lane->copies, 0, UINT32_MAX);
+
+		rte_pktmbuf_free(mbuf);
+		if (!copy) {
+			lane->counters->tx_dropped++;
+			return;
+		}
+		mbuf = copy;
+	}
 	if (lane->pending_count == BURST)
 		lane_send(lane);
 	lane->pending_bytes += mbuf->pkt_len;
@@ -229,6 +239,8 @@ static int lane_make(struct lane *lane, struct worker *worker, size_t port, uint
 	lane->in = in->id;
 	lane->out = out->id;
 	lane->queue = queue;
+	/* Buffers of AF_XDP ports are none that hardware can read. */
+	lane->copies = in->af_xdp && !out->af_xdp ? ports->others : NULL;
 	lane->counters = &worker->all->file->queue[port * ports->queues + queue];
 	lane->counters->port = port;
 	lane->counters->queue = queue;

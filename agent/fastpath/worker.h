@@ -25,6 +25,7 @@ struct lane {
 	uint64_t pending_bytes;
 	struct rte_mbuf *pending[BURST];	/* to be sent */
 	struct coalescer *coalescer;	/* NULL: other jobs */
+	struct rte_mempool *copies;	/* frames must be copied to here before they leave; NULL: as they are */
 	struct reflect_options reflect;
 	struct fastpath_queue *counters;
 };
