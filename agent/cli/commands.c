@@ -21,7 +21,7 @@ static const struct command commands[] = {
 	{ "replay", "what the agent would do with a recorded trace", cli_replay, false },
 	{ "bench", "send messages in small writes, and time and count them", bench_command, false },
 	{ "fastpath", "what the autocork-fastpath processes do", fastpath_command, false },
-	{ "steer", "steer flows of an interface to AF_XDP sockets, and show what is steered", steer_command, false },
+	{ "steer", "hand flows of an interface to AF_XDP sockets", steer_command, false },
 };
 
 const struct command_set autocork_commands = {

@@ -2,7 +2,9 @@
 /* autocork policy check|show. */
 #include "policy/policy.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -41,9 +43,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPTION_MATCH:
 		input->match = arg;
 		return 0;
-	case ARGP_KEY_ARGS:
-		input->files = state->argv + state->next;
-		input->file_count = state->argc - state->next;
+	case ARGP_KEY_INIT:
+		/* Lives as long as the command. */
+		input->files = calloc(state->argc, sizeof(*input->files));
+		return input->files ? 0 : ENOMEM;
+	case ARGP_KEY_ARG:
+		input->files[input->file_count++] = arg;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -67,6 +72,14 @@ static const struct argp check_argp = {
 	       "  autocork policy check --policy-dir ./policy.d --json\n",
 };
 
+static void print_valid(size_t files)
+{
+	if (files)
+		printf("valid: %zu %s\n", files, files == 1 ? "file" : "files");
+	else
+		puts("valid: no files, so every flow is observed and none is managed");
+}
+
 static int policy_check(struct cli *cli, int argc, char **argv)
 {
 	struct policy_errors errors = { 0 };
@@ -87,7 +100,7 @@ static int policy_check(struct cli *cli, int argc, char **argv)
 	else if (cli->json)
 		json_print(stdout, policy_check_json(input.files, input.file_count, &errors));
 	else if (!result)
-		printf("valid, %zu read\n", set ? set->file_count : input.file_count);
+		print_valid(set ? set->file_count : input.file_count);
 	for (size_t i = 0; i < errors.count && !cli->json; i++) {
 		const struct policy_error *error = &errors.list[i];
 

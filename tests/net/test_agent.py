@@ -16,7 +16,7 @@ import subprocess
 import time
 
 from agent import LOCK, ROOT
-from lib import Agent, Cgroup, Net, Skip, Stream, build, check, equal, main, wait_for, world
+from lib import Agent, Cgroup, Net, Program, Skip, Stream, build, check, equal, main, wait_for, world
 
 NOBODY = 65534
 
@@ -35,7 +35,7 @@ def learned():
     """An agent, and a stream of small writes that it has learned."""
     with world() as w, Stream(w.net) as stream:
         w.learn(stream)
-        yield w.agent, stream
+        yield w.agent, stream, w.net
 
 
 def start_badly(agent):
@@ -84,7 +84,7 @@ def validate(name, text, at_least=1):
 
 def test_json():
     """what --json prints is what docs/schema says"""
-    with learned() as (agent, _):
+    with learned() as (agent, _, net):
         validate("status", autocork(agent, "status", "--json").stdout)
         validate("services", autocork(agent, "services", "--json").stdout)
         validate("flows", autocork(agent, "flows", "--json").stdout, at_least=2)
@@ -94,6 +94,14 @@ def test_json():
         validate("policy-match", autocork(agent, "policy", "show", "--json", "--match", "port=80 peer=::1").stdout)
         validate("policy-check", autocork(agent, "policy", "check", "--json", str(agent.policies / "test.conf")).stdout)
         validate("error", run(build("autocork"), "status", "--json", "--control", "/nonexistent").stdout)
+        validate("steer", autocork(agent, "steer", "status", "--json").stdout)
+        validate("advise", autocork(agent, "advise", "--for", "1s", "--json").stdout, at_least=0)
+        with Program(net, [build("autocork"), "bench", "server", "--port", "0", "--once", "--json"]) as server:
+            wait_for(server.output, 10, "the bench server's port")
+            port = json.loads(server.output().splitlines()[0])["port"]
+            client = net.run(build("autocork"), "bench", "client", "--port", str(port), "--messages", "50", "--json")
+            validate("bench-client", client)
+            validate("bench-server", server.wait(10), at_least=2)
         agent.write_policy("[policy x]\nmode = sometimes\n")
         done = autocork(agent, "reload", "--json")
         equal(done.returncode, 3, "exit code of a refused reload")
@@ -104,7 +112,7 @@ def test_json():
 
 def test_text():
     """status and flows name what there is; no colour and no control character where nobody looks"""
-    with learned() as (agent, stream):
+    with learned() as (agent, stream, _):
         page = autocork(agent, "status").stdout
         port = stream.server.getsockname()[1]
         row = next((line for line in page.splitlines() if re.match(rf" *{port}  client ", line)), None)
@@ -138,7 +146,7 @@ def on_terminal(command, seconds, environment):
 
 def test_terminal():
     """colours on a terminal unless NO_COLOR; --watch redraws there, and prints tables into a pipe"""
-    with learned() as (agent, _):
+    with learned() as (agent, _, _):
         status = [build("autocork"), "status", "--control", agent.control]
         check("\033[32m" in on_terminal(status, 2, {})[0], "no colour on a terminal")
         check("\033[3" not in on_terminal(status, 2, {"NO_COLOR": "1"})[0], "colour in spite of NO_COLOR")
@@ -223,7 +231,7 @@ def test_occupied_socket():
 
 def test_one_per_machine():
     """a second agent on another control socket refuses and names the first; the first goes on"""
-    with learned() as (agent, stream):
+    with learned() as (agent, stream, _):
         done = run(build("autocorkd"), "--control", str(agent.directory / "other.sock"), "--policy-dir", str(agent.policies))
         equal(done.returncode, 1, "exit code")
         check(f"pid {agent.process.pid}" in done.stderr, done.stderr)
@@ -302,7 +310,7 @@ def test_unknown_cgroup():
 
 def test_leaves_nothing():
     """a clean stop leaves no program, map, link or struct_ops, and no file"""
-    with learned() as (agent, _):
+    with learned() as (agent, _, _):
         check(bpf_objects(), "nothing of ours is found while it runs: the test is blind")
         agent.stop()
         assert_nothing_left()
@@ -492,7 +500,7 @@ def test_malformed_requests():
 
 def test_client_that_never_reads():
     """a client that asks and never reads is dropped after a while; the others do not notice"""
-    with learned() as (agent, _), socket.socket(socket.AF_UNIX) as idle:
+    with learned() as (agent, _, _), socket.socket(socket.AF_UNIX) as idle:
         idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         idle.connect(agent.control)
         idle.settimeout(0)
