@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* autocork top: the services or flows that save most, live. */
+#include <curses.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/client.h"
+#include "lib/json.h"
+#include "lib/table.h"
+#include "lib/units.h"
+#include "telemetry/commands.h"
+#include "telemetry/top_view.h"
+
+#define FLOWS_MAX 5000	/* more would only be scrolled past */
+#define ESCAPE 27
+
+struct top {
+	struct cli *cli;
+	enum top_screen screen;
+	enum top_column sort;
+	bool ascending, once, paused, typing, ascii;
+	double delay_s;
+	char filter[40];
+	size_t first;			/* row at the top of the screen */
+	struct top_table now;
+	struct fault fault;
+	bool failed;
+};
+
+enum { OPTION_ONCE = 'o', OPTION_FLOWS = 'f', OPTION_SORT = 's', OPTION_FILTER = 'F', OPTION_DELAY = 'd' };
+
+static const struct argp_option options[] = {
+	{ "once", OPTION_ONCE, 0, 0, "Print one screen after one interval, and end", 0 },
+	{ "flows", OPTION_FLOWS, 0, 0, "Begin with the screen of flows", 0 },
+	{ "sort", OPTION_SORT, "COLUMN", 0, "port, program, open, writes, saved (default), share or misses", 0 },
+	{ "filter", OPTION_FILTER, "TEXT", 0, "Only rows with TEXT in port, side, program or peer", 0 },
+	{ "delay", OPTION_DELAY, "TIME", 0, "Interval (default 1s)", 0 },
+	{ 0 },
+};
+
+static int sort_by_name(const char *name)
+{
+	static const char *const names[TOP_COLUMNS] = {
+		"port", "program", "open", "writes", "saved", "share", "misses"
+	};
+
+	for (int i = 0; i < TOP_COLUMNS; i++)
+		if (!strcmp(name, names[i]))
+			return i;
+	return -1;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct top *top = state->input;
+	int column;
+
+	switch (key) {
+	case OPTION_ONCE:
+		top->once = true;
+		return 0;
+	case OPTION_FLOWS:
+		top->screen = TOP_FLOWS;
+		return 0;
+	case OPTION_SORT:
+		column = sort_by_name(arg);
+		if (column < 0)
+			argp_error(state, "--sort %s: port, program, open, writes, saved, share or misses", arg);
+		top->sort = column;
+		return 0;
+	case OPTION_FILTER:
+		if (strlen(arg) >= sizeof(top->filter))
+			argp_error(state, "--filter: at most %zu characters", sizeof(top->filter) - 1);
+		strcpy(top->filter, arg);
+		return 0;
+	case OPTION_DELAY:
+		top->delay_s = argument_seconds(state, "delay", arg, 0.1, 3600);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse,
+	.doc = "Shows which services, or flows, save how many packets; live, like top(1).\n"
+	       "\n"
+	       "Examples:\n"
+	       "  autocork top\n"
+	       "  autocork top --flows --filter nginx\n"
+	       "  autocork top --once --json\n"
+	       "\v"
+	       "Keys: TAB or f services and flows; p n o w s r m sort by port, program, open, writes, saved, share, "
+	       "misses; R "
+	       "reverses; / filters; SPACE pauses; arrows and page keys scroll; q quits.",
+};
+
+/* ------------------------------------------------------------------ reading */
+
+static int add(json_t *item, void *context)
+{
+	struct top *top = context;
+
+	return top_add(&top->now, top->screen, item);
+}
+
+static int read_now(struct top *top)
+{
+	struct top_table before = top->now;
+	json_t *request = json_pack("{ss}", "op", top->screen == TOP_FLOWS ? "flows" : "services");
+	struct timespec now;
+
+	if (top->screen == TOP_FLOWS)
+		json_object_set_new(request, "limit", json_integer(FLOWS_MAX));
+	top->now = (struct top_table){ 0 };
+	top->failed = client_list(top->cli->control, request, add, top, &top->fault);
+	if (top->failed) {
+		top_free(&top->now);
+		top->now = before;
+		return -1;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	top->now.time = now.tv_sec + now.tv_nsec * 1e-9;
+	top_compare(&top->now, &before);
+	top_free(&before);
+	top_sort(&top->now, top->sort, top->ascending);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ one screen as text */
+
+static void format_row(const struct top *top, const struct top_row *row, char *text, size_t size, char *trend)
+{
+	struct units open, writes, saved, misses;
+	char share[16];
+
+	snprintf(share, sizeof(share), "%.0f%%", row->writes ? 100.0 * row->held / row->writes : 0.0);
+	top_sparkline(row, top->ascii, trend);
+	if (top->screen == TOP_FLOWS)
+		snprintf(text, size, "%5u %-6.6s %-10.10s %-20.20s %6s %8s %8s %4s %4s ", row->port, row->side,
+			 row->program, row->peer, units_age(&open, row->open), units_count(&writes, row->writes_per_s),
+			 units_count(&saved, row->saved_per_s), share, units_count(&misses, row->misses));
+	else
+		snprintf(text, size, "%5u %-6.6s %-15.15s %6s %8s %8s %6s %6s ", row->port, row->side, row->program,
+			 units_count(&open, row->open), units_count(&writes, row->writes_per_s),
+			 units_count(&saved, row->saved_per_s), share, units_count(&misses, row->misses));
+}
+
+static void format_head(const struct top *top, char *text, size_t size)
+{
+	if (top->screen == TOP_FLOWS)
+		snprintf(text, size, "%5s %-6s %-10s %-20s %6s %8s %8s %4s %4s %s", "PORT", "SIDE", "PROGRAM", "PEER",
+			 "AGE", "WRITES/s", "SAVED/s", "ALL", "MISS", "");
+	else
+		snprintf(text, size, "%5s %-6s %-15s %6s %8s %8s %6s %6s %s", "PORT", "SIDE", "PROGRAM", "FLOWS",
+			 "WRITES/s", "SAVED/s", "OF ALL", "MISSES", "SAVED, TREND");
+}
+
+static void totals(const struct top *top, double *writes, double *saved)
+{
+	*writes = *saved = 0;
+	for (size_t i = 0; i < top->now.count; i++) {
+		*writes += top->now.rows[i].writes_per_s;
+		*saved += top->now.rows[i].saved_per_s;
+	}
+}
+
+static json_t *row_json(const struct top *top, const struct top_row *row)
+{
+	json_t *json =
+		json_pack("{si ss ss sI sI sI sf sf sf sb}", "port", row->port, "side", row->side, "program",
+			  row->program, "writes", (json_int_t)row->writes, "held", (json_int_t)row->held, "misses",
+			  (json_int_t)row->misses, "writes_per_second", row->writes_per_s, "saved_per_second",
+			  row->saved_per_s, "misses_per_second", row->misses_per_s, "managed", row->managed);
+
+	json_object_set_new(json, top->screen == TOP_FLOWS ? "age_seconds" : "flows", json_integer(row->open));
+	if (top->screen == TOP_FLOWS)
+		json_object_set_new(json, "peer", json_string(row->peer));
+	return json;
+}
+
+static void pause_for(double seconds)
+{
+	nanosleep(&(struct timespec){ (time_t)seconds, (seconds - (time_t)seconds) * 1e9 }, NULL);
+}
+
+static int print_once(struct top *top)
+{
+	const struct cli *cli = top->cli;
+	char line[256], trend[TOP_TREND * 3 + 1];
+
+	if (read_now(top))
+		return -1;
+	pause_for(top->delay_s);
+	if (read_now(top))
+		return -1;
+	if (!cli->json) {
+		format_head(top, line, sizeof(line));
+		printf("%s%s%s\n", table_paint(TABLE_BOLD, cli->colour), line,
+		       cli->colour ? table_paint(TABLE_PLAIN, true) : "");
+	}
+	for (size_t i = 0; i < top->now.count; i++) {
+		const struct top_row *row = &top->now.rows[i];
+
+		if (!top_matches(row, top->filter))
+			continue;
+		if (cli->json) {
+			json_print(stdout, row_json(top, row));
+			continue;
+		}
+		format_row(top, row, line, sizeof(line), trend);
+		printf("%.*s\n", (int)(strlen(line) - 1), line);
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------ live */
+
+enum { PAIR_GOOD = 1, PAIR_BAD };
+
+static size_t visible_rows(void)
+{
+	return LINES > 5 ? LINES - 5 : 1;
+}
+
+static size_t matching(const struct top *top)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < top->now.count; i++)
+		count += top_matches(&top->now.rows[i], top->filter);
+	return count;
+}
+
+static void draw_rows(const struct top *top)
+{
+	char line[256], trend[TOP_TREND * 3 + 1];
+	size_t at = 0, shown = 0;
+
+	for (size_t i = 0; i < top->now.count && shown < visible_rows(); i++) {
+		const struct top_row *row = &top->now.rows[i];
+		int attribute = row->misses_per_s > 0  ? COLOR_PAIR(PAIR_BAD)
+				: row->saved_per_s > 0 ? COLOR_PAIR(PAIR_GOOD)
+						       : A_NORMAL;
+
+		if (!top_matches(row, top->filter) || at++ < top->first)
+			continue;
+		format_row(top, row, line, sizeof(line), trend);
+		attron(attribute);
+		mvaddnstr(4 + shown++, 0, line, COLS);
+		attroff(attribute);
+		if ((int)strlen(line) + 4 < COLS)
+			addstr(trend); /* ncurses cuts it at the edge; nothing follows */
+	}
+	if (!shown)
+		mvaddstr(4, 0, *top->filter ? "Nothing matches the filter." : "No TCP flow has been seen yet.");
+}
+
+static void draw(const struct top *top)
+{
+	double writes, saved;
+	char line[256];
+	struct units a, b;
+	time_t now = time(NULL);
+	struct tm local;
+
+	erase();
+	totals(top, &writes, &saved);
+	localtime_r(&now, &local);
+	attron(A_BOLD);
+	mvaddstr(0, 0, "autocork top");
+	attroff(A_BOLD);
+	printw("  %02d:%02d:%02d  %s%s", local.tm_hour, local.tm_min, local.tm_sec,
+	       top->screen == TOP_FLOWS ? "flows" : "services", top->paused ? "  (paused)" : "");
+	if (top->failed) {
+		attron(COLOR_PAIR(PAIR_BAD) | A_BOLD);
+		mvaddnstr(1, 0, top->fault.text, COLS);
+		attroff(COLOR_PAIR(PAIR_BAD) | A_BOLD);
+	} else {
+		mvprintw(1, 0, "%s writes/s, %s packets saved/s, %.0f%%; by %s%s", units_count(&a, writes),
+			 units_count(&b, saved), writes > 0 ? 100 * saved / writes : 0, top_columns[top->sort].title,
+			 top->ascending ? ", reversed" : "");
+	}
+	if (top->typing || *top->filter)
+		mvprintw(2, 0, "filter: %s%s", top->filter, top->typing ? "_" : "");
+	format_head(top, line, sizeof(line));
+	attron(A_REVERSE);
+	mvprintw(3, 0, "%-*.*s", COLS, COLS, line);
+	attroff(A_REVERSE);
+	draw_rows(top);
+	attron(A_DIM);
+	mvaddnstr(LINES - 1, 0, "q quit  TAB flows/services  p n o w s r m sort  R reverse  / filter  SPACE pause",
+		  COLS);
+	attroff(A_DIM);
+	refresh();
+}
+
+static void type_filter(struct top *top, int key)
+{
+	size_t length = strlen(top->filter);
+
+	if (key == '\n' || key == KEY_ENTER) {
+		top->typing = false;
+	} else if (key == ESCAPE) {
+		top->typing = false;
+		*top->filter = '\0';
+	} else if ((key == KEY_BACKSPACE || key == 127 || key == '\b') && length) {
+		top->filter[length - 1] = '\0';
+	} else if (key >= ' ' && key < 127 && length + 1 < sizeof(top->filter)) {
+		top->filter[length] = key;
+		top->filter[length + 1] = '\0';
+	}
+	top->first = 0;
+}
+
+static void scroll_by(struct top *top, long rows)
+{
+	size_t count = matching(top), most = count > visible_rows() ? count - visible_rows() : 0;
+	long first = (long)top->first + rows;
+
+	top->first = first < 0 ? 0 : (size_t)first > most ? most : (size_t)first;
+}
+
+static void switch_screen(struct top *top)
+{
+	top->screen = top->screen == TOP_FLOWS ? TOP_SERVICES : TOP_FLOWS;
+	top->first = 0;
+	top_free(&top->now);
+	read_now(top);
+}
+
+/* False to quit. */
+static bool handle_key(struct top *top, int key)
+{
+	if (top->typing) {
+		type_filter(top, key);
+		return true;
+	}
+	switch (key) {
+	case 'q':
+		return false;
+	case '\t':
+	case 'f':
+		switch_screen(top);
+		return true;
+	case 'R':
+		top->ascending = !top->ascending;
+		break;
+	case '/':
+		top->typing = true;
+		break;
+	case ' ':
+		top->paused = !top->paused;
+		break;
+	case ESCAPE:
+		*top->filter = '\0';
+		break;
+	case KEY_DOWN:
+		scroll_by(top, 1);
+		break;
+	case KEY_UP:
+		scroll_by(top, -1);
+		break;
+	case KEY_NPAGE:
+		scroll_by(top, visible_rows());
+		break;
+	case KEY_PPAGE:
+		scroll_by(top, -(long)visible_rows());
+		break;
+	default:
+		for (int i = 0; i < TOP_COLUMNS; i++)
+			if (key == top_columns[i].key)
+				top->sort = i;
+	}
+	top_sort(&top->now, top->sort, top->ascending);
+	return true;
+}
+
+static double clock_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec * 1e-9;
+}
+
+static void live(struct top *top)
+{
+	double due = clock_s() + top->delay_s, left;
+	int key;
+
+	initscr();
+	cbreak();
+	noecho();
+	keypad(stdscr, TRUE);
+	curs_set(0);
+	set_escdelay(50);
+	if (top->cli->colour && has_colors()) {
+		start_color();
+		use_default_colors();
+		init_pair(PAIR_GOOD, COLOR_GREEN, -1);
+		init_pair(PAIR_BAD, COLOR_RED, -1);
+	}
+	for (;;) {
+		draw(top);
+		left = due - clock_s();
+		timeout(left > 0 ? (int)(left * 1000) + 1 : 0);
+		key = getch();
+		if (key != ERR && key != KEY_RESIZE && !handle_key(top, key))
+			break;
+		if (clock_s() < due)
+			continue;
+		due = clock_s() + top->delay_s;
+		if (!top->paused)
+			read_now(top);
+	}
+	endwin();
+}
+
+int telemetry_top(struct cli *cli, int argc, char **argv)
+{
+	struct top top = { .cli = cli, .sort = TOP_SAVED, .delay_s = 1 };
+	int result;
+
+	cli_parse(cli, &argp, argc, argv, &top);
+	setlocale(LC_CTYPE, "");
+	top.ascii = strcmp(nl_langinfo(CODESET), "UTF-8");
+	/* Where nothing can be drawn, one screen is what can be given. */
+	if (top.once || cli->json || !cli->terminal) {
+		result = print_once(&top);
+	} else {
+		result = read_now(&top);
+		if (!result)
+			live(&top);
+	}
+	top_free(&top.now);
+	return result ? cli_fail(cli, &top.fault) : EXIT_OK;
+}
