@@ -70,7 +70,7 @@ static void do_write(struct flow *flow, const struct ac_tuning *tuning, __u32 no
 	flow->misses += outcome.missed;
 	flow->young &= !outcome.ended;
 	demand(outcome.ended == 0 || outcome.ended == before.len);
-	demand(!outcome.missed || (outcome.ended && before.holding));
+	demand(!outcome.missed || (outcome.ended && (before.holding || before.overdue)));
 	demand(outcome.verdict == flow->p.holding);
 	demand(outcome.verdict == AC_RELEASE || (!flow->young && flow->p.debt <= AC_ALLOWANCE * AC_MISS));
 	demand(flow->p.len == (outcome.ended ? 1 : before.len + (before.len < 0xffff)));
@@ -85,7 +85,8 @@ static void do_end(struct flow *flow, const struct ac_tuning *tuning, enum ac_bu
 	__u32 length = ac_on_burst_end(&flow->p, tuning, cause);
 
 	flow->bursts += length > 0;
-	flow->misses += before.holding && cause != AC_END_CLOSE;
+	/* A deadline that does not end the burst is a miss only if the next write says so. */
+	flow->misses += length && (before.holding || before.overdue) && cause != AC_END_CLOSE;
 	flow->young &= !length;
 	demand(length == 0 || length == before.len);
 	demand(flow->p.len == (length ? 0 : before.len));
