@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "fastpath-client/fastpath_json.h"
@@ -84,7 +85,8 @@ int fastpath_command(struct cli *cli, int argc, char **argv)
 		print_queues(cli, json_object_get(instance, "queues"));
 	}
 	if (!json_array_size(json_object_get(all, "instances")))
-		puts("No autocork-fastpath runs. A policy with `steer = dpdk` starts it, or autocork-fastpath --interface by hand.");
+		puts(geteuid() ? "No autocork-fastpath runs that you may look at: their counters are root's to read." :
+				 "No autocork-fastpath runs. A policy with `steer = dpdk` starts it, or autocork-fastpath --interface by hand.");
 	json_decref(all);
 	return EXIT_OK;
 }

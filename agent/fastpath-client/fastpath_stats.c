@@ -63,7 +63,7 @@ bool fastpath_stats_beside(const char *control, char *dir, size_t size)
 	return length > 0 && (size_t)length < size;
 }
 
-/* Makes the directories on the way to a file, readable by everyone: counters are no secret. */
+/* Makes the directories on the way to a file. */
 static void make_parents(const char *path)
 {
 	char *copy = strdup(path);
@@ -83,7 +83,8 @@ struct fastpath_file *fastpath_stats_create(const char *path, uint32_t queues, i
 
 	make_parents(path);
 	for (;;) {
-		*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		/* Root's alone: whoever can open a file can lock it, and would keep the next writer from starting. */
+		*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (*fd < 0) {
 			fault_set(fault, EXIT_FAILED, "%s: %s: choose another directory with --run-dir", path, strerror(errno));
 			return NULL;

@@ -12,23 +12,49 @@
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
+#include "lib/log.h"
+
 /* What libxdp calls its own program for AF_XDP sockets, and adopts; the agent's steering program is named so too. */
 #define SOCKET_PROGRAM "xsk_def_prog"
+#define CLAIMANTS 64	/* connections that wait: each was refused its claim and has gone */
+
+/* Does a process of root's, or of our own user, hold the name? Anybody can bind it; only such a one is believed. */
+static bool held(const struct sockaddr_un *address, socklen_t length)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	bool found = false;
+
+	if (fd < 0)
+		return true;
+	if (connect(fd, (const struct sockaddr *)address, length))
+		found = errno == EAGAIN;	/* too many have asked to tell: on the safe side */
+	else if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+		found = !peer.uid || peer.uid == geteuid();
+	close(fd);
+	return found;
+}
 
 /* An abstract name belongs to the network namespace, as the interface does, and goes with the process that holds it. */
 static int lock(const char *name, struct fault *fault)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int length = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "autocork-fastpath/%s", name);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t size = offsetof(struct sockaddr_un, sun_path) + 1 + length;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
 
-	if (fd >= 0 && !bind(fd, (struct sockaddr *)&address, offsetof(struct sockaddr_un, sun_path) + 1 + length))
+	if (fd >= 0 && !bind(fd, (struct sockaddr *)&address, size) && !listen(fd, CLAIMANTS))
 		return 0;
+	err = errno;
 	if (fd >= 0)
 		close(fd);
-	if (errno == EADDRINUSE)
+	if (err != EADDRINUSE)
+		return fault_set(fault, EXIT_FAILED, "%s: cannot be claimed: %s: allow more open files", name, strerror(err));
+	if (held(&address, size))
 		return fault_set(fault, EXIT_FAILED, "%s: another autocork-fastpath has it: stop that one (autocork fastpath)", name);
-	return fault_set(fault, EXIT_FAILED, "%s: cannot be claimed: %s: allow more open files", name, strerror(errno));
+	log_warning("%s: somebody who is not root holds our name for it: taken no notice of", name);
+	return 0;
 }
 
 /* The first program on the interface that is none of those for AF_XDP sockets, NULL if there is no such. */

@@ -4,6 +4,7 @@
 import os
 import socket
 import struct
+import subprocess
 import time
 
 from fastpath import Fastpath, Road, cable, connection, stream
@@ -269,6 +270,23 @@ def test_second():
             equal(second.process.wait(30), 1, "status of a second of the same name")
         with connection(road, road.B4) as (client, server):
             stream(client, server, 100, 5000)
+
+
+def test_squatter():
+    """a user who binds the name of a claim does not keep it from starting"""
+    with Road() as road:
+        with road.middle.inside():
+            squat = subprocess.Popen(["python3", "-c", "import os, socket, time; os.setuid(65534); s = socket.socket(socket.AF_UNIX); "
+                                      "s.bind('\\0autocork-fastpath/left'); s.listen(); print('ready', flush=True); time.sleep(60)"],
+                                     stdout=subprocess.PIPE)
+        try:
+            equal(squat.stdout.readline(), b"ready\n", "the squatter")
+            with Fastpath(road.middle, *BUMP) as fast, connection(road, road.B4) as (client, server):
+                stream(client, server, 100, 1000)
+                check("who is not root" in fast.output(), fast.output())
+        finally:
+            squat.kill()
+            squat.wait()
 
 
 def test_foreign():
