@@ -279,6 +279,96 @@ static void page_of_all_services_is_quick(void **state)
 	metrics_free(metrics);
 }
 
+/* ------------------------------------------------------------------ documentation */
+
+static char *file_text(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	char *text = NULL;
+	size_t size = 0;
+
+	if (!file)
+		fail_msg("%s is not there", path);
+	if (getdelim(&text, &size, '\0', file) < 0)
+		fail_msg("%s cannot be read", path);
+	fclose(file);
+	return text;
+}
+
+static void sample_name(const struct metrics_family *family, char *name, size_t size)
+{
+	const char *suffix = !strcmp(family->type, "counter") ? "_total" : !strcmp(family->type, "info") ? "_info" : "";
+
+	snprintf(name, size, "autocork_%s%s", family->name, suffix);
+}
+
+static void find_in_page(const struct metrics_family *family, void *page)
+{
+	char name[128];
+
+	sample_name(family, name, sizeof(name));
+	if (!strstr(page, name))
+		fail_msg("%s is not documented", name);
+}
+
+static void every_metric_is_documented(void **state)
+{
+	static const char *const pages[] = { "docs/metrics.md", "docs/man/autocork-metrics.7" };
+
+	for (size_t i = 0; i < AC_ARRAY_SIZE(pages); i++) {
+		char *page = file_text(pages[i]);
+
+		metrics_families(find_in_page, page);
+		free(page);
+	}
+}
+
+struct wanted {
+	char name[128];
+	bool found;
+};
+
+static void compare_name(const struct metrics_family *family, void *context)
+{
+	struct wanted *wanted = context;
+	char name[128];
+	size_t length;
+
+	sample_name(family, name, sizeof(name));
+	length = strlen(name);
+	wanted->found |= !strcmp(wanted->name, name) ||
+			 (!strcmp(family->type, "histogram") && !strncmp(wanted->name, name, length) &&
+			  (!strcmp(wanted->name + length, "_bucket") || !strcmp(wanted->name + length, "_sum") ||
+			   !strcmp(wanted->name + length, "_count")));
+}
+
+/* Dashboards, rules and pages name no metric that does not exist. */
+static void every_name_in_the_documentation_exists(void **state)
+{
+	static const char *const pages[] = { "docs/metrics.md", "docs/man/autocork-metrics.7", "docs/grafana.json",
+					     "docs/alerts.yml" };
+
+	for (size_t i = 0; i < AC_ARRAY_SIZE(pages); i++) {
+		char *page = file_text(pages[i]);
+		unsigned names = 0;
+
+		for (const char *at = page; (at = strstr(at, "autocork_")); names++) {
+			struct wanted wanted = { 0 };
+			size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+			memcpy(wanted.name, at, length < 127 ? length : 127);
+			metrics_families(compare_name, &wanted);
+			if (!wanted.found)
+				fail_msg("%s: %s does not exist", pages[i], wanted.name);
+			at += length;
+		}
+		assert_true(names > 5);
+		free(page);
+	}
+	if (!system("command -v promtool >/dev/null"))
+		assert_int_equal(system("promtool check rules docs/alerts.yml >/dev/null"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +381,8 @@ int main(void)
 		cmocka_unit_test(promtool_accepts),
 		cmocka_unit_test(python_parser_accepts),
 		cmocka_unit_test(page_of_all_services_is_quick),
+		cmocka_unit_test(every_metric_is_documented),
+		cmocka_unit_test(every_name_in_the_documentation_exists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
