@@ -120,6 +120,7 @@ static __always_inline void flow_watch(struct ac_flow *f, struct ac_control *c)
 	if (f->flags & AC_FLOW_WATCHED)
 		return;
 	f->flags |= AC_FLOW_WATCHED;
+	f->watched_from = f->bursts;
 	__sync_fetch_and_add(&c->watched, 1);
 	if (c->watched == 1)
 		kick(AC_KICK_WATCH, 0);

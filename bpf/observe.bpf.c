@@ -31,7 +31,7 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 	if (ac_predictor_gains(&f->predictor)) {
 		if (flow_asks_again(f))
 			kick(AC_KICK_RECONCILE, netns_of(sk));
-	} else if (f->bursts >= WATCH_BURSTS && f->flags & AC_FLOW_WATCHED) {
+	} else if (f->bursts - f->watched_from >= WATCH_BURSTS && f->flags & AC_FLOW_WATCHED) {
 		flow_unwatch(f, c);
 		if (memory->no_gain < AC_NO_GAIN_KNOWN)
 			memory->no_gain++;

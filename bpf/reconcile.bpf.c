@@ -91,9 +91,10 @@ static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct 
 
 	if (f->mode == AC_MODE_OBSERVE)
 		flow_watch(f, c);
-	if (f->wrapper && !stays)
+	if (f->wrapper && !stays) {
 		give_back(tp, f);
-	else if (!f->wrapper && flow_wants_gate(f))
+		flow_watch(f, c);
+	} else if (!f->wrapper && flow_wants_gate(f))
 		flow_manage(tp, tp, f, c);
 }
 

@@ -98,6 +98,7 @@ struct ac_flow {
 	__u32 misses;
 	__u32 opened_ms;	/* CLOCK_MONOTONIC, milliseconds */
 	__u32 first_seq;	/* write_seq at open: written bytes below 4 GiB by difference */
+	__u32 watched_from;	/* bursts when the observer last began to see it for a reason */
 	__u32 counted_seq;	/* write_seq up to which the service's written_bytes have it */
 };
 _Static_assert(sizeof(struct ac_flow) <= 184, "one 256-byte slab object per flow");

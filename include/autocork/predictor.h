@@ -77,7 +77,7 @@ static __always_inline void ac_learn_stall(struct ac_predictor *p, __u32 n)
  */
 static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, __u32 gap, bool read_since)
 {
-	bool close = gap <= t->burst_gap_us;
+	bool close = gap <= t->burst_gap_us, in_time;
 
 	if (read_since) {
 		if (close && (p->duplex & 1)) {
@@ -90,9 +90,14 @@ static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tu
 		p->reads = p->reads < AC_READS_MAX - 1 ? p->reads + 2 : AC_READS_MAX;
 		return true;
 	}
+	in_time = p->holding && (!t->hold_gaps || gap <= t->hold_gaps * t->burst_gap_us);
 	/* Where a policy allows gaps longer than max_hold, a write that follows the deadline is not even late. */
-	if (close || (p->holding ? !t->hold_gaps || gap <= t->hold_gaps * t->burst_gap_us :
-				   ac_ends_with_reads(p) && gap <= AC_STALL_GAPS * t->burst_gap_us)) {
+	if (close || in_time || (ac_ends_with_reads(p) && gap <= AC_STALL_GAPS * t->burst_gap_us)) {
+		if (p->holding && !in_time) { /* the sweeper was as late as the program: a busy machine */
+			p->overdue = 1;
+			p->hold = 0;
+			p->long_hold = 0;
+		}
 		ac_learn_stall(p, n);
 		return false;
 	}

@@ -27,7 +27,7 @@
 #define AC_PRIOR_EVERY 64
 #define AC_PRIOR_STREAK 192	/* streak given on the prior's word: planes 6 and 7; own streaks pass it and go on */
 
-#define AC_STALL_GAPS 64	/* where bursts end with reads, a pause up to 64 burst_gaps is a stall in the burst */
+#define AC_STALL_GAPS 512	/* where bursts end with reads, a pause up to 512 burst_gaps is a stall in the burst */
 #define AC_STALL_WINDOW 8	/* one stall in so many bursts may be the scheduler's doing and teaches nothing */
 #define AC_STALL_COST (AC_MISS / 16)	/* debt for a stall that outlasted max_hold: nobody waited, as the message was not whole */
 #define AC_READS_MAX 15		/* of `reads`, below */
