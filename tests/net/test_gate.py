@@ -68,10 +68,11 @@ def test_wrong_hold():
         before = w.agent.totals()["misses"]
         data = w.hold(stream)
         equal(stream.receive(stream.server, len(data)), data, "the bytes")
-        wait_for(lambda: w.agent.totals()["misses"] > before, 5, "a miss on record")
         stream.server.sendall(b"ok")
         stream.receive(stream.client, 2)
+        # Only the next write tells a burst that was over from a program that was kept waiting.
         stream.exchange(rounds=20)
+        wait_for(lambda: w.agent.totals()["misses"] > before, 5, "a miss on record")
         w.give_back(stream)
 
 
@@ -119,14 +120,14 @@ def test_no_gain():
 def test_off():
     """mode = off leaves flows alone"""
     with world("[policy all]\nmode = off\n") as w, Stream(w.net) as stream:
-        equal(stream.exchange(rounds=100), 5.0, "segments per request")
+        check(5.0 <= (segments := stream.exchange(rounds=100)) < 5.2, f"{segments} segments per request of 5 writes")
         equal(w.net.wrapped(), 0, "flows on a wrapper")
 
 
 def test_observe():
     """mode = observe counts what could be saved and holds nothing"""
     with world("[policy all]\nmode = observe\nburst_gap = 50ms\n") as w, Stream(w.net) as stream:
-        equal(stream.exchange(rounds=200), 5.0, "segments per request")
+        check(5.0 <= (segments := stream.exchange(rounds=200)) < 5.2, f"{segments} segments per request of 5 writes")
         equal(w.net.wrapped(), 0, "flows on a wrapper")
         totals = w.agent.totals()
         equal(totals["held"], 0, "writes held")

@@ -23,6 +23,11 @@ def timely(stream, rounds=50):
     return (tcp_info(stream.client)["data_segs_out"] - before) / rounds
 
 
+def unmanaged(segments, what):
+    """5 writes are 5 segments; on a busy machine a probe for a lost tail may add one."""
+    check(5.0 <= segments < 5.2, f"{what}: {segments}, not 5.0")
+
+
 def ours_in_kernel():
     """Names of struct_ops and programs of ours that the kernel knows."""
     out = subprocess.run(["bpftool", "-j", "map", "show"], capture_output=True, text=True, check=False).stdout
@@ -36,7 +41,7 @@ def test_stop():
         w.learn(two)
         check(w.net.wrapped() > 0, "no flow was managed")
         w.give_back(one, two)
-        equal(timely(one), 5.0, "segments per request without the agent")
+        unmanaged(timely(one), "segments per request without the agent")
         wait_for(lambda: not ours_in_kernel(), 10, "no struct_ops left")
 
 
@@ -53,7 +58,7 @@ def test_kill():
         timely(stream, 20)
         timely(nagle, 20)
         # The heartbeat is stale by now: as if unmanaged.
-        wait_for(lambda: timely(stream, 5) == 5.0, 10, "flows behave as if unmanaged")
+        wait_for(lambda: timely(stream, 5) >= 5.0, 10, "flows behave as if unmanaged")
 
 
 def test_kill_under_load():
@@ -100,11 +105,11 @@ def test_adopt():
     """flows that exist already are adopted where the policy says so, and only there"""
     with world("[policy none]\nmode = off\n") as w, Stream(w.net) as stream, Stream(w.net, "::1") as six:
         for one in stream, six:
-            equal(one.exchange(rounds=20), 5.0, "segments per request while off")
+            unmanaged(one.exchange(rounds=20), "segments per request while off")
         w.agent.stop()
         w.agent.write_policy(PATIENT.replace("adopt = yes", "adopt = no"))
         w.agent.start()
-        equal(timely(stream, 100), 5.0, "segments per request without adoption")
+        unmanaged(timely(stream, 100), "segments per request without adoption")
         w.agent.stop()
         w.agent.write_policy(PATIENT)
         w.agent.start()
@@ -120,7 +125,7 @@ def test_reload():
             w.learn(stream)
         w.agent.reload(OFF)
         with Stream(w.net) as stream:
-            equal(stream.exchange(rounds=50), 5.0, "segments per request while off")
+            unmanaged(stream.exchange(rounds=50), "segments per request while off")
         w.agent.reload(PATIENT)
         with Stream(w.net) as stream:
             w.learn(stream)
@@ -168,7 +173,7 @@ def test_outside_the_cgroup():
     with world() as w:
         w.group.leave()
         with Stream(w.net) as stream:
-            equal(stream.exchange(rounds=100), 5.0, "segments per request")
+            unmanaged(stream.exchange(rounds=100), "segments per request")
             equal(w.net.wrapped(), 0, "flows on a wrapper")
 
 
