@@ -84,7 +84,7 @@ def validate(name, text, at_least=1):
 
 def test_json():
     """what --json prints is what docs/schema says"""
-    with learned() as (agent, _, net):
+    with learned() as (agent, stream, net):
         validate("status", autocork(agent, "status", "--json").stdout)
         validate("services", autocork(agent, "services", "--json").stdout)
         validate("flows", autocork(agent, "flows", "--json").stdout, at_least=2)
@@ -96,6 +96,17 @@ def test_json():
         validate("error", run(build("autocork"), "status", "--json", "--control", "/nonexistent").stdout)
         validate("steer", autocork(agent, "steer", "status", "--json").stdout)
         validate("advise", autocork(agent, "advise", "--for", "1s", "--json").stdout, at_least=0)
+        with Program(net, [build("autocork"), "events", "--json", "--control", agent.control]) as events, \
+                Program(net, [build("autocork"), "explain", "--json", "--control", agent.control]) as explain:
+            # The listeners are there when a reload reaches them.
+            wait_for(lambda: autocork(agent, "reload") and "reload" in events.output(), 10, "the event of a reload")
+            with Stream(net) as another:
+                another.exchange(rounds=50)
+                stream.exchange(rounds=50)
+            wait_for(lambda: "flow_closed" in events.output(), 10, "the event of a closed flow")
+            wait_for(lambda: "complete" in explain.output(), 10, "an explained release")
+            validate("events", events.output(), at_least=4)
+            validate("explain", explain.output(), at_least=4)
         with Program(net, [build("autocork"), "bench", "server", "--port", "0", "--once", "--json"]) as server:
             wait_for(server.output, 10, "the bench server's port")
             port = json.loads(server.output().splitlines()[0])["port"]
