@@ -1,0 +1,49 @@
+# Two namespaces with delay, loss and reordering between them; managed and unmanaged clients side by side, so that both see the same times.
+policy '[policy plain]\nports = 7100-7199\nmode = off\n[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 20ms\nmax_hold = 20ms'
+# A namespace may only use what the first one allows.
+sysctl -qw net.ipv4.tcp_allowed_congestion_control="reno cubic bbr dctcp"
+ip netns add near
+ip netns add far
+ip link add near netns near type veth peer name far netns far
+for side in near:10.9.0.1 far:10.9.0.2; do
+	name=${side%:*}
+	ip -n $name addr add ${side#*:}/24 dev $name
+	ip -n $name link set lo up
+	ip -n $name link set $name up
+	ip netns exec $name /tools/tc qdisc add dev $name root netem delay 2ms loss 3% reorder 10%
+	ip netns exec $name /bin/sysctl -qw net.ipv4.tcp_ecn=1
+done
+check "the agent starts" agent_start
+
+# One client of a pair: OUT PORT
+one() {
+	ip netns exec near /ac/autocork bench client --host 10.9.0.2 --port $2 --no_delay --json --check --warmup 20 \
+		--messages "$MESSAGES" >/tmp/$1.json 2>&1
+}
+number=0
+for algorithm in cubic bbr dctcp reno; do
+	number=$((number + 1))
+	for side in near far; do
+		ip netns exec $side /bin/sysctl -qw net.ipv4.tcp_congestion_control=$algorithm
+	done
+	# The listener decides whether DCTCP's ECN is agreed on: each algorithm has its own.
+	for port in 710$number 720$number; do
+		ip netns exec far /ac/autocork bench server --port $port >/dev/null &
+	done
+	sleep 1
+	clients=
+	for client in 1 2 3; do
+		one $algorithm.plain.$client 710$number &
+		clients="$clients $!"
+		one $algorithm.managed.$client 720$number &
+		clients="$clients $!"
+	done
+	wait $clients
+	for client in 1 2 3; do
+		for way in plain managed; do
+			echo "@$algorithm.$way.$client $(cat /tmp/$algorithm.$way.$client.json)"
+		done
+	done
+done
+services
+check "the agent stops" agent_stop
