@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """What the vm tests share: one TAP stream for all kernels, guests that report in TAP, and results as JSON for the host to judge."""
+import concurrent.futures
 import json
 import os
 import re
 import sys
+import threading
 
 from kernel_image import HERE, NoKernel, fetch, table
 from machine import Machine
@@ -16,10 +18,11 @@ VERDICT = re.compile(r"(ok|not ok)\b[ \d-]*(.*?)(?: *# *SKIP *(.*))?$")
 
 
 class Suite:
-    """One test file. `with Suite("name") as suite: for kernel in suite.kernels(): …`; its exit is the program's."""
+    """One test file. `with Suite("name") as suite: suite.each_kernel(judge)`; its exit is the program's."""
 
     def __init__(self, name):
         self.name, self.count, self.failed = name, 0, 0
+        self.lock = threading.Lock()
 
     def __enter__(self):
         return self
@@ -30,20 +33,32 @@ class Suite:
             sys.exit(1 if self.failed else 0)
 
     def check(self, good, text, *details):
-        self.count += 1
-        self.failed += not good
-        print(f"{'ok' if good else 'not ok'} {self.count} - {text}", flush=True)
-        for detail in () if good else details:
-            print(f"# {detail}", flush=True)
+        with self.lock:
+            self.count += 1
+            self.failed += not good
+            print(f"{'ok' if good else 'not ok'} {self.count} - {text}", flush=True)
+            for detail in () if good else details:
+                print(f"# {detail}", flush=True)
         return good
 
     def skip(self, text, reason):
-        self.count += 1
-        print(f"ok {self.count} - {text} # SKIP {reason}", flush=True)
+        with self.lock:
+            self.count += 1
+            print(f"ok {self.count} - {text} # SKIP {reason}", flush=True)
 
-    def kernels(self, labels=None):
-        """The kernels of the table that are booted unasked, or those that VM_KERNELS or `labels` name."""
-        wanted = labels or os.environ.get("VM_KERNELS", "").replace(",", " ").split()
+    def note(self, text):
+        with self.lock:
+            print(f"# {text}", flush=True)
+
+    def each_kernel(self, judge):
+        """Calls judge(kernel) for every kernel, two at a time: an emulated machine keeps one processor busy."""
+        with concurrent.futures.ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
+            for done in [pool.submit(judge, kernel) for kernel in self.kernels()]:
+                done.result()
+
+    def kernels(self):
+        """The kernels of the table that are booted unasked, or those that VM_KERNELS names."""
+        wanted = os.environ.get("VM_KERNELS", "").replace(",", " ").split()
         for row in table():
             if row.label not in wanted if wanted else row.need == "hand":
                 continue
@@ -93,7 +108,7 @@ class Kernel:
                 except ValueError:
                     self.check(False, f"{word[1:]}: JSON from the guest", line)
             elif line and not re.match(r"1\.\.\d|libbpf: elf: skipping", line):
-                print(f"# {line.lstrip('# ')}", flush=True)
+                self.suite.note(f"{self.label}: {line.lstrip('# ')}")
 
         try:
             machine = Machine(self.image, f"{exports}. /guest/lib.sh\n. /guest/script.sh\n", files, modules)
@@ -105,7 +120,7 @@ class Kernel:
         self.check(outcome.status == 0, f"{self.suite.name}: the guest ran to its end", *tail,
                    f"stopped after {seconds} s" if outcome.timed_out else f"status {outcome.status}")
         self.check(not outcome.complaints, f"{self.suite.name}: no complaint in the kernel's log", *outcome.complaints)
-        print(f"# {self.label} ({self.image.release}): {outcome.seconds:.1f} s", flush=True)
+        self.suite.note(f"{self.label} ({self.image.release}): {outcome.seconds:.1f} s")
         return results
 
 

@@ -4,13 +4,17 @@
 from harness import Suite
 from machine import Machine
 
+
+def judge(kernel):
+    said = kernel.boot("boot.sh", 60, agent=False)
+    kernel.check(said.get("kernel", {}).get("release") == kernel.image.release, f"runs {kernel.image.release}", said)
+    if kernel.label != "6.1":
+        return
+    ended = Machine(kernel.image, "echo c >/proc/sysrq-trigger; sleep 60\n").run("boot.crash", 60, lambda line: None)
+    kernel.check(ended.status is None and not ended.timed_out and ended.complaints, "a crash is seen", ended.log[-500:])
+    ended = Machine(kernel.image, "echo here; sleep 600\n").run("boot.hang", 30, lambda line: None)
+    kernel.check(ended.status is None and ended.timed_out and ended.output == ["here"], "a guest that hangs is ended", ended.output)
+
+
 with Suite("boot") as suite:
-    for kernel in suite.kernels():
-        said = kernel.boot("boot.sh", 60, agent=False)
-        kernel.check(said.get("kernel", {}).get("release") == kernel.image.release, f"runs {kernel.image.release}", said)
-        if kernel.label != "6.1":
-            continue
-        ended = Machine(kernel.image, "echo c >/proc/sysrq-trigger; sleep 60\n").run("boot.crash", 60)
-        kernel.check(ended.status is None and not ended.timed_out and ended.complaints, "a crash is seen", ended.log[-500:])
-        ended = Machine(kernel.image, "echo here; sleep 600\n").run("boot.hang", 12)
-        kernel.check(ended.status is None and ended.timed_out and ended.output == ["here"], "a guest that hangs is ended", ended.output)
+    suite.each_kernel(judge)

@@ -7,13 +7,17 @@ from harness import Suite
 NEEDED = ("fentry", "wrapper cubic", "wrapper bbr", "wrapper reno", "wrapper dctcp", "write hook", "read hook",
           "flow end")
 
+
+def judge(kernel):
+    said = kernel.boot("doctor.sh", 90)
+    features = {feature["name"]: feature for feature in said.get("doctor", {}).get("features", [])}
+    kernel.check(said.get("status", {}).get("exit") == 0, "doctor finds nothing that it cannot do without", said.get("status"))
+    for name in NEEDED:
+        feature = features.get(name, {})
+        kernel.check(feature.get("works") is True, f"{name} works", feature or f"not among {', '.join(features)}")
+    for name, feature in sorted(features.items()):
+        print(f"# {kernel.label}: {name}: {'works' if feature['works'] else 'no'} {feature['reason']}")
+
+
 with Suite("doctor") as suite:
-    for kernel in suite.kernels():
-        said = kernel.boot("doctor.sh", 90)
-        features = {feature["name"]: feature for feature in said.get("doctor", {}).get("features", [])}
-        kernel.check(said.get("status", {}).get("exit") == 0, "doctor finds nothing that it cannot do without", said.get("status"))
-        for name in NEEDED:
-            feature = features.get(name, {})
-            kernel.check(feature.get("works") is True, f"{name} works", feature or f"not among {', '.join(features)}")
-        for name, feature in sorted(features.items()):
-            print(f"# {kernel.label}: {name}: {'works' if feature['works'] else 'no'} {feature['reason']}")
+    suite.each_kernel(judge)

@@ -10,20 +10,24 @@ CLIENTS = (1, 2, 3)
 # A lost packet costs 200 ms, and one message in twenty meets one: fewer messages would leave the comparison to chance.
 MESSAGES = 240
 
+
+def judge(kernel):
+    said = kernel.boot("loss.sh", 240, variables={"MESSAGES": MESSAGES})
+
+    def figures(way, name, algorithms=ALGORITHMS):
+        runs = (said.get(f"{algorithm}.{way}.{number}", {}) for algorithm in algorithms for number in CLIENTS)
+        return [run.get(name, float("nan")) for run in runs]
+
+    for algorithm in ALGORITHMS:
+        wrong = figures("plain", "wrong_bytes", [algorithm]) + figures("managed", "wrong_bytes", [algorithm])
+        kernel.check(wrong == [0] * 6, f"{algorithm}: bytes identical in {6 * MESSAGES} messages", wrong)
+        packets = mean(figures("managed", "segments", [algorithm]))
+        kernel.check(1 <= packets < 1.3, f"{algorithm}: packets per message managed, with those sent again: {packets:.2f}")
+    plain, managed = mean(figures("plain", "message_us")), mean(figures("managed", "message_us"))
+    kernel.check(managed < plain, f"mean time of a message: {managed:.0f} us managed, {plain:.0f} us unmanaged")
+    plain, managed = median(figures("plain", "p99_us")), median(figures("managed", "p99_us"))
+    kernel.check(managed < plain, f"p99 time of a message: {managed:.0f} us managed, {plain:.0f} us unmanaged")
+
+
 with Suite("loss") as suite:
-    for kernel in suite.kernels():
-        said = kernel.boot("loss.sh", 240, variables={"MESSAGES": MESSAGES})
-
-        def figures(way, name, algorithms=ALGORITHMS):
-            runs = (said.get(f"{algorithm}.{way}.{number}", {}) for algorithm in algorithms for number in CLIENTS)
-            return [run.get(name, float("nan")) for run in runs]
-
-        for algorithm in ALGORITHMS:
-            wrong = figures("plain", "wrong_bytes", [algorithm]) + figures("managed", "wrong_bytes", [algorithm])
-            kernel.check(wrong == [0] * 6, f"{algorithm}: bytes identical in {6 * MESSAGES} messages", wrong)
-            packets = mean(figures("managed", "segments", [algorithm]))
-            kernel.check(1 <= packets < 1.3, f"{algorithm}: packets per message managed, with those sent again: {packets:.2f}")
-        plain, managed = mean(figures("plain", "message_us")), mean(figures("managed", "message_us"))
-        kernel.check(managed < plain, f"mean time of a message: {managed:.0f} us managed, {plain:.0f} us unmanaged")
-        plain, managed = median(figures("plain", "p99_us")), median(figures("managed", "p99_us"))
-        kernel.check(managed < plain, f"p99 time of a message: {managed:.0f} us managed, {plain:.0f} us unmanaged")
+    suite.each_kernel(judge)

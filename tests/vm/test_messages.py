@@ -5,28 +5,32 @@ from harness import Suite
 
 ALGORITHMS = ("cubic", "bbr", "dctcp", "reno")
 
+
+def judge(kernel):
+    said = kernel.boot("messages.sh", 150)
+
+    def figure(run, name):
+        return said.get(run, {}).get(name, float("nan"))
+
+    def intact(run):
+        kernel.check(figure(run, "wrong_bytes") == 0, f"{run}: bytes identical", said.get(run, "no result"))
+
+    for run in sorted(name for name in said if "." in name):
+        intact(run)
+    for algorithm in ALGORITHMS:
+        plain, managed = (figure(f"{algorithm}.{way}", "segments") for way in ("plain", "managed"))
+        kernel.check(plain > 14, f"{algorithm}: 15 packets per message unmanaged: {plain:.2f}")
+        kernel.check(0.99 < managed < 1.01, f"{algorithm}: one packet per message managed: {managed:.2f}")
+    managed = figure("ipv6.managed", "segments")
+    kernel.check(0.99 < managed < 1.01, f"IPv6: one packet per message managed: {managed:.2f}")
+    plain, managed = figure("nagle.plain", "p50_us"), figure("nagle.managed", "p50_us")
+    kernel.check(plain > 30000, f"Nagle waits for the delayed ACK unmanaged: {plain:.0f} us")
+    kernel.check(managed < plain / 3, f"Nagle does not wait managed: {managed:.0f} us")
+    packets = figure("nagle.managed", "segments")
+    kernel.check(0.99 < packets < 1.02, f"Nagle: one packet per message managed: {packets:.2f}")
+    longest = figure("single.managed", "p99_us")
+    kernel.check(longest < 30000, f"messages in one write are not held: p99 {longest:.0f} us")
+
+
 with Suite("messages") as suite:
-    for kernel in suite.kernels():
-        said = kernel.boot("messages.sh", 150)
-
-        def figure(run, name):
-            return said.get(run, {}).get(name, float("nan"))
-
-        def intact(run):
-            kernel.check(figure(run, "wrong_bytes") == 0, f"{run}: bytes identical", said.get(run, "no result"))
-
-        for run in sorted(name for name in said if "." in name):
-            intact(run)
-        for algorithm in ALGORITHMS:
-            plain, managed = (figure(f"{algorithm}.{way}", "segments") for way in ("plain", "managed"))
-            kernel.check(plain > 14, f"{algorithm}: 15 packets per message unmanaged: {plain:.2f}")
-            kernel.check(0.99 < managed < 1.01, f"{algorithm}: one packet per message managed: {managed:.2f}")
-        managed = figure("ipv6.managed", "segments")
-        kernel.check(0.99 < managed < 1.01, f"IPv6: one packet per message managed: {managed:.2f}")
-        plain, managed = figure("nagle.plain", "p50_us"), figure("nagle.managed", "p50_us")
-        kernel.check(plain > 30000, f"Nagle waits for the delayed ACK unmanaged: {plain:.0f} us")
-        kernel.check(managed < plain / 3, f"Nagle does not wait managed: {managed:.0f} us")
-        packets = figure("nagle.managed", "segments")
-        kernel.check(0.99 < packets < 1.02, f"Nagle: one packet per message managed: {packets:.2f}")
-        longest = figure("single.managed", "p99_us")
-        kernel.check(longest < 30000, f"messages in one write are not held: p99 {longest:.0f} us")
+    suite.each_kernel(judge)

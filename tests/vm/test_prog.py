@@ -5,8 +5,13 @@ import os
 
 from harness import BUILD, Suite
 
+tests = [path for path in sorted((BUILD / "tests/prog").glob("test_*")) if not path.suffix and os.access(path, os.X_OK)]
+
+
+def judge(kernel):
+    kernel.boot("prog.sh", 240, files=[(test, f"/ac/prog/{test.name}") for test in tests], agent=False)
+
+
 with Suite("prog") as suite:
-    tests = [path for path in sorted((BUILD / "tests/prog").glob("test_*")) if not path.suffix and os.access(path, os.X_OK)]
-    suite.check(tests, f"{len(tests)} tests are built", "run make check, or make build/tests/prog/test_NAME")
-    for kernel in suite.kernels() if tests else ():
-        kernel.boot("prog.sh", 120, files=[(test, f"/ac/prog/{test.name}") for test in tests], agent=False)
+    if suite.check(tests, f"{len(tests)} tests are built", "run make check, or make build/tests/prog/test_NAME"):
+        suite.each_kernel(judge)

@@ -1,5 +1,5 @@
 # Two namespaces with delay, loss and reordering between them; managed and unmanaged clients side by side, so that both see the same times.
-policy '[policy plain]\nports = 7100-7199\nmode = off\n[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 20ms\nmax_hold = 20ms'
+policy '[policy plain]\nports = 7100-7199\nmode = off\n[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms'
 # A namespace may only use what the first one allows.
 sysctl -qw net.ipv4.tcp_allowed_congestion_control="reno cubic bbr dctcp"
 ip netns add near
@@ -11,7 +11,7 @@ for side in near:10.9.0.1 far:10.9.0.2; do
 	ip -n $name link set lo up
 	ip -n $name link set $name up
 	ip netns exec $name /tools/tc qdisc add dev $name root netem delay 2ms loss 3% reorder 10%
-	ip netns exec $name /bin/sysctl -qw net.ipv4.tcp_ecn=1
+	ip netns exec $name /bin/sysctl -qw net.ipv4.tcp_ecn=1 net.ipv4.tcp_ecn_fallback=0	# DCTCP: a SYN sent again keeps ECN
 done
 check "the agent starts" agent_start
 
