@@ -30,8 +30,33 @@ static int make_directory(const char *path, mode_t mode, struct fault *fault)
 	return 0;
 }
 
+/*
+ * `ip netns exec` and services with PrivateMounts= give a mount namespace that ends with them. Its root receives mounts of the
+ * machine and passes none on ("master:" in proc(5)'s mountinfo); where that does not show, init's namespace may be looked at.
+ */
+static bool mounts_are_ours_alone(void)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	struct stat own, init;
+	char line[4096], point[2048], options[1024];
+	bool receives = false;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "%*s %*s %*s %*s %2047s %*s %1023[^-]", point, options) == 2 && !strcmp(point, "/"))
+			receives = strstr(options, "master:");
+	if (file)
+		fclose(file);
+	return receives ||
+	       (!stat("/proc/self/ns/mnt", &own) && !stat("/proc/1/ns/mnt", &init) && own.st_ino != init.st_ino);
+}
+
 static int mount_private(struct fault *fault)
 {
+	if (mounts_are_ours_alone())
+		return fault_set(fault, EXIT_FAILED,
+				 "no bpffs is mounted in this mount namespace, and what is pinned in one of its own would go "
+				 "with it: run `mount -t bpf bpf " PINS_SYSTEM "` on the machine; for another network "
+				 "namespace use `nsenter --net=`, not `ip netns exec`");
 	if (make_directory("/run/autocork", 0755, fault) || make_directory(PINS_PRIVATE, 0700, fault))
 		return -1;
 	if (mount("bpf", PINS_PRIVATE, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))

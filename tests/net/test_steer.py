@@ -7,9 +7,11 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 
 from agent import build
 from netns import Pair
+from programs import program
 from steering import Steered, policy, private_mounts, udp_who
 from tap import Skip, check, equal, main, wait_for
 
@@ -297,6 +299,33 @@ def test_queues():
         equal(done.returncode, 3, "exit code")
         check("no receive queue 3" in done.stderr and "0 to 0" in done.stderr, done.stderr)
         equal(steered.client(9000).who(), "consumer", "port 9000")
+
+
+def test_no_bpffs():
+    """where a bpffs would end with the mount namespace, nothing is attached that would end with it"""
+    with Steered() as steered:
+        steered.write(policy(9000))
+        # As `ip netns exec` does: mounts come in, none goes out. The outer shell stays: it is the machine.
+        script = (f"mount --make-rshared / && unshare --mount --propagation slave sh -c '"
+                  f"mount -t tmpfs tmpfs /sys/fs/bpf && "
+                  f"{build('autocork')} steer attach cable --policy {steered.directory} 2>&1; echo $?'; true")
+        said = steered.b.run("unshare", "--mount", "--propagation", "private", "sh", "-c", script)
+        check("nsenter --net=" in said and said.endswith("\n1\n"), said)
+        equal("xdp" in steered.b.ip("link", "show", "cable"), False, "a program on the interface")
+
+
+def test_other_version():
+    """tables of another version are not touched, and can be removed"""
+    with Steered() as steered:
+        steered.write(policy(9000))
+        directory = "/sys/fs/bpf/autocork/steer/cable"
+        os.makedirs(directory)
+        subprocess.run([program("bpftool"), "map", "create", directory + "/steer_control", "type", "array", "key", "4", "value",
+                        "16", "entries", "1", "name", "steer_control"], check=True)
+        done = steered.steer("attach", "cable", "--policy", steered.directory, check=False)
+        equal((done.returncode, "another version" in done.stderr), (1, True), done.stderr)
+        steered.steer("detach", "cable")
+        steered.steer("attach", "cable", "--policy", steered.directory)
 
 
 def test_json():

@@ -10,4 +10,5 @@ with Suite("steer") as suite:
         kernel.check((status.get("state"), status.get("mode"), status.get("program")) == ("attached", "native", "xsk_def_prog"),
                      "native, with the name that libxdp looks for", status)
         kernel.check(status.get("queues") == [{"queue": 0, "consumer": False}], "queues are seen, and that nobody is there", status)
+        kernel.check(status.get("xsks_map", "").startswith("/run/autocork/bpf/"), "a bpffs was mounted where there was none", status)
         kernel.check([rule["policy"] for rule in status.get("rules", [])] == ["trading"], "the rule is in force", status)

@@ -1,5 +1,4 @@
 # Steering on a stock kernel: attached natively to a veth, rules in force, counters, nothing left behind.
-mount -t bpf bpf /sys/fs/bpf
 ip link add eth7 numrxqueues 1 numtxqueues 1 type veth peer name peer numrxqueues 1 numtxqueues 1 || exit 1
 ip link set eth7 up && ip link set peer up
 policy '[policy trading]\nports = 9000-9010\nsteer = af_xdp\ninterface = eth7\nprotocol = any\n'
