@@ -320,8 +320,8 @@ def test_other_version():
         steered.write(policy(9000))
         directory = "/sys/fs/bpf/autocork/steer/cable"
         os.makedirs(directory)
-        subprocess.run([program("bpftool"), "map", "create", directory + "/steer_control", "type", "array", "key", "4", "value",
-                        "16", "entries", "1", "name", "steer_control"], check=True)
+        subprocess.run([program("bpftool"), "map", "create", directory + "/steer_control", "type", "array", "key", "4",
+                        "value", "16", "entries", "1", "name", "steer_control"], check=True)
         done = steered.steer("attach", "cable", "--policy", steered.directory, check=False)
         equal((done.returncode, "another version" in done.stderr), (1, True), done.stderr)
         steered.steer("detach", "cable")
