@@ -227,8 +227,9 @@ static void finish(struct simulation *sim, struct flow *flow)
 
 int replay_run(const struct trace *trace, const struct replay_options *options, struct replay_result *result)
 {
+	struct replay_options own = *options;
 	struct simulation sim = {
-		.options = options,
+		.options = &own,
 		.result = result,
 		.flows = calloc(trace->flow_count, sizeof(*sim.flows)),
 		.mss = options->mss ? options->mss : trace->mss,
@@ -238,6 +239,7 @@ int replay_run(const struct trace *trace, const struct replay_options *options, 
 	uint32_t flow;
 	size_t e;
 
+	own.tuning.full = sim.mss < 256 ? 1 : sim.mss >> 8;
 	*result = (struct replay_result){};
 	if (trace->flow_count && !sim.flows)
 		return -1;

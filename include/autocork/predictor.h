@@ -106,6 +106,13 @@ static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tu
 	return true;
 }
 
+/* The burst's last write so far cannot be held: holding later ones would save little. */
+static __always_inline void ac_cut(struct ac_predictor *p)
+{
+	if (!p->cut && p->len <= 0xff)
+		p->cut = p->len;
+}
+
 /*
  * A write of `bytes` at now_us; read_since: the program read on the flow since its last write. Says whether to hold it.
  */
@@ -124,6 +131,7 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
 		n = 0;
 	}
 	if (!n) {
+		p->cut = 0;
 		p->first = ac_bucket(bytes) & (AC_FIRST_SLOTS - 1);
 		outcome.verdict = (p->hold >> p->first) & 1;
 	} else if (n < AC_EXACT) {
@@ -132,6 +140,10 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
 		outcome.verdict = n + 1 < p->long_hold;
 	}
 	p->len = n + (n < 0xffff);
+	if (bytes >= (t->full ? (__u32)t->full << 8 : AC_FULL)) {
+		outcome.verdict = AC_RELEASE;
+		ac_cut(p);
+	}
 	p->holding = outcome.verdict;
 	return outcome;
 }
@@ -161,10 +173,14 @@ static __always_inline __u32 ac_on_burst_end(struct ac_predictor *p, const struc
 	return n;
 }
 
-/* What was held left for a reason of its own (a full segment, an ACK, an option): a burst that ends now is no miss. */
+/*
+ * The last write is not held after all, or what was held left for a reason of its own (a full segment, an ACK, an option): a
+ * burst that ends now is no miss, and what follows in it is no proof that holding pays.
+ */
 static __always_inline void ac_on_release(struct ac_predictor *p)
 {
 	p->holding = 0;
+	ac_cut(p);
 }
 
 /* Worth being managed: its bursts save writes. */

@@ -79,10 +79,10 @@ static __always_inline void ac_learn_miss(struct ac_predictor *p, __u32 slot)
 /* Learns from a burst of n writes and fixes the verdicts for the next one. */
 static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, bool missed, bool stopped)
 {
-	bool is_long = n > AC_EXACT;
-	__u32 last = ac_slot(p, n), first = ac_slot(p, 1), stop = stopped ? last : 0;
+	bool cut = p->cut && p->cut < n, is_long;
+	__u32 last = ac_slot(p, n), first = ac_slot(p, 1), stop;
 	__u32 full, went_on = 0, earn, carry, newly, at8, at32, ready, saved, shift = 4;
-	__u32 key = n < 16 ? n << 4 | p->first : 0;
+	__u32 key = n < 16 && !cut ? n << 4 | p->first : 0;
 	bool steady;
 	__s32 change;
 	int b;
@@ -92,11 +92,18 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 	if (key && key == p->steady && stopped && !missed)
 		return;
 
+	/* Of a burst that was cut only the writes before the cut teach anything; it stopped nowhere. */
+	if (cut) {
+		n = p->cut;
+		stopped = false;
+	}
+	is_long = n > AC_EXACT;
+	stop = stopped ? last : 0;
 	full = ac_streak_full(p);
 	if (is_long)
 		went_on = ~0u << AC_FIRST_SLOTS | first;
 	else if (n > 1)
-		went_on = ((last - 1) & (~0u << AC_FIRST_SLOTS)) | first;
+		went_on = ((ac_slot(p, n) - 1) & (~0u << AC_FIRST_SLOTS)) | first;
 
 	carry = went_on & ~full;
 	/* A burst that changes nothing need not be learned from when it comes again. */

@@ -27,6 +27,7 @@
 #define AC_PRIOR_EVERY 64
 #define AC_PRIOR_STREAK 192	/* streak given on the prior's word: planes 6 and 7; own streaks pass it and go on */
 
+#define AC_FULL 16384		/* bytes: a write that fills segments and leaves next to nothing to save */
 #define AC_STALL_GAPS 512	/* where bursts end with reads, a pause up to 512 burst_gaps is a stall in the burst */
 #define AC_STALL_WINDOW 8	/* one stall in so many bursts may be the scheduler's doing and teaches nothing */
 #define AC_STALL_COST (AC_MISS / 16)	/* debt for a stall that outlasted max_hold: nobody waited, as the message was not whole */
@@ -41,7 +42,8 @@
 /* What the policy says to the predictor. */
 struct ac_tuning {
 	__u32 burst_gap_us;	/* a longer pause between two writes starts a new burst */
-	__u16 need_max;		/* longest streak that may be asked for: 1/(1-confidence), 2 … 255 */
+	__u8 need_max;		/* longest streak that may be asked for: 1/(1-confidence), 2 … 255 */
+	__u8 full;		/* bytes of a full segment in 256s, rounded down; 0 = not known, AC_FULL is taken */
 	__u16 hold_gaps;	/* max_hold in burst_gaps, rounded up: a longer hold is a miss, whoever ends it; 0 = no limit */
 };
 
@@ -69,7 +71,8 @@ struct ac_predictor {
 	__u8 settling : 4;	/* bursts left until the average is trusted */
 	__u8 overdue;		/* max_hold ran out in this burst: a miss if it ends now, a stall if it goes on */
 	__u8 stalled;		/* bursts left in which another stall would count */
-	__u16 pad;
+	__u8 cut;		/* first write of the burst that could not be held, a full segment or overruled; 0 = none */
+	__u8 pad;
 };
 
 /*

@@ -75,6 +75,7 @@ static void do_write(struct flow *flow, const struct ac_tuning *tuning, __u32 no
 	demand(outcome.verdict == AC_RELEASE || (!flow->young && flow->p.debt <= AC_ALLOWANCE * AC_MISS));
 	demand(flow->p.len == (outcome.ended ? 1 : before.len + (before.len < 0xffff)));
 	demand(flow->p.last_us == now);
+	demand(outcome.verdict == AC_RELEASE || bytes < (tuning->full ? tuning->full * 256u : AC_FULL));
 	/* What has been decided for a burst stays, but for a slot that a late write crossed out. */
 	demand(outcome.ended || !(flow->p.hold & ~before.hold));
 }
@@ -100,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.burst_gap_us = 10 + take(&input, 2) * 16,
 		.need_max = 2 + take(&input, 1) % 254,
 		.hold_gaps = take(&input, 1) % 16,
+		.full = take(&input, 1) % 4,
 	};
 	struct ac_prior prior = {};
 	struct flow flows[FLOWS];

@@ -379,6 +379,57 @@ static void nothing_ends_where_nothing_began(void **state)
 	assert_int_equal(program.p.debt, 0);
 }
 
+static void full_segments_are_not_worth_holding(void **state)
+{
+	const struct ac_tuning ethernet = { .burst_gap_us = 200, .need_max = 50, .full = 1448 >> 8 };
+	struct program program = program_new(NULL);
+
+	for (int n = 0; n < 100; n++) { /* a bulk transfer that waits for room now and then */
+		for (int i = 0; i < 20; i++)
+			write_one(&program, 131072);
+		program.now += 1000;
+	}
+	assert_int_equal(program.held, 0);
+	assert_false(ac_predictor_gains(&program.p));
+	assert_true(ac_predictor_idle(&program.p));
+
+	program = program_new(NULL);
+	for (int n = 0; n < 100; n++) { /* a header, then much */
+		write_one(&program, 260);
+		for (int i = 0; i < 4; i++)
+			write_one(&program, 65536);
+		program.read = true;
+		program.now += 60;
+	}
+	assert_int_equal(program.held, 98); /* the header travels with the body's first segment */
+	assert_true(ac_predictor_gains(&program.p));
+
+	program = program_new(NULL);
+	program.tuning = &ethernet;
+	for (int n = 0; n < 10; n++)
+		burst_of(&program, 3, 1279);
+	assert_int_equal(burst_of(&program, 3, 1279), 0x3);
+	for (int n = 0; n < 10; n++)
+		burst_of(&program, 3, 1280);
+	assert_int_equal(burst_of(&program, 3, 1280), 0x2); /* held as it follows smaller ones, not as it follows these */
+}
+
+static void what_was_overruled_is_no_gain(void **state)
+{
+	struct program program = program_new(NULL);
+
+	bursts(&program, 100, 3);
+	assert_true(ac_predictor_gains(&program.p));
+	for (int n = 0; n < 100; n++) {
+		for (int i = 0; i < 3; i++)
+			if (write_one(&program, 20))
+				ac_on_release(&program.p); /* a full segment waits, always */
+		program.read = true;
+	}
+	assert_true(ac_predictor_idle(&program.p));
+	assert_int_equal(program.misses, 0);
+}
+
 static void close_and_foreign_releases_are_no_misses(void **state)
 {
 	struct program program = program_new(NULL);
@@ -720,6 +771,8 @@ int main(void)
 		cmocka_unit_test(a_deadline_ends_the_burst_of_a_feed),
 		cmocka_unit_test(in_shadow_a_pause_shows_what_the_deadline_would_have_done),
 		cmocka_unit_test(nothing_ends_where_nothing_began),
+		cmocka_unit_test(full_segments_are_not_worth_holding),
+		cmocka_unit_test(what_was_overruled_is_no_gain),
 		cmocka_unit_test(close_and_foreign_releases_are_no_misses),
 		cmocka_unit_test(a_deadline_counts_where_the_gap_is_longer),
 		cmocka_unit_test(a_long_good_conduct_makes_up_for_a_stop),

@@ -280,11 +280,19 @@ def chunked(trace, bursts):
         trace.exchange([180] + chunks + [5])
 
 
-@pattern()
+@pattern(mss=65483)
 def bulk(trace, bursts):
-    "Writes of 64 KB, one after the other."
+    "Writes of 128 KB, one after the other; 4 to 40 fit into the send buffer, then the program waits for room."
+    for i in range(bursts // 10):
+        trace.writes([131072] * trace.random.randint(4, 40), gap=40)
+        trace.now += trace.random.randint(200, 900)
+
+
+@pattern(usual=200, mss=65483)
+def header_bulk(trace, bursts):
+    "HTTP server that sends large files: a small header, then 4 writes of 64 KB."
     for i in range(bursts):
-        trace.writes([65536], gap=40)
+        trace.exchange([260] + [65536] * 4)
 
 
 @pattern(usual=400)
