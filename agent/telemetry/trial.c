@@ -113,8 +113,27 @@ static void choose_path(struct trial *trial)
 	snprintf(trial->path, sizeof(trial->path), "%s/" FILE_NAME, directory);
 }
 
+struct tuning {
+	const struct trial *trial;
+	const struct policy_config *config;	/* NULL: no flow of the service is open */
+};
+
+static int find_config(const struct engine_flow *flow, void *context)
+{
+	struct tuning *tuning = context;
+	const struct policy_set *policy = tuning->trial->daemon->policy;
+	const struct trial *trial = tuning->trial;
+
+	if ((flow->side == AC_SIDE_CLIENT ? flow->remote_port : flow->local_port) != trial->port ||
+	    (trial->side && flow->side != trial->side) || flow->policy >= policy->policy_count)
+		return 0;
+	tuning->config = &policy->origins[flow->policy].config;
+	return 1;
+}
+
 static int write_policy(const struct trial *trial, struct fault *fault)
 {
+	struct tuning tuning = { .trial = trial };
 	FILE *file;
 
 	if (!trial->daemon->options.policy_dirs[0] && mkdir(RUN_DIRECTORY, 0755) && errno != EEXIST)
@@ -127,6 +146,11 @@ static int write_policy(const struct trial *trial, struct fault *fault)
 	fputs("# A trial is under way (autocork trial); the agent removes this file when it ends.\n"
 	      "[policy autocork-trial]\nmode = autocork\nadopt = yes\n", file);
 	advice_conditions(file, trial->port, trial->side, trial->program);
+	/* Only the mode is on trial: the rest stays as the service's own policy has it. */
+	engine_flows(trial->daemon->engine, find_config, &tuning);
+	if (tuning.config)
+		fprintf(file, "max_hold = %uus\nburst_gap = %uus\nconfidence = %.3f\n", tuning.config->max_hold_us,
+			tuning.config->burst_gap_us, tuning.config->confidence);
 	if (fclose(file)) {
 		unlink(trial->path);
 		return fault_set(fault, EXIT_FAILED, "%s: cannot be written: %s: free some space", trial->path,

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Telemetry against real flows: counters that equal what was sent, the metrics page, events, advice, trials, bad clients."""
+import contextlib
+import json
+import queue
+import re
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+
+from agent import ROOT
+from lib import Skip, Stream, build, check, equal, main, tcp_info, wait_for, world
+
+HTTP = "[agent]\nmetrics = 127.0.0.1:0\n"
+OBSERVED = HTTP + "[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\n"
+MANAGED = HTTP + "[policy all]\nmode = autocork\nmax_hold = 50ms\nburst_gap = 50ms\nadopt = yes\n"
+WRITES, SIZE, ROUNDS = 15, 20, 200
+
+
+def get(agent, path="/metrics", accept="application/openmetrics-text"):
+    url = agent.status()["metrics_url"].removesuffix("/metrics") + path
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept}), timeout=10) as answer:
+        return answer.read().decode()
+
+
+def samples(page, name, **labels):
+    """Values of a metric's samples that have these labels."""
+    rows = re.findall(rf"^autocork_{name}(?:{{(.*)}})? (\S+)$", page, re.M)
+    return [float(value) for text, value in rows if all(f'{k}="{v}"' in text for k, v in labels.items())]
+
+
+def valid(name, *lines):
+    try:
+        import jsonschema
+    except ImportError:
+        raise Skip("python3-jsonschema is not installed") from None
+    schema = json.loads((ROOT / "docs/schema" / f"{name}.json").read_text())
+    for line in lines:
+        for error in jsonschema.Draft202012Validator(schema).iter_errors(line):
+            raise AssertionError(f"{name}: {line}: {error.message[:200]}")
+
+
+class Listener:
+    """`autocork events` or `explain` in the background."""
+
+    def __init__(self, agent, *words):
+        self.process = subprocess.Popen([build("autocork"), *words, "--json", "--control", agent.control], stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True)
+        self.lines = queue.Queue()
+        threading.Thread(target=lambda: [self.lines.put(line) for line in self.process.stdout], daemon=True).start()
+        time.sleep(0.5)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.process.kill()
+        self.process.wait()
+
+    def read(self, until, seconds=15):
+        """Events up to the first for which `until` holds."""
+        seen, end = [], time.monotonic() + seconds
+        while time.monotonic() < end:
+            with contextlib.suppress(queue.Empty):
+                seen.append(json.loads(self.lines.get(timeout=0.2)))
+                if until(seen[-1]):
+                    return seen
+        raise AssertionError(f"not seen within {seconds} s; seen: {[e['type'] for e in seen]}")
+
+
+def test_counters_equal_what_was_sent():
+    """writes, bytes, reads and segments of an observed flow are exactly those that happened"""
+    with world(OBSERVED) as w:
+        with Stream(w.net) as stream:
+            stream.exchange(WRITES, SIZE, ROUNDS)
+            port, segments = stream.port, tcp_info(stream.client)["data_segs_out"]
+        wait_for(lambda: w.agent.service(port, "client")["flows_closed"] == 1, 10, "the flow's end")
+        client, server = w.agent.service(port, "client"), w.agent.service(port, "server")
+        equal(client["writes"], WRITES * ROUNDS, "writes of the client")
+        equal(client["written_bytes"], WRITES * SIZE * ROUNDS, "bytes of the client")
+        equal(client["small_writes"], WRITES * ROUNDS, "small writes")
+        equal(client["segments"], segments, "segments of the client, as TCP_INFO has them")
+        equal(server["writes"], ROUNDS, "writes of the server")
+        equal(client["read_bytes"], 2 * ROUNDS, "bytes read by the client")
+        equal(server["read_bytes"], WRITES * SIZE * ROUNDS, "bytes read by the server")
+        page = get(w.agent)
+        equal(samples(page, "writes_total", port=port, side="client"), [WRITES * ROUNDS], "writes on the page")
+        equal(samples(page, "write_size_bytes_bucket", port=port, side="client", le="31.0"), [WRITES * ROUNDS], "sizes")
+        equal(samples(page, "sent_segments_total", port=port, side="client"), [segments], "segments on the page")
+
+
+def test_metrics_page():
+    """one page, two formats, both taken by Prometheus' own parsers; the overview has the shape its schema says"""
+    with world(MANAGED) as w, Stream(w.net) as stream:
+        w.learn(stream, WRITES)
+        page, classic = get(w.agent), get(w.agent, accept="*/*")
+        check(page.endswith("# EOF\n") and "# EOF" not in classic, "the end of the page")
+        check(sum(samples(page, "held_writes_total")) > 0, "nothing was held")
+        equal(sum(samples(page, "releases_total")), sum(samples(page, "hold_seconds_count")), "releases and holds")
+        check(len([line for line in page.splitlines() if line[0] != "#"]) <= 2000, "too many series")
+        overview = json.loads(get(w.agent, "/api/overview"))
+        valid("overview", overview)
+        equal(get(w.agent, "/-/ready"), "OK\n", "ready")
+        check("<title>autocork</title>" in get(w.agent, "/"), "the web page")
+        valid("top", *w.agent.ask("top", "--once", "--delay", "0.2"), *w.agent.ask("top", "--once", "--flows", "--delay", "0.2"))
+        done = subprocess.run(["promtool", "check", "metrics"], input=classic, capture_output=True, text=True, check=False)
+        equal((done.returncode, done.stdout + done.stderr), (0, ""), "promtool")
+
+
+def test_events():
+    """a flow's life is told in order, with its summary; explain has one line per release"""
+    with world(MANAGED) as w:
+        with Listener(w.agent, "events") as events, Listener(w.agent, "explain") as explain:
+            with Stream(w.net) as stream:
+                port = stream.port
+                w.learn(stream, WRITES)
+                stream.exchange(WRITES, SIZE, 20)
+            ours = [e for e in events.read(lambda e: e["type"] == "flow_closed" and e["side"] == "client" and
+                                           e["remote_port"] == port) if e.get("remote_port") == port]
+            valid("events", *ours)
+            kinds = [e["type"] for e in ours]
+            for kind in "flow_opened", "flow_managed", "first_hold", "flow_closed":
+                check(kind in kinds, f"no {kind} in {kinds}")
+            check(kinds[0] == "flow_opened" and kinds[-1] == "flow_closed", f"order: {kinds}")
+            check(ours[-1]["held"] >= (WRITES - 1) * 15, f"summary: {ours[-1]}")
+            release = explain.read(lambda e: e["type"] == "release" and e["reason"] == "complete" and e["writes"] == WRITES)[-1]
+            valid("events", release)
+            equal((release["held"], release["bytes"]), (WRITES - 1, WRITES * SIZE), "writes held and bytes of a release")
+        equal(samples(get(w.agent), "events_lost_total"), [0], "events lost")
+
+
+def test_filters():
+    """a filter lets through what it names only; a wrong one is refused with the next step"""
+    with world(MANAGED) as w:
+        with Listener(w.agent, "events", "--type", "flow_opened", "--program", "nobody") as none, \
+                Listener(w.agent, "events", "--type", "flow_closed", "--address", "127.0.0.1") as closed:
+            with Stream(w.net) as stream:
+                stream.exchange()
+            event = closed.read(lambda e: True)[0]
+            equal(event["type"], "flow_closed", "type")
+            time.sleep(0.5)
+            check(none.lines.empty(), "an event that the filter does not want")
+        for words in (["--port", "0"], ["--type", "nonsense"], ["--address", "localhost"], ["--cgroup", "/no/such"], ["--netns", "x"]):
+            done = subprocess.run([build("autocork"), "events", *words, "--control", w.agent.control], capture_output=True,
+                                  text=True, timeout=20, check=False)
+            equal(done.returncode, 2, f"exit code of events {words}: {done.stderr}")
+
+
+def test_advice_and_trial():
+    """what advice predicts, a trial saves; the policy is taken back, also when who asked is killed"""
+    with world(OBSERVED) as w, Stream(w.net) as stream:
+        stream.exchange(WRITES, SIZE, ROUNDS)
+        port = stream.port
+        advised = [a for a in w.agent.ask("advise", "--port", str(port)) if a["side"] == "client"]
+        equal([a["verdict"] for a in advised], ["manage"], "advice")
+        trial = subprocess.Popen([build("autocork"), "trial", "--port", str(port), "--side", "client", "--for", "4s",
+                                  "--max-delay", "1s", "--json", "--control", w.agent.control], stdout=subprocess.PIPE, text=True)
+        while trial.poll() is None:
+            stream.exchange(WRITES, SIZE, 20)
+        lines = [json.loads(line) for line in trial.stdout.read().splitlines()]
+        trial.stdout.close()
+        end = lines[-1]
+        equal((end["phase"], end["early"]), ("done", False), "end of the trial")
+        check(abs(end["saved_share"] - end["predicted_saved_share"]) < 0.1 * end["predicted_saved_share"],
+              f"predicted {end['predicted_saved_share']:.3f}, saved {end['saved_share']:.3f}")
+        left = sorted(path.name for path in w.agent.policies.iterdir())
+        equal(left, ["test.conf"], "policy files after the trial")
+        wait_for(lambda: w.net.wrapped() == 0, 10, "flows given back after the trial")
+        trial = subprocess.Popen([build("autocork"), "trial", "--port", str(port), "--for", "60s", "--control", w.agent.control],
+                                 stdout=subprocess.DEVNULL)
+        trial_file = w.agent.policies / "zz-autocork-trial.conf"
+        wait_for(trial_file.exists, 30, "the trial's policy")
+        trial.kill()
+        trial.wait()
+        wait_for(lambda: not trial_file.exists(), 10, "the policy to be taken back")
+
+
+def test_bad_clients():
+    """a listener that never reads, a busy port, a client that hangs: the agent goes on and says what was lost"""
+    with world(MANAGED) as w, Stream(w.net) as stream:
+        with socket.socket(socket.AF_UNIX) as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(w.agent.control)
+            deaf.sendall(b'{"op": "events", "types": ["release", "miss"]}\n')
+            w.learn(stream, WRITES)
+            end = time.monotonic() + 30
+            while time.monotonic() < end and not samples(get(w.agent), "events_lost_total")[0]:
+                stream.exchange(WRITES, SIZE, 200)
+            check(samples(get(w.agent), "events_lost_total")[0] > 0, "nothing was lost by a client that never reads")
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            busy = f"127.0.0.1:{taken.getsockname()[1]}"
+            w.agent.reload(MANAGED.replace("127.0.0.1:0", busy))
+            equal(w.agent.status()["metrics_url"], None, "metrics_url while the port is taken")
+            check(f"metrics address {busy}: Address already in use" in w.agent.log(), "the log does not name the port")
+        w.agent.reload(MANAGED)
+        check(get(w.agent).endswith("# EOF\n"), "no page after the port is free")
+
+
+if __name__ == "__main__":
+    main(globals())
