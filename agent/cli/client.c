@@ -35,22 +35,43 @@ static int explain_connect(const char *path, int error, struct fault *fault)
 	}
 }
 
-static FILE *client_open(const char *path, struct fault *fault)
+/* A connected socket, or a negative errno. */
+static int dial(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	FILE *stream;
 	int fd;
 
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		explain_connect(path, ENAMETOOLONG, fault);
-		return NULL;
-	}
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		explain_connect(path, errno, fault);
+		int error = errno;
+
 		if (fd >= 0)
 			close(fd);
+		return -error;
+	}
+	return fd;
+}
+
+bool client_listens(const char *control)
+{
+	int fd = dial(control);
+
+	if (fd >= 0)
+		close(fd);
+	/* One that may not be asked is one all the same. */
+	return fd != -ENOENT && fd != -ECONNREFUSED;
+}
+
+static FILE *client_open(const char *path, struct fault *fault)
+{
+	FILE *stream;
+	int fd = dial(path);
+
+	if (fd < 0) {
+		explain_connect(path, -fd, fault);
 		return NULL;
 	}
 	stream = fdopen(fd, "r+");

@@ -2,8 +2,12 @@
 /* Asking a running agent over its control socket (agent/daemon/control.h says what travels there). */
 #pragma once
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "lib/fault.h"
+
+/* Does anybody listen there? Not so where no socket is, or one that a killed agent left. */
+bool client_listens(const char *control);
 
 /*
  * Both take the reference to the request, connect, ask, and close. An agent's error arrives as the fault, with its exit

@@ -2,7 +2,6 @@
 /* autocork doctor: what of the kernel works, what not, what then does not work, how to mend it. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "cli/cli.h"
@@ -118,12 +117,11 @@ int cli_doctor(struct cli *cli, int argc, char **argv)
 {
 	bool no_agent = false;
 	struct fault fault;
-	struct stat there;
 	json_t *found;
 	int code;
 
 	cli_parse(cli, &argp, argc, argv, &no_agent);
-	if (no_agent || stat(cli->control, &there) ? try_by_itself(&found, &fault) : ask_agent(cli, &found, &fault))
+	if (no_agent || !client_listens(cli->control) ? try_by_itself(&found, &fault) : ask_agent(cli, &found, &fault))
 		return cli_fail(cli, &fault);
 	code = strcmp(json_member_text(found, "mode"), "autocork") ? EXIT_UNSUPPORTED : EXIT_OK;
 	if (cli->json) {

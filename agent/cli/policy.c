@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cli/cli.h"
 #include "cli/client.h"
@@ -139,10 +138,9 @@ static const struct argp show_argp = {
 static int get_policies(const struct cli *cli, const struct input *input, json_t **shown, struct fault *fault)
 {
 	struct policy_set *set;
-	struct stat there;
 	int result = 0;
 
-	if (!input->dir_count && !stat(cli->control, &there))
+	if (!input->dir_count && client_listens(cli->control))
 		return client_call(cli->control, json_pack("{ss ss*}", "op", "policy", "match", input->match), shown, fault);
 	if (!input->dir_count && !cli->json)
 		fprintf(stderr, "No agent listens at %s: this is what the files say.\n", cli->control);

@@ -333,6 +333,10 @@ def test_killed():
     with Agent() as agent:
         agent.kill()
         check(os.path.exists(agent.control), "the socket of a killed agent is not there: the test is blind")
+        done = autocork(agent, "policy", "show")
+        check(done.returncode == 0 and "this is what the files say" in done.stderr, done.stdout + done.stderr)
+        done = autocork(agent, "doctor", "--json")
+        equal(json.loads(done.stdout)["source"], "trial", "who was asked")
         agent.start()
         equal(agent.status()["agent"]["pid"], agent.process.pid, "pid")
         agent.stop()

@@ -118,6 +118,14 @@ def operations_are_documented():
         assert re.search(rf"^\| `{op}` \|", text, re.M), f"docs/control.md does not have {op}"
 
 
+def every_page_is_listed():
+    text = open("README.md", encoding="utf-8").read()
+    missing = [path for path in glob.glob("docs/*.md") if path not in text]
+    assert not missing, f"README.md does not list {missing}"
+    named = set(re.findall(r"docs/[a-z-]+\.md", text))
+    assert all(os.path.exists(path) for path in named), f"README.md lists pages that are not there: {named}"
+
+
 def every_commands_json_has_a_schema():
     names = ["-".join(words[1:]) for words in walk(AUTOCORK) if not commands_of(help_of(*words))]
     sides = {"bench": ["bench-client", "bench-server"]}
@@ -185,7 +193,7 @@ def invalid_policy_ends_with_3():
 
 TESTS = [examples_come_before_options, every_command_takes_the_common_options, every_command_is_on_the_page,
          agent_page_has_the_agents_options, configuration_page_has_every_key, pages_are_well_formed,
-         completion_offers_what_there_is, operations_are_documented, every_commands_json_has_a_schema, output_fits_its_schema, wrong_usage_ends_with_2,
+         completion_offers_what_there_is, operations_are_documented, every_page_is_listed, every_commands_json_has_a_schema, output_fits_its_schema, wrong_usage_ends_with_2,
          without_an_agent_the_next_step_is_named, a_full_disk_is_noticed, example_policies_are_valid,
          invalid_policy_ends_with_3]
 
