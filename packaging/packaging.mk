@@ -34,7 +34,8 @@ install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
 	ln -sf autocork $(DESTDIR)$(COMPDIR)/autocorkd
 	$(foreach page,$(MAN_PAGES),install -D -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) &&) true
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples $(wildcard docs/examples/*/*.conf) packaging/dpdk.conf
-	install -m 644 -t $(DESTDIR)$(DOCDIR) README.md $(wildcard docs/*.md)
+	install -m 644 -t $(DESTDIR)$(DOCDIR) README.md $(wildcard docs/*.md docs/*.yml docs/*.json)
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/schema $(wildcard docs/schema/*.json)
 
 uninstall: ## remove what install installed; your files in /etc/autocork stay
 	rm -f $(DESTDIR)$(SBINDIR)/autocorkd $(DESTDIR)$(SBINDIR)/autocork-fastpath $(DESTDIR)$(BINDIR)/autocork
