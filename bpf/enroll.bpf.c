@@ -79,6 +79,9 @@ int BPF_PROG(flow_closed, struct sock *sk)
 	memory = memory_of(f);
 	if (!stats || !tp || !memory || !c)
 		return 0;
+	/* A flow too short to be judged, of a service that never gained: it counts as one with nothing to gain. */
+	if (f->flags & AC_FLOW_WATCHED && !ac_predictor_gains(&f->predictor) && memory->no_gain < AC_NO_GAIN_KNOWN)
+		memory->no_gain++;
 	flow_unwatch(f, c);
 	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);
 	if (length) {

@@ -122,7 +122,7 @@ static __always_inline void flow_watch(struct ac_flow *f, struct ac_control *c)
 	f->flags |= AC_FLOW_WATCHED;
 	f->watched_from = f->bursts;
 	__sync_fetch_and_add(&c->watched, 1);
-	if (c->watched == 1)
+	if (!c->watching && !__sync_lock_test_and_set(&c->watching, 1))
 		kick(AC_KICK_WATCH, 0);
 }
 

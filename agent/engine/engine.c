@@ -135,6 +135,7 @@ static void watch(struct engine *engine, bool on)
 {
 	int err = observer_watch(&engine->observer, on);
 
+	engine->tables.control->watching = on;
 	if (err)
 		log_warning("observer: cannot be attached: %s: new flows learn nothing until it can", strerror(-err));
 }

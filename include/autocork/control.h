@@ -35,6 +35,8 @@ struct ac_control {
 	__u32 wheel_armed;	/* the overdue timer runs (BPF side) */
 	__s32 watched;		/* flows that the observer must see (BPF side) */
 	__u32 event_mask;	/* AC_EVENT_BIT() of the types somebody listens for (agent) */
+	__u32 watching;		/* the observer is attached, or was asked for (BPF side sets, agent clears) */
+	__u32 pad;
 	__u64 lost_kicks;	/* kicks that found the ring full */
 	__u64 lost_events;	/* the same for events */
 };
