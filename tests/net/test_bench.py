@@ -31,6 +31,11 @@ class Bench:
             return json.loads(client.wait().splitlines()[-1])
 
 
+def packets(found, wanted, what):
+    """On a busy machine a tail-loss probe may add a packet, a full window (10 at first) join two."""
+    check(abs(found - wanted) <= 0.03 * wanted, f"{what}: {found}, not {wanted}")
+
+
 def test_packets():
     """packets per message are those of the writes"""
     with Bench() as bench:
@@ -38,8 +43,8 @@ def test_packets():
                 (["--no_delay"], 15), (["--no_delay", "--buffers", 7], 7), (["--no_delay", "--cork"], 1), (["--cork"], 1),
                 (["--no_delay", "--header_plus_payload"], 2), (["--no_delay", "--single_request"], 1)):
             result = bench.client("--messages", 200, *options)
-            equal(result["segments"], segments, f"packets per message with {options}")
-            equal(result["server_segments"], 1, f"packets per response with {options}")
+            packets(result["segments"], segments, f"packets per message with {options}")
+            packets(result["server_segments"], 1, f"packets per response with {options}")
             check(0 < result["p50_us"] <= result["p90_us"] <= result["p99_us"] <= result["max_us"], f"percentiles: {result}")
             check(result["cpu_us"] > 0 and result["server_cpu_us"] > 0, f"CPU: {result}")
 
@@ -48,7 +53,7 @@ def test_families():
     """IPv4, IPv6, and one server for both"""
     with Bench() as bench:
         for host in "127.0.0.1", "::1":
-            equal(bench.client("--messages", 50, "--no_delay", host=host)["segments"], 15, host)
+            packets(bench.client("--messages", 200, "--no_delay", host=host)["segments"], 15, host)
 
 
 def test_check():
@@ -87,7 +92,7 @@ def test_preload():
     check(os.path.exists(library), "not built: make build/tests/bench/preload_autocork.so")
     with Bench() as bench:
         preload = {"LD_PRELOAD": library}
-        equal(bench.client("--messages", 300, "--no_delay", environment=preload)["segments"], 1, "packets with TCP_NODELAY")
+        packets(bench.client("--messages", 300, "--no_delay", environment=preload)["segments"], 1, "packets with TCP_NODELAY")
         equal(bench.client("--messages", 300, "--no_delay", "--check", "--echo", "--random", environment=preload)["wrong_bytes"],
               0, "wrong bytes")
         check(bench.client("--messages", 10, environment=preload)["segments"] > 1, "a flow without TCP_NODELAY was corked")
@@ -105,7 +110,7 @@ def test_strangers():
                     equal(sock.recv(100), b"", f"the answer to {nonsense[:20]}")
                 except ConnectionResetError:
                     pass
-        equal(bench.client("--messages", 50, "--no_delay")["segments"], 15, "packets per message afterwards")
+        packets(bench.client("--messages", 200, "--no_delay")["segments"], 15, "packets per message afterwards")
 
 
 def test_usage():

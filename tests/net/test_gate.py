@@ -112,7 +112,7 @@ def test_no_gain():
     """a flow of single writes is not slowed and soon not managed"""
     with world() as w, Stream(w.net) as stream:
         segments = stream.exchange(writes=1, rounds=500)
-        equal(segments, 1.0, "segments per request")
+        check(1.0 <= segments < 1.05, f"{segments} segments per request in one write")
         equal(w.agent.totals()["held"], 0, "writes held")
         equal(congestion(stream.client), "cubic", "the congestion control")
 

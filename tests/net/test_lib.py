@@ -20,7 +20,7 @@ def test_congestion():
 def test_segments():
     """small writes are counted as the segments they are"""
     with Net() as net, Stream(net) as stream:
-        equal(stream.exchange(writes=5, rounds=50), 5.0, "segments per request in 5 writes")
+        check(5.0 <= stream.exchange(writes=5, rounds=50) < 5.2, "segments per request in 5 writes")
         check(net.segments() >= 300, f"{net.segments()} segments counted in the namespace")
 
 

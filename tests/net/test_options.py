@@ -52,7 +52,8 @@ def test_cork_user():
                 stream.client.sendall(pattern(i * 20, 20))
             cork(stream.client, 0)
             expect(stream, pattern(0, 100), "the request")
-        equal((tcp_info(stream.client)["data_segs_out"] - before) / 100, 1.0, "segments per request")
+        segments = (tcp_info(stream.client)["data_segs_out"] - before) / 100
+        check(1.0 <= segments < 1.05, f"{segments} segments per request that the program joined")
         w.misses_below(0.02)
 
 
@@ -77,7 +78,8 @@ def test_more():
             for i in range(5):
                 stream.client.send(pattern(i * 20, 20), MSG_MORE if i < 4 else 0)
             expect(stream, pattern(0, 100), "the request")
-        equal((tcp_info(stream.client)["data_segs_out"] - before) / 100, 1.0, "segments per request")
+        segments = (tcp_info(stream.client)["data_segs_out"] - before) / 100
+        check(1.0 <= segments < 1.05, f"{segments} segments per request that the program joined")
         w.misses_below(0.02)
 
 
