@@ -43,7 +43,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		input->match = arg;
 		return 0;
 	case ARGP_KEY_INIT:
-		/* Lives as long as the command. */
 		input->files = calloc(state->argc, sizeof(*input->files));
 		return input->files ? 0 : ENOMEM;
 	case ARGP_KEY_ARG:
@@ -79,27 +78,25 @@ static void print_valid(size_t files)
 		puts("valid: no files, so every flow is observed and none is managed");
 }
 
-static int policy_check(struct cli *cli, int argc, char **argv)
+static int check(const struct cli *cli, const struct input *input)
 {
 	struct policy_errors errors = { 0 };
-	struct input input = { 0 };
 	struct policy_set *set = NULL;
 	struct fault fault = { EXIT_OK };
 	int result;
 
-	cli_parse(cli, &check_argp, argc, argv, &input);
-	if (input.file_count)
-		result = policy_check_files(input.files, input.file_count, &errors, &fault);
+	if (input->file_count)
+		result = policy_check_files(input->files, input->file_count, &errors, &fault);
 	else
-		result = policy_load(&set, input.dir_count ? input.dirs : NULL, &errors, &fault);
+		result = policy_load(&set, input->dir_count ? input->dirs : NULL, &errors, &fault);
 	if (result && !errors.count)
 		return cli_fail(cli, &fault);
-	if (cli->json && !input.file_count && set)
+	if (cli->json && !input->file_count && set)
 		json_print(stdout, policy_check_json(set->files, set->file_count, &errors));
 	else if (cli->json)
-		json_print(stdout, policy_check_json(input.files, input.file_count, &errors));
+		json_print(stdout, policy_check_json(input->files, input->file_count, &errors));
 	else if (!result)
-		print_valid(set ? set->file_count : input.file_count);
+		print_valid(set ? set->file_count : input->file_count);
 	for (size_t i = 0; i < errors.count && !cli->json; i++) {
 		const struct policy_error *error = &errors.list[i];
 
@@ -111,6 +108,17 @@ static int policy_check(struct cli *cli, int argc, char **argv)
 	policy_errors_free(&errors);
 	policy_set_free(set);
 	return result ? fault.exit_code : EXIT_OK;
+}
+
+static int policy_check(struct cli *cli, int argc, char **argv)
+{
+	struct input input = { 0 };
+	int code;
+
+	cli_parse(cli, &check_argp, argc, argv, &input);
+	code = check(cli, &input);
+	free(input.files);
+	return code;
 }
 
 static const struct argp_option show_options[] = {
@@ -154,30 +162,39 @@ static int get_policies(const struct cli *cli, const struct input *input, json_t
 	return result;
 }
 
-static int policy_show(struct cli *cli, int argc, char **argv)
+static int show(const struct cli *cli, const struct input *input)
 {
-	struct input input = { 0 };
 	struct fault fault;
 	json_t *shown;
 
-	cli_parse(cli, &show_argp, argc, argv, &input);
-	if (input.file_count) {
+	if (input->file_count) {
 		fault_set(&fault, EXIT_USAGE, "policy show: %s: it takes no files: use --policy-dir DIR",
-			  input.files[0]);
+			  input->files[0]);
 		return cli_fail(cli, &fault);
 	}
-	if (get_policies(cli, &input, &shown, &fault))
+	if (get_policies(cli, input, &shown, &fault))
 		return cli_fail(cli, &fault);
 	if (cli->json) {
 		json_print(stdout, shown);
 		return EXIT_OK;
 	}
-	if (input.match)
+	if (input->match)
 		policy_explain_print(stdout, shown);
 	else
-		policy_show_print(stdout, shown, input.origin);
+		policy_show_print(stdout, shown, input->origin);
 	json_decref(shown);
 	return EXIT_OK;
+}
+
+static int policy_show(struct cli *cli, int argc, char **argv)
+{
+	struct input input = { 0 };
+	int code;
+
+	cli_parse(cli, &show_argp, argc, argv, &input);
+	code = show(cli, &input);
+	free(input.files);
+	return code;
 }
 
 static const struct command verbs[] = {
