@@ -66,6 +66,14 @@ static __always_inline void flow_set_policy(struct ac_flow *f, const struct matc
 	f->tuning.hold_gaps = p->max_hold_us / (p->burst_gap_us | 1) + 1;
 }
 
+/* What the path carries in one segment: a write of that size leaves by itself. The path may have narrowed since the flow opened. */
+static __always_inline void flow_set_full(struct ac_flow *f, struct tcp_sock *tp)
+{
+	__u32 full = tp->mss_cache >> 8;
+
+	f->tuning.full = full < 255 ? full : 255;
+}
+
 /*
  * Matches the flow against the policies in force. Returns the policy, NULL if it says "off" or, for a flow that existed
  * before (`adopting`), does not adopt.
@@ -118,6 +126,7 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	if (!memory)
 		return false;
 	ac_predictor_init(&f->predictor, &memory->prior);
+	flow_set_full(f, tp);
 	f->write_seq = f->first_seq = f->counted_seq = tp->write_seq;
 	f->copied_seq = tp->copied_seq;
 	f->opened_ms = now_ms();
@@ -209,6 +218,7 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 		f->refusal = err == -1 /* EPERM */ ? AC_REFUSAL_ROUTE_LOCKED : AC_REFUSAL_ERROR;
 	if (!f->refusal) {
 		f->wrapper = wrapper;
+		flow_set_full(f, tp);
 		/* The pass that does this may have kept the program waiting: no pause of its own. */
 		f->predictor.last_us = now_us();
 		f->write_seq = tp->write_seq;

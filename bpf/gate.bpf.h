@@ -157,9 +157,22 @@ static __always_inline void gate_close(struct tcp_sock *tp, struct ac_flow *f, _
 		tp->app_limited = limited ? limited : 1;
 }
 
+static __always_inline bool gate_begin(struct tcp_sock *tp, struct ac_flow *f, __u32 now, bool restarts_when_idle)
+{
+	struct ac_control *c = the_control();
+
+	if (!c || !gate_may_begin(tp, c, restarts_when_idle))
+		return false;
+	f->hold_us = now;
+	f->hold_nxt = tp->snd_nxt;
+	f->wheel_slot = wheel_join(c, now, f->max_hold_us);
+	if (!f->held)
+		gate_tell(tp, f, now, AC_EVENT_FIRST_HOLD, AC_REASON_MAX);
+	return true;
+}
+
 /* A new write: the predictor's verdict decides. */
-static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, struct ac_control *c, __u32 now, __u32 bytes,
-				       bool restarts_when_idle)
+static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, __u32 now, __u32 bytes, bool restarts_when_idle)
 {
 	__u32 in_flight = packets_in_flight(tp), copied_seq = tp->copied_seq;
 	bool read = copied_seq != f->copied_seq;
@@ -170,15 +183,7 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, s
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, read);
 	if (out.ended)
 		gate_burst_ended(sk_of(tp), f, out.ended, f->write_seq - bytes, out.missed);
-	if (out.verdict == AC_HOLD && gate_may_hold(tp, in_flight) &&
-	    (f->held_now || gate_may_begin(tp, c, restarts_when_idle))) {
-		if (!f->held_now) {
-			f->hold_us = now;
-			f->hold_nxt = tp->snd_nxt;
-			f->wheel_slot = wheel_join(c, now, f->max_hold_us);
-			if (!f->held)
-				gate_tell(tp, f, now, AC_EVENT_FIRST_HOLD, AC_REASON_MAX);
-		}
+	if (out.verdict == AC_HOLD && gate_may_hold(tp, in_flight) && (f->held_now || gate_begin(tp, f, now, restarts_when_idle))) {
 		f->held_now++;
 		gate_close(tp, f, in_flight);
 		return;
@@ -238,7 +243,6 @@ static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
 	struct tcp_sock *tp = tcp_sk(sk);
 	__u32 now = tp->tcp_mstamp, seq = tp->write_seq, bytes;
 	struct ac_flow *f = gate_flow(sk);
-	struct ac_control *c;
 
 	if (!f)
 		return;
@@ -253,9 +257,7 @@ static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
 	/* MSG_MORE or TCP_CORK: the program corks by itself, and the kernel does it for us (sendfile and splice too). */
 	if (tp->pushed_seq != seq || nonagle(tp) & TCP_NAGLE_CORK)
 		return;
-	c = the_control();
-	if (c)
-		gate_write(tp, f, c, now, bytes, restarts_when_idle);
+	gate_write(tp, f, now, bytes, restarts_when_idle);
 }
 
 /*

@@ -3,6 +3,7 @@
 """The gate on plain sockets: requests in small writes become one segment, and nothing else changes."""
 import select
 import socket
+import time
 
 from lib import MANAGE, Stream, check, congestion, equal, main, wait_for, world
 
@@ -106,6 +107,21 @@ def test_large_after_small():
             equal(stream.receive(stream.server, size), data, f"{size} bytes")
             stream.server.sendall(b"ok")
             stream.receive(stream.client, 2)
+
+
+def test_idle_window():
+    """a burst after an idle time, with a large write in it, does not meet a window of zero"""
+    with world(congestion_control="cubic") as w, Stream(w.net) as stream:
+        w.learn(stream, writes=3)
+        for _ in range(3):
+            # Longer than the retransmission timeout: the kernel restarts the window when it queues the next segment.
+            time.sleep(0.6)
+            stream.client.sendall(b"h" * 20)
+            stream.client.sendall(b"b" * 300000)
+            stream.receive(stream.server, 300020)
+            stream.server.sendall(b"ok")
+            stream.receive(stream.client, 2)
+        w.give_back(stream)
 
 
 def test_no_gain():
