@@ -32,6 +32,7 @@ def describe(cpus):
         "cores": len(os.sched_getaffinity(0)),
         "virtual": "hypervisor" in _first("/proc/cpuinfo", "flags").split(),
         "memory_mib": memory,
+        "load": round(os.getloadavg()[0], 1),	# before anything is measured: what else the machine does
         "kernel": platform.release(),
         "libc": os.confstr("CS_GNU_LIBC_VERSION"),
         "congestion_control": "cubic, both sides, both modes",
@@ -43,5 +44,5 @@ def describe(cpus):
 
 def text(machine):
     return (f"{machine['cpu']}, {machine['cores']} cores{' (virtual machine)' if machine['virtual'] else ''}, "
-            f"{machine['memory_mib']} MiB; Linux {machine['kernel']}, {machine['libc']}; {machine['congestion_control']}; "
+            f"{machine['memory_mib']} MiB, load average {machine['load']} at the start; Linux {machine['kernel']}, {machine['libc']}; {machine['congestion_control']}; "
             f"{machine['network']}")
