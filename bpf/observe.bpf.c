@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The observer: sees the writes and reads of flows that are not managed, and runs the predictor on them in shadow. The same handlers hang
- * on fentry where the kernel allows it and on tracepoints elsewhere; the agent picks the set by trying (agent/engine/observe.c).
+ * The observer: sees the writes and reads of flows that are not managed, and runs the predictor on them in shadow. The
+ * same handlers hang on fentry where the kernel allows it and on tracepoints elsewhere; the agent picks the set by
+ * trying (agent/engine/observe.c).
  */
 #include "maps.bpf.h"
 #include "tcp.bpf.h"
@@ -11,8 +12,8 @@
 #define WATCH_BURSTS 256
 
 /* The shadow predictor's burst is over. */
-static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *f, struct ac_service_stats *stats, __u32 length,
-					       bool missed)
+static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *f, struct ac_service_stats *stats,
+					       __u32 length, bool missed)
 {
 	struct ac_service_memory *memory = memory_of(f);
 	struct ac_control *c = the_control();
@@ -38,6 +39,15 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 	}
 }
 
+/* Above its budget the agent looks at some of the observed flows only; where a sequence number begins is as good as a
+ * die. */
+static __always_inline bool sampled_out(const struct ac_flow *f)
+{
+	struct ac_control *c = f->mode == AC_MODE_OBSERVE ? the_control() : NULL;
+
+	return c && f->first_seq & c->sample_mask;
+}
+
 static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flags)
 {
 	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
@@ -46,7 +56,7 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	struct tcp_sock *tp;
 	__u32 copied_seq;
 
-	if (!f || !(f->flags & AC_FLOW_OPEN))
+	if (!f || !(f->flags & AC_FLOW_OPEN) || sampled_out(f))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	stats = stats_of(f);
@@ -79,7 +89,7 @@ static __always_inline int on_read(struct sock *sk, int bytes)
 	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
 	struct ac_service_stats *stats;
 
-	if (!f || !(f->flags & AC_FLOW_OPEN))
+	if (!f || !(f->flags & AC_FLOW_OPEN) || sampled_out(f))
 		return 0;
 	stats = stats_of(f);
 	if (stats) {

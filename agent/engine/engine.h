@@ -59,6 +59,8 @@ int engine_services(struct engine *engine, engine_service_visit *visit, void *co
 void engine_event_types(struct engine *engine, uint32_t types);
 int engine_event_ring(const struct engine *engine);
 uint64_t engine_events_lost(const struct engine *engine);
+/* Of the flows that are only observed, one in 2^shift is counted from now on. */
+void engine_sample(struct engine *engine, unsigned int shift);
 
 /* One live flow, as `iter/bpf_sk_storage_map` saw it. */
 struct engine_flow {

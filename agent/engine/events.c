@@ -15,3 +15,8 @@ uint64_t engine_events_lost(const struct engine *engine)
 {
 	return __atomic_load_n(&engine->tables.control->lost_events, __ATOMIC_RELAXED);
 }
+
+void engine_sample(struct engine *engine, unsigned int shift)
+{
+	__atomic_store_n(&engine->tables.control->sample_mask, (1ull << shift) - 1, __ATOMIC_RELAXED);
+}

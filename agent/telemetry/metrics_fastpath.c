@@ -60,7 +60,8 @@ static const char *unit_of(const struct fastpath_counter *counter)
 	return strstr(counter->name, "_bytes") ? "bytes" : "";
 }
 
-static void sample(struct page *page, const char *name, const char *suffix, const struct telemetry_fastpath *row, uint64_t value)
+static void sample(struct page *page, const char *name, const char *suffix, const struct telemetry_fastpath *row,
+		   uint64_t value)
 {
 	fprintf(page->out, PREFIX "fastpath_%s%s{", name, suffix);
 	page_label(page, "name", row->name, true);
@@ -99,7 +100,8 @@ void fastpath_families(void (*visit)(const struct metrics_family *family, void *
 		const struct fastpath_counter *counter = &fastpath_counters[k];
 
 		snprintf(name, sizeof(name), "fastpath_%s", counter->name);
-		visit(&(struct metrics_family){ name, metric_kind_name(counter->gauge ? GAUGE : COUNTER), unit_of(counter),
-						LABELS, counter->help }, context);
+		visit(&(struct metrics_family){ name, metric_kind_name(counter->gauge ? GAUGE : COUNTER),
+						unit_of(counter), LABELS, counter->help },
+		      context);
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The metrics of steering: per interface, never per rule, of which there may be thousands (`autocork steer status` has those). */
+/* The metrics of steering: per interface, never per rule, of which there may be thousands (`autocork steer status` has
+ * those). */
 #include <inttypes.h>
 
 #include "telemetry/metrics.h"
@@ -53,7 +54,8 @@ void page_steer(struct page *page, const struct telemetry_snapshot *snapshot)
 	for (size_t k = 0; k < AC_ARRAY_SIZE(gauges); k++) {
 		page_head(page, gauges[k].name, GAUGE, "", gauges[k].help);
 		for (size_t i = 0; i < snapshot->steer_count; i++)
-			sample(page, gauges[k].name, "", snapshot->steer[i].interface, NULL, gauges[k].value(&snapshot->steer[i]));
+			sample(page, gauges[k].name, "", snapshot->steer[i].interface, NULL,
+			       gauges[k].value(&snapshot->steer[i]));
 	}
 	page_head(page, "steer_packets", COUNTER, "", PACKETS_HELP);
 	for (size_t i = 0; i < snapshot->steer_count; i++)

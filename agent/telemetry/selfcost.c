@@ -21,6 +21,7 @@ struct program {
 	char name[BPF_OBJ_NAME_LEN * 4];
 	uint64_t start_ns, start_runs;	/* at the start of the window */
 	uint64_t run_ns, runs;		/* in all windows */
+	uint64_t window_ns;		/* in the last one */
 	bool seen;
 	UT_hash_handle hh;
 };
@@ -30,7 +31,8 @@ struct selfcost {
 	sd_event_source *timer;
 	int measuring;			/* descriptor that keeps the kernel measuring, -1 outside windows */
 	uint64_t window_start, measured_ns;
-	double share;
+	double share, observing;
+	unsigned windows;
 	struct telemetry_program *shown_programs;
 	struct telemetry_map *shown_maps;
 };
@@ -109,23 +111,40 @@ static void close_window(int fd, void *context)
 	if (!program || !program->seen)
 		return;
 	program->seen = false;
-	program->run_ns += info.run_time_ns - program->start_ns;
+	program->window_ns = info.run_time_ns - program->start_ns;
+	program->run_ns += program->window_ns;
 	program->runs += info.run_cnt - program->start_runs;
 }
 
-static uint64_t run_ns_total(const struct selfcost *cost)
+/* The programs of bpf/observe.bpf.c, by what their names begin with. */
+static bool observes(const struct program *program)
 {
-	uint64_t total = 0;
+	static const char *const names[] = { "write_", "sendpage_", "read_", "recv_", "poll_" };
 
-	for (const struct program *p = cost->programs; p; p = p->hh.next)
-		total += p->run_ns;
-	return total;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strncmp(program->name, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
+static void add_up_window(struct selfcost *cost, uint64_t length_ns)
+{
+	uint64_t all = 0, observing = 0;
+
+	for (struct program *p = cost->programs; p; p = p->hh.next) {
+		all += p->window_ns;
+		observing += observes(p) ? p->window_ns : 0;
+		p->window_ns = 0;
+	}
+	cost->measured_ns += length_ns;
+	cost->share = length_ns ? (double)all / length_ns : 0;
+	cost->observing = length_ns ? (double)observing / length_ns : 0;
+	cost->windows++;
 }
 
 static int on_time(sd_event_source *source, uint64_t usec, void *context)
 {
 	struct selfcost *cost = context;
-	uint64_t before, length;
 
 	if (cost->measuring < 0) {
 		cost->measuring = bpf_enable_stats(BPF_STATS_RUN_TIME);
@@ -138,11 +157,8 @@ static int on_time(sd_event_source *source, uint64_t usec, void *context)
 		cost->window_start = now_ns();
 		return sd_event_source_set_time(source, usec + SELFCOST_WINDOW_US);
 	}
-	before = run_ns_total(cost);
 	visit_descriptors("anon_inode:bpf-prog", close_window, cost);
-	length = now_ns() - cost->window_start;
-	cost->measured_ns += length;
-	cost->share = length ? (double)(run_ns_total(cost) - before) / length : 0;
+	add_up_window(cost, now_ns() - cost->window_start);
 	close(cost->measuring);
 	cost->measuring = -1;
 	return sd_event_source_set_time(source, usec + SELFCOST_PERIOD_US - SELFCOST_WINDOW_US);
@@ -285,4 +301,14 @@ void selfcost_snapshot(struct selfcost *cost, struct telemetry_snapshot *snapsho
 double selfcost_share(const struct selfcost *cost)
 {
 	return cost->share;
+}
+
+double selfcost_observing(const struct selfcost *cost)
+{
+	return cost->observing;
+}
+
+unsigned selfcost_windows(const struct selfcost *cost)
+{
+	return cost->windows;
 }

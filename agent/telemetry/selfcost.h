@@ -19,5 +19,8 @@ struct selfcost *selfcost_start(sd_event *loop);
 void selfcost_stop(struct selfcost *cost);	/* NULL is allowed */
 /* Fills programs, maps, measured_seconds. The arrays belong to selfcost and last until the next call. */
 void selfcost_snapshot(struct selfcost *cost, struct telemetry_snapshot *snapshot);
-/* Share of one CPU that the programs took in the last window. */
+/* Share of one CPU that all programs, and those that observe, took in the last window. */
 double selfcost_share(const struct selfcost *cost);
+double selfcost_observing(const struct selfcost *cost);
+/* Windows measured so far. */
+unsigned selfcost_windows(const struct selfcost *cost);

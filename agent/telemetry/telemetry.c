@@ -14,6 +14,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/version.h"
+#include "telemetry/budget.h"
 #include "telemetry/event_hub.h"
 #include "telemetry/fastpath.h"
 #include "telemetry/history.h"
@@ -38,6 +39,7 @@ struct telemetry {
 	struct http *http;
 	struct trial *trial;
 	struct event_hub *events;
+	unsigned windows, shift;	/* of the cost looked at last; 1 flow in 2^shift is observed */
 	struct history history;
 	sd_event_source *timer;
 	double scrape_seconds;
@@ -118,7 +120,7 @@ static void collect_agent(struct telemetry *telemetry, struct telemetry_agent *a
 	agent->reloads_good = daemon->reload.good;
 	agent->reloads_failed = daemon->reload.bad;
 	agent->policies = daemon->policy->policy_count;
-	agent->sampling = 1;
+	agent->sampling = 1.0 / (1u << telemetry->shift);
 	agent->events_lost = event_hub_lost(telemetry->events);
 	agent->scrape_seconds = telemetry->scrape_seconds;
 	if (telemetry->http) {
@@ -263,12 +265,31 @@ static void serve(struct telemetry *telemetry)
 
 /* ------------------------------------------------------------------ the part */
 
+static void keep_budget(struct telemetry *telemetry)
+{
+	double share = selfcost_observing(telemetry->cost), budget = telemetry->daemon->policy->agent.budget;
+	unsigned shift;
+
+	if (selfcost_windows(telemetry->cost) == telemetry->windows)
+		return;
+	telemetry->windows = selfcost_windows(telemetry->cost);
+	shift = budget_step(telemetry->shift, share, budget);
+	if (shift == telemetry->shift)
+		return;
+	telemetry->shift = shift;
+	engine_sample(telemetry->daemon->engine, shift);
+	log_info("observing takes %.2f%% of one CPU, the budget is %.2f%%: 1 in %u of the observed flows is counted",
+		 share * 100, budget * 100, 1u << shift);
+	event_hub_note(telemetry->events, AC_EVENT_SAMPLING, json_pack("{sf}", "ratio", 1.0 / (1u << shift)));
+}
+
 static int on_time(sd_event_source *source, uint64_t usec, void *context)
 {
 	struct telemetry *telemetry = context;
 	struct ac_service_stats *totals = calloc(1, sizeof(*totals));
 	struct telemetry_snapshot snapshot;
 
+	keep_budget(telemetry);
 	if (totals && !collect(telemetry, &snapshot)) {
 		for (size_t i = 0; i < snapshot.service_count; i++)
 			service_stats_add(totals, &snapshot.services[i].stats);
@@ -343,7 +364,8 @@ void telemetry_status(struct daemon *daemon, void *data, json_t *status)
 		json_object_set_new(status, "metrics_url", json_null());
 	}
 	json_object_set_new(status, "telemetry",
-			    json_pack("{sf sf}", "sampling", 1.0, "cpu_share", selfcost_share(telemetry->cost)));
+			    json_pack("{sf sf}", "sampling", 1.0 / (1u << telemetry->shift), "cpu_share",
+				      selfcost_share(telemetry->cost)));
 }
 
 int telemetry_op_trial(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)

@@ -39,11 +39,12 @@ struct ac_control {
 	__u32 pad;
 	__u64 lost_kicks;	/* kicks that found the ring full */
 	__u64 lost_events;	/* the same for events */
+	__u64 sample_mask;	/* of observed flows only those are counted whose first_seq has these bits 0 (agent) */
 };
 
 /*
- * The wheel of due holds: counters by the time a hold must have ended, so that a wrong hold is noticed without looking at any
- * flow. One tick is 512 µs; the wheel spans 131 ms, above the largest max_hold a policy may ask for.
+ * The wheel of due holds: counters by the time a hold must have ended, so that a wrong hold is noticed without looking
+ * at any flow. One tick is 512 µs; the wheel spans 131 ms, above the largest max_hold a policy may ask for.
  */
 #define AC_WHEEL_SHIFT 9
 #define AC_WHEEL_SLOTS 256

@@ -86,3 +86,8 @@ uint64_t engine_events_lost(const struct engine *engine)
 {
 	return 0;
 }
+
+void engine_sample(struct engine *engine, unsigned int shift)
+{
+	fake_engine.sample_shift = shift;
+}

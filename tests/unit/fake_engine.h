@@ -11,6 +11,7 @@ struct fake_engine {
 	struct engine_feature features[4];
 	size_t feature_count;
 	uint32_t event_types;
+	unsigned int sample_shift;
 	bool refuse_policies;
 	unsigned int applied, beats;
 	size_t policies;	/* of the last set applied */

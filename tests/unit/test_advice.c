@@ -12,6 +12,7 @@
 
 #include "policy/policy.h"
 #include "telemetry/advice.h"
+#include "telemetry/budget.h"
 #include "telemetry/history.h"
 #include "telemetry/trial_judge.h"
 #include "telemetry/unit_names.h"
@@ -165,6 +166,25 @@ static void units_have_short_names(void **state)
 	}
 }
 
+static void budget_is_kept_without_swinging(void **state)
+{
+	double cost = 0.1; /* of looking at all flows */
+	unsigned shift = 0;
+
+	for (int i = 0; i < 20; i++)
+		shift = budget_step(shift, cost / (1 << shift), 0.01);
+	assert_int_equal(shift, 4);	/* 0.1 / 16 is below 0.01, 0.1 / 8 is not */
+	assert_int_equal(budget_step(shift, cost / (1 << shift), 0.01), shift);
+	cost = 0.001;
+	for (int i = 0; i < 20; i++)
+		shift = budget_step(shift, cost / (1 << shift), 0.01);
+	assert_int_equal(shift, 0);
+	for (int i = 0; i < 20; i++)
+		shift = budget_step(shift, 1, 0.01);
+	assert_int_equal(shift, BUDGET_SHIFT_MAX);
+	assert_int_equal(budget_step(shift, 1, 0), 0); /* no bound */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +195,7 @@ int main(void)
 		cmocka_unit_test(trial_ends_for_the_right_reason),
 		cmocka_unit_test(history_keeps_the_last_hour),
 		cmocka_unit_test(units_have_short_names),
+		cmocka_unit_test(budget_is_kept_without_swinging),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
