@@ -23,10 +23,11 @@ def judge(kernel):
         kernel.check(wrong == [0] * 6, f"{algorithm}: bytes identical in {6 * MESSAGES} messages", wrong)
         packets = mean(figures("managed", "segments", [algorithm]))
         kernel.check(1 <= packets < 1.3, f"{algorithm}: packets per message managed, with those sent again: {packets:.2f}")
-    plain, managed = mean(figures("plain", "message_us")), mean(figures("managed", "message_us"))
-    kernel.check(managed < plain, f"mean time of a message: {managed:.0f} us managed, {plain:.0f} us unmanaged")
-    plain, managed = median(figures("plain", "p99_us")), median(figures("managed", "p99_us"))
-    kernel.check(managed < plain, f"p99 time of a message: {managed:.0f} us managed, {plain:.0f} us unmanaged")
+    # The 99th percentile is a lost last packet on both sides, the kernel's 200 ms: what lies below differs by some 6 ms, which a busy
+    # host can hide, so it only must not be worse. Mean and 90th percentile must be better.
+    for name, figure, pool, room in (("mean", "message_us", mean, 1), ("p90", "p90_us", median, 1), ("p99", "p99_us", median, 1.05)):
+        plain, managed = pool(figures("plain", figure)), pool(figures("managed", figure))
+        kernel.check(managed < plain * room, f"{name} time of a message: {managed:.0f} us managed, {plain:.0f} us unmanaged")
 
 
 with Suite("loss") as suite:
