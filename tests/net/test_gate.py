@@ -110,15 +110,16 @@ def test_large_after_small():
 
 
 def test_idle_window():
-    """a burst after an idle time, with a large write in it, does not meet a window of zero"""
+    """a burst after an idle time whose writes cannot share a segment does not meet a window of zero"""
     with world(congestion_control="cubic") as w, Stream(w.net) as stream:
         w.learn(stream, writes=3)
         for _ in range(3):
-            # Longer than the retransmission timeout: the kernel restarts the window when it queues the next segment.
+            # Longer than the retransmission timeout: the kernel restarts the window when it queues a new segment, and after
+            # MSG_EOR every write is one.
             time.sleep(0.6)
-            stream.client.sendall(b"h" * 20)
-            stream.client.sendall(b"b" * 300000)
-            stream.receive(stream.server, 300020)
+            for _ in range(3):
+                stream.client.send(b"h" * 20, socket.MSG_EOR)
+            stream.receive(stream.server, 60)
             stream.server.sendall(b"ok")
             stream.receive(stream.client, 2)
         w.give_back(stream)
