@@ -144,7 +144,7 @@ static void watch(struct engine *engine, bool on)
  * Observing costs every write of the machine, so it stops when all flows are either managed or known to have nothing to gain. Every
  * RECHECK_BEATS it comes back for RECHECK_FOR beats, for flows that have changed.
  */
-#define UNWATCHED_BEATS 2
+#define UNWATCHED_BEATS 1
 #define RECHECK_BEATS 240
 #define RECHECK_FOR 4
 
