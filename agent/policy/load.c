@@ -1,39 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Loading as a whole: all files or none, and every error at once. */
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/memory.h"
 #include "policy/sections.h"
-
-void policy_error_add(struct policy_errors *errors, const char *file, int line, const char *format, ...)
-{
-	va_list args;
-	char *what;
-
-	va_start(args, format);
-	if (vasprintf(&what, format, args) < 0)
-		what = memory_string(format);
-	va_end(args);
-	/* It quotes what is in a file, and ends on terminals. */
-	for (char *at = what; *at; at++) {
-		if ((unsigned char)*at < ' ' || *at == 0x7f)
-			*at = '?';
-	}
-	errors->list = memory_room(errors->list, errors->count, sizeof(*errors->list));
-	errors->list[errors->count++] = (struct policy_error){ memory_string(file), line, what };
-}
-
-void policy_errors_free(struct policy_errors *errors)
-{
-	for (size_t i = 0; i < errors->count; i++) {
-		free(errors->list[i].file);
-		free(errors->list[i].what);
-	}
-	free(errors->list);
-	memset(errors, 0, sizeof(*errors));
-}
 
 /* As a reader walks through them; what was found only after merging would come last otherwise. */
 static int by_place(const void *a, const void *b)
@@ -109,31 +79,4 @@ int policy_check_files(char *const *files, size_t count, struct policy_errors *e
 
 	policy_set_free(set);
 	return result;
-}
-
-void policy_set_free(struct policy_set *set)
-{
-	if (!set)
-		return;
-	for (size_t i = 0; i < set->policy_count; i++) {
-		policy_values_clear(POLICY_SECTION_POLICY, &set->origins[i].config);
-		free(set->origins[i].name);
-		free(set->origins[i].places);
-	}
-	for (size_t i = 0; i < set->cgroup_count; i++)
-		free(set->cgroups[i].path);
-	for (size_t i = 0; i < set->file_count; i++)
-		free(set->files[i]);
-	policy_values_clear(POLICY_SECTION_AGENT, &set->agent);
-	policy_values_clear(POLICY_SECTION_FASTPATH, &set->fastpath);
-	free(set->agent_places);
-	free(set->fastpath_places);
-	free(set->policies);
-	free(set->origins);
-	free(set->rules);
-	free(set->rule_cgroups);
-	free(set->chain);
-	free(set->cgroups);
-	free(set->files);
-	free(set);
 }
