@@ -150,7 +150,7 @@ static void watch(struct engine *engine, bool on)
 
 static void review_watching(struct engine *engine)
 {
-	bool recheck = engine->manages && engine->beats % RECHECK_BEATS < RECHECK_FOR;
+	bool recheck = engine->manages && engine->beats % RECHECK_BEATS >= RECHECK_BEATS - RECHECK_FOR;
 
 	engine->beats++;
 	engine->unwatched = engine->tables.control->watched > 0 ? 0 : engine->unwatched + 1;
