@@ -174,7 +174,7 @@ static __always_inline bool gate_begin(struct tcp_sock *tp, struct ac_flow *f, _
 /* A new write: the predictor's verdict decides. */
 static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, __u32 now, __u32 bytes, bool restarts_when_idle)
 {
-	__u32 in_flight = packets_in_flight(tp), copied_seq = tp->copied_seq;
+	__u32 in_flight = packets_in_flight(tp), copied_seq = tp->copied_seq, reason;
 	bool read = copied_seq != f->copied_seq;
 	struct ac_outcome out;
 
@@ -191,8 +191,9 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, _
 	if (out.verdict == AC_HOLD) /* the gate overruled it */
 		ac_on_release(&f->predictor);
 	if (f->held_now) {
-		gate_tell(tp, f, now, AC_EVENT_RELEASE, out.verdict == AC_HOLD ? AC_REASON_FULL : AC_REASON_COMPLETE);
-		gate_released(f, now, out.verdict == AC_HOLD ? AC_REASON_FULL : AC_REASON_COMPLETE);
+		reason = out.verdict == AC_HOLD ? AC_REASON_FULL : AC_REASON_COMPLETE;
+		gate_tell(tp, f, now, AC_EVENT_RELEASE, reason);
+		gate_released(f, now, reason);
 	}
 }
 

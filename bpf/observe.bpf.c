@@ -2,7 +2,7 @@
 /*
  * The observer: sees the writes and reads of flows that are not managed, and runs the predictor on them in shadow. The
  * same handlers hang on fentry where the kernel allows it and on tracepoints elsewhere; the agent picks the set by
- * trying (agent/engine/observe.c).
+ * trying (agent/engine/observer.c).
  */
 #include "maps.bpf.h"
 #include "tcp.bpf.h"

@@ -39,10 +39,8 @@ static int load(struct engine *engine, struct bpf_object **object, const char *n
 	err = *object ? objects_load(*object, &engine->shared) : -errno;
 	if (!err)
 		return 0;
-	if (err == -EPERM || err == -EACCES)
-		return fault_set(fault, EXIT_UNSUPPORTED, "BPF program %s: the kernel refuses it: %s: run `autocork doctor`", name,
-				 objects_complaint()[0] ? objects_complaint() : strerror(-err));
-	return fault_set(fault, EXIT_UNSUPPORTED, "BPF program %s: cannot be loaded: %s: run `autocork doctor`", name,
+	return fault_set(fault, EXIT_UNSUPPORTED, "BPF program %s: %s: %s: run `autocork doctor`", name,
+			 err == -EPERM || err == -EACCES ? "the kernel refuses it" : "cannot be loaded",
 			 objects_complaint()[0] ? objects_complaint() : strerror(-err));
 }
 
@@ -144,7 +142,6 @@ static void watch(struct engine *engine, bool on)
  * Observing costs every write of the machine, so it stops when all flows are either managed or known to have nothing to gain. Every
  * RECHECK_BEATS it comes back for RECHECK_FOR beats, for flows that have changed.
  */
-#define UNWATCHED_BEATS 1
 #define RECHECK_BEATS 240
 #define RECHECK_FOR 4
 
@@ -153,8 +150,7 @@ static void review_watching(struct engine *engine)
 	bool recheck = engine->manages && engine->beats % RECHECK_BEATS >= RECHECK_BEATS - RECHECK_FOR;
 
 	engine->beats++;
-	engine->unwatched = engine->tables.control->watched > 0 ? 0 : engine->unwatched + 1;
-	watch(engine, engine->observes || recheck || engine->unwatched < UNWATCHED_BEATS);
+	watch(engine, engine->observes || recheck || engine->tables.control->watched > 0);
 }
 
 static void want(struct pending *pending, uint32_t netns)
@@ -301,7 +297,6 @@ int engine_apply(struct engine *engine, const struct policy_set *set, struct fau
 		engine->observes |= set->policies[i].mode == AC_MODE_OBSERVE;
 		engine->manages |= set->policies[i].mode == AC_MODE_AUTOCORK;
 	}
-	engine->unwatched = 0;
 	review_watching(engine);
 	engine->tables.control->reconcile = AC_RECONCILE_ADOPT;
 	pass_everywhere(engine->iterators[ITERATOR_RECONCILE]);

@@ -37,5 +37,4 @@ struct engine {
 	bool observes;		/* a policy observes: its flows are watched from their first write on */
 	bool manages;		/* a policy manages: flows with nothing to gain are looked at again now and then */
 	unsigned int beats;	/* since start, wraps */
-	unsigned int unwatched;	/* beats in a row in which no flow wanted watching */
 };
