@@ -3,7 +3,8 @@
  * The two ends of the fast path's benchmark, run in two network namespaces:
  *   peer serve ADDRESS PORT                         one connection: checks a stream's bytes, or answers pings; then ends
  *   peer ping ADDRESS PORT COUNT SIZE               p50, mean and p99 of the round trip in microseconds
- *   peer stream ADDRESS PORT BYTES SIZE GAP_NS      writes of SIZE bytes, one every GAP_NS if the machine keeps up
+ *   peer stream ADDRESS PORT BYTES SIZE GAP_NS [WRITE]  segments of SIZE bytes and never more, in writes of WRITE bytes (SIZE),
+ *                                                  one every GAP_NS if the machine keeps up
  * Each prints one line of NAME VALUE pairs.
  */
 #include <arpa/inet.h>
@@ -21,6 +22,7 @@
 
 #define PATTERN 65521	/* prime: bytes in the wrong place differ from those that belong there */
 #define CHUNK (256 << 10)
+#define TIMESTAMP_OPTION 12	/* bytes of it in every segment; an MSS counts them */
 
 static uint8_t pattern[PATTERN + CHUNK];
 
@@ -167,7 +169,19 @@ static void ping(int fd, uint64_t count, uint64_t size)
 	printf("p50 %.2f mean %.2f p99 %.2f\n", times[count / 2] / 1e3, sum / count / 1e3, times[count * 99 / 100] / 1e3);
 }
 
-static void stream(int fd, uint64_t bytes, uint64_t size, uint64_t gap)
+/*
+ * What waits for the window would leave in segments of a full MSS, and a stream of small segments would be one no more as soon as
+ * the path is slower than the program. So the MSS is the size that is asked for.
+ */
+static void limit_segments(int fd, uint64_t size)
+{
+	int mss = size + TIMESTAMP_OPTION;
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &mss, sizeof(mss)))
+		die("TCP_MAXSEG");
+}
+
+static void stream(int fd, uint64_t bytes, uint64_t write_size, uint64_t gap)
 {
 	struct hello hello = { .bytes = bytes };
 	struct tcp_info before, after;
@@ -177,22 +191,22 @@ static void stream(int fd, uint64_t bytes, uint64_t size, uint64_t gap)
 	write_all(fd, &hello, sizeof(hello));
 	before = info_of(fd);
 	start = next = now_ns();
-	for (uint64_t at = 0; at < bytes; at += size) {
+	for (uint64_t at = 0; at < bytes; at += write_size) {
 		while (gap && now_ns() < next)
 			;
 		next = now_ns() + gap;
-		write_all(fd, pattern + at % PATTERN, bytes - at < size ? bytes - at : size);
+		write_all(fd, pattern + at % PATTERN, bytes - at < write_size ? bytes - at : write_size);
 	}
 	read_all(fd, &done, 1);
 	after = info_of(fd);
-	printf("segments %u retransmitted %u seconds %.3f\n", after.tcpi_data_segs_out - before.tcpi_data_segs_out,
-	       after.tcpi_total_retrans, (now_ns() - start) / 1e9);
+	printf("segments %u retransmitted %u mss %u seconds %.3f\n", after.tcpi_data_segs_out - before.tcpi_data_segs_out,
+	       after.tcpi_total_retrans, after.tcpi_snd_mss, (now_ns() - start) / 1e9);
 }
 
 int main(int argc, char **argv)
 {
 	struct sockaddr_storage address;
-	uint64_t numbers[3] = { 0 };
+	uint64_t numbers[4] = { 0 };
 	int fd, one = 1;
 
 	for (size_t i = 0; i < sizeof(pattern); i++)
@@ -201,17 +215,19 @@ int main(int argc, char **argv)
 		return 2;
 	if (!strcmp(argv[1], "serve"))
 		return serve(argv[2], strtol(argv[3], NULL, 10));
-	for (int i = 4; i < argc && i < 7; i++)
+	for (int i = 4; i < argc && i < 8; i++)
 		numbers[i - 4] = strtoull(argv[i], NULL, 10);
 	address_of(argv[2], strtol(argv[3], NULL, 10), &address);
 	fd = socket(address.ss_family, SOCK_STREAM, 0);
+	if (!strcmp(argv[1], "stream"))
+		limit_segments(fd, numbers[1]);
 	if (connect(fd, (void *)&address, sizeof(address)))
 		die("connect");
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (!strcmp(argv[1], "ping") && numbers[0] && numbers[1])
 		ping(fd, numbers[0], numbers[1]);
-	else if (!strcmp(argv[1], "stream") && numbers[0] && numbers[1] && numbers[1] <= CHUNK)
-		stream(fd, numbers[0], numbers[1], numbers[2]);
+	else if (!strcmp(argv[1], "stream") && numbers[0] && numbers[3] <= CHUNK)
+		stream(fd, numbers[0], numbers[3] ? numbers[3] : numbers[1], numbers[2]);
 	else
 		return 2;
 	return 0;
