@@ -224,6 +224,7 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 		f->write_seq = tp->write_seq;
 		f->copied_seq = tp->copied_seq;
 		f->counted_seq = tp->write_seq;
+		f->stalled = AC_STALL_NONE;
 		if (memory)
 			memory->no_gain = 0;
 	}

@@ -48,13 +48,43 @@ static __always_inline bool sampled_out(const struct ac_flow *f)
 	return c && f->first_seq & c->sample_mask;
 }
 
-static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flags)
+/* What stalled has left: the ACK that let it go is not seen here, but the time of the last packet sent is kept. */
+static __always_inline void stall_ended(const struct tcp_sock *tp, struct ac_flow *f, struct ac_service_stats *stats)
+{
+	__u32 waited = (__u32)(tp->tcp_wstamp_ns / 1000) - f->stall_us;
+
+	if (!ac_before(f->stall_seq, tp->snd_nxt))
+		return;
+	/* A packet may be sent ahead of its pacing time, and a clock be read after the packet. */
+	if ((__s32)waited > 0) {
+		count(&stats->stalls, 1);
+		count(&stats->stall_us, waited);
+		if (f->stalled == AC_STALL_AVOIDABLE)
+			count(&stats->shadow_stall_us, waited);
+	}
+	f->stalled = AC_STALL_NONE;
+}
+
+/* A write that takes the stream up to `end` at `now`. */
+static __always_inline void stall_seen(struct tcp_sock *tp, struct ac_flow *f, struct ac_service_stats *stats, __u32 now, __u32 end)
+{
+	if (f->stalled)
+		stall_ended(tp, f, stats);
+	if (f->stalled || !nagle_keeps(tp, end - tp->snd_nxt))
+		return;
+	f->stalled = f->predictor.holding ? AC_STALL_AVOIDABLE : AC_STALL_SEEN;
+	f->stall_us = now;
+	f->stall_seq = tp->snd_nxt;
+}
+
+/* `queued`: the write's bytes are in the queue already. */
+static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flags, bool queued)
 {
 	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
 	struct ac_service_stats *stats;
 	struct ac_outcome out;
 	struct tcp_sock *tp;
-	__u32 copied_seq;
+	__u32 copied_seq, now;
 
 	if (!f || !(f->flags & AC_FLOW_OPEN) || sampled_out(f))
 		return 0;
@@ -75,10 +105,16 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	if (msg_flags & MSG_MORE || nonagle(tp) & TCP_NAGLE_CORK)
 		return 0;
 	copied_seq = tp->copied_seq;
-	out = ac_on_write(&f->predictor, &f->tuning, now_us(), bytes, copied_seq != f->copied_seq);
+	now = now_us();
+	if (!nonagle(tp))
+		stall_seen(tp, f, stats, now, tp->write_seq + (queued ? 0 : bytes));
+	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, copied_seq != f->copied_seq);
 	f->copied_seq = copied_seq;
-	if (out.verdict == AC_HOLD)
+	if (out.verdict == AC_HOLD) {
 		count(&stats->shadow_held, 1);
+		if (f->stalled)
+			count(&stats->shadow_merged, 1);
+	}
 	if (out.ended)
 		shadow_burst_ended(sk, f, stats, out.ended, out.missed);
 	return 0;
@@ -88,14 +124,20 @@ static __always_inline int on_read(struct sock *sk, int bytes)
 {
 	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
 	struct ac_service_stats *stats;
+	struct tcp_sock *tp;
 
 	if (!f || !(f->flags & AC_FLOW_OPEN) || sampled_out(f))
 		return 0;
 	stats = stats_of(f);
-	if (stats) {
-		count(&stats->reads, 1);
-		if (bytes > 0)
-			count(&stats->read_bytes, bytes);
+	if (!stats)
+		return 0;
+	count(&stats->reads, 1);
+	if (bytes > 0)
+		count(&stats->read_bytes, bytes);
+	if (f->stalled && !f->wrapper) {
+		tp = bpf_skc_to_tcp_sock(sk);
+		if (tp)
+			stall_ended(tp, f, stats);
 	}
 	return 0;
 }
@@ -117,21 +159,21 @@ static __always_inline int on_wait(struct sock *sk)
 SEC("fentry/tcp_sendmsg_locked")
 int BPF_PROG(write_fentry, struct sock *sk, struct msghdr *msg, unsigned long size)
 {
-	return on_write(sk, size, msg->msg_flags);
+	return on_write(sk, size, msg->msg_flags, false);
 }
 
 /* Until 6.5 sendfile and splice came this way instead. */
 SEC("fentry/tcp_sendpage_locked")
 int BPF_PROG(sendpage_fentry, struct sock *sk, void *page, int offset, unsigned long size, int flags)
 {
-	return on_write(sk, size, flags);
+	return on_write(sk, size, flags, false);
 }
 
 /* 6.15+. Fires once for every piece of a write; a write below a full segment is one piece. */
 SEC("tp_btf/tcp_sendmsg_locked")
 int BPF_PROG(write_tracepoint, struct sock *sk, struct msghdr *msg)
 {
-	return on_write(sk, msg->msg_iter.count, msg->msg_flags);
+	return on_write(sk, msg->msg_iter.count, msg->msg_flags, false);
 }
 
 /* 6.3+, for kernels with neither of the above. After the call, and without its flags. */
@@ -140,7 +182,7 @@ int BPF_PROG(write_length, struct sock *sk, int length)
 {
 	if (length <= 0 || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
-	return on_write(sk, length, 0);
+	return on_write(sk, length, 0, true);
 }
 
 SEC("fentry/tcp_recvmsg")

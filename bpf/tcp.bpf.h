@@ -36,6 +36,16 @@ static __always_inline __u8 nonagle(struct tcp_sock *tp)
 	return BPF_CORE_READ_BITFIELD(tp, nonagle);
 }
 
+/*
+ * tcp_nagle_check(): a last segment of `bytes` that is not full waits while an earlier small one is not acknowledged. For a
+ * socket with neither TCP_NODELAY nor TCP_CORK.
+ */
+static __always_inline bool nagle_keeps(const struct tcp_sock *tp, __u32 bytes)
+{
+	return tp->packets_out && bytes && bytes < tp->mss_cache && ac_before(tp->snd_una, tp->snd_sml) &&
+	       !ac_before(tp->snd_nxt, tp->snd_sml);
+}
+
 static __always_inline __u32 netns_of(struct sock *sk)
 {
 	return sk->__sk_common.skc_net.net->ns.inum;

@@ -140,6 +140,7 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	u64 tcp_mstamp;
+	u64 tcp_wstamp_ns;
 	u32 snd_cwnd;
 	u32 snd_ssthresh;
 	u32 max_packets_out;
@@ -154,6 +155,7 @@ struct tcp_sock {
 	u32 snd_nxt;
 	u32 snd_una;
 	u32 snd_up;
+	u32 snd_sml;
 	u32 copied_seq;
 	u32 mss_cache;
 	u32 notsent_lowat;

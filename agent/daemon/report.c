@@ -167,6 +167,10 @@ json_t *report_service(const struct engine_service *service, uint64_t managed, b
 	PUT("misses", stats->misses);
 	PUT("shadow_held", stats->shadow_held);
 	PUT("shadow_misses", stats->shadow_misses);
+	PUT("shadow_merged", stats->shadow_merged);
+	PUT("stalls", stats->stalls);
+	PUT("stall_us", stats->stall_us);
+	PUT("shadow_stall_us", stats->shadow_stall_us);
 	PUT("hold_us", stats->hold_us);
 	PUT("segments", stats->segments);
 	PUT("retransmits", stats->retransmits);

@@ -71,6 +71,7 @@ struct engine_flow {
 	uint8_t side, mode, wrapper, refusal;	/* enum ac_side, ac_mode, ac_wrapper, ac_refusal */
 	uint32_t service, policy;
 	uint64_t writes, written_bytes, bursts, held, misses;
+	uint64_t segments;	/* data segments sent */
 	uint64_t age_us;
 	char comm[AC_COMM_LEN];
 };

@@ -70,6 +70,7 @@ static int take_flow(const void *record, void *context)
 		.bursts = r->flow.bursts,
 		.held = r->flow.held,
 		.misses = r->flow.misses,
+		.segments = r->segments,
 		.age_us = r->age_ms * 1000ull,
 	};
 

@@ -49,7 +49,8 @@ static enum advice_verdict judge(const struct advice *advice, const struct advic
 		return ADVICE_MANAGED;
 	if (counts->bursts < ADVICE_BURSTS_MIN)
 		return ADVICE_UNKNOWN;
-	if (advice->saved_share < ADVICE_SAVED_MIN || advice->cpu_share <= 0)
+	if ((advice->saved_share < ADVICE_SAVED_MIN || advice->cpu_share <= 0) &&
+	    advice->stall_s_per_burst < ADVICE_STALL_MIN_S)
 		return ADVICE_LEAVE;
 	return advice->confidence < ADVICE_CONFIDENCE_MIN ? ADVICE_DOUBTFUL : ADVICE_MANAGE;
 }
@@ -57,17 +58,21 @@ static enum advice_verdict judge(const struct advice *advice, const struct advic
 struct advice advice_make(uint16_t port, uint8_t side, const char *program, const struct advice_counts *counts,
 			  double seconds)
 {
-	double held = (double)counts->held + counts->shadow_held,
-	       misses = (double)counts->misses + counts->shadow_misses;
+	uint64_t merged = counts->shadow_merged < counts->shadow_held ? counts->shadow_merged : counts->shadow_held;
+	double held = (double)counts->held + (counts->shadow_held - merged),
+	       misses = (double)counts->misses + counts->shadow_misses, stall_s = counts->shadow_stall_us * 1e-6;
 	struct advice advice = { 0 };
 
 	make_id(advice.id, port, side, program);
 	if (counts->writes)
 		advice.saved_share = held / counts->writes;
+	if (counts->bursts)
+		advice.stall_s_per_burst = stall_s / counts->bursts;
 	advice.confidence = 1 - upper_bound(misses, counts->bursts);
 	if (seconds > 0) {
 		advice.packets_per_s = held / seconds;
 		advice.misses_per_s = misses / seconds;
+		advice.stall_s_per_s = stall_s / seconds;
 		advice.cpu_share =
 			(held * ADVICE_CPU_US_PER_PACKET - counts->bursts * ADVICE_CPU_US_PER_BURST) / (seconds * 1e6);
 	}
@@ -116,6 +121,8 @@ void advice_policy(FILE *out, const struct advice *advice, uint16_t port, uint8_
 {
 	fprintf(out, "# %.1f packets a second fewer (%.0f%% of the writes), confidence %.1f%%, %.2f misses a second.\n",
 		advice->packets_per_s, advice->saved_share * 100, advice->confidence * 100, advice->misses_per_s);
+	if (advice->stall_s_per_burst >= ADVICE_STALL_MIN_S)
+		fprintf(out, "# %.1f ms less waiting for ACKs in a burst.\n", advice->stall_s_per_burst * 1e3);
 	fprintf(out, "[policy %s]\nmode = autocork\n", advice->id);
 	advice_conditions(out, port, side, program);
 }
@@ -134,6 +141,8 @@ void advice_counts_since(struct advice_counts *counts, const struct advice_count
 	since(&counts->misses, before->misses);
 	since(&counts->shadow_held, before->shadow_held);
 	since(&counts->shadow_misses, before->shadow_misses);
+	since(&counts->shadow_merged, before->shadow_merged);
+	since(&counts->shadow_stall_us, before->shadow_stall_us);
 	since(&counts->segments, before->segments);
 	since(&counts->retransmits, before->retransmits);
 }

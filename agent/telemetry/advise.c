@@ -9,6 +9,7 @@
 #include "cli/client.h"
 #include "lib/json.h"
 #include "lib/table.h"
+#include "lib/units.h"
 #include "telemetry/commands.h"
 #include "telemetry/service_list.h"
 
@@ -66,7 +67,8 @@ static const struct argp argp = {
 	       "  autocork advise --json | jq 'select(.verdict == \"manage\").id'\n"
 	       "\v"
 	       "PACKETS/S is how many fewer would leave, CPU the share of one CPU that would save the sender (below 0: "
-	       "cost), "
+	       "cost), STALL how long a burst waits on average for an ACK that it would no longer wait for (Nagle's "
+	       "algorithm), "
 	       "MISSES/S how often a write would be held in vain, at most max_hold each. ADVICE: manage; doubtful: it "
 	       "would save, "
 	       "and miss too often; leave: it would save too little; unknown: fewer than 100 bursts were seen; "
@@ -76,7 +78,7 @@ static const struct argp argp = {
 static const struct table_column columns[] = {
 	{ "PORT", TABLE_RIGHT },      { "SIDE", TABLE_LEFT },        { "PROGRAM", TABLE_LEFT },
 	{ "PACKETS/S", TABLE_RIGHT }, { "OF WRITES", TABLE_RIGHT },  { "CPU", TABLE_RIGHT },
-	{ "MISSES/S", TABLE_RIGHT },  { "CONFIDENCE", TABLE_RIGHT }, { "ADVICE", TABLE_LEFT },
+	{ "STALL", TABLE_RIGHT },     { "MISSES/S", TABLE_RIGHT },  { "CONFIDENCE", TABLE_RIGHT }, { "ADVICE", TABLE_LEFT },
 	{ "ID", TABLE_LEFT },
 };
 
@@ -100,6 +102,7 @@ static void add_row(struct table *table, const struct advised *advised)
 		[ADVICE_MANAGE] = TABLE_GOOD, [ADVICE_MANAGED] = TABLE_PLAIN,
 	};
 	const struct advice *advice = &advised->advice;
+	struct units units;
 
 	table_cell(table, TABLE_PLAIN, "%u", advised->service.port);
 	table_cell(table, TABLE_PLAIN, "%s", service_side_name(advised->service.side));
@@ -107,6 +110,7 @@ static void add_row(struct table *table, const struct advised *advised)
 	table_cell(table, TABLE_PLAIN, "%.1f", advice->packets_per_s);
 	table_cell(table, TABLE_PLAIN, "%.0f%%", advice->saved_share * 100);
 	table_cell(table, TABLE_PLAIN, "%.2f%%", advice->cpu_share * 100);
+	table_cell(table, TABLE_PLAIN, "%s", units_delay(&units, advice->stall_s_per_burst * 1e6));
 	table_cell(table, TABLE_PLAIN, "%.2f", advice->misses_per_s);
 	table_cell(table, TABLE_PLAIN, "%.1f%%", advice->confidence * 100);
 	table_cell(table, styles[advice->verdict], "%s", advice_verdict_name(advice->verdict));
@@ -119,13 +123,15 @@ static json_t *to_json(const struct advised *advised, double seconds)
 	const struct advice_counts *counts = &advised->service.counts;
 #define N(value) ((json_int_t)(value))
 
-	return json_pack("{ss si ss ss ss sf sf sf sf sf sf s{sI sI sI sI}}", "id", advice->id, "port",
+	return json_pack("{ss si ss ss ss sf sf sf sf sf sf sf sf s{sI sI sI sI sI sI}}", "id", advice->id, "port",
 			 advised->service.port, "side", service_side_name(advised->service.side), "program",
 			 advised->service.program, "verdict", advice_verdict_name(advice->verdict), "seconds", seconds,
 			 "packets_per_second", advice->packets_per_s, "saved_share", advice->saved_share, "cpu_share",
-			 advice->cpu_share, "misses_per_second", advice->misses_per_s, "confidence", advice->confidence,
+			 advice->cpu_share, "stall_seconds_per_second", advice->stall_s_per_s,
+			 "stall_seconds_per_burst", advice->stall_s_per_burst, "misses_per_second", advice->misses_per_s, "confidence", advice->confidence,
 			 "seen", "writes", N(counts->writes), "bursts", N(counts->bursts), "held",
-			 N(counts->held + counts->shadow_held), "misses", N(counts->misses + counts->shadow_misses));
+			 N(counts->held + counts->shadow_held), "misses", N(counts->misses + counts->shadow_misses),
+			 "merged", N(counts->shadow_merged), "stall_us", N(counts->shadow_stall_us));
 }
 
 /* What happened, and in how many seconds. */

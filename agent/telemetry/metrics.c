@@ -40,6 +40,8 @@ struct service_metric {
 #define STAT(name) offsetof(struct ac_service_stats, name)
 
 #define BASIC(name, stat, unit, help) { name, COUNTER, SERIES_BASIC, unit, help, .field = STAT(stat) }
+/* Counted in microseconds. */
+#define TIME(name, stat, help) { name, COUNTER, SERIES_BASIC, "seconds", help, .field = STAT(stat), .scale = 1e-6 }
 
 static const struct service_metric service_metrics[] = {
 	BASIC("flows_opened", flows_opened, "", "TCP flows seen for the first time."),
@@ -56,6 +58,11 @@ static const struct service_metric service_metrics[] = {
 	BASIC("misses", misses, "", "Bursts that ended while something was held."),
 	BASIC("shadow_held_writes", shadow_held, "", "Writes that would have been held on flows in shadow."),
 	BASIC("shadow_misses", shadow_misses, "", "Misses that flows in shadow would have suffered."),
+	BASIC("shadow_merged_writes", shadow_merged, "",
+	      "Writes of these that Nagle's algorithm joined with others anyway: no packets to save."),
+	BASIC("stalls", stalls, "", "Times Nagle's algorithm kept a write until an ACK came, on flows in shadow."),
+	TIME("stall_seconds", stall_us, "Time that these writes waited."),
+	TIME("avoidable_stall_seconds", shadow_stall_us, "Time of this that holding the write before would have saved."),
 	BASIC("sent_segments", segments, "", "Data segments sent, counted when a flow ends."),
 	BASIC("retransmits", retransmits, "", "Segments sent again, counted when a flow ends."),
 	{ "releases", COUNTER, SERIES_DETAIL, "", "Releases of held writes by reason.", .field = STAT(released),
@@ -151,7 +158,10 @@ static void page_counters(struct page *page, const struct service_metric *metric
 		page_service(page, service);
 		if (metric->reasons)
 			page_label(page, "reason", metric->reasons[i], false);
-		fprintf(page->out, "} %" PRIu64 "\n", field_of(stats, metric->field, i));
+		if (metric->scale)
+			fprintf(page->out, "} %.15g\n", field_of(stats, metric->field, i) * metric->scale);
+		else
+			fprintf(page->out, "} %" PRIu64 "\n", field_of(stats, metric->field, i));
 		page->series++;
 	}
 }

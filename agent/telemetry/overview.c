@@ -60,6 +60,7 @@ static json_t *advice_json(const struct telemetry_service *service, double secon
 	struct advice_counts counts = {
 		.writes = stats->writes, .bursts = stats->bursts, .held = stats->held, .misses = stats->misses,
 		.shadow_held = stats->shadow_held, .shadow_misses = stats->shadow_misses,
+		.shadow_merged = stats->shadow_merged, .shadow_stall_us = stats->shadow_stall_us,
 	};
 	struct advice advice = advice_make(service->port, service->side, service->comm, &counts, seconds);
 

@@ -40,6 +40,8 @@ void listed_service_read(struct listed_service *service, const json_t *object)
 			.misses = json_number(object, "misses"),
 			.shadow_held = json_number(object, "shadow_held"),
 			.shadow_misses = json_number(object, "shadow_misses"),
+			.shadow_merged = json_number(object, "shadow_merged"),
+			.shadow_stall_us = json_number(object, "shadow_stall_us"),
 			.segments = json_number(object, "segments"),
 			.retransmits = json_number(object, "retransmits"),
 		},

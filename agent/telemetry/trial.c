@@ -71,6 +71,21 @@ static void read_host(struct trial_phase *phase)
 		fclose(file);
 }
 
+static bool is_tried(const struct trial *trial, uint16_t port, uint8_t side, const char comm[AC_COMM_LEN])
+{
+	char program[sizeof(trial->program)];
+
+	if (port != trial->port || (trial->side && side != trial->side))
+		return false;
+	text_clean(program, sizeof(program), comm, AC_COMM_LEN);
+	return !*trial->program || !strcmp(program, trial->program);
+}
+
+static bool is_tried_flow(const struct trial *trial, const struct engine_flow *flow)
+{
+	return is_tried(trial, flow->side == AC_SIDE_CLIENT ? flow->remote_port : flow->local_port, flow->side, flow->comm);
+}
+
 struct reading {
 	const struct trial *trial;
 	struct trial_phase *phase;
@@ -79,15 +94,10 @@ struct reading {
 static int add_service(const struct engine_service *service, void *context)
 {
 	struct reading *reading = context;
-	const struct trial *trial = reading->trial;
-	char program[sizeof(trial->program)];
+	const struct ac_service_key *key = &service->key;
 
-	if (!service->number || service->key.port != trial->port || (trial->side && service->key.side != trial->side))
-		return 0;
-	text_clean(program, sizeof(program), service->key.comm, sizeof(service->key.comm));
-	if (*trial->program && strcmp(program, trial->program))
-		return 0;
-	service_stats_add(&reading->phase->stats, &service->stats);
+	if (service->number && is_tried(reading->trial, key->port, key->side, key->comm))
+		service_stats_add(&reading->phase->stats, &service->stats);
 	return 0;
 }
 
@@ -99,6 +109,24 @@ static int read_phase(const struct trial *trial, struct trial_phase *phase)
 	phase->seconds = now_s();
 	read_host(phase);
 	return engine_services(trial->daemon->engine, add_service, &reading) < 0 ? -1 : 0;
+}
+
+static int add_segments(const struct engine_flow *flow, void *context)
+{
+	struct reading *reading = context;
+
+	if (is_tried_flow(reading->trial, flow))
+		reading->phase->segments += flow->segments;
+	return 0;
+}
+
+/* Looks at every flow: once at the beginning and once at the end of a phase. */
+static void read_segments(const struct trial *trial, struct trial_phase *phase)
+{
+	struct reading reading = { trial, phase };
+
+	phase->segments = phase->stats.segments;
+	engine_flows(trial->daemon->engine, add_segments, &reading);
 }
 
 /* ------------------------------------------------------------------ the drop-in */
@@ -122,10 +150,8 @@ static int find_config(const struct engine_flow *flow, void *context)
 {
 	struct tuning *tuning = context;
 	const struct policy_set *policy = tuning->trial->daemon->policy;
-	const struct trial *trial = tuning->trial;
 
-	if ((flow->side == AC_SIDE_CLIENT ? flow->remote_port : flow->local_port) != trial->port ||
-	    (trial->side && flow->side != trial->side) || flow->policy >= policy->policy_count)
+	if (!is_tried_flow(tuning->trial, flow) || flow->policy >= policy->policy_count)
 		return 0;
 	tuning->config = &policy->origins[flow->policy].config;
 	return 1;
@@ -183,9 +209,9 @@ static json_t *phase_json(const struct trial_phase *phase)
 	const struct ac_service_stats *stats = &phase->stats;
 #define N(value) ((json_int_t)(value))
 
-	return json_pack("{sf sI sI sI sI sI sI sf sf}", "seconds", phase->seconds, "writes", N(stats->writes),
+	return json_pack("{sf sI sI sI sI sI sI sI sf sf}", "seconds", phase->seconds, "writes", N(stats->writes),
 			 "bursts", N(stats->bursts), "held", N(stats->held), "shadow_held", N(stats->shadow_held),
-			 "misses", N(stats->misses), "retransmits", N(phase->host_retransmits), "saved_share",
+			 "misses", N(stats->misses), "segments", N(phase->segments), "retransmits", N(phase->host_retransmits), "saved_share",
 			 trial_saved_share(phase), "hold_p99_us", trial_hold_p99(phase));
 }
 
@@ -204,15 +230,19 @@ static void finish(struct trial *trial, const struct trial_phase *phase, enum tr
 	end(trial);
 	log_info("trial of port %u: %s%s: saved %.1f%% of the writes, %.1f%% were predicted", trial->port,
 		 trial_verdict_name(verdict), early ? ", ended early" : "", saved * 100, predicted * 100);
-	push(trial, json_pack("{ss ss sb so so sf sf}", "phase", "done", "verdict", trial_verdict_name(verdict),
+	push(trial, json_pack("{ss ss sb so so sf sf s{sf sf sf}}", "phase", "done", "verdict", trial_verdict_name(verdict),
 			      "early", early, "before", phase_json(&trial->before), "trial", phase_json(phase),
-			      "predicted_saved_share", predicted, "saved_share", saved));
+			      "predicted_saved_share", predicted, "saved_share", saved, "segments_per_burst",
+			      "before", trial_segments_per_burst(&trial->before),
+			      "predicted", trial_segments_predicted(&trial->before),
+			      "trial", trial_segments_per_burst(phase)));
 }
 
 static void begin_trial(struct trial *trial)
 {
 	struct fault fault;
 
+	fault_set(&fault, EXIT_FAILED, "services cannot be read from the kernel");
 	if (write_policy(trial, &fault) || daemon_reload(trial->daemon, &fault) || read_phase(trial, &trial->begun)) {
 		log_error("trial of port %u: %s", trial->port, fault.text);
 		trial->phase = TRIAL; /* the file may be there */
@@ -220,6 +250,7 @@ static void begin_trial(struct trial *trial)
 		push(trial, json_pack("{ss ss}", "phase", "failed", "error", fault.text));
 		return;
 	}
+	read_segments(trial, &trial->begun);
 	trial->phase = TRIAL;
 }
 
@@ -229,6 +260,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *context)
 	double baseline = trial->seconds / 4;
 	struct trial_phase now;
 	enum trial_verdict verdict;
+	bool over;
 
 	if (baseline < BASELINE_MIN_S)
 		baseline = BASELINE_MIN_S;
@@ -241,18 +273,21 @@ static int on_time(sd_event_source *source, uint64_t usec, void *context)
 		     json_pack("{ss ss}", "phase", "failed", "error", "services cannot be read from the kernel"));
 		return 0;
 	}
+	over = now.seconds - trial->begun.seconds >= (trial->phase == BASELINE ? baseline : trial->seconds);
+	if (over)
+		read_segments(trial, &now);
 	trial_since(&now, &trial->begun);
 	if (trial->phase == BASELINE) {
 		push(trial, json_pack("{ss so}", "phase", "before", "counts", phase_json(&now)));
-		if (now.seconds < baseline)
+		if (!over)
 			return 0;
 		trial->before = now;
 		begin_trial(trial);
 		return 0;
 	}
 	verdict = trial_judge(&trial->before, &now, trial->max_delay_us);
-	if (verdict != TRIAL_GOOD || now.seconds >= trial->seconds)
-		finish(trial, &now, verdict, verdict != TRIAL_GOOD && now.seconds < trial->seconds);
+	if (verdict != TRIAL_GOOD || over)
+		finish(trial, &now, verdict, !over);
 	else
 		push(trial, json_pack("{ss so}", "phase", "trial", "counts", phase_json(&now)));
 	return 0;
@@ -315,6 +350,7 @@ int trial_run(struct trial *trial, struct control_client *client, const json_t *
 	trial->max_delay_us = max_delay_us;
 	if (read_phase(trial, &trial->begun) || subscribe(trial, client))
 		return fault_set(fault, EXIT_FAILED, "trial: cannot begin: see the agent's log");
+	read_segments(trial, &trial->begun);
 	trial->phase = BASELINE;
 	if (sd_event_add_time_relative(trial->daemon->loop, &trial->timer, CLOCK_MONOTONIC, STEP_US, 0, on_time,
 				       trial) < 0 ||

@@ -98,7 +98,7 @@ static void print_phase(const char *name, const json_t *counts)
 
 static void print_end(const json_t *item)
 {
-	const json_t *trial = json_object_get(item, "trial");
+	const json_t *trial = json_object_get(item, "trial"), *segments = json_object_get(item, "segments_per_burst");
 	const char *verdict = json_member_text(item, "verdict");
 	struct units units;
 
@@ -106,6 +106,9 @@ static void print_end(const json_t *item)
 	printf("\n%s packets were saved, %.1f%% of the writes; %.1f%% were predicted.\n",
 	       units_count(&units, json_number(trial, "held")), share(item, "saved_share") * 100,
 	       share(item, "predicted_saved_share") * 100);
+	if (share(segments, "trial") > 0)
+		printf("A burst left in %.2f segments; in %.2f before, and in %.2f as predicted.\n", share(segments, "trial"),
+		       share(segments, "before"), share(segments, "predicted"));
 	if (strcmp(verdict, "good"))
 		printf("It got worse (%s)%s.", verdict,
 		       json_is_true(json_object_get(item, "early")) ? ", so it was ended early" : "");

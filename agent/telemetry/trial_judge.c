@@ -45,6 +45,19 @@ double trial_saved_share(const struct trial_phase *phase)
 	return phase->stats.writes ? (double)(phase->stats.held + phase->stats.shadow_held) / phase->stats.writes : 0;
 }
 
+double trial_segments_per_burst(const struct trial_phase *phase)
+{
+	return phase->stats.bursts ? (double)phase->segments / phase->stats.bursts : 0;
+}
+
+double trial_segments_predicted(const struct trial_phase *before)
+{
+	const struct ac_service_stats *stats = &before->stats;
+	double left = (double)before->segments + stats->shadow_merged - stats->shadow_held;
+
+	return stats->bursts && left > 0 ? left / stats->bursts : 0;
+}
+
 double trial_hold_p99(const struct trial_phase *phase)
 {
 	uint64_t holds = 0, below = 0;
@@ -69,4 +82,5 @@ void trial_since(struct trial_phase *a, const struct trial_phase *b)
 	a->seconds -= b->seconds;
 	a->host_segments -= b->host_segments;
 	a->host_retransmits -= b->host_retransmits;
+	a->segments -= b->segments < a->segments ? b->segments : a->segments;
 }

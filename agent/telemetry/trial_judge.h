@@ -15,6 +15,7 @@ struct trial_phase {
 	double seconds;
 	struct ac_service_stats stats;		/* of the service on trial */
 	uint64_t host_segments, host_retransmits; /* of the agent's network namespace, flows that live on included */
+	uint64_t segments;	/* data segments of the service, flows that live on included; 0 while the phase lasts */
 };
 
 enum trial_verdict { TRIAL_GOOD, TRIAL_RETRANSMITS, TRIAL_DELAY, TRIAL_MISSES };
@@ -24,6 +25,9 @@ enum trial_verdict trial_judge(const struct trial_phase *before, const struct tr
 const char *trial_verdict_name(enum trial_verdict verdict);
 /* Share of the writes that was, or in shadow would have been, saved; 0 without writes. */
 double trial_saved_share(const struct trial_phase *phase);
+/* Data segments per burst: what the phase had, and what `before` lets expect of the trial; 0 without bursts. */
+double trial_segments_per_burst(const struct trial_phase *phase);
+double trial_segments_predicted(const struct trial_phase *before);
 /* Upper bound of the smallest bucket that 99% of the holds are in or below, in µs; 0 without holds. */
 double trial_hold_p99(const struct trial_phase *phase);
 /* a - b, field by field. */

@@ -62,6 +62,13 @@ enum ac_flow_flags {
 	AC_FLOW_WATCHED = 1 << 3,	/* counted in control.watched */
 };
 
+/* Does a write of a flow in shadow wait for the ACK of an earlier one (Nagle's algorithm)? */
+enum ac_stall {
+	AC_STALL_NONE,
+	AC_STALL_SEEN,		/* yes, and holding would not have changed it */
+	AC_STALL_AVOIDABLE,	/* yes, and the write before it in the burst would have been held: both would leave together */
+};
+
 /*
  * sizeof <= 184: with the kernel's element header (72 bytes) one flow then takes a 256-byte slab object, and with its
  * bpf_local_storage (192) 448 bytes; docs/bench.md has what was measured.
@@ -71,8 +78,14 @@ struct ac_flow {
 	__u32 write_seq;	/* tp->write_seq when last looked at */
 	__u32 copied_seq;	/* tp->copied_seq then: a change means the program has read */
 	__u32 saved_cwnd;	/* window to put back; 0 = the gate is open */
-	__u32 hold_us;		/* tcp_mstamp (low 32 bits) when the first write of this hold was held */
-	__u32 hold_nxt;		/* tp->snd_nxt then: a change without us means the kernel's own timer sent */
+	union {
+		__u32 hold_us;	/* tcp_mstamp (low 32 bits) when the first write of this hold was held */
+		__u32 stall_us;	/* in shadow: when Nagle's algorithm kept the first write that still waits */
+	};
+	union {
+		__u32 hold_nxt;	/* tp->snd_nxt then: a change without us means the kernel's own timer sent */
+		__u32 stall_seq; /* in shadow: that write's first byte */
+	};
 	__u32 max_hold_us;
 	struct ac_tuning tuning;
 	union {
@@ -100,5 +113,7 @@ struct ac_flow {
 	__u32 first_seq;	/* write_seq at open: written bytes below 4 GiB by difference */
 	__u32 watched_from;	/* bursts when the observer last began to see it for a reason */
 	__u32 counted_seq;	/* write_seq up to which the service's written_bytes have it */
+	__u8 stalled;		/* enum ac_stall */
+	__u8 pad[3];
 };
 _Static_assert(sizeof(struct ac_flow) <= 184, "one 256-byte slab object per flow");

@@ -44,6 +44,10 @@ struct ac_service_stats {
 	__u64 misses;
 	__u64 shadow_held;	/* the same two, for flows in shadow */
 	__u64 shadow_misses;
+	__u64 shadow_merged;	/* of shadow_held, writes that Nagle's algorithm joined with others anyway: no packets to save */
+	__u64 stalls;		/* writes that Nagle's algorithm kept until an ACK came, the ones behind them not counted; in shadow */
+	__u64 stall_us;		/* the time these waited, summed */
+	__u64 shadow_stall_us;	/* of it, what holding would have saved: the write before it would have left with it */
 	__u64 released[AC_REASON_MAX];
 	__u64 hold_us;		/* added delay: time from the first held write of a burst to its release, summed */
 	__u64 segments;		/* data segments sent, folded in when a flow closes */

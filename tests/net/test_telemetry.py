@@ -178,6 +178,31 @@ def test_advice_and_trial():
         wait_for(lambda: not trial_file.exists(), 10, "the policy to be taken back")
 
 
+def test_stalls():
+    """what Nagle's algorithm makes a program wait for is measured, and advised against"""
+    with world(OBSERVED) as w, Stream(w.net, no_delay=False) as stream:
+        stream.exchange(WRITES, SIZE, 30)
+        before = w.agent.service(stream.port, "client")
+        start = time.monotonic()
+        segments = stream.exchange(WRITES, SIZE, 20)
+        elapsed_us = (time.monotonic() - start) * 1e6
+        after = w.agent.service(stream.port, "client")
+        new = {name: after[name] - before[name] for name in ("stalls", "stall_us", "shadow_stall_us", "shadow_held",
+                                                             "shadow_merged", "bursts")}
+        equal(segments, 2, "segments of a request that Nagle's algorithm cuts in two")
+        check(19 <= new["stalls"] <= 21, f"stalls in 20 requests: {new}")
+        check(0.7 * elapsed_us < new["stall_us"] <= elapsed_us, f"stalls in {elapsed_us:.0f} us: {new}")
+        check(new["shadow_stall_us"] > 0.7 * new["stall_us"], f"what holding would have saved: {new}")
+        packets = (new["shadow_held"] - new["shadow_merged"]) / new["bursts"]
+        check(0.9 < packets < 1.1, f"packets to save per request: {packets}: {new}")
+        equal(w.agent.service(stream.port, "server")["stalls"], 0, "stalls of a side that answers with one write")
+        advised = [a for a in w.agent.ask("advise", "--all", "--port", str(stream.port)) if a["side"] == "client"][0]
+        valid("advise", advised)
+        check(0.02 < advised["stall_seconds_per_burst"] < 0.1, f"advice: {advised}")
+        page = get(w.agent)
+        check(samples(page, "stall_seconds_total", port=stream.port, side="client")[0] > 0.2, "stalls on the page")
+
+
 def test_bad_clients():
     """a listener that never reads, a busy port, a client that hangs: the agent goes on and says what was lost"""
     with world(MANAGED) as w, Stream(w.net) as stream:

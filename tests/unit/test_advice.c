@@ -30,6 +30,10 @@ static void verdicts(void **state)
 		{ { .writes = 1000, .bursts = 1000 }, ADVICE_LEAVE },
 		{ { .writes = 1000, .bursts = 950, .shadow_held = 50 }, ADVICE_LEAVE },
 		{ { .writes = 15000, .bursts = 1000, .held = 14000 }, ADVICE_MANAGED },
+		/* Nagle's algorithm joins them anyway: one packet a burst, which is too little, unless they wait for an ACK */
+		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_merged = 13000 }, ADVICE_LEAVE },
+		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_merged = 13000,
+		    .shadow_stall_us = 40000000 }, ADVICE_MANAGE },
 		/* nothing that may come over the socket makes it worse than wrong */
 		{ { .writes = 1, .bursts = UINT64_MAX, .shadow_held = UINT64_MAX, .shadow_misses = UINT64_MAX },
 		  ADVICE_DOUBTFUL },
@@ -55,6 +59,12 @@ static void figures(void **state)
 	assert_float_equal(advice.saved_share, 14.0 / 15, 1e-9);
 	assert_float_equal(advice.cpu_share, (14000 * ADVICE_CPU_US_PER_PACKET - 1000 * ADVICE_CPU_US_PER_BURST) / 1e7,
 			   1e-9);
+	counts.shadow_merged = 13000;
+	counts.shadow_stall_us = 40000000;
+	advice = advice_make(80, AC_SIDE_SERVER, "nginx", &counts, 10);
+	assert_float_equal(advice.packets_per_s, 100, 1e-9);
+	assert_float_equal(advice.stall_s_per_s, 4, 1e-9);
+	assert_float_equal(advice.stall_s_per_burst, 0.04, 1e-9);
 	/* Wilson's upper bound of 10 in 1,000, by hand: 0.01661 */
 	assert_float_equal(advice.confidence, 1 - 0.01661, 2e-4);
 }
@@ -127,6 +137,24 @@ static void trial_ends_for_the_right_reason(void **state)
 	assert_int_equal(trial_judge(&before, &trial, 1), TRIAL_GOOD);
 }
 
+static void trial_predicts_segments(void **state)
+{
+	struct trial_phase before = {
+		.stats = { .writes = 1500, .bursts = 100, .shadow_held = 1400, .shadow_merged = 1300 }, .segments = 200,
+	};
+	struct trial_phase begun = { .segments = 1000 }, trial = { .stats = { .bursts = 50 }, .segments = 1052 };
+
+	assert_float_equal(trial_segments_per_burst(&before), 2, 1e-9);
+	assert_float_equal(trial_segments_predicted(&before), 1, 1e-9);
+	trial_since(&trial, &begun);
+	assert_float_equal(trial_segments_per_burst(&trial), 1.04, 1e-9);
+	/* flows that were not looked at, counters that do not fit together */
+	before.segments = 50;
+	assert_float_equal(trial_segments_predicted(&before), 0, 0);
+	assert_float_equal(trial_segments_predicted(&(struct trial_phase){ .segments = 9 }), 0, 0);
+	assert_float_equal(trial_segments_per_burst(&(struct trial_phase){ .segments = 9 }), 0, 0);
+}
+
 static void history_keeps_the_last_hour(void **state)
 {
 	struct history *history = calloc(1, sizeof(*history));
@@ -193,6 +221,7 @@ int main(void)
 		cmocka_unit_test(ids_are_stable),
 		cmocka_unit_test(emitted_policy_is_valid),
 		cmocka_unit_test(trial_ends_for_the_right_reason),
+		cmocka_unit_test(trial_predicts_segments),
 		cmocka_unit_test(history_keeps_the_last_hour),
 		cmocka_unit_test(units_have_short_names),
 		cmocka_unit_test(budget_is_kept_without_swinging),
