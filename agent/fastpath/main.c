@@ -116,25 +116,32 @@ static int claim_interfaces(const struct fastpath_options *options, bool *shared
 
 static int start_eal(struct fastpath_options *options, struct fault *fault)
 {
-	uint32_t counts[FASTPATH_PORTS_MAX], mib, least = UINT32_MAX;
-	size_t others = 0;
+	uint32_t has[FASTPATH_PORTS_MAX], mib, least = UINT32_MAX;
+	size_t others = 0, devices = 0;
+	bool apart[FASTPATH_PORTS_MAX];
 	char **argv;
 	bool huge;
 	int argc;
 
 	for (size_t i = 0; i < options->interface_count; i++) {
-		uint32_t has = ports_interface_queues(options->interfaces[i]);
-
-		if (options->queues > has)
+		has[i] = ports_interface_queues(options->interfaces[i], &apart[i]);
+		if (options->queues > has[i])
 			return fault_set(fault, EXIT_FAILED, "%s: has %u queue(s), %u asked for: use --queues %u, or ethtool -L",
-					 options->interfaces[i], has, options->queues, has);
-		least = has < least ? has : least;
+					 options->interfaces[i], has[i], options->queues, has[i]);
+		least = has[i] < least ? has[i] : least;
 	}
 	/* A frame leaves by the queue number it came in on, so the ports of a pair need equally many. */
 	if (!options->queues)
 		options->queues = options->interface_count ? least : 1;
-	for (size_t i = 0; i < options->interface_count; i++)
-		counts[i] = options->queues;
+	for (size_t i = 0; i < options->interface_count; i++) {
+		devices += apart[i] ? options->queues : 1;
+		if (options->queues < has[i])
+			log_warning("%s: %u of %u queues are taken: frames of the others stay with the kernel", options->interfaces[i],
+				    options->queues, has[i]);
+	}
+	if (devices > RTE_MAX_ETHPORTS)
+		return fault_set(fault, EXIT_FAILED, "queues: %zu devices, DPDK knows %d at most: use a smaller --queues", devices,
+				 RTE_MAX_ETHPORTS);
 	for (int i = 0; i < options->eal_count; i++)
 		others += !strncmp(options->eal[i], "--vdev", 6) || !strncmp(options->eal[i], "-a", 2) ||
 			  !strncmp(options->eal[i], "--allow", 7);
@@ -142,7 +149,7 @@ static int start_eal(struct fastpath_options *options, struct fault *fault)
 	huge = options->memory == FASTPATH_MEMORY_HUGE || (options->memory == FASTPATH_MEMORY_AUTO && free_huge_mib() >= mib);
 	if (!huge && options->memory == FASTPATH_MEMORY_AUTO)
 		log_info("memory: fewer than %u MiB in free huge pages, so normal pages are used", mib);
-	argc = options_eal_arguments(options, counts, huge, mib, &argv);
+	argc = options_eal_arguments(options, apart, huge, mib, &argv);
 	if (argc < 0)
 		return fault_set(fault, EXIT_FAILED, "memory: exhausted");
 	/* The EAL's greetings would drown ours; --log-level after "--" brings them back. */

@@ -234,10 +234,9 @@ void options_parse(struct fastpath_options *options, int argc, char **argv)
 		strcpy(options->name, "fastpath");
 }
 
-int options_eal_arguments(const struct fastpath_options *options, const uint32_t *queue_counts, bool huge, uint32_t memory_mib,
-			  char ***argv)
+int options_eal_arguments(const struct fastpath_options *options, const bool *apart, bool huge, uint32_t memory_mib, char ***argv)
 {
-	size_t most = 16 + options->interface_count + options->eal_count;
+	size_t most = 16 + options->interface_count * options->queues + options->eal_count;
 	char **list = calloc(most, sizeof(*list));
 	int count = 0;
 	bool failed = !list;
@@ -260,7 +259,9 @@ int options_eal_arguments(const struct fastpath_options *options, const uint32_t
 	if (!options->eal_count)
 		ADD("--no-pci");
 	for (size_t i = 0; i < options->interface_count; i++)
-		ADD("--vdev=net_af_xdp%zu,iface=%s,queue_count=%u", i, options->interfaces[i], queue_counts[i]);
+		for (uint32_t q = 0; q < (apart[i] ? options->queues : 1); q++)
+			ADD("--vdev=net_af_xdp_%zu_%u,iface=%s,start_queue=%u,queue_count=%u", i, q, options->interfaces[i], q,
+			    apart[i] ? 1 : options->queues);
 	for (int i = 0; i < options->eal_count; i++)
 		ADD("%s", options->eal[i]);
 #undef ADD

@@ -40,17 +40,20 @@ static int interface_ioctl(unsigned long request, struct ifreq *ifr)
 	return ret;
 }
 
-uint32_t ports_interface_queues(const char *interface)
+uint32_t ports_interface_queues(const char *interface, bool *apart)
 {
 	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
 	struct ifreq ifr = { 0 };
 
 	memcpy(ifr.ifr_name, interface, strnlen(interface, IF_NAMESIZE - 1));
 	ifr.ifr_data = (void *)&channels;
-	/* The driver takes a device without combined channels (a veth) for one queue. */
-	if (interface_ioctl(SIOCETHTOOL, &ifr) || !channels.max_combined)
+	*apart = false;
+	if (interface_ioctl(SIOCETHTOOL, &ifr))
 		return 1;
-	return channels.combined_count ? channels.combined_count : 1;
+	if (channels.max_combined && channels.combined_count)
+		return channels.combined_count;
+	*apart = true;
+	return RTE_MAX(RTE_MIN(channels.rx_count, channels.tx_count), 1u);
 }
 
 static uint32_t interface_mtu(const char *interface)
@@ -130,12 +133,18 @@ static int describe(struct port *port, struct fault *fault)
 	return 0;
 }
 
-/* Finds out how the queue can wake a core. */
-static void queue_waker(struct port *port, uint16_t queue, bool interrupts, int socket)
-{
-	struct sleeper_queue *waker = &port->queues[queue];
+/* Some queues of a port: those of one of its devices. */
+struct share {
+	uint16_t id;		/* of the device */
+	uint32_t first, count;	/* the port's queues, which are 0 to count - 1 of the device */
+};
 
-	*waker = (struct sleeper_queue){ .kind = SLEEPER_NONE, .fd = -1, .port = port->id, .queue = queue };
+/* Finds out how the queue of the device can wake a core. */
+static void queue_waker(struct port *port, const struct share *share, uint16_t queue, bool interrupts, int socket)
+{
+	struct sleeper_queue *waker = &port->queues[share->first + queue];
+
+	*waker = (struct sleeper_queue){ .kind = SLEEPER_NONE, .fd = -1, .port = share->id, .queue = queue };
 	if (socket >= 0) {
 		waker->kind = SLEEPER_SOCKET;
 		waker->fd = socket;
@@ -144,27 +153,27 @@ static void queue_waker(struct port *port, uint16_t queue, bool interrupts, int 
 	}
 }
 
-static int open_queues(struct ports *ports, struct port *port, bool interrupts, uint16_t rx_ring, uint16_t tx_ring,
-		       struct fault *fault)
+static int open_queues(struct ports *ports, struct port *port, const struct share *share, bool interrupts, uint16_t rx_ring,
+		       uint16_t tx_ring, struct fault *fault)
 {
-	int node = rte_eth_dev_socket_id(port->id);
-	int *sockets = calloc(ports->queues, sizeof(*sockets));
+	int node = rte_eth_dev_socket_id(share->id);
+	int *sockets = calloc(share->count, sizeof(*sockets));
 	int err = sockets ? 0 : -ENOMEM;
 
-	for (uint32_t q = 0; !err && q < ports->queues; q++)
-		err = rte_eth_tx_queue_setup(port->id, q, tx_ring, node, NULL);
-	for (uint32_t q = 0; !err && q < ports->queues; q++) {
+	for (uint32_t q = 0; !err && q < share->count; q++)
+		err = rte_eth_tx_queue_setup(share->id, q, tx_ring, node, NULL);
+	for (uint32_t q = 0; !err && q < share->count; q++) {
 		struct sleeper_sockets before, after;
 
 		sleeper_snapshot(&before);
-		err = rte_eth_rx_queue_setup(port->id, q, rx_ring, node, NULL, ports_pool(ports, port));
+		err = rte_eth_rx_queue_setup(share->id, q, rx_ring, node, NULL, ports_pool(ports, port));
 		sleeper_snapshot(&after);
 		sockets[q] = sleeper_new_socket(&before, &after);
 	}
 	if (!err)
-		err = rte_eth_dev_start(port->id);
-	for (uint32_t q = 0; !err && q < ports->queues; q++)
-		queue_waker(port, q, interrupts, sockets[q]);
+		err = rte_eth_dev_start(share->id);
+	for (uint32_t q = 0; !err && q < share->count; q++)
+		queue_waker(port, share, q, interrupts, sockets[q]);
 	free(sockets);
 	if (!err)
 		return 0;
@@ -177,33 +186,48 @@ static int open_queues(struct ports *ports, struct port *port, bool interrupts, 
 			 ports->queues, strerror(-err));
 }
 
-static int open_port(struct ports *ports, struct port *port, bool sleep, struct fault *fault)
+static int open_device(struct ports *ports, struct port *port, const struct share *share, bool sleep, struct fault *fault)
 {
 	struct rte_eth_conf conf = { .intr_conf = { .rxq = sleep } };
 	uint16_t rx_ring = RING, tx_ring = RING;
 	struct rte_eth_dev_info info;
 	int err;
 
-	if (rte_eth_dev_info_get(port->id, &info) || ports->queues > info.max_rx_queues || ports->queues > info.max_tx_queues)
+	if (rte_eth_dev_info_get(share->id, &info) || share->count > info.max_rx_queues || share->count > info.max_tx_queues)
 		return fault_set(fault, EXIT_FAILED, "%s: has no %u queues: use a smaller --queues", port->name, ports->queues);
 	if (port->mtu >= info.min_mtu && port->mtu <= info.max_mtu)
 		conf.rxmode.mtu = port->mtu;
-	err = rte_eth_dev_configure(port->id, ports->queues, ports->queues, &conf);
+	err = rte_eth_dev_configure(share->id, share->count, share->count, &conf);
 	if (err && sleep) {
 		/* No receive interrupts there. */
 		conf.intr_conf.rxq = 0;
-		err = rte_eth_dev_configure(port->id, ports->queues, ports->queues, &conf);
+		err = rte_eth_dev_configure(share->id, share->count, share->count, &conf);
 	}
 	if (!err)
-		err = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx_ring, &tx_ring);
+		err = rte_eth_dev_adjust_nb_rx_tx_desc(share->id, &rx_ring, &tx_ring);
 	if (err)
 		return fault_set(fault, EXIT_FAILED, "%s: cannot configure %u queue(s): %s: see the driver's messages above",
 				 port->name, ports->queues, strerror(-err));
+	return open_queues(ports, port, share, conf.intr_conf.rxq, rx_ring, tx_ring, fault);
+}
+
+static int open_port(struct ports *ports, struct port *port, bool sleep, struct fault *fault)
+{
+	uint32_t each = ports->queues / port->devices;
+	int err;
+
+	if (each * port->devices != ports->queues)
+		return fault_set(fault, EXIT_FAILED, "%s: is %u devices for %u queues: name them with -i", port->name, port->devices,
+				 ports->queues);
 	port->queues = calloc(ports->queues, sizeof(*port->queues));
 	if (!port->queues)
 		return fault_set(fault, EXIT_FAILED, "%s: out of memory", port->name);
-	if (open_queues(ports, port, conf.intr_conf.rxq, rx_ring, tx_ring, fault))
-		return -1;
+	for (uint16_t i = 0; i < port->devices; i++) {
+		struct share share = { port->id + i, i * each, each };
+
+		if (open_device(ports, port, &share, sleep, fault))
+			return -1;
+	}
 	/* Frames for others must come in too. Where the driver cannot, it receives everything anyway (taps, capture files). */
 	err = rte_eth_promiscuous_enable(port->id);
 	if (err && err != -ENOTSUP)
@@ -220,16 +244,19 @@ int ports_open(struct ports *ports, const struct fastpath_options *options, stru
 	ports->queues = options->queues;
 	each = ports->queues * BUFFERS_PER_QUEUE;
 	RTE_ETH_FOREACH_DEV(id) {
-		struct port *port = &ports->list[ports->count];
+		struct port *last = ports->count ? &ports->list[ports->count - 1] : NULL, port = { .id = id, .devices = 1 };
 
+		if (describe(&port, fault))
+			return -1;
+		if (last && port.af_xdp && last->af_xdp && port.if_index == last->if_index && id == last->id + last->devices) {
+			last->devices++;
+			continue;
+		}
 		if (ports->count == FASTPATH_PORTS_MAX)
 			return fault_set(fault, EXIT_USAGE, "ports: more than %d: name fewer devices", FASTPATH_PORTS_MAX);
-		port->id = id;
-		if (describe(port, fault))
-			return -1;
-		sockets += port->af_xdp;
-		room = RTE_MAX(room, port->mtu + LINK_OVERHEAD);
-		ports->count++;
+		sockets += port.af_xdp;
+		room = RTE_MAX(room, port.mtu + LINK_OVERHEAD);
+		ports->list[ports->count++] = port;
 	}
 	if (!ports->count)
 		return fault_set(fault, EXIT_FAILED, "ports: none: give --interface, or --vdev or -a after --");
@@ -272,10 +299,14 @@ bool ports_present(const struct ports *ports, const char **lost)
 void ports_close(struct ports *ports)
 {
 	for (size_t i = 0; i < ports->count; i++) {
-		rte_eth_promiscuous_disable(ports->list[i].id);
-		rte_eth_dev_stop(ports->list[i].id);
-		rte_eth_dev_close(ports->list[i].id);
-		free(ports->list[i].queues);
+		struct port *port = &ports->list[i];
+
+		rte_eth_promiscuous_disable(port->id);
+		for (uint16_t id = port->id; id < port->id + port->devices; id++) {
+			rte_eth_dev_stop(id);
+			rte_eth_dev_close(id);
+		}
+		free(port->queues);
 	}
 	ports->count = 0;
 }

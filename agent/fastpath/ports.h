@@ -11,13 +11,14 @@
 struct rte_mempool;
 
 struct port {
-	uint16_t id;		/* DPDK's */
+	uint16_t id;		/* DPDK's, of its first device */
+	uint16_t devices;	/* 1, or one for each queue: then their numbers follow each other */
 	char name[32];		/* kernel interface, or the device's name where there is none */
 	int if_index;		/* 0 = no kernel interface */
 	bool af_xdp;
 	uint32_t mtu;
 	uint8_t mac[6];
-	struct sleeper_queue *queues;	/* one per receive queue */
+	struct sleeper_queue *queues;	/* one per receive queue, with DPDK's numbers for it */
 };
 
 struct ports {
@@ -27,8 +28,11 @@ struct ports {
 	struct rte_mempool *sockets, *others;	/* buffers of the AF_XDP ports, of the other ports; NULL where there are none */
 };
 
-/* How many receive queues the kernel interface has, as DPDK's AF_XDP driver counts them: at least one. */
-uint32_t ports_interface_queues(const char *interface);
+/*
+ * How many pairs of a receive and a transmit queue the kernel interface has: at least one. *apart: the AF_XDP driver of 22.11 takes one
+ * queue at most per device there (it counts combined channels only, which a veth has not), so each needs a device of its own.
+ */
+uint32_t ports_interface_queues(const char *interface, bool *apart);
 /* MiB that so many AF_XDP and other ports take. */
 uint32_t ports_memory_mib(size_t sockets, size_t others, uint32_t queues);
 /* Buffers of the port's receive queues. */

@@ -30,7 +30,7 @@ static void lane_send(struct lane *lane)
 	uint16_t sent = 0;
 
 	for (int i = 0; sent < lane->pending_count && i < SEND_TRIES; i++) {
-		uint16_t now = rte_eth_tx_burst(lane->out, lane->queue, lane->pending + sent, lane->pending_count - sent);
+		uint16_t now = rte_eth_tx_burst(lane->out->port, lane->out->queue, lane->pending + sent, lane->pending_count - sent);
 
 		sent += now;
 		if (!now)
@@ -104,7 +104,7 @@ static uint16_t lane_turn(struct lane *lane)
 	struct fastpath_queue *counters = lane->counters;
 	struct rte_mbuf *burst[BURST];
 	uint64_t start = rte_rdtsc(), now_ns;
-	uint16_t count = rte_eth_rx_burst(lane->in, lane->queue, burst, BURST);
+	uint16_t count = rte_eth_rx_burst(lane->in->port, lane->in->queue, burst, BURST);
 
 	if (!count && (!lane->coalescer || !coalescer_stats(lane->coalescer)->held))
 		return 0;
@@ -236,9 +236,8 @@ static int lane_make(struct lane *lane, struct worker *worker, size_t port, uint
 	};
 
 	lane->worker = worker;
-	lane->in = in->id;
-	lane->out = out->id;
-	lane->queue = queue;
+	lane->in = &in->queues[queue];
+	lane->out = &out->queues[queue];
 	/* Buffers of AF_XDP ports are none that hardware can read. */
 	lane->copies = in->af_xdp && !out->af_xdp ? ports->others : NULL;
 	lane->counters = &worker->all->file->queue[port * ports->queues + queue];

@@ -20,7 +20,7 @@ struct worker;
 
 struct lane {
 	struct worker *worker;
-	uint16_t in, out, queue;	/* DPDK's numbers */
+	const struct sleeper_queue *in, *out;	/* DPDK's numbers of the receive queue, and of the transmit queue */
 	uint16_t pending_count;
 	uint64_t pending_bytes;
 	struct rte_mbuf *pending[BURST];	/* to be sent */

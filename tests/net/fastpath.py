@@ -33,7 +33,7 @@ class Road:
 
     A4, B4, A6, B6 = "10.78.0.1", "10.78.0.2", "fd78::1", "fd78::2"
 
-    def __init__(self, spoil=None):
+    def __init__(self, spoil=None, queues=1):
         if not os.path.exists(build("autocork-fastpath")):
             raise Skip("autocork-fastpath is not built: no libdpdk-dev")
         self.a, self.middle, self.b = Net(), Net(), Net()
@@ -44,8 +44,8 @@ class Road:
             self.lossy = Program(self.middle, [build("tests/net/lossy"), "before", "after", *spoil])
             wait_for(lambda: "ready" in self.lossy.output(), what="the lossy forwarder")
         else:
-            cable(self.a, "cable", self.middle, "left")
-        cable(self.b, "cable", self.middle, "right")
+            cable(self.a, "cable", self.middle, "left", queues)
+        cable(self.b, "cable", self.middle, "right", queues)
         for net, four, six in (self.a, self.A4, self.A6), (self.b, self.B4, self.B6):
             net.ip("addr", "add", four + "/24", "dev", "cable")
             net.ip("addr", "add", six + "/64", "dev", "cable", "nodad")
@@ -94,15 +94,18 @@ class Fastpath(Program):
                              check=True)
         return json.loads(out.stdout)["instances"]
 
-    def counters(self, interface=None):
-        """Summed over the queues (of one interface). Fresh: the process publishes four times a second."""
+    def lanes(self):
+        """Its queues, with their counters. Fresh: the process publishes four times a second."""
         time.sleep(0.6)
+        return [queue for instance in self.instances() for queue in instance["queues"]]
+
+    def counters(self, interface=None):
+        """Summed over the queues (of one interface)."""
         total = {}
-        for instance in self.instances():
-            for queue in instance["queues"]:
-                if interface in (None, queue["interface"]):
-                    for name, value in queue["counters"].items():
-                        total[name] = total.get(name, 0) + value
+        for queue in self.lanes():
+            if interface in (None, queue["interface"]):
+                for name, value in queue["counters"].items():
+                    total[name] = total.get(name, 0) + value
         return total
 
     def cpu_seconds(self):

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """autocork-fastpath end to end, over AF_XDP on veth cables between namespaces, without huge pages."""
+import concurrent.futures
+import contextlib
 import os
 import socket
 import struct
@@ -33,6 +35,41 @@ def test_hold():
             # Far from what an idle machine gives: a busy one puts pauses longer than the hold between segments.
             check(got <= 0.6 * sent, f"{sent} segments sent, {got} received")
         equal(fast.counters()["held"], 0, "frames held after the stream")
+
+
+def several(road, count, size):
+    """So many connections at once, alternately of IPv4 and IPv6, each a stream of its own."""
+    # The namespaces belong to threads: sockets are made here, one after the other, and used there.
+    with contextlib.ExitStack() as stack:
+        pairs = [stack.enter_context(connection(road, road.B6 if i % 2 else road.B4)) for i in range(count)]
+        with concurrent.futures.ThreadPoolExecutor(count) as pool:
+            for done in [pool.submit(stream, client, server, 100, size) for client, server in pairs]:
+                done.result()
+
+
+def test_queues():
+    """several queues: all carry traffic, one core each, and every byte of every flow arrives"""
+    for queues in 2, 4:
+        with Road(queues=queues) as road, Fastpath(road.middle, *BUMP, "--queues", "all", "--hold", "50us") as fast:
+            several(road, 16, 3000)
+            lanes = fast.lanes()
+            equal(len(lanes), 2 * queues, "queues")
+            for lane in lanes:
+                check(lane["counters"]["rx_packets"] and lane["counters"]["tx_packets"], f"nothing went through {lane}")
+            check(sum(lane["counters"]["merged"] for lane in lanes) > 0, "nothing was merged")
+            equal(sum(lane["counters"]["bad_checksum"] + lane["counters"]["tx_dropped"] for lane in lanes), 0, "bad or dropped")
+            cores = min(queues, len(os.sched_getaffinity(0)))
+            equal(len({lane["core"] for lane in lanes}), cores, "cores")
+            equal({lane["queue"]: lane["core"] for lane in lanes if lane["interface"] == "left"},
+                  {lane["queue"]: lane["core"] for lane in lanes if lane["interface"] == "right"}, "cores of the queues")
+            equal("queues share them" in fast.output(), queues > cores, "the warning about too few cores")
+
+
+def test_fewer_queues():
+    """fewer queues than there are: it is said, and what they carry goes on"""
+    with Road(queues=3) as road, Fastpath(road.middle, *BUMP) as fast:
+        check("left: 1 of 3 queues are taken" in fast.output(), fast.output())
+        equal(len(fast.lanes()), 2, "queues")
 
 
 def test_both_ways():
@@ -242,6 +279,8 @@ def test_refusals():
             (("-i", "nowhere", "-i", "left"), 1, "no such interface"),
             (("-i", "left"), 2, "pairs"),
             (("-i", "left", "-i", "right", "--queues", "4"), 1, "--queues 1"),
+            (("-i", "left", "-i", "right", "--queues", "0"), 2, "1 to"),
+            (("-i", "left", "-i", "right", "--cores", "4000"), 1, "DPDK"),
             (("-i", "left", "-i", "right", "--hold", "1s"), 2, "10ms"),
             (("-i", "left", "-i", "left"), 2, "twice"),
             (("-j", "sing", "-i", "left"), 2, "unknown"),

@@ -196,21 +196,23 @@ static void eal_arguments(void **state)
 	char *more[] = { "autocork-fastpath", "--job", "reflect", "-a", "10.0.0.1", "-a", "fd00::1", "--", "--vdev=net_tap0", "-a", "x",
 			 NULL };
 	struct fastpath_options options;
-	uint32_t queues[] = { 4, 4 };
+	bool apart[] = { false, true };
 	char **argv;
 
 	options_parse(&options, 11, words);
 	assert_string_equal(options.name, "eth1");
 	assert_int_equal(options.hold_ns, 50000);
 	assert_int_equal(options.queues, 0);
-	assert_true(options_eal_arguments(&options, queues, true, 100, &argv) > 0);
-	assert_true(has(argv, "--vdev=net_af_xdp0,iface=eth1,queue_count=4"));
-	assert_true(has(argv, "--vdev=net_af_xdp1,iface=eth2,queue_count=4"));
+	options.queues = 2;
+	assert_true(options_eal_arguments(&options, apart, true, 100, &argv) > 0);
+	assert_true(has(argv, "--vdev=net_af_xdp_0_0,iface=eth1,start_queue=0,queue_count=2"));
+	assert_true(has(argv, "--vdev=net_af_xdp_1_0,iface=eth2,start_queue=0,queue_count=1"));
+	assert_true(has(argv, "--vdev=net_af_xdp_1_1,iface=eth2,start_queue=1,queue_count=1"));
 	assert_true(has(argv, "--in-memory") && has(argv, "--no-pci") && has(argv, "2-3") && has(argv, "100"));
 	options_parse(&options, 11, more);
 	assert_int_equal(options.reflect.address_count, 2);
 	assert_int_equal(options.eal_count, 3);
-	assert_true(options_eal_arguments(&options, queues, false, 100, &argv) > 0);
+	assert_true(options_eal_arguments(&options, apart, false, 100, &argv) > 0);
 	assert_true(has(argv, "--no-huge") && has(argv, "--vdev=net_tap0") && has(argv, "x") && !has(argv, "--no-pci"));
 }
 
