@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The agent runs autocork-fastpath for `steer = dpdk`: starts it, restarts it, takes it over, stops it."""
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -28,12 +29,12 @@ def here(*command):
 
 
 @contextlib.contextmanager
-def end_of_cable():
+def end_of_cable(queues=1):
     """An interface in the agent's own namespace, with a name of this test's, and the namespace at the cable's other end."""
     if not os.path.exists(build("autocork-fastpath")):
         raise Skip("autocork-fastpath is not built: no libdpdk-dev")
     name = f"fpt{os.getpid()}"[:15]
-    count = ("numrxqueues", "1", "numtxqueues", "1")
+    count = ("numrxqueues", str(queues), "numtxqueues", str(queues))
     with Net() as far:
         here("ip", "link", "add", name, *count, "type", "veth", "peer", "name", "cable", *count)
         try:
@@ -106,6 +107,31 @@ def test_life():
         agent.ask("reload")
         wait_for(lambda: ended(third), 20, "the process to end")
         equal((state(agent)["wanted"], state(agent)["instances"]), (False, []), "wanted, instances")
+
+
+def test_queues():
+    """several queues of a steered interface: each has its socket, all carry flows, and what comes back is what was sent"""
+    with end_of_cable(3) as (name, far), Agent(policy=POLICY.format(interface=name)) as agent:
+        runs(agent)
+        wait_for(lambda: echoed(far, 9000), 20, "an echo on the steered port")
+        with far.inside():
+            flows = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(40)]
+        for number, flow in enumerate(flows):
+            with flow:
+                flow.settimeout(5)
+                flow.connect(("10.78.9.1", 9000))
+                for size in 1, 500, 1400:
+                    flow.send(bytes([number]) * size)
+                    equal(flow.recv(2000), bytes([number]) * size, f"flow {number}")
+
+        def lanes():
+            return [lane for one in state(agent)["instances"] for lane in one["queues"]]
+        equal([lane["queue"] for lane in lanes()], [0, 1, 2], "queues")
+        wait_for(lambda: all(lane["counters"]["tx_packets"] for lane in lanes()), 5, "answers from every queue")
+        said = json.loads(subprocess.run([build("autocork"), "steer", "status", name, "--json"], capture_output=True, text=True,
+                                         check=True).stdout)["interfaces"][0]
+        equal([queue["consumer"] for queue in said["queues"]], [True] * 3, "queues with a consumer")
+        check(said["rules"][0]["packets"] >= 120 and not said["rules"][0]["no_consumer"], f"{said['rules']}")
 
 
 def test_take_over():
