@@ -154,6 +154,8 @@ struct tcp_sock {
 	u32 pushed_seq;
 	u32 snd_nxt;
 	u32 snd_una;
+	u32 snd_wnd;
+	u64 bytes_sent;
 	u32 snd_up;
 	u32 snd_sml;
 	u32 copied_seq;
@@ -227,5 +229,8 @@ enum { TCP_NAGLE_OFF = 1, TCP_NAGLE_CORK = 2, TCP_NAGLE_PUSH = 4 };
 /* include/net/tcp.h */
 enum { TCP_CONG_NEEDS_ECN = 0x2 };
 
+/* include/linux/socket.h: 6.5+; only the kernel itself may set it */
+enum { MSG_SPLICE_PAGES = 0x8000000 };
+
 /* asm-generic/socket values, which a BPF program cannot include beside the types above. */
-enum { MSG_MORE = 0x8000, AF_INET = 2, AF_INET6 = 10, SOL_TCP = 6, TCP_NODELAY = 1, TCP_CONGESTION = 13, IPPROTO_TCP = 6 };
+enum { MSG_MORE = 0x8000, AF_INET = 2, AF_INET6 = 10, SOL_TCP = 6, TCP_NODELAY = 1, TCP_CORK = 3, TCP_CONGESTION = 13, IPPROTO_TCP = 6 };

@@ -125,7 +125,7 @@ static int attach_cgroup(struct engine *engine, const char *path, struct fault *
 	if (!engine->sockops)
 		fault_set(fault, EXIT_UNSUPPORTED, "sockops on cgroup %s: %s: run `autocork doctor`", whole, strerror(errno));
 	free(whole);
-	close(fd);
+	engine->cgroup = fd;
 	return engine->sockops ? 0 : -1;
 }
 
@@ -272,6 +272,9 @@ void engine_stop(struct engine *engine)
 		pass_everywhere(engine->iterators[ITERATOR_RECONCILE]);
 	wrappers_unregister(engine->wrappers);
 	observer_stop(&engine->observer);
+	responses_stop(&engine->responses);
+	if (engine->cgroup)
+		close(engine->cgroup);
 	bpf_link__destroy(engine->closed);
 	for (int i = 0; i < ITERATOR_MAX; i++)
 		bpf_link__destroy(engine->iterators[i]);

@@ -56,7 +56,8 @@ int engine_services(struct engine *engine, engine_service_visit *visit, void *co
  * Events of single flows (include/autocork/event.h). `types`: AC_EVENT_BIT() of those wanted, 0 = none, which costs nothing. The ring
  * buffer's map descriptor is the engine's; who listens reads from it.
  */
-void engine_event_types(struct engine *engine, uint32_t types);
+/* Returns 0, or -1 where this kernel cannot tell of responses. */
+int engine_event_types(struct engine *engine, uint32_t types, struct fault *fault);
 int engine_event_ring(const struct engine *engine);
 uint64_t engine_events_lost(const struct engine *engine);
 /* Of the flows that are only observed, one in 2^shift is counted from now on. */

@@ -8,6 +8,7 @@
 #include "engine/features.h"
 #include "engine/objects.h"
 #include "engine/observer.h"
+#include "engine/responses.h"
 #include "engine/tables.h"
 #include "engine/wrappers.h"
 
@@ -29,6 +30,8 @@ struct engine {
 	struct bpf_link *sockops, *closed;
 	struct bpf_link *iterators[ITERATOR_MAX];
 	struct observer observer;
+	struct responses responses;
+	int cgroup;		/* the directory whose flows are handled, open; 0 = not yet */
 	struct wrapper wrappers[AC_WRAPPER_MAX];
 	struct tables tables;
 	struct ring_buffer *kicks;

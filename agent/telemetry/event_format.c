@@ -55,6 +55,16 @@ uint32_t event_type_find(const char *name)
 	return type;
 }
 
+static json_t *response_json(const struct ac_event_response *r)
+{
+	return json_pack("{sI sI sI sI sI sI sI sI sI sI sI sI sb sb sb}", "writes", N(r->writes), "bytes", N(r->bytes), "segments",
+			 N(r->segments), "retransmits", N(r->retransmits), "mss", N(r->mss), "nodelay_calls", N(r->nodelay_calls),
+			 "cork_calls", N(r->cork_calls), "idle_calls", N(r->idle_calls), "head_bytes", N(r->head_bytes), "gap_us",
+			 N(r->gap_us), "tail_us", N(r->tail_us), "span_us", N(r->span_us), "tail_corked",
+			 !!(r->flags & AC_RESPONSE_TAIL_CORKED), "overlaps", !!(r->flags & AC_RESPONSE_OVERLAPS), "closed",
+			 !!(r->flags & AC_RESPONSE_CLOSED));
+}
+
 static json_t *detail_json(const struct ac_event *event)
 {
 	const struct ac_event_hold *hold = &event->hold;
@@ -82,6 +92,8 @@ static json_t *detail_json(const struct ac_event *event)
 				 N(closed->read_bytes), "bursts", N(closed->bursts), "held", N(closed->held), "misses",
 				 N(closed->misses), "segments", N(closed->segments), "retransmits",
 				 N(closed->retransmits), "srtt_us", N(closed->srtt_us));
+	case AC_EVENT_RESPONSE:
+		return response_json(&event->response);
 	default:
 		return json_object();
 	}

@@ -105,7 +105,7 @@ static void stop_listening(struct event_hub *hub)
 {
 	if (!hub->ring)
 		return;
-	engine_event_types(hub->daemon->engine, 0);
+	engine_event_types(hub->daemon->engine, 0, &(struct fault){ 0 });
 	hub->source = sd_event_source_disable_unref(hub->source);
 	ring_buffer__free(hub->ring);
 	hub->ring = NULL;
@@ -136,8 +136,7 @@ static int update_types(struct event_hub *hub, struct fault *fault)
 		/* What was left in the ring, or lost, while nobody listened was for others. */
 		hub->kernel_lost = engine_events_lost(hub->daemon->engine);
 	}
-	engine_event_types(hub->daemon->engine, types);
-	return 0;
+	return engine_event_types(hub->daemon->engine, types, fault);
 }
 
 static void unlink_listener(struct listener *listener)
@@ -187,6 +186,8 @@ int event_hub_subscribe(struct event_hub *hub, struct control_client *client, co
 	if (update_types(hub, fault)) {
 		unlink_listener(listener);
 		free(listener);
+		if (!hub->listeners)
+			stop_listening(hub);
 		return -1;
 	}
 	control_subscribe(client, listener_gone, listener);

@@ -4,7 +4,7 @@
  *
  * Nobody listens: control.event_mask (one bit per type, AC_EVENT_BIT) is 0, and a program does one load and one branch. A record that
  * finds the ring full is counted in the per-CPU counter `events_lost`; nothing waits. Types from AC_EVENT_POLICY_CHANGED on are made by
- * the agent itself and never come through the ring.
+ * the agent itself and never come through the ring; RESPONSE, which came later, is the exception.
  */
 #pragma once
 #include <autocork/types.h>
@@ -23,7 +23,8 @@
 	X(POLICY_CHANGED, "policy_changed", "another policy set is in force")     \
 	X(RELOAD, "reload", "the policy files were read again")                   \
 	X(SAMPLING, "sampling", "telemetry began or stopped to sample, to stay in its budget") \
-	X(LOST, "lost", "events that found no room")
+	X(LOST, "lost", "events that found no room")                              \
+	X(RESPONSE, "response", "a response ended: the program read again after it wrote")
 
 enum ac_event_type {
 #define X(id, name, text) AC_EVENT_##id,
@@ -35,7 +36,7 @@ enum ac_event_type {
 #define AC_EVENT_BIT(type) (1u << (type))
 #define AC_EVENT_RING_BYTES (1u << 20)		/* a power of two and a multiple of the page size: about 5,000 records */
 /* The types that the ring carries. */
-#define AC_EVENT_FROM_KERNEL (AC_EVENT_BIT(AC_EVENT_POLICY_CHANGED) - 1)
+#define AC_EVENT_FROM_KERNEL ((AC_EVENT_BIT(AC_EVENT_POLICY_CHANGED) - 1) | AC_EVENT_BIT(AC_EVENT_RESPONSE))
 
 /* Whose event it is; the same for every type. */
 struct ac_event_flow {
@@ -88,6 +89,28 @@ struct ac_event_closed {
 	__u32 pad;
 };
 
+enum ac_response_flags {
+	AC_RESPONSE_OVERLAPS = 1 << 0,	/* part of it, or of the one before, was unsent at the read: segments are not its own */
+	AC_RESPONSE_TAIL_CORKED = 1 << 1,	/* TCP_CORK was on when the last write left its tail */
+	AC_RESPONSE_CLOSED = 1 << 2,	/* the flow ended instead of a read */
+};
+
+/* RESPONSE (include/autocork/response.h). Option calls count from the read before. */
+struct ac_event_response {
+	__u32 writes;			/* calls; a sendfile is one */
+	__u32 bytes;
+	__u32 segments, retransmits;	/* data segments, without those sent again */
+	__u32 mss;			/* at the first write */
+	__u32 nodelay_calls, cork_calls;	/* setsockopt(TCP_NODELAY), setsockopt(TCP_CORK) */
+	__u32 idle_calls;		/* of these, calls that changed nothing */
+	__u32 head_bytes;		/* the first write, if it had left whole when the call returned; else 0 */
+	__u32 gap_us;			/* from its end to the beginning of the second */
+	__u32 tail_us;			/* from the last write to when its last part left, where that waited; else 0 */
+	__u32 span_us;			/* from the first write to the last */
+	__u8 flags;			/* enum ac_response_flags */
+	__u8 pad[7];
+};
+
 struct ac_event {
 	__u64 time_ns;			/* CLOCK_MONOTONIC */
 	__u32 type;			/* enum ac_event_type */
@@ -99,6 +122,7 @@ struct ac_event {
 		struct ac_event_hold hold;
 		struct ac_event_backoff backoff;
 		struct ac_event_closed closed;
+		struct ac_event_response response;
 	};
 };
 

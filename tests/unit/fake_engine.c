@@ -72,9 +72,10 @@ const struct engine_feature *engine_features(const struct engine *engine, size_t
 	return fake_engine.features;
 }
 
-void engine_event_types(struct engine *engine, uint32_t types)
+int engine_event_types(struct engine *engine, uint32_t types, struct fault *fault)
 {
 	fake_engine.event_types = types;
+	return 0;
 }
 
 int engine_event_ring(const struct engine *engine)

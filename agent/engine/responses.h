@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* The programs that tell one response from the next: in the kernel only while somebody listens to them. */
+#pragma once
+#include "engine/objects.h"
+
+#define RESPONSES_LINKS 6
+
+struct responses {
+	struct bpf_object *object;	/* NULL while nobody listens */
+	struct bpf_link *links[RESPONSES_LINKS];
+};
+
+/* Loads and attaches, if that is not done. `cgroup`: where setsockopt calls are seen. Returns 0 or -errno, and nothing stays. */
+int responses_start(struct responses *responses, struct shared_maps *shared, int cgroup);
+void responses_stop(struct responses *responses);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Tells what a program did for each response: writes, option calls, segments. Attached only while somebody listens. */
+#include "event.bpf.h"
+#include <autocork/response.h>
+#include <bpf/bpf_tracing.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct ac_response);
+} responses SEC(".maps");
+
+static __always_inline void look(struct tcp_sock *tp, const struct ac_flow *f, struct ac_response_facts *facts)
+{
+	facts->now_ns = bpf_ktime_get_ns();
+	facts->sent_ns = tp->tcp_wstamp_ns;
+	facts->sent_bytes = tp->bytes_sent;
+	facts->write_seq = tp->write_seq;
+	facts->snd_nxt = tp->snd_nxt;
+	facts->copied_seq = tp->copied_seq;
+	facts->segments = tp->data_segs_out;
+	facts->retransmits = tp->total_retrans;
+	facts->mss = tp->mss_cache;
+	facts->nonagle = nonagle(tp);
+	/* What the gate holds does not wait for the peer. */
+	facts->room = !f->saved_cwnd && packets_in_flight(tp) < tp->snd_cwnd && tp->write_seq - tp->snd_una <= tp->snd_wnd;
+}
+
+static __always_inline struct ac_flow *flow_of(struct sock *sk)
+{
+	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
+
+	return f && f->flags & AC_FLOW_OPEN ? f : NULL;
+}
+
+static __always_inline void tell(struct sock *sk, struct ac_flow *f, const struct ac_response *r)
+{
+	struct ac_event *e = event_begin(sk, f, AC_EVENT_RESPONSE);
+
+	if (!e)
+		return;
+	e->response = r->told;
+	bpf_ringbuf_submit(e, 0);
+}
+
+/* The flow's record, and what its socket shows; a read since ends a response here, whichever way the program read. */
+static __always_inline struct ac_response *visit(struct sock *sk, struct ac_response_facts *facts)
+{
+	struct ac_flow *f = flow_of(sk);
+	struct ac_response *r;
+	struct tcp_sock *tp;
+
+	if (!f)
+		return NULL;
+	r = bpf_sk_storage_get(&responses, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!r || !tp)
+		return NULL;
+	look(tp, f, facts);
+	if (ac_response_has_read(r, facts)) {
+		ac_response_close(r, facts, facts->write_seq != facts->snd_nxt);
+		tell(sk, f, r);
+		ac_response_reset(r, facts);
+	}
+	return r;
+}
+
+/* 6.15+. Fires for every piece of a write, before it is queued. */
+SEC("tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(write_begins, struct sock *sk, struct msghdr *msg)
+{
+	struct ac_response_facts facts;
+	struct ac_response *r = visit(sk, &facts);
+
+	if (r)
+		ac_response_write_begins(r, &facts, msg->msg_iter.count,
+					 msg->msg_flags & MSG_SPLICE_PAGES && msg->msg_flags & MSG_MORE);
+	return 0;
+}
+
+/* Fires once for a write, after it. */
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(write_ends, struct sock *sk, int length)
+{
+	struct ac_response_facts facts;
+	struct ac_response *r;
+	struct tcp_sock *tp;
+	struct ac_flow *f;
+
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	f = flow_of(sk);
+	r = f ? bpf_sk_storage_get(&responses, sk, 0, 0) : NULL;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!r || !tp)
+		return 0;
+	look(tp, f, &facts);
+	ac_response_write_ends(r, &facts, length);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(read_ends, struct sock *sk, int length)
+{
+	struct ac_response_facts facts;
+
+	if (sk->sk_protocol == IPPROTO_TCP && length >= 0)
+		visit(sk, &facts);
+	return 0;
+}
+
+/* Before the packet is looked at: what left since the last one left by itself, or for that one. */
+SEC("tp_btf/tcp_probe")
+int BPF_PROG(packet_comes, struct sock *sk)
+{
+	struct ac_response *r = bpf_sk_storage_get(&responses, sk, 0, 0);
+	struct ac_response_facts facts;
+	struct tcp_sock *tp;
+	struct ac_flow *f;
+
+	if (!r || !(r->state & AC_RESPONSE_TAIL))
+		return 0;
+	f = flow_of(sk);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!f || !tp)
+		return 0;
+	look(tp, f, &facts);
+	ac_response_packet(r, &facts);
+	return 0;
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(flow_ends, struct sock *sk)
+{
+	struct ac_response *r = bpf_sk_storage_get(&responses, sk, 0, 0);
+	struct ac_flow *f = flow_of(sk);
+	struct ac_response_facts facts;
+	struct tcp_sock *tp;
+
+	if (!r || !f || !r->told.writes)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	look(tp, f, &facts);
+	/* Without the FIN, which takes a sequence number as well. */
+	facts.write_seq = r->end_seq;
+	r->told.flags |= AC_RESPONSE_CLOSED;
+	ac_response_close(r, &facts, ac_before(facts.snd_nxt, facts.write_seq));
+	tell(sk, f, r);
+	return 0;
+}
+
+SEC("cgroup/setsockopt")
+int option_set(struct bpf_sockopt *ctx)
+{
+	int *value = ctx->optval, *end = ctx->optval_end, on;
+	struct bpf_sock *sk = ctx->sk;
+	struct bpf_tcp_sock *tp;
+	struct ac_response *r;
+	__u32 written;
+
+	if (ctx->level == SOL_TCP && (ctx->optname == TCP_NODELAY || ctx->optname == TCP_CORK) && sk && value + 1 <= end) {
+		on = *value;
+		r = bpf_sk_storage_get(&responses, sk, 0, 0);
+		tp = bpf_tcp_sock(sk);
+		if (r && tp) {
+			written = r->end_seq;
+			ac_response_option(r, ctx->optname == TCP_CORK, on, bpf_ktime_get_ns(), written != tp->snd_nxt);
+		}
+	}
+	/* The kernel takes the program's own buffer, also one larger than a page. */
+	ctx->optlen = 0;
+	return 1;
+}
+
+char LICENSE[] SEC("license") = "GPL";

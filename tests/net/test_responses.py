@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""What a program did for each response: the writes, option calls, segments and bytes told are exactly those made."""
+import os
+import socket
+import tempfile
+import time
+
+from lib import OBSERVE, Skip, Stream, check, equal, main, tcp_info, world
+from test_telemetry import Listener, valid
+
+NODELAY, CORK = socket.TCP_NODELAY, socket.TCP_CORK
+
+
+def option(sock, name, value):
+    sock.setsockopt(socket.IPPROTO_TCP, name, value)
+
+
+def told(w, serve, rounds=3, no_delay=True):
+    """Has the server side of a connection serve() that many requests; returns what was told of each, and the segments sent."""
+    with Listener(w.agent, "events", "--type", "response") as listener, Stream(w.net, no_delay=no_delay) as stream:
+        segments = []
+        for _ in range(rounds):
+            stream.client.sendall(b"request")
+            stream.receive(stream.server, 7)
+            before = tcp_info(stream.server)["data_segs_out"]
+            stream.receive(stream.client, serve(stream.server))
+            segments.append(tcp_info(stream.server)["data_segs_out"] - before)
+        stream.client.sendall(b"bye")
+        stream.receive(stream.server, 3)
+        ours, end = [], time.monotonic() + 20
+        while len(ours) < rounds and time.monotonic() < end:
+            event = listener.read(lambda e: e["type"] in ("response", "lost"))[-1]
+            equal(event["type"], "response", "type")
+            if event["side"] == "server" and event["local_port"] == stream.port:
+                ours.append(event)
+        valid("events", *ours)
+        return ours, segments
+
+
+def supported(w):
+    if not w.agent.feature("write hook"):
+        raise Skip("this kernel has no hook for writes")
+
+
+def figures(w, serve, *, writes, size, nodelay=0, cork=0, idle=0):
+    supported(w)
+    events, segments = told(w, serve)
+    for event, sent in zip(events, segments):
+        equal([event[n] for n in ("writes", "bytes", "nodelay_calls", "cork_calls", "idle_calls", "segments", "overlaps")],
+              [writes, size, nodelay, cork, idle, sent, False],
+              "writes, bytes, TCP_NODELAY calls, TCP_CORK calls, idle calls, segments, overlaps")
+    return events
+
+
+def test_one_write():
+    """one write is one segment, and nothing else"""
+    with world(OBSERVE) as w:
+        def serve(sock):
+            sock.sendall(b"x" * 100)
+            return 100
+        event = figures(w, serve, writes=1, size=100)[-1]
+        equal((event["head_bytes"], event["segments"], event["tail_us"]), (100, 1, 0), "head, segments, tail")
+
+
+def test_header_and_body():
+    """a header sent alone is seen as such"""
+    with world(OBSERVE) as w:
+        def serve(sock):
+            sock.sendall(b"h" * 80)
+            sock.sendall(b"b" * 500)
+            return 580
+        event = figures(w, serve, writes=2, size=580)[-1]
+        equal((event["head_bytes"], event["segments"]), (80, 2), "head, segments")
+
+
+def test_corked():
+    """TCP_CORK around header and body: one segment, two option calls, none of them idle"""
+    with world(OBSERVE) as w:
+        def serve(sock):
+            option(sock, CORK, 1)
+            sock.sendall(b"h" * 80)
+            sock.sendall(b"b" * 500)
+            option(sock, CORK, 0)
+            return 580
+        event = figures(w, serve, writes=2, size=580, cork=2)[-1]
+        equal((event["head_bytes"], event["segments"]), (0, 1), "head, segments")
+
+
+def test_idle_options():
+    """option calls that change nothing are counted"""
+    with world(OBSERVE) as w:
+        def serve(sock):
+            option(sock, NODELAY, 1)
+            option(sock, CORK, 0)
+            sock.sendall(b"x" * 100)
+            option(sock, NODELAY, 1)
+            return 100
+        # The last call of a response comes after the client may have read it, and before the next read all the same.
+        figures(w, serve, writes=1, size=100, nodelay=2, cork=1, idle=3)
+
+
+def test_sendfile():
+    """a sendfile of many pages is one write"""
+    with world(OBSERVE) as w, tempfile.TemporaryFile() as file:
+        size = 200000
+        file.write(b"f" * size)
+        file.flush()
+
+        def serve(sock):
+            sent = 0
+            while sent < size:
+                step = os.sendfile(sock.fileno(), file.fileno(), sent, size - sent)
+                check(step > 0, "sendfile sent nothing")
+                sent += step
+                calls.append(step)
+            return size
+        calls = []
+        supported(w)
+        events, segments = told(w, serve)
+        equal(sum(e["writes"] for e in events), len(calls), "sendfile calls")
+        for event, sent in zip(events, segments):
+            equal((event["bytes"], event["segments"]), (size, sent), "bytes and segments")
+
+
+def test_late_tail():
+    """under Nagle's algorithm the last part waits for the peer's delayed acknowledgement"""
+    with world(OBSERVE) as w:
+        def serve(sock):
+            sock.sendall(b"h" * 80)
+            sock.sendall(b"b" * 500)
+            return 580
+        supported(w)
+        events, segments = told(w, serve, rounds=20, no_delay=False)
+        equal([e["segments"] for e in events], segments, "segments")
+        late = [e["tail_us"] for e in events if e["tail_us"] > 1000]
+        check(late and max(late) < 1000000, f"tails: {[e['tail_us'] for e in events]}")
+        check(not any(e["tail_corked"] for e in events), "nobody corked")
+
+
+if __name__ == "__main__":
+    main(globals())
