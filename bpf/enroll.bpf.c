@@ -39,8 +39,7 @@ static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
 		bpf_sk_storage_delete(&flows, sk);
 		return;
 	}
-	if (flow_wants_gate(f))
-		flow_manage(ctx, tp, f, c);
+	flow_place(ctx, tp, f, c);
 }
 
 SEC("sockops")

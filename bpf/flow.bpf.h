@@ -84,6 +84,8 @@ static __always_inline const struct ac_policy *flow_match(struct sock *sk, struc
 	const struct ac_policy *p;
 	__u8 local[16];
 
+	if (c->cgroup_rules)
+		match_cgroups(sk, m->cgroups);
 	m->facts.port = flow_port(sk, f->side);
 	m->facts.side = f->side;
 	flow_addresses(sk, local, m->facts.peer);
@@ -115,7 +117,7 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	if (!m)
 		return false;
 	f->side = side;
-	key.cgroup = match_cgroups(sk, m->cgroups);
+	key.cgroup = cgroup_id(sk);
 	if (!flow_match(sk, f, m, f->comm, c, adopting))
 		return false;
 	key.port = m->facts.port;
@@ -140,8 +142,6 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 		count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_MPTCP);
 		return true;
 	}
-	if (f->mode == AC_MODE_OBSERVE || memory->no_gain < AC_NO_GAIN_KNOWN || !(memory->flows++ % AC_NO_GAIN_PROBE))
-		flow_watch(f, c);
 	if (event_wanted(AC_EVENT_FLOW_OPENED))
 		event_opened(sk, f);
 	return true;
@@ -208,6 +208,14 @@ static __always_inline bool flow_wants_gate(const struct ac_flow *f)
 	return f->mode == AC_MODE_AUTOCORK && ac_predictor_gains(&f->predictor);
 }
 
+static __always_inline void flow_watch_new(struct ac_flow *f, struct ac_control *c)
+{
+	struct ac_service_memory *memory = memory_of(f);
+
+	if (f->mode == AC_MODE_OBSERVE || (!f->refusal && memory && memory->no_gain < AC_NO_GAIN_KNOWN))
+		flow_watch(f, c);
+}
+
 /* Books the outcome of a bpf_setsockopt(TCP_CONGESTION) that was to put the flow on `wrapper`. */
 static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f, struct ac_control *c, __u32 wrapper, long err)
 {
@@ -251,4 +259,13 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 		if (wrapper_ && wrapper_ < AC_WRAPPER_MAX)                                                      \
 			err_ = bpf_setsockopt(ctx, SOL_TCP, TCP_CONGESTION, (void *)&wrapper_names[wrapper_], 16); \
 		flow_enrolled(tp, f, c, wrapper_, err_);                                                           \
+	} while (0)
+
+/* A new flow goes on its wrapper at once where its siblings gained; else the observer looks whether there is anything to gain. */
+#define flow_place(ctx, tp, f, c)                                                                               \
+	do {                                                                                                    \
+		if (!(f)->refusal && flow_wants_gate(f))                                                        \
+			flow_manage(ctx, tp, f, c);                                                             \
+		else                                                                                            \
+			flow_watch_new(f, c);                                                                   \
 	} while (0)

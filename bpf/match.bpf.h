@@ -31,15 +31,19 @@ struct match {
 	__u32 policy;	/* the answer */
 };
 
-/* The ids of the socket's cgroup and all above it; returns the id of the cgroup itself. */
-static __always_inline __u64 match_cgroups(struct sock *sk, __u64 cgroups[CGROUP_DEPTH])
+static __always_inline __u64 cgroup_id(struct sock *sk)
+{
+	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup;
+
+	return cgroup ? cgroup->kn->id : 0;
+}
+
+/* The ids of the socket's cgroup and all above it. */
+static __always_inline void match_cgroups(struct sock *sk, __u64 cgroups[CGROUP_DEPTH])
 {
 	struct cgroup *cgroup = sk->sk_cgrp_data.cgroup, *ancestor;
-	int level, i;
+	int level = cgroup ? cgroup->level : -1, i;
 
-	if (!cgroup)
-		return 0;
-	level = BPF_CORE_READ(cgroup, level);
 #pragma unroll
 	for (i = 0; i < CGROUP_DEPTH; i++) {
 		cgroups[i] = 0;
@@ -48,7 +52,6 @@ static __always_inline __u64 match_cgroups(struct sock *sk, __u64 cgroups[CGROUP
 		bpf_core_read(&ancestor, sizeof(ancestor), &cgroup->ancestors[i]);
 		cgroups[i] = BPF_CORE_READ(ancestor, kn, id);
 	}
-	return BPF_CORE_READ(cgroup, kn, id);
 }
 
 static __always_inline bool match_in_cgroup(const __u64 cgroups[CGROUP_DEPTH], __u64 id)

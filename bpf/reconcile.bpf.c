@@ -81,7 +81,6 @@ static __always_inline bool rematch(struct sock *sk, struct ac_flow *f, const st
 
 	if (!key || !m)
 		return false;
-	match_cgroups(sk, m->cgroups);
 	return flow_match(sk, f, m, key->comm, c, false);
 }
 
@@ -137,7 +136,10 @@ int reconcile(struct bpf_iter__tcp *ctx)
 			bpf_sk_storage_delete(&flows, tp);
 			return 0;
 		}
-	} else if (f->generation != (__u16)c->policy_generation && !rematch(sk, f, c)) {
+		flow_place(tp, tp, f, c);
+		return 0;
+	}
+	if (f->generation != (__u16)c->policy_generation && !rematch(sk, f, c)) {
 		give_back(tp, f);
 		flow_unwatch(f, c);
 		bpf_sk_storage_delete(&flows, tp);

@@ -69,15 +69,29 @@ static void fill(struct tables *tables, enum table t, unsigned int half, const v
 		memcpy(to + i * layout[t].stride, (const char *)from + i * size, size);
 }
 
+static bool asks_for_cgroups(const struct policy_set *set)
+{
+	for (size_t i = 0; i < set->rule_count; i++)
+		if (set->rules[i].cgroup)
+			return true;
+	return false;
+}
+
 void engine_tables_apply(struct tables *tables, const struct policy_set *set)
 {
 	struct ac_control *control = tables->control;
 	unsigned int half = !(control->policy_half & 1);
+	bool cgroups = asks_for_cgroups(set);
 
 	fill(tables, TABLE_POLICIES, half, set->policies, sizeof(*set->policies), set->policy_count);
 	fill(tables, TABLE_RULES, half, set->rules, sizeof(*set->rules), set->rule_count);
 	fill(tables, TABLE_CHAIN, half, set->chain, sizeof(*set->chain), set->chain_count);
 	fill(tables, TABLE_PORTS, half, set->ports, sizeof(*set->ports), AC_PORTS);
+	/* On before the rules are in force, off after: too many look-ups in between do no harm. */
+	if (cgroups)
+		__atomic_store_n(&control->cgroup_rules, true, __ATOMIC_RELEASE);
 	__atomic_store_n(&control->policy_half, half, __ATOMIC_RELEASE);
+	if (!cgroups)
+		__atomic_store_n(&control->cgroup_rules, false, __ATOMIC_RELEASE);
 	__atomic_fetch_add(&control->policy_generation, 1, __ATOMIC_RELEASE);
 }

@@ -22,10 +22,9 @@ struct ac_service_key {
 struct ac_service_memory {
 	struct ac_prior prior;
 	__u32 no_gain;		/* flows in a row that had nothing to gain, saturating at AC_NO_GAIN_KNOWN */
-	__u32 flows;		/* ever opened, wraps */
+	__u32 pad;
 };
-#define AC_NO_GAIN_KNOWN 8	/* from here on new flows are not watched … */
-#define AC_NO_GAIN_PROBE 64	/* … but for every 64th, which would notice a change */
+#define AC_NO_GAIN_KNOWN 8	/* from here on new flows are no reason to observe; the agent's recheck notices a change */
 
 /* One per CPU and service; user space adds them up. All counters only grow. */
 struct ac_service_stats {
