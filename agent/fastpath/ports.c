@@ -16,6 +16,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include "fastpath/diagnose.h"
 #include "lib/log.h"
 
 #define RING 2048u		/* descriptors per queue and direction: the default of the AF_XDP driver */
@@ -177,11 +178,12 @@ static int open_queues(struct ports *ports, struct port *port, const struct shar
 	free(sockets);
 	if (!err)
 		return 0;
-	if (port->af_xdp)
-		return fault_set(fault, EXIT_FAILED,
-				 "%s: cannot take %u queue(s) over by AF_XDP: %s: needs root (CAP_SYS_ADMIN, CAP_NET_ADMIN, memlock), no "
-				 "foreign XDP program, no other user of the queue; a veth needs a peer with as few transmit queues",
-				 port->name, ports->queues, strerror(-err));
+	if (port->af_xdp) {
+		char why[384];
+
+		diagnose_af_xdp(why, sizeof(why));
+		return fault_set(fault, EXIT_FAILED, "%s: cannot take %u queue(s) over by AF_XDP: %s", port->name, ports->queues, why);
+	}
 	return fault_set(fault, EXIT_FAILED, "%s: cannot set up %u queue(s): %s: see the driver's messages above", port->name,
 			 ports->queues, strerror(-err));
 }

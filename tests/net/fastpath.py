@@ -69,13 +69,13 @@ class Road:
 class Fastpath(Program):
     """`with Fastpath(net, "-i", "left", …) as fast:` — runs it, and waits until it does."""
 
-    def __init__(self, net, *arguments, expect="running as", run_dir=None):
+    def __init__(self, net, *arguments, expect="running as", run_dir=None, prefix=()):
         self.own = None if run_dir else tempfile.mkdtemp(prefix="fastpath-")
         self.run_dir = run_dir or self.own
         words = list(arguments)
         at = words.index("--") if "--" in words else len(words)
         words[at:at] = ["--run-dir", self.run_dir]
-        super().__init__(net, [build("autocork-fastpath"), *words])
+        super().__init__(net, [*prefix, build("autocork-fastpath"), *words])
         if expect:
             wait_for(self._started, 30, "autocork-fastpath to start")
 
