@@ -77,7 +77,7 @@ int daemon_reload(struct daemon *daemon, struct fault *fault)
 	if (result)
 		log_error("reload refused, the policies in force stay: %s", fault->text);
 	else
-		log_info("reloaded: %zu policies from %zu files", daemon->policy->policy_count - 1,
+		log_info("reloaded: policies %zu, files %zu", daemon->policy->policy_count - 1,
 			 daemon->policy->file_count);
 	daemon_parts_reloaded(daemon);
 	notify_ready(daemon);

@@ -73,7 +73,7 @@ void report_log(const struct daemon *daemon)
 			used += snprintf(works + used, sizeof(works) - used, "%s%s", used ? ", " : "",
 					 features[i].name);
 	log_info("uses of the kernel: %s", works);
-	log_info("autocorkd " AUTOCORK_VERSION " runs: mode %s, %zu policies from %zu files, control socket %s",
+	log_info("autocorkd " AUTOCORK_VERSION " runs: mode %s, policies %zu, files %zu, control socket %s",
 		 report_daemon_mode(daemon), daemon->policy->policy_count - 1, daemon->policy->file_count,
 		 daemon->options.control);
 }

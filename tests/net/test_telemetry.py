@@ -166,6 +166,11 @@ def test_advice_and_trial():
         equal((end["phase"], end["early"]), ("done", False), "end of the trial")
         check(abs(end["saved_share"] - end["predicted_saved_share"]) < 0.1 * end["predicted_saved_share"],
               f"predicted {end['predicted_saved_share']:.3f}, saved {end['saved_share']:.3f}")
+        valid("trial", *lines)
+        segments = end["segments_per_burst"]
+        print(f"# segments per burst: {segments}", flush=True)
+        saved, predicted = segments["before"] - segments["trial"], segments["before"] - segments["predicted"]
+        check(abs(saved - predicted) < 0.1 * predicted, f"segments per burst: {segments}")
         left = sorted(path.name for path in w.agent.policies.iterdir())
         equal(left, ["test.conf"], "policy files after the trial")
         wait_for(lambda: w.net.wrapped() == 0, 10, "flows given back after the trial")
