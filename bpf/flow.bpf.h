@@ -205,7 +205,7 @@ static __always_inline __u32 flow_wrapper(struct tcp_sock *tp, struct ac_flow *f
 
 static __always_inline bool flow_wants_gate(const struct ac_flow *f)
 {
-	return f->mode == AC_MODE_AUTOCORK && ac_predictor_gains(&f->predictor);
+	return f->mode == AC_MODE_AUTOCORK && ac_predictor_promises(&f->predictor);
 }
 
 static __always_inline void flow_watch_new(struct ac_flow *f, struct ac_control *c)

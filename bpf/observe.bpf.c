@@ -29,7 +29,7 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 		ac_prior_learn(&memory->prior, &f->predictor);
 	if (f->mode != AC_MODE_AUTOCORK || f->refusal)
 		return;
-	if (ac_predictor_gains(&f->predictor)) {
+	if (ac_predictor_promises(&f->predictor)) {
 		if (flow_asks_again(f))
 			kick(AC_KICK_RECONCILE, netns_of(sk));
 	} else if (f->bursts - f->watched_from >= WATCH_BURSTS && f->flags & AC_FLOW_WATCHED) {
@@ -84,7 +84,7 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	struct ac_service_stats *stats;
 	struct ac_outcome out;
 	struct tcp_sock *tp;
-	__u32 copied_seq, now;
+	__u32 copied_seq, now, seq;
 
 	if (!f || !(f->flags & AC_FLOW_OPEN) || sampled_out(f))
 		return 0;
@@ -101,11 +101,18 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	f->writes++;
 	count(&stats->writes, 1);
 	count(&stats->written_bytes, bytes);
+	copied_seq = tp->copied_seq;
+	now = now_us();
+	seq = tp->write_seq - (queued ? bytes : 0);
+	/* Before the observer came, or while it was away; pieces of a write seen as a whole lie the other way. */
+	if (ac_before(f->write_seq, seq)) {
+		ac_on_unseen(&f->predictor, now);
+		f->copied_seq = copied_seq;
+	}
+	f->write_seq = seq + bytes;
 	/* The program corks by itself. */
 	if (msg_flags & MSG_MORE || nonagle(tp) & TCP_NAGLE_CORK)
 		return 0;
-	copied_seq = tp->copied_seq;
-	now = now_us();
 	if (!nonagle(tp))
 		stall_seen(tp, f, stats, now, tp->write_seq + (queued ? 0 : bytes));
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, copied_seq != f->copied_seq);

@@ -23,8 +23,11 @@ static __always_inline void ac_predictor_init(struct ac_predictor *p, const stru
 
 	__builtin_memset(p, 0, sizeof(*p));
 	p->settling = AC_SETTLING;
+	p->reads = AC_READS_UNSURE;
 	if (!prior)
 		return;
+	if (prior->reads)
+		p->reads = (prior->reads - 1) & AC_READS_MAX;
 	p->debt = prior->debt < AC_ALLOWANCE * AC_MISS ? prior->debt : AC_ALLOWANCE * AC_MISS;
 	trusted = prior->streak[2] | prior->streak[3]; /* four lessons in a row */
 	p->streak[7] = trusted;
@@ -41,6 +44,15 @@ static __always_inline void ac_predictor_init(struct ac_predictor *p, const stru
 static __always_inline bool ac_ends_with_reads(const struct ac_predictor *p)
 {
 	return p->reads >= AC_READS_END && !(p->duplex & 1);
+}
+
+/*
+ * Nothing tells yet what a pause without a read means. It happens to most flows when they are new: the agent itself keeps the program
+ * waiting when it attaches its observer, and a stop that was none would keep the write before it from being held for long.
+ */
+static __always_inline bool ac_is_unsure(const struct ac_predictor *p)
+{
+	return p->reads == AC_READS_UNSURE && !p->paused && !p->holding && !p->overdue && p->len <= 0xff;
 }
 
 /*
@@ -71,7 +83,8 @@ static __always_inline void ac_learn_stall(struct ac_predictor *p, __u32 n)
  *   read between, gap long           yes; held is missed
  *   read between, gap short          yes, unless reads mean nothing on this flow
  *   no read, gap long                yes, unless something is held (late, but in time) or bursts of this flow end with
- *                                    reads and the pause is not very long: then it is a stall in the burst
+ *                                    reads and the pause is not very long: then it is a stall in the burst; on a flow
+ *                                    that did neither yet, what comes next will tell
  *
  * In shadow nobody ends a hold at max_hold; the length of the pause tells that somebody would have.
  */
@@ -101,9 +114,28 @@ static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tu
 		ac_learn_stall(p, n);
 		return false;
 	}
+	if (ac_is_unsure(p) && gap <= AC_STALL_GAPS * t->burst_gap_us) {
+		p->paused = n;
+		return false;
+	}
 	if (p->reads)
 		p->reads--;
 	return true;
+}
+
+/*
+ * The burst is over. If a read did not end it either, neither was the pause in it a stall: two bursts, of which the second is the
+ * one to learn from. Returns its length.
+ */
+static __always_inline __u32 ac_whole(struct ac_predictor *p, __u32 n, bool read)
+{
+	__u32 before = p->paused;
+
+	p->paused = 0;
+	if (read || before >= n)
+		return n;
+	p->cut = p->cut > before ? p->cut - before : 0;
+	return n - before;
 }
 
 /* The burst's last write so far cannot be held: holding later ones would save little. */
@@ -124,6 +156,7 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
 
 	p->last_us = now_us;
 	if (n && (read_since || gap > t->burst_gap_us || p->overdue) && ac_begins(p, t, n, gap, read_since)) {
+		n = ac_whole(p, n, read_since);
 		outcome.ended = n;
 		outcome.missed = p->holding | p->overdue;
 		ac_learn(p, t, n, outcome.missed, true);
@@ -167,6 +200,7 @@ static __always_inline __u32 ac_on_burst_end(struct ac_predictor *p, const struc
 		p->steady = 0;
 		return 0;
 	}
+	n = ac_whole(p, n, cause == AC_END_READ);
 	ac_learn(p, t, n, missed, !closed);
 	p->overdue = 0;
 	p->len = 0;
@@ -183,10 +217,29 @@ static __always_inline void ac_on_release(struct ac_predictor *p)
 	ac_cut(p);
 }
 
+/* Writes were made that on_write() was not told of, just now: the burst under way teaches nothing about where bursts end. */
+static __always_inline void ac_on_unseen(struct ac_predictor *p, __u32 now_us)
+{
+	p->last_us = now_us;
+	p->holding = 0;
+	p->len += !p->len;
+	ac_cut(p);
+	p->len += p->len < 0xffff;
+}
+
 /* Worth being managed: its bursts save writes. */
 static __always_inline bool ac_predictor_gains(const struct ac_predictor *p)
 {
 	return p->saved_avg >= AC_SAVED_GAINS;
+}
+
+/*
+ * Should be put on the wrapper: it gains, or it is new and its first burst went on after a write. The second equal burst then ends
+ * on the gate, and the third is held from its first write on; without this, the third passes while the agent puts the flow on.
+ */
+static __always_inline bool ac_predictor_promises(const struct ac_predictor *p)
+{
+	return ac_predictor_gains(p) || (p->settling && ac_streak_any(p) & ~p->level[0] & ~p->level[1]);
 }
 
 /* Should come off the wrapper: too little is saved to pay for it. */
@@ -229,6 +282,7 @@ static __always_inline void ac_prior_learn(struct ac_prior *prior, struct ac_pre
 			prior->long_len += (p->long_len - prior->long_len) >> 3;
 	}
 	prior->saved_avg += ((__s32)p->saved_avg - (__s32)prior->saved_avg) >> 2;
+	prior->reads = p->reads == AC_READS_UNSURE ? prior->reads : p->reads + 1;
 	p->new_debt = 0;
 	p->new_bursts = 0;
 }

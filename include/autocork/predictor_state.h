@@ -33,6 +33,7 @@
 #define AC_STALL_COST (AC_MISS / 16)	/* debt for a stall that outlasted max_hold: nobody waited, as the message was not whole */
 #define AC_READS_MAX 15		/* of `reads`, below */
 #define AC_READS_END 4		/* from here on bursts count as ended by reads */
+#define AC_READS_UNSURE 3	/* a new flow: what ends a burst with a pause in it tells what the pause was */
 #define AC_INTERRUPTION 8	/* one interrupted burst weighs as much as 8 others */
 #define AC_DUPLEX_AFTER 64	/* `interrupted` from which, without gain, reads are tried as meaningless; doubles */
 #define AC_DUPLEX_TRIALS 5
@@ -72,7 +73,7 @@ struct ac_predictor {
 	__u8 overdue;		/* max_hold ran out in this burst: a miss if it ends now, a stall if it goes on */
 	__u8 stalled;		/* bursts left in which another stall would count */
 	__u8 cut;		/* first write of the burst that could not be held, a full segment or overruled; 0 = none */
-	__u8 pad;
+	__u8 paused;		/* writes before a pause that may have been the burst's end, or a stall in it; 0 = none */
 };
 
 /*
@@ -86,6 +87,8 @@ struct ac_prior {
 	__u32 debt;		/* of all flows, in the flows' unit */
 	__u16 long_len;		/* safe length that flows agreed on, 0 = none */
 	__u16 saved_avg;	/* as in the flows, 1/256 writes */
+	__u8 reads;		/* the last flow's, plus 1; 0 = not known */
+	__u8 pad[3];
 };
 
 enum ac_verdict { AC_RELEASE, AC_HOLD };
