@@ -125,7 +125,7 @@ static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tu
 
 /*
  * The burst is over. If a read did not end it either, neither was the pause in it a stall: two bursts, of which the second is the
- * one to learn from. Returns its length.
+ * one to learn from. Returns its length; they are counted as one.
  */
 static __always_inline __u32 ac_whole(struct ac_predictor *p, __u32 n, bool read)
 {
@@ -156,10 +156,9 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
 
 	p->last_us = now_us;
 	if (n && (read_since || gap > t->burst_gap_us || p->overdue) && ac_begins(p, t, n, gap, read_since)) {
-		n = ac_whole(p, n, read_since);
 		outcome.ended = n;
 		outcome.missed = p->holding | p->overdue;
-		ac_learn(p, t, n, outcome.missed, true);
+		ac_learn(p, t, ac_whole(p, n, read_since), outcome.missed, true);
 		p->overdue = 0;
 		n = 0;
 	}
@@ -200,8 +199,7 @@ static __always_inline __u32 ac_on_burst_end(struct ac_predictor *p, const struc
 		p->steady = 0;
 		return 0;
 	}
-	n = ac_whole(p, n, cause == AC_END_READ);
-	ac_learn(p, t, n, missed, !closed);
+	ac_learn(p, t, ac_whole(p, n, cause == AC_END_READ), missed, !closed);
 	p->overdue = 0;
 	p->len = 0;
 	return n;

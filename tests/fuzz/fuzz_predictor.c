@@ -147,6 +147,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			count = take(&input, 1);
 			if (count & 1)
 				ac_on_release(&flow->p);
+			if (count & 16)
+				ac_on_unseen(&flow->p, now);
 			if (count & 2 || ac_prior_due(&flow->p))
 				ac_prior_learn(&prior, &flow->p);
 			if (count & 4)
