@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Responses: what is waste and what not, patterns, their order and their bounds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "telemetry/event_format.h"
+#include "telemetry/response_table.h"
+
+#define WASTE(id, amount) [RESPONSE_WASTE_##id] = amount
+
+static const struct response_service web = { .port = 80, .side = "server", .program = "web" };
+
+static void wastes(void **state)
+{
+	static const struct {
+		const char *what;
+		struct ac_event_response response;
+		uint64_t amounts[RESPONSE_WASTE_MAX];
+	} cases[] = {
+		{ "one write", { .writes = 1, .bytes = 600, .segments = 1, .mss = 1448, .head_bytes = 600 }, { 0 } },
+		{ "full segments", { .writes = 1, .bytes = 2896, .segments = 2, .mss = 1448 }, { 0 } },
+		{ "a byte more", { .writes = 1, .bytes = 2897, .segments = 3, .mss = 1448 }, { 0 } },
+		{ "one segment too many",
+		  { .writes = 1, .bytes = 2896, .segments = 3, .mss = 1448 }, { WASTE(MORE_SEGMENTS, 1) } },
+		{ "header and body",
+		  { .writes = 2, .bytes = 700, .segments = 2, .mss = 1448, .head_bytes = 200, .gap_us = 999 },
+		  { WASTE(HEAD_ALONE, 1), WASTE(MORE_SEGMENTS, 1) } },
+		{ "a body that came later",
+		  { .writes = 2, .bytes = 700, .segments = 2, .mss = 1448, .head_bytes = 200, .gap_us = 1000 },
+		  { WASTE(MORE_SEGMENTS, 1) } },
+		{ "a first part of half a segment",
+		  { .writes = 2, .bytes = 1448 + 724, .segments = 2, .mss = 1448, .head_bytes = 724 }, { 0 } },
+		{ "a header before a long body: the same number of segments, and alone all the same",
+		  { .writes = 2, .bytes = 2000, .segments = 2, .mss = 1448, .head_bytes = 723 },
+		  { WASTE(HEAD_ALONE, 1) } },
+		{ "Nagle's algorithm",
+		  { .writes = 2, .bytes = 700, .segments = 1, .mss = 1448, .tail_us = 40000 },
+		  { WASTE(LATE_TAIL, 40000) } },
+		{ "a tail in time", { .writes = 2, .bytes = 700, .segments = 1, .mss = 1448, .tail_us = 1000 }, { 0 } },
+		{ "a forgotten cork",
+		  { .writes = 2, .bytes = 700, .segments = 1, .mss = 1448, .tail_us = 200000,
+		    .flags = AC_RESPONSE_TAIL_CORKED },
+		  { WASTE(CORKED_TAIL, 200000) } },
+		{ "a tail after a loss",
+		  { .writes = 2, .bytes = 700, .segments = 1, .mss = 1448, .tail_us = 200000, .retransmits = 1 },
+		  { 0 } },
+		{ "segments of the one before",
+		  { .writes = 1, .bytes = 100, .segments = 9, .mss = 1448, .flags = AC_RESPONSE_OVERLAPS }, { 0 } },
+		{ "idle option calls",
+		  { .writes = 1, .bytes = 100, .segments = 1, .mss = 1448, .nodelay_calls = 3, .idle_calls = 2 },
+		  { WASTE(IDLE_OPTIONS, 2) } },
+		{ "no size of a segment", { .writes = 1, .bytes = 100, .segments = 1 }, { 0 } },
+		{ "as large as it gets",
+		  { .writes = 1, .bytes = UINT32_MAX, .segments = UINT32_MAX, .mss = 1 }, { 0 } },
+	};
+
+	for (size_t i = 0; i < AC_ARRAY_SIZE(cases); i++) {
+		uint64_t amounts[RESPONSE_WASTE_MAX];
+
+		response_waste_judge(&cases[i].response, amounts);
+		for (size_t w = 0; w < RESPONSE_WASTE_MAX; w++)
+			if (amounts[w] != cases[i].amounts[w])
+				fail_msg("%s: %s is %llu, not %llu", cases[i].what, response_waste_texts[w].name,
+					 (unsigned long long)amounts[w], (unsigned long long)cases[i].amounts[w]);
+	}
+}
+
+static void add(struct response_table *table, const struct response_service *service, uint32_t writes, uint32_t bytes)
+{
+	struct ac_event_response response = {
+		.writes = writes, .bytes = bytes, .segments = writes, .mss = 1448, .cork_calls = 2,
+	};
+
+	assert_true(response_table_add(table, service, &response));
+}
+
+static void patterns(void **state)
+{
+	struct response_table *table = response_table_new();
+	struct response_service other = web;
+	const struct response_pattern *p;
+	struct response_pattern sum;
+
+	assert_non_null(table);
+	other.port = 81;
+	add(table, &other, 2, 50);
+	add(table, &web, 2, 100);
+	add(table, &web, 2, 600);
+	add(table, &web, 2, 200);
+	add(table, &web, 3, 200);
+	add(table, &web, 3, 200);
+	response_table_sort(table);
+	assert_int_equal(response_table_count(table), 3);
+	p = response_table_at(table, 0);
+	assert_int_equal(p->service.port, 80);
+	assert_int_equal(p->count, 3);
+	assert_int_equal(p->writes.min, 2);
+	assert_int_equal(p->writes.max, 2);
+	assert_int_equal(p->bytes.min, 100);
+	assert_int_equal(p->bytes.max, 600);
+	assert_int_equal(p->bytes.total, 900);
+	assert_int_equal(p->segments.total, 6);
+	assert_int_equal(p->needed, 3);
+	assert_int_equal(p->cork_calls, 6);
+	assert_int_equal(p->waste[RESPONSE_WASTE_MORE_SEGMENTS].responses, 3);
+	assert_int_equal(p->waste[RESPONSE_WASTE_MORE_SEGMENTS].amount, 3);
+	assert_int_equal(response_table_at(table, 1)->writes.min, 3);
+	assert_int_equal(response_table_at(table, 2)->service.port, 81);
+	sum = response_table_sum(table);
+	assert_int_equal(sum.count, 6);
+	assert_int_equal(sum.writes.total, 14);
+	assert_int_equal(sum.writes.min, 2);
+	assert_int_equal(sum.writes.max, 3);
+	assert_int_equal(sum.bytes.min, 50);
+	assert_int_equal(sum.waste[RESPONSE_WASTE_MORE_SEGMENTS].amount, 8);
+	response_table_free(table);
+}
+
+static void many_writes_share_a_pattern(void **state)
+{
+	struct response_table *table = response_table_new();
+
+	for (uint32_t writes = 1; writes <= RESPONSE_EXACT; writes++)
+		add(table, &web, writes, 100);
+	assert_int_equal(response_table_count(table), RESPONSE_EXACT);
+	/* 9 to 17 are one class, 18 to 35 the next */
+	add(table, &web, 9, 100);
+	add(table, &web, 17, 100);
+	assert_int_equal(response_table_count(table), RESPONSE_EXACT + 1);
+	add(table, &web, 18, 100);
+	add(table, &web, 35, 100);
+	assert_int_equal(response_table_count(table), RESPONSE_EXACT + 2);
+	add(table, &web, 36, 100);
+	add(table, &web, UINT32_MAX, 100);
+	assert_int_equal(response_table_count(table), RESPONSE_EXACT + 4);
+	response_table_free(table);
+}
+
+static void the_table_is_bounded(void **state)
+{
+	struct response_table *table = response_table_new();
+	struct response_service service = web;
+	bool seen = false;
+
+	for (uint32_t i = 0; i < RESPONSE_PATTERNS_MAX + 100; i++) {
+		service.port = 1 + i;
+		add(table, &service, 1, 100);
+	}
+	assert_int_equal(response_table_count(table), RESPONSE_PATTERNS_MAX);
+	assert_int_equal(response_table_sum(table).count, RESPONSE_PATTERNS_MAX + 100);
+	response_table_sort(table);
+	for (size_t i = 0; i < RESPONSE_PATTERNS_MAX; i++) {
+		const struct response_pattern *p = response_table_at(table, i);
+
+		if (!p->other)
+			continue;
+		assert_false(seen);
+		seen = true;
+		assert_int_equal(p->count, 101);
+		assert_int_equal(p->service.port, 0);
+	}
+	assert_true(seen);
+	/* what is known goes on to be counted by itself */
+	service.port = 1;
+	add(table, &service, 1, 100);
+	response_table_sort(table);
+	assert_int_equal(response_table_at(table, 1)->service.port, 1);
+	assert_int_equal(response_table_at(table, 1)->count, 2);
+	response_table_free(table);
+}
+
+/* What the agent says of an event is read back whole. */
+static void events_are_read_back(void **state)
+{
+	struct ac_event event = {
+		.type = AC_EVENT_RESPONSE,
+		.flow = { .local_port = 40000, .remote_port = 443, .side = AC_SIDE_CLIENT, .comm = "curl" },
+		.response = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+			      AC_RESPONSE_TAIL_CORKED | AC_RESPONSE_CLOSED, { 0 } },
+	};
+	struct event_names names = { .unit = "" };
+	struct ac_event_response response;
+	struct response_service service;
+	json_t *json = event_json(&event, &names);
+
+	response_read(json, &service, &response);
+	assert_memory_equal(&response, &event.response, sizeof(response));
+	assert_int_equal(service.port, 443);
+	assert_string_equal(service.side, "client");
+	assert_string_equal(service.program, "curl");
+	json_object_set_new(json, "side", json_string("server"));
+	json_object_set_new(json, "bytes", json_integer(-1));
+	json_object_set_new(json, "writes", json_string("many"));
+	json_object_set_new(json, "program", json_string("a name longer than any that a kernel would ever say "
+							 "of a program, escaped"));
+	response_read(json, &service, &response);
+	assert_int_equal(service.port, 40000);
+	assert_int_equal(response.bytes, 0);
+	assert_int_equal(response.writes, 0);
+	assert_int_equal(strlen(service.program), RESPONSE_PROGRAM_LEN - 1);
+	json_decref(json);
+}
+
+static void patterns_as_json(void **state)
+{
+	struct response_table *table = response_table_new();
+	json_t *json, *waste;
+	double mean;
+
+	add(table, &web, 2, 100);
+	add(table, &web, 2, 201);
+	json = response_pattern_json(response_table_at(table, 0));
+	assert_int_equal(json_integer_value(json_object_get(json, "responses")), 2);
+	assert_int_equal(json_integer_value(json_object_get(json, "port")), 80);
+	assert_int_equal(json_integer_value(json_object_get(json, "cork_calls")), 4);
+	assert_int_equal(json_unpack(json_object_get(json, "bytes"), "{sf}", "mean", &mean), 0);
+	assert_float_equal(mean, 150.5, 1e-9);
+	waste = json_object_get(json, "waste");
+	assert_int_equal(json_array_size(waste), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(waste, 0), "name")), "more_segments");
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(waste, 0), "amount")), 2);
+	json_decref(json);
+	response_table_free(table);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(wastes),
+		cmocka_unit_test(patterns),
+		cmocka_unit_test(many_writes_share_a_pattern),
+		cmocka_unit_test(the_table_is_bounded),
+		cmocka_unit_test(events_are_read_back),
+		cmocka_unit_test(patterns_as_json),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
