@@ -214,6 +214,8 @@ static __always_inline void flow_watch_new(struct ac_flow *f, struct ac_control 
 
 	if (f->mode == AC_MODE_OBSERVE || (!f->refusal && memory && memory->no_gain < AC_NO_GAIN_KNOWN))
 		flow_watch(f, c);
+	else if (!f->refusal)
+		flow_no_gain(f);
 }
 
 /* Books the outcome of a bpf_setsockopt(TCP_CONGESTION) that was to put the flow on `wrapper`. */
@@ -233,7 +235,7 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 		f->copied_seq = tp->copied_seq;
 		f->counted_seq = tp->write_seq;
 		f->stalled = AC_STALL_NONE;
-		if (memory)
+		if (memory && ac_predictor_gains(&f->predictor))
 			memory->no_gain = 0;
 	}
 	/* Either the gate sees it from now on, or nothing can be done for it. */

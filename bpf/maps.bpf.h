@@ -134,6 +134,18 @@ static __always_inline void flow_unwatch(struct ac_flow *f, struct ac_control *c
 	__sync_fetch_and_add(&c->watched, -1);
 }
 
+/* Nothing to gain on this flow, for now: it is left alone, or comes off its wrapper. */
+static __always_inline void flow_no_gain(struct ac_flow *f)
+{
+	struct ac_service_stats *stats = stats_of(f);
+
+	f->refusal = AC_REFUSAL_NO_GAIN;
+	if (f->flags & AC_FLOW_NO_GAIN || !stats)
+		return;
+	f->flags |= AC_FLOW_NO_GAIN;
+	count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_NO_GAIN);
+}
+
 /* A kick may get lost, or find the namespace gone for a moment: ask again now and then. */
 static __always_inline bool flow_asks_again(const struct ac_flow *f)
 {

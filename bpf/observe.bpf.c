@@ -27,13 +27,15 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 		count(&stats->shadow_misses, 1);
 	if (ac_prior_due(&f->predictor))
 		ac_prior_learn(&memory->prior, &f->predictor);
-	if (f->mode != AC_MODE_AUTOCORK || f->refusal)
+	/* What had nothing to gain may have changed; every other refusal stays. */
+	if (f->mode != AC_MODE_AUTOCORK || (f->refusal && f->refusal != AC_REFUSAL_NO_GAIN))
 		return;
 	if (ac_predictor_promises(&f->predictor)) {
 		if (flow_asks_again(f))
 			kick(AC_KICK_RECONCILE, netns_of(sk));
 	} else if (f->bursts - f->watched_from >= WATCH_BURSTS && f->flags & AC_FLOW_WATCHED) {
 		flow_unwatch(f, c);
+		flow_no_gain(f);
 		if (memory->no_gain < AC_NO_GAIN_KNOWN)
 			memory->no_gain++;
 	}

@@ -93,6 +93,8 @@ static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct 
 	if (f->wrapper && !stays) {
 		give_back(tp, f);
 		flow_watch(f, c);
+		if (f->mode == AC_MODE_AUTOCORK && !f->wrapper)
+			flow_no_gain(f);
 	} else if (!f->wrapper && flow_wants_gate(f))
 		flow_manage(tp, tp, f, c);
 }

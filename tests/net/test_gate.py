@@ -132,6 +132,25 @@ def test_no_gain():
         check(1.0 <= segments < 1.05, f"{segments} segments per request in one write")
         equal(w.agent.totals()["held"], 0, "writes held")
         equal(congestion(stream.client), "cubic", "the congestion control")
+        counted = sum(row["refused"]["no_gain"] for row in w.agent.services())
+        equal(counted, 2, "flows counted as having nothing to gain: both ends")
+
+
+def test_no_gain_later():
+    """a flow that stops gaining comes off its wrapper, and is counted with that reason, once"""
+    with world() as w, Stream(w.net) as stream:
+        port = stream.server.getsockname()[1]
+        for _ in range(2):
+            w.learn(stream)
+            equal(congestion(stream.client), "autocork_cubic", "the congestion control of what gains")
+            for _ in range(50):
+                stream.exchange(writes=1, rounds=50)
+                if congestion(stream.client) == "cubic":
+                    break
+            equal(congestion(stream.client), "cubic", "the congestion control of what gains no more")
+            equal(w.agent.service(port, "client")["refused"]["no_gain"], 1, "times counted")
+            row, = (flow for flow in w.agent.flows() if flow["side"] == "client")
+            equal(row["refusal"], "no_gain", "why it is left alone")
 
 
 def test_off():
