@@ -89,7 +89,7 @@ static int print_result(const struct replay_result *result, bool json, FILE *out
 
 	if (json) {
 		object = replay_json(result);
-		err = !object || json_dumpf(object, out, JSON_INDENT(2)) || fputc('\n', out) == EOF;
+		err = !object || json_dumpf(object, out, JSON_COMPACT) || fputc('\n', out) == EOF;
 		json_decref(object);
 	} else {
 		replay_text(result, out);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""The agent as its users meet it: its commands and their JSON, its messages when something is wrong, its privileges, its service."""
+"""The agent as its users meet it: its commands, its messages when something is wrong, its privileges, its service."""
 import contextlib
 import fcntl
 import json
@@ -16,7 +16,8 @@ import subprocess
 import time
 
 from agent import LOCK, ROOT
-from lib import Agent, Cgroup, Net, Program, Skip, Stream, build, check, equal, main, wait_for, world
+from lib import Agent, Cgroup, Net, Skip, Stream, build, check, equal, main, wait_for, world
+from schemas import validate
 
 NOBODY = 65534
 
@@ -72,64 +73,6 @@ def assert_nothing_left():
 
 
 # ------------------------------------------------------------------ commands
-
-def schema_of(name):
-    try:
-        import jsonschema
-    except ImportError:
-        raise Skip("python3-jsonschema is not installed") from None
-    schema = json.loads((ROOT / "docs/schema" / f"{name}.json").read_text())
-    jsonschema.Draft202012Validator.check_schema(schema)
-    return jsonschema.Draft202012Validator(schema)
-
-
-def validate(name, text, at_least=1):
-    lines = [json.loads(line) for line in text.splitlines()]
-    check(len(lines) >= at_least, f"{name}: {len(lines)} lines")
-    validator = schema_of(name)
-    for line in lines:
-        for error in validator.iter_errors(line):
-            raise AssertionError(f"{name}: {'/'.join(map(str, error.absolute_path))}: {error.message[:200]}")
-
-
-def test_json():
-    """what --json prints is what docs/schema says"""
-    with learned() as (agent, stream, net):
-        validate("status", autocork(agent, "status", "--json").stdout)
-        validate("services", autocork(agent, "services", "--json").stdout)
-        validate("flows", autocork(agent, "flows", "--json").stdout, at_least=2)
-        validate("doctor", autocork(agent, "doctor", "--json").stdout)
-        validate("reload", autocork(agent, "reload", "--json").stdout)
-        validate("policy-show", autocork(agent, "policy", "show", "--json").stdout)
-        validate("policy-match", autocork(agent, "policy", "show", "--json", "--match", "port=80 peer=::1").stdout)
-        validate("policy-check", autocork(agent, "policy", "check", "--json", str(agent.policies / "test.conf")).stdout)
-        validate("error", run(build("autocork"), "status", "--json", "--control", "/nonexistent").stdout)
-        validate("steer", autocork(agent, "steer", "status", "--json").stdout)
-        validate("advise", autocork(agent, "advise", "--for", "1s", "--json").stdout, at_least=0)
-        with Program(net, [build("autocork"), "events", "--json", "--control", agent.control]) as events, \
-                Program(net, [build("autocork"), "explain", "--json", "--control", agent.control]) as explain:
-            # The listeners are there when a reload reaches them.
-            wait_for(lambda: autocork(agent, "reload") and "reload" in events.output(), 10, "the event of a reload")
-            with Stream(net) as another:
-                another.exchange(rounds=50)
-                stream.exchange(rounds=50)
-            wait_for(lambda: "flow_closed" in events.output(), 10, "the event of a closed flow")
-            wait_for(lambda: "complete" in explain.output(), 10, "an explained release")
-            validate("events", events.output(), at_least=4)
-            validate("explain", explain.output(), at_least=4)
-        with Program(net, [build("autocork"), "bench", "server", "--port", "0", "--once", "--json"]) as server:
-            wait_for(server.output, 10, "the bench server's port")
-            port = json.loads(server.output().splitlines()[0])["port"]
-            client = net.run(build("autocork"), "bench", "client", "--port", str(port), "--messages", "50", "--json")
-            validate("bench-client", client)
-            validate("bench-server", server.wait(10), at_least=2)
-        agent.write_policy("[policy x]\nmode = sometimes\n")
-        done = autocork(agent, "reload", "--json")
-        equal(done.returncode, 3, "exit code of a refused reload")
-        validate("error", done.stdout)
-        validate("status", autocork(agent, "status", "--json").stdout)
-        validate("policy-check", autocork(agent, "policy", "check", "--json", str(agent.policies / "test.conf")).stdout)
-
 
 def test_text():
     """status and flows name what there is; no colour and no control character where nobody looks"""

@@ -11,8 +11,8 @@ import threading
 import time
 import urllib.request
 
-from agent import ROOT
-from lib import Skip, Stream, build, check, equal, main, tcp_info, wait_for, world
+from lib import Stream, build, check, equal, main, tcp_info, wait_for, world
+from schemas import valid
 
 HTTP = "[agent]\nmetrics = 127.0.0.1:0\n"
 OBSERVED = HTTP + "[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\n"
@@ -30,17 +30,6 @@ def samples(page, name, **labels):
     """Values of a metric's samples that have these labels."""
     rows = re.findall(rf"^autocork_{name}(?:{{(.*)}})? (\S+)$", page, re.M)
     return [float(value) for text, value in rows if all(f'{k}="{v}"' in text for k, v in labels.items())]
-
-
-def valid(name, *lines):
-    try:
-        import jsonschema
-    except ImportError:
-        raise Skip("python3-jsonschema is not installed") from None
-    schema = json.loads((ROOT / "docs/schema" / f"{name}.json").read_text())
-    for line in lines:
-        for error in jsonschema.Draft202012Validator(schema).iter_errors(line):
-            raise AssertionError(f"{name}: {line}: {error.message[:200]}")
 
 
 class Listener:
