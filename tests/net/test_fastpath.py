@@ -240,26 +240,31 @@ def test_reflect():
             check(fast.counters()["tx_packets"] >= 12, "answers were counted")
 
 
+def killed_and_restarted(road, *more):
+    """kill -9 in mid-stream, with data on the way: started again it takes the interfaces over and the stream goes on."""
+    with Fastpath(road.middle, *BUMP, *more, "--name", "bump") as first, connection(road, road.B4) as (client, server):
+        stream(client, server, 100, 5000)
+        first.process.kill()
+        first.process.wait()
+        equal(first.instances()[0]["state"], "dead", "its state")
+        client.setblocking(False)
+        client.send(b"z" * 5000)
+        client.setblocking(True)
+        with Fastpath(road.middle, *BUMP, *more, "--name", "bump", run_dir=first.run_dir) as second:
+            equal([one["state"] for one in second.instances()], ["running"], "states")
+            got = b""
+            while len(got) < 5000:
+                got += server.recv(5000)
+            equal(got, b"z" * 5000, "what was sent meanwhile")
+            client.settimeout(30)
+            stream(client, server, 100, 5000)
+            return second.output()
+
+
 def test_restart():
     """kill -9 in mid-stream: started again, it takes the interfaces over and the stream goes on"""
     with Road() as road:
-        with Fastpath(road.middle, *BUMP, "--name", "bump") as first, connection(road, road.B4) as (client, server):
-            stream(client, server, 100, 5000)
-            client.sendall(b"")
-            first.process.kill()
-            first.process.wait()
-            equal(first.instances()[0]["state"], "dead", "its state")
-            client.setblocking(False)
-            client.send(b"z" * 5000)
-            client.setblocking(True)
-            with Fastpath(road.middle, *BUMP, "--name", "bump", run_dir=first.run_dir) as second:
-                equal([one["state"] for one in second.instances()], ["running"], "states")
-                got = b""
-                while len(got) < 5000:
-                    got += server.recv(5000)
-                equal(got, b"z" * 5000, "what was sent meanwhile")
-                client.settimeout(30)
-                stream(client, server, 100, 5000)
+        killed_and_restarted(road)
 
 
 def test_stop():
@@ -451,12 +456,16 @@ def test_vanished():
 
 
 def test_idle():
-    """it sleeps while nothing comes, and does not while polling"""
-    with Road() as road:
-        with Fastpath(road.middle, *BUMP) as fast:
-            before = fast.cpu_seconds()
-            time.sleep(2)
-            check(fast.cpu_seconds() - before < 0.5, f"{fast.cpu_seconds() - before} s of 2 s while idle")
+    """it sleeps while nothing comes, on every queue, and wakes for what does; while polling it never sleeps"""
+    with Road(queues=2) as road:
+        with Fastpath(road.middle, *BUMP, "--queues", "all", "--hold", "50us") as fast:
+            for _ in range(2):
+                before, sleeps = fast.cpu_seconds(), fast.counters()["sleeps"]
+                time.sleep(3)
+                # Two cores: a tenth of what polling would take. Four beats a second are what it wakes for.
+                check(fast.cpu_seconds() - before < 0.6, f"{fast.cpu_seconds() - before} s of CPU in 3 s while idle")
+                check(fast.counters()["sleeps"] > sleeps, "it did not sleep")
+                several(road, 8, 500)
         with Fastpath(road.middle, *BUMP, "--wait", "poll", "--cores", "0") as fast, connection(road, road.B4) as (client, server):
             stream(client, server, 100, 1000)
             equal(fast.counters()["sleeps"], 0, "sleeps while polling")
@@ -475,15 +484,57 @@ def test_other_drivers():
             wait_for(lambda: ping(a, "10.78.0.2", 1), 10, "a ping through the taps")
 
 
+HUGE = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+
+
+def number_in(path):
+    with open(path, encoding="ascii") as file:
+        return int(file.read())
+
+
+@contextlib.contextmanager
+def huge_pages(count):
+    """So many free huge pages, reserved for this block where there are fewer; nothing is mounted."""
+    before, missing = number_in(HUGE + "nr_hugepages"), count - number_in(HUGE + "free_hugepages")
+
+    def reserve(number):
+        with open(HUGE + "nr_hugepages", "w", encoding="ascii") as file:
+            file.write(str(number))
+    try:
+        if missing > 0:
+            with contextlib.suppress(OSError):
+                reserve(before + missing)
+            if number_in(HUGE + "free_hugepages") < count:
+                raise Skip(f"no {count} huge pages of 2 MiB to be had (vm.nr_hugepages)")
+        yield
+    finally:
+        if missing > 0:
+            with contextlib.suppress(OSError):
+                reserve(before)
+
+
 def test_huge_pages():
-    """huge pages are used where there are some"""
-    free = 0
-    with open("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", encoding="ascii") as file:
-        free = int(file.read())
-    if free < 64:
-        raise Skip(f"{free} free huge pages of 2 MiB, 64 needed (vm.nr_hugepages)")
-    with Road() as road, Fastpath(road.middle, *BUMP, "--memory", "huge"), connection(road, road.B4) as (client, server):
-        stream(client, server, 100, 1000)
+    """huge pages are used where there are some, given back at the end, and kill -9 leaves none behind"""
+    with huge_pages(64), Road() as road:
+        free = number_in(HUGE + "free_hugepages")
+        with Fastpath(road.middle, *BUMP) as fast, connection(road, road.B4) as (client, server):
+            check("normal pages" not in fast.output(), fast.output())
+            check(number_in(HUGE + "free_hugepages") < free, "no huge page was taken")
+            stream(client, server, 100, 1000)
+        wait_for(lambda: number_in(HUGE + "free_hugepages") == free, 10, "the pages of the stopped process")
+        killed_and_restarted(road, "--memory", "huge")
+        wait_for(lambda: number_in(HUGE + "free_hugepages") == free, 10, "the pages of the killed process")
+
+
+def test_no_huge_pages():
+    """where there are no huge pages, auto takes normal ones and says so; huge is refused"""
+    if number_in(HUGE + "free_hugepages"):
+        raise Skip("there are free huge pages")
+    with Road() as road:
+        with Fastpath(road.middle, *BUMP) as fast:
+            check("so normal pages are used" in fast.output(), fast.output())
+        code, line = refused(road.middle, *BUMP, "--memory", "huge")
+        check(code == 1 and "DPDK" in line and "MiB" in line, f"{code}: {line}")
 
 
 main(globals())
