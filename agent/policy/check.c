@@ -35,10 +35,15 @@ static void check_steering(const struct section *section, struct policy_errors *
 		return;
 	if (!config->interface[0])
 		CHECK_ERROR(errors, section, steer, "steer without interface: allowed is steer with interface = NAME");
-	if (!config->ports.count)
+	if (config->protocol == POLICY_PROTOCOL_ICMP) {
+		if (config->ports.count)
+			CHECK_ERROR(errors, section, place_of(section, "ports"),
+				    "ports beside protocol = icmp, which has none: allowed is protocol = icmp with peers or alone");
+	} else if (!config->ports.count) {
 		CHECK_ERROR(errors, section, steer,
 			    "steer without ports, which would take every connection of the machine: allowed is steer "
 			    "with ports = LIST");
+	}
 	for (size_t i = 0; i < AC_ARRAY_SIZE(unknown); i++) {
 		const struct policy_place *place = place_of(section, unknown[i]);
 

@@ -19,7 +19,8 @@ static const char *const directions[] = {
 	[POLICY_DIRECTION_IN] = "in", [POLICY_DIRECTION_OUT] = "out", [POLICY_DIRECTION_ANY] = "any", NULL
 };
 static const char *const protocols[] = {
-	[POLICY_PROTOCOL_TCP] = "tcp", [POLICY_PROTOCOL_UDP] = "udp", [POLICY_PROTOCOL_ANY] = "any", NULL
+	[POLICY_PROTOCOL_TCP] = "tcp", [POLICY_PROTOCOL_UDP] = "udp", [POLICY_PROTOCOL_ANY] = "any",
+	[POLICY_PROTOCOL_ICMP] = "icmp", NULL
 };
 static const char *const jobs[] = { [POLICY_JOB_COALESCE] = "coalesce", [POLICY_JOB_REFLECT] = "reflect", NULL };
 
@@ -78,8 +79,8 @@ static const struct policy_key keys[] = {
 	  .doc = "The receive queues whose packets are steered." },
 	{ POLICY("direction", direction, name), .names = directions, .fallback = "in", .allowed = "in, out or any",
 	  .doc = "`in` steers flows to the ports on this machine, `out` the replies from those ports elsewhere." },
-	{ POLICY("protocol", protocol, name), .names = protocols, .fallback = "tcp", .allowed = "tcp, udp or any",
-	  .doc = "The protocol of the steered packets." },
+	{ POLICY("protocol", protocol, name), .names = protocols, .fallback = "tcp", .allowed = "tcp, udp, icmp or any",
+	  .doc = "The protocol of the steered packets. `icmp` is ping, of both IP versions, and has no `ports`." },
 
 	{ AGENT("budget", budget, budget), .least = 0.001, .most = 1, .fallback = "1%",
 	  .allowed = "0.1% to 100%, or off",

@@ -17,6 +17,7 @@ static bool wants(const struct policy_config *config, enum steer_protocol protoc
 		[POLICY_PROTOCOL_TCP] = 1 << STEER_TCP,
 		[POLICY_PROTOCOL_UDP] = 1 << STEER_UDP,
 		[POLICY_PROTOCOL_ANY] = 1 << STEER_TCP | 1 << STEER_UDP | 1 << STEER_ICMP,
+		[POLICY_PROTOCOL_ICMP] = 1 << STEER_ICMP,
 	};
 	static const unsigned int directions[] = {
 		[POLICY_DIRECTION_IN] = 1 << STEER_IN,
@@ -217,7 +218,7 @@ static bool all_ports(const struct policy_ranges *ports)
 	       (ports->count == 1 && ports->list[0].first <= 1 && ports->list[0].last == STEER_PORTS - 1);
 }
 
-/* ICMP has no ports: only a policy for any protocol and all ports steers echo, so that no port takes ping along. */
+/* ICMP has no ports: a policy for it alone steers echo, or one for any protocol and all ports, so that no port takes ping along. */
 static int fill_icmp(struct steer_plan *plan, enum steer_direction direction, struct fault *fault)
 {
 	uint32_t *active = calloc(plan->rule_count + 1, sizeof(*active));
@@ -227,6 +228,7 @@ static int fill_icmp(struct steer_plan *plan, enum steer_direction direction, st
 	if (!active)
 		return fault_set(fault, EXIT_FAILED, "steering rules: out of memory: use fewer of them");
 	for (size_t i = 0; i < plan->rule_count; i++)
+		/* Ports are none for ICMP alone. */
 		if (all_ports(&plan->rules[i].config->ports) && wants(plan->rules[i].config, STEER_ICMP, direction))
 			active[count++] = i + 1;
 	failed = make_slot(plan, active, count, &plan->icmp[direction], fault);

@@ -8,9 +8,10 @@ import pathlib
 import signal
 import socket
 import subprocess
+import time
 
 from agent import Agent
-from lib import Net, Skip, build, check, equal, main, wait_for
+from lib import Net, Skip, build, check, equal, main, program, wait_for
 
 POLICY = """
 [policy echo]
@@ -132,6 +133,34 @@ def test_queues():
                                          check=True).stdout)["interfaces"][0]
         equal([queue["consumer"] for queue in said["queues"]], [True] * 3, "queues with a consumer")
         check(said["rules"][0]["packets"] >= 120 and not said["rules"][0]["no_consumer"], f"{said['rules']}")
+
+
+def test_ping():
+    """plain ping checks a deployment: the prober's goes through the fast path, everybody else's to the kernel"""
+    probe = POLICY.replace("[fastpath]", """[policy probe]
+protocol = icmp
+peers = 10.78.9.2
+steer = dpdk
+interface = {interface}
+
+[fastpath]""")
+    with end_of_cable() as (name, far), Agent(policy=probe.format(interface=name)) as agent:
+        runs(agent)
+        far.ip("addr", "add", "10.78.9.3/24", "dev", "cable")
+
+        def answered():
+            return sum(lane["counters"]["tx_packets"] for one in state(agent)["instances"] for lane in one["queues"])
+
+        def pinged(source):
+            """How many of three answers the fast path gave."""
+            before = answered()
+            said = far.run(program("busybox"), "ping", "-c", "3", "-I", source, "10.78.9.1")
+            check("3 packets received" in said, said)
+            time.sleep(0.6)  # the counters are published four times a second
+            return answered() - before
+        wait_for(lambda: echoed(far, 9000), 20, "an echo on the steered port")
+        time.sleep(0.6)
+        equal((pinged("10.78.9.2"), pinged("10.78.9.3")), (3, 0), "answers of the fast path to the prober, to somebody else")
 
 
 def test_take_over():

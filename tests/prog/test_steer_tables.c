@@ -251,6 +251,13 @@ static void test_icmp(void **state)
 	assert_int_equal(control.icmp[control.half][STEER_OUT], 0);
 	assert_string_equal(decides(test, slot(test, 1, STEER_UDP, STEER_IN), "::1"), "b");
 	assert_string_equal(decides(test, slot(test, 65535, STEER_TCP, STEER_IN), "::1"), "b");
+	/* ICMP alone takes no port along either. */
+	put(test, ONE("c", "protocol = icmp\npeers = 192.0.2.1\n"));
+	assert_int_equal(bpf_map_lookup_elem(test->tables.steer_control, &zero, &control), 0);
+	assert_string_equal(decides(test, control.icmp[control.half][STEER_IN], "::ffff:192.0.2.1"), "c");
+	assert_string_equal(decides(test, control.icmp[control.half][STEER_IN], "::ffff:192.0.2.2"), "nobody");
+	assert_int_equal(slot(test, 9000, STEER_TCP, STEER_IN), 0);
+	assert_int_equal(slot(test, 9000, STEER_UDP, STEER_IN), 0);
 }
 
 static void test_many(void **state)
