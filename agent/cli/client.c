@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/json.h"
@@ -100,6 +101,8 @@ static int send_request(const char *path, FILE *stream, json_t *request, struct 
 	return 0;
 }
 
+#define SILENT 1	/* the socket's timeout passed */
+
 /* Reads one line. */
 static int receive(const char *path, FILE *stream, char **line, size_t *size, json_t **value, struct fault *fault)
 {
@@ -108,7 +111,7 @@ static int receive(const char *path, FILE *stream, char **line, size_t *size, js
 	errno = 0;
 	length = getline(line, size, stream);
 	if (length <= 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		return fault_set(fault, EXIT_FAILED, "%s: the agent does not answer: see its log", path);
+		return SILENT;
 	if (length <= 0)
 		return fault_set(fault, EXIT_FAILED, "%s: the agent went away in mid-answer: see its log", path);
 	*value = json_loadb(*line, length, 0, NULL);
@@ -138,7 +141,12 @@ int client_call(const char *control, json_t *request, json_t **reply, struct fau
 		return -1;
 	}
 	setsockopt(fileno(stream), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	if (send_request(control, stream, request, fault) || receive(control, stream, &line, &size, &value, fault))
+	if (send_request(control, stream, request, fault))
+		goto out;
+	result = receive(control, stream, &line, &size, &value, fault);
+	if (result == SILENT)
+		result = fault_set(fault, EXIT_FAILED, "%s: the agent does not answer: see its log", control);
+	if (result)
 		goto out;
 	*reply = json_incref(json_object_get(value, "reply"));
 	json_decref(value);
@@ -152,9 +160,37 @@ out:
 	return result;
 }
 
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec + time.tv_nsec * 1e-9;
+}
+
+/* False once that time has come. */
+static bool wait_until(FILE *stream, double end)
+{
+	double left = end - now();
+	struct timeval timeout = { .tv_sec = (time_t)left, .tv_usec = (left - (time_t)left) * 1e6 };
+
+	/* A timeout of 0 would be none. */
+	if (left < 1e-6)
+		return false;
+	setsockopt(fileno(stream), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	return true;
+}
+
 int client_list(const char *control, json_t *request, client_visit *visit, void *context, struct fault *fault)
 {
+	return client_list_for(control, request, 0, visit, context, fault);
+}
+
+int client_list_for(const char *control, json_t *request, double seconds, client_visit *visit, void *context,
+		    struct fault *fault)
+{
 	FILE *stream = client_open(control, fault);
+	double end = now() + seconds;
 	char *line = NULL;
 	size_t size = 0;
 	int result;
@@ -164,10 +200,14 @@ int client_list(const char *control, json_t *request, client_visit *visit, void 
 		return -1;
 	}
 	result = send_request(control, stream, request, fault);
-	while (!result) {
+	while (!result && (!seconds || wait_until(stream, end))) {
 		json_t *value, *item;
 
 		result = receive(control, stream, &line, &size, &value, fault);
+		if (result == SILENT) {
+			result = 0;
+			break;
+		}
 		if (result)
 			break;
 		item = json_object_get(value, "item");

@@ -15,6 +15,7 @@ static const struct command commands[] = {
 	{ "advise", "what services that are not managed would save", telemetry_advise, true },
 	{ "events", "what happens to flows, as it happens", telemetry_events, true },
 	{ "explain", "why and when held writes left", telemetry_explain, true },
+	{ "responses", "what programs do for each response, and what of it is waste", telemetry_responses, true },
 	{ "top", "the services and flows that save most, live", telemetry_top, true },
 	{ "trial", "try to manage a service for a while, and compare", telemetry_trial, true },
 	{ "reload", "have the agent read its policy files again", cli_reload, true },

@@ -8,6 +8,7 @@ int telemetry_trial(struct cli *cli, int argc, char **argv);
 int telemetry_top(struct cli *cli, int argc, char **argv);
 int telemetry_events(struct cli *cli, int argc, char **argv);
 int telemetry_explain(struct cli *cli, int argc, char **argv);
+int telemetry_responses(struct cli *cli, int argc, char **argv);
 
 /* "30s", "2m", "1h" or a bare number of seconds, between low and high; anything else is a usage error that names the
  * option. */

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """What a program did for each response: the writes, option calls, segments and bytes told are exactly those made."""
+import json
 import os
 import socket
+import subprocess
 import tempfile
 import time
 
-from lib import OBSERVE, Skip, Stream, check, equal, main, tcp_info, world
+from lib import OBSERVE, Skip, Stream, build, check, equal, main, tcp_info, world
 from test_telemetry import Listener, valid
 
 NODELAY, CORK = socket.TCP_NODELAY, socket.TCP_CORK
@@ -136,6 +138,40 @@ def test_late_tail():
         late = [e["tail_us"] for e in events if e["tail_us"] > 1000]
         check(late and max(late) < 1000000, f"tails: {[e['tail_us'] for e in events]}")
         check(not any(e["tail_corked"] for e in events), "nobody corked")
+
+
+def test_report():
+    """autocork responses: the patterns, the most frequent first, with what each wastes; the table says the same"""
+    def answer(stream, *parts):
+        stream.client.sendall(b"request")
+        stream.receive(stream.server, 7)
+        for part in parts:
+            stream.server.sendall(part)
+        stream.receive(stream.client, sum(map(len, parts)))
+    with world(OBSERVE) as w:
+        supported(w)
+        command = [build("autocork"), "responses", "--for", "4s", "--control", w.agent.control]
+        with Stream(w.net) as stream:
+            command += ["--port", str(stream.port)]
+            watches = [subprocess.Popen([*command, *more], stdout=subprocess.PIPE, text=True) for more in (["--json"], [])]
+            time.sleep(1)
+            for _ in range(5):
+                answer(stream, b"h" * 80, b"b" * 500)
+            for _ in range(10):
+                answer(stream, b"x" * 100)
+            # The read that ends the last one; its own answer has not ended when the watch does.
+            answer(stream, b"x" * 100)
+            outputs = [watch.communicate(timeout=30)[0] for watch in watches]
+        equal([watch.returncode for watch in watches], [0, 0], "exit codes")
+        report = json.loads(outputs[0])
+        valid("responses", report)
+        equal((report["lost"], report["responses"]), (0, sum(p["responses"] for p in report["patterns"])), "sums")
+        one, two = (p for p in report["patterns"] if p["side"] == "server")
+        equal([(p["port"], p["responses"], *(p[name]["total"] for name in ("writes", "bytes", "segments"))) for p in (one, two)],
+              [(stream.port, 10, 10, 1000, 10), (stream.port, 5, 10, 2900, 10)], "port, responses, writes, bytes, segments")
+        equal([{u["name"]: (u["responses"], u["amount"]) for u in p["waste"]} for p in (one, two)],
+              [{}, {"head_alone": (5, 5), "more_segments": (5, 5)}], "waste")
+        check("head_alone: in 5 of " in outputs[1] and "writev()" in outputs[1], outputs[1])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* autocork responses: what programs do for each response, by pattern, and what of it is waste. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/client.h"
+#include "lib/json.h"
+#include "lib/table.h"
+#include "lib/units.h"
+#include "telemetry/commands.h"
+#include "telemetry/response_table.h"
+
+#define FOR_DEFAULT_S 10
+#define FOR_MAX_S 86400
+
+struct watch {
+	const struct cli *cli;
+	json_t *request;
+	double seconds;
+	struct response_table *table;
+	uint64_t lost;
+};
+
+enum { OPTION_FOR = 'f', OPTION_PORT = 'p' };
+#define OUT_OF_MEMORY 1	/* of the visitor */
+
+static const struct argp_option argp_options[] = {
+	{ "for", OPTION_FOR, "TIME", 0, "Watch for TIME (30s, 2m); 10s without it", 0 },
+	{ "port", OPTION_PORT, "PORT", 0, "Only flows with this local or remote port", 0 },
+	{ 0 },
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct watch *watch = state->input;
+
+	switch (key) {
+	case OPTION_FOR:
+		watch->seconds = argument_seconds(state, "for", arg, 0.1, FOR_MAX_S);
+		return 0;
+	case OPTION_PORT:
+		json_object_set_new(watch->request, "port", json_integer(cli_number(state, "port", arg, 1, 65535)));
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = argp_options,
+	.parser = parse,
+	.doc = "Watches for a while, then lists per service how programs made their responses, the most frequent "
+	       "pattern first, and names what was waste. A response is what a program writes between two reads; on a "
+	       "client's side that is a request.\n"
+	       "\n"
+	       "Examples:\n"
+	       "  autocork responses --port 80\n"
+	       "  autocork responses --for 1m\n"
+	       "  autocork responses --json | jq '.patterns[] | select(.waste != [])'\n"
+	       "\v"
+	       "RESPONSES is how many had this pattern: so many WRITES and OPTIONS (setsockopt calls for TCP_NODELAY "
+	       "and TCP_CORK) each. SEGMENTS are data segments, without those sent again; NEEDED is the mean that the "
+	       "bytes need. Three numbers are the least, the mean and the most.",
+};
+
+static const struct table_column columns[] = {
+	{ "RESPONSES", TABLE_RIGHT }, { "PORT", TABLE_RIGHT },	 { "SIDE", TABLE_LEFT },
+	{ "PROGRAM", TABLE_LEFT },    { "WRITES", TABLE_RIGHT }, { "OPTIONS", TABLE_RIGHT },
+	{ "SEGMENTS", TABLE_RIGHT },  { "NEEDED", TABLE_RIGHT }, { "BYTES", TABLE_RIGHT },
+	{ "WASTE", TABLE_LEFT },
+};
+
+static int visit(json_t *event, void *context)
+{
+	struct watch *watch = context;
+	struct ac_event_response response;
+	struct response_service service;
+
+	if (!strcmp(json_member_text(event, "type"), "lost")) {
+		watch->lost += json_number(event, "count");
+		return 0;
+	}
+	response_read(event, &service, &response);
+	return response_table_add(watch->table, &service, &response) ? 0 : OUT_OF_MEMORY;
+}
+
+static void range_cell(struct table *table, const struct response_range *range, uint64_t count)
+{
+	if (range->min == range->max)
+		table_cell(table, TABLE_PLAIN, "%" PRIu64, range->min);
+	else
+		table_cell(table, TABLE_PLAIN, "%" PRIu64 "/%.1f/%" PRIu64, range->min, (double)range->total / count,
+			   range->max);
+}
+
+static void waste_cell(struct table *table, const struct response_pattern *pattern)
+{
+	char text[256] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < RESPONSE_WASTE_MAX && used < sizeof(text); i++)
+		if (pattern->waste[i].responses)
+			used += snprintf(text + used, sizeof(text) - used, "%s%s %.0f%%", used ? ", " : "",
+					 response_waste_texts[i].name,
+					 100.0 * pattern->waste[i].responses / pattern->count);
+	table_cell(table, TABLE_WARN, "%s", text);
+}
+
+static void add_row(struct table *table, const struct response_pattern *pattern)
+{
+	uint64_t options = pattern->nodelay_calls + pattern->cork_calls;
+	struct units units;
+
+	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, pattern->count));
+	if (pattern->other)
+		table_cell(table, TABLE_DIM, "other");
+	else
+		table_cell(table, TABLE_PLAIN, "%u", pattern->service.port);
+	table_cell(table, TABLE_PLAIN, "%s", pattern->service.side);
+	table_cell(table, TABLE_PLAIN, "%s", pattern->service.program);
+	range_cell(table, &pattern->writes, pattern->count);
+	table_cell(table, TABLE_PLAIN, "%.4g", (double)options / pattern->count);
+	range_cell(table, &pattern->segments, pattern->count);
+	table_cell(table, TABLE_PLAIN, "%.4g", (double)pattern->needed / pattern->count);
+	range_cell(table, &pattern->bytes, pattern->count);
+	waste_cell(table, pattern);
+}
+
+static void print_wastes(const struct response_pattern *sum)
+{
+	for (size_t i = 0; i < RESPONSE_WASTE_MAX; i++) {
+		const struct response_waste_text *text = &response_waste_texts[i];
+
+		if (!sum->waste[i].responses)
+			continue;
+		printf("\n%s: in %" PRIu64 " of %" PRIu64 " responses, %" PRIu64 " %s in all: %s.\n", text->name,
+		       sum->waste[i].responses, sum->count, sum->waste[i].amount, text->unit, text->text);
+		printf("  %s.\n", text->advice);
+	}
+}
+
+static void print_text(const struct watch *watch)
+{
+	struct response_pattern sum = response_table_sum(watch->table);
+	struct table *table;
+
+	if (watch->lost)
+		printf("%" PRIu64 " responses were lost and are not counted: watch one --port.\n\n", watch->lost);
+	if (!sum.count) {
+		printf("No response ended within %g seconds.\n", watch->seconds);
+		return;
+	}
+	table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+	for (size_t i = 0; i < response_table_count(watch->table); i++)
+		add_row(table, response_table_at(watch->table, i));
+	table_print(table, stdout, watch->cli->colour, watch->cli->width);
+	table_free(table);
+	print_wastes(&sum);
+}
+
+static void print_json(const struct watch *watch)
+{
+	struct response_pattern sum = response_table_sum(watch->table);
+	json_t *patterns = json_array();
+
+	for (size_t i = 0; i < response_table_count(watch->table); i++)
+		json_array_append_new(patterns, response_pattern_json(response_table_at(watch->table, i)));
+	json_print(stdout, json_pack("{sf sI sI so}", "seconds", watch->seconds, "responses", (json_int_t)sum.count,
+				     "lost", (json_int_t)watch->lost, "patterns", patterns));
+}
+
+int telemetry_responses(struct cli *cli, int argc, char **argv)
+{
+	struct watch watch = { .cli = cli, .seconds = FOR_DEFAULT_S, .table = response_table_new() };
+	struct fault fault;
+	int result;
+
+	watch.request = json_pack("{ss s[ss]}", "op", "events", "types", "response", "lost");
+	cli_parse(cli, &argp, argc, argv, &watch);
+	if (cli->terminal && !cli->json)
+		fprintf(stderr, "Watching for %g seconds …\n", watch.seconds);
+	result = watch.table ? client_list_for(cli->control, watch.request, watch.seconds, visit, &watch, &fault)
+			     : OUT_OF_MEMORY;
+	if (result == OUT_OF_MEMORY)
+		result = fault_set(&fault, EXIT_FAILED, "responses: out of memory: watch one --port");
+	if (!result) {
+		response_table_sort(watch.table);
+		if (cli->json)
+			print_json(&watch);
+		else
+			print_text(&watch);
+	}
+	response_table_free(watch.table);
+	return result ? cli_fail(cli, &fault) : EXIT_OK;
+}
