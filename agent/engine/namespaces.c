@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -83,12 +84,53 @@ static bool look_in(struct search *search, const char *directory, const char *su
 	return go_on;
 }
 
+/* Namespaces that live only because a process, which itself lives elsewhere, holds a descriptor of them. */
+static bool look_at_descriptors(struct search *search, const char *directory)
+{
+	DIR *dir = opendir(directory);
+	struct dirent *entry;
+	char path[600], link[sizeof("net:[")];
+	bool go_on = true;
+
+	while (dir && go_on && (entry = readdir(dir))) {
+		ssize_t length = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+
+		if (length != sizeof(link) - 1 || memcmp(link, "net:[", sizeof(link) - 1))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
+		go_on = look(search, path);
+	}
+	if (dir)
+		closedir(dir);
+	return go_on;
+}
+
+static bool look_at_all_descriptors(struct search *search)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	char path[300];
+	bool go_on = true;
+
+	while (dir && go_on && (entry = readdir(dir))) {
+		if (!isdigit(entry->d_name[0]))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%s/fd", entry->d_name);
+		go_on = look_at_descriptors(search, path);
+	}
+	if (dir)
+		closedir(dir);
+	return go_on;
+}
+
+/* Dearest last: what is looked for is found before most of the machine's descriptors are looked at. */
 static void search_all(struct search *search)
 {
 	struct seen *each, *next;
 
-	if (look(search, "/proc/self/ns/net") && look_in(search, "/proc", "/ns/net", true))
-		look_in(search, "/run/netns", "", false);
+	if (look(search, "/proc/self/ns/net") && look_in(search, "/proc", "/ns/net", true) &&
+	    look_in(search, "/run/netns", "", false))
+		look_at_all_descriptors(search);
 	HASH_ITER(hh, search->seen, each, next) {
 		HASH_DEL(search->seen, each);
 		free(each);

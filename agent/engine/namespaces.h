@@ -3,7 +3,10 @@
 #pragma once
 #include <stdint.h>
 
-/* Visits every network namespace of this machine that a process lives in or that ip-netns(8) keeps, once each. `fd` is open during the call. */
+/*
+ * Visits every network namespace of this machine that a process lives in or holds a descriptor of, or that ip-netns(8) keeps, once
+ * each. `fd` is open during the call.
+ */
 typedef void namespace_visit(int fd, uint32_t inode, void *context);
 void namespaces_visit(namespace_visit *visit, void *context);
 

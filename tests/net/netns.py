@@ -27,7 +27,7 @@ class Net:
     """A namespace. `congestion` is given to every route, because a namespace may set as its default only what the host
     allows all users; programs then get it without asking, and it is not locked.
 
-    A process lives in it unless `resident` is false: the agent finds namespaces by who lives there."""
+    A process lives in it unless `resident` is false: then only a descriptor of this process leads to it."""
 
     def __init__(self, congestion="cubic", resident=True):
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)

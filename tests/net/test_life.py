@@ -177,6 +177,15 @@ def test_namespaces():
             timely(stream, 5)
 
 
+def test_namespace_without_residents():
+    """flows of a namespace that lives only by a descriptor are managed and given back"""
+    with world() as w, Net(resident=False) as other, Stream(other) as stream:
+        w.learn(stream)
+        check(other.wrapped() > 0, "no flow was managed")
+        w.agent.stop()
+        equal(other.wrapped(), 0, "flows on a wrapper after the stop")
+
+
 def test_outside_the_cgroup():
     """flows of other cgroups are left alone"""
     with world() as w:
