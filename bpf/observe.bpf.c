@@ -11,6 +11,31 @@
 /* Bursts after which a flow with nothing to gain is no longer a reason to observe. */
 #define WATCH_BURSTS 256
 
+/* Seen enough of a flow with nothing to gain? */
+static __always_inline void shadow_tires(struct ac_flow *f, struct ac_service_memory *memory, struct ac_control *c)
+{
+	if (f->bursts - f->watched_from < WATCH_BURSTS || !(f->flags & AC_FLOW_WATCHED))
+		return;
+	flow_unwatch(f, c);
+	flow_no_gain(f);
+	if (memory->no_gain < AC_NO_GAIN_KNOWN)
+		memory->no_gain++;
+}
+
+/*
+ * A full segment leaves by itself, and a flow that was only read from so far has nothing to hold. Neither need ever end a burst: each
+ * such call counts like a burst with nothing to gain, or one bulk transfer would keep the observer on every flow of the machine.
+ */
+static __always_inline void shadow_bulk(struct ac_flow *f)
+{
+	struct ac_service_memory *memory = memory_of(f);
+	struct ac_control *c = the_control();
+
+	f->watched_from--;
+	if (memory && c && f->mode == AC_MODE_AUTOCORK && !f->refusal && !ac_predictor_gains(&f->predictor))
+		shadow_tires(f, memory, c);
+}
+
 /* The shadow predictor's burst is over. */
 static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *f, struct ac_service_stats *stats,
 					       __u32 length, bool missed)
@@ -21,6 +46,8 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 	if (!memory || !c)
 		return;
 	f->bursts++;
+	if (f->flags & AC_FLOW_WATCHED)
+		c->watched_bursts++;
 	count(&stats->bursts, 1);
 	count_in(stats->burst_length, length);
 	if (missed)
@@ -33,11 +60,8 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 	if (ac_predictor_promises(&f->predictor)) {
 		if (flow_asks_again(f))
 			kick(AC_KICK_RECONCILE, netns_of(sk));
-	} else if (f->bursts - f->watched_from >= WATCH_BURSTS && f->flags & AC_FLOW_WATCHED) {
-		flow_unwatch(f, c);
-		flow_no_gain(f);
-		if (memory->no_gain < AC_NO_GAIN_KNOWN)
-			memory->no_gain++;
+	} else {
+		shadow_tires(f, memory, c);
 	}
 }
 
@@ -126,6 +150,8 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	}
 	if (out.ended)
 		shadow_burst_ended(sk, f, stats, out.ended, out.missed);
+	else if (bytes >= tp->mss_cache && f->flags & AC_FLOW_WATCHED)
+		shadow_bulk(f);
 	return 0;
 }
 
@@ -143,6 +169,8 @@ static __always_inline int on_read(struct sock *sk, int bytes)
 	count(&stats->reads, 1);
 	if (bytes > 0)
 		count(&stats->read_bytes, bytes);
+	if (!f->writes && f->flags & AC_FLOW_WATCHED)
+		shadow_bulk(f);
 	if (f->stalled && !f->wrapper) {
 		tp = bpf_skc_to_tcp_sock(sk);
 		if (tp)

@@ -145,12 +145,32 @@ static void watch(struct engine *engine, bool on)
 #define RECHECK_BEATS 240
 #define RECHECK_FOR 4
 
+/*
+ * A watched flow may be idle for hours (a pool's connection, the control connection of a transfer): after PATIENCE beats without a
+ * burst of any watched flow the observer goes, and glances every GLANCE_BEATS; a burst seen, or a new flow, makes it patient again.
+ */
+#define PATIENCE 2
+#define GLANCE_BEATS 16
+
+static bool is_worth_watching(struct engine *engine)
+{
+	const struct ac_control *control = engine->tables.control;
+
+	if (control->watched_bursts != engine->watched_bursts) {
+		engine->watched_bursts = control->watched_bursts;
+		engine->patience = PATIENCE;
+	} else if (engine->patience)
+		engine->patience--;
+	return control->watched > 0 && (engine->patience || engine->beats % GLANCE_BEATS == 0);
+}
+
 static void review_watching(struct engine *engine)
 {
 	bool recheck = engine->manages && engine->beats % RECHECK_BEATS >= RECHECK_BEATS - RECHECK_FOR;
+	bool worth = is_worth_watching(engine);
 
 	engine->beats++;
-	watch(engine, engine->observes || recheck || engine->tables.control->watched > 0);
+	watch(engine, engine->observes || recheck || worth);
 }
 
 static void want(struct pending *pending, uint32_t netns)
@@ -180,6 +200,7 @@ static int on_kick(void *context, void *data, size_t size)
 		want(&engine->to_reconcile, kick->netns);
 		break;
 	case AC_KICK_WATCH:
+		engine->patience = PATIENCE;
 		watch(engine, true);
 		break;
 	}

@@ -40,4 +40,6 @@ struct engine {
 	bool observes;		/* a policy observes: its flows are watched from their first write on */
 	bool manages;		/* a policy manages: flows with nothing to gain are looked at again now and then */
 	unsigned int beats;	/* since start, wraps */
+	unsigned int patience;	/* beats that the observer still waits for a watched flow to do something */
+	uint32_t watched_bursts;	/* control.watched_bursts at the last beat */
 };
