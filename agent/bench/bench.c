@@ -7,6 +7,7 @@
 
 #include <autocork/types.h>
 
+#include "bench/copy.h"
 #include "bench/sides.h"
 #include "cli/cli.h"
 
@@ -28,12 +29,22 @@ static int server(struct cli *cli, int argc, char **argv)
 	return bench_server_run(&options, &fault) ? cli_fail(cli, &fault) : EXIT_OK;
 }
 
+static int copy(struct cli *cli, int argc, char **argv)
+{
+	struct bench_copy_options options;
+	struct fault fault;
+
+	bench_copy_parse(&options, cli, argc, argv);
+	return bench_copy_run(&options, &fault) ? cli_fail(cli, &fault) : EXIT_OK;
+}
+
 static const struct side {
 	const char *name, *program;
 	int (*run)(struct cli *cli, int argc, char **argv);
 } sides[] = {
 	{ "client", "autocork bench client", client },
 	{ "server", "autocork bench server", server },
+	{ "copy", "autocork bench copy", copy },
 };
 
 struct choice {
@@ -51,7 +62,7 @@ static error_t choose(int key, char *arg, struct argp_state *state)
 			if (!strcmp(sides[i].name, arg))
 				choice->side = &sides[i];
 		if (!choice->side)
-			argp_error(state, "%s: no such side: say client or server", arg);
+			argp_error(state, "%s: no such side: say client, server or copy", arg);
 		/* The rest is the side's own. */
 		choice->first = state->next - 1;
 		state->next = state->argc;
@@ -66,11 +77,13 @@ static error_t choose(int key, char *arg, struct argp_state *state)
 
 static const struct argp bench_argp = {
 	.parser = choose,
-	.args_doc = "client|server [OPTION...]",
-	.doc = "Sends messages in small writes and shows what each costs in time, packets and CPU.\n\n"
+	.args_doc = "client|server|copy [OPTION...]",
+	.doc = "Sends messages in small writes and shows what each costs in time, packets and CPU; or a stream\n"
+	       "in each of the ways a program can send one, and shows what copying costs.\n\n"
 	       "Examples:\n"
 	       "  autocork bench server &\n"
 	       "  autocork bench client --no_delay\n"
+	       "  autocork bench copy\n"
 	       "  autocork bench client --help\n",
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* `autocork bench client|server`: messages sent in small writes, each answered; what they cost in time, packets and CPU. */
+/* `autocork bench client|server|copy`: what small writes, and what copies, cost in time, packets and CPU. */
 #pragma once
 
 struct cli;

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,45 +35,12 @@ struct client {
 	struct fault *fault;
 };
 
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 static void rest(uint32_t us)
 {
 	struct timespec t = { us / 1000000, us % 1000000 * 1000 };
 
 	if (us)
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
-}
-
-static uint64_t timeval_ns(const struct timeval *t)
-{
-	return (uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_usec * 1000;
-}
-
-static int connect_one(struct client *client, const struct addrinfo *list)
-{
-	int error = 0;
-
-	for (; list; list = list->ai_next) {
-		int fd = socket(list->ai_family, list->ai_socktype | SOCK_CLOEXEC, list->ai_protocol);
-
-		if (fd >= 0 && !connect(fd, list->ai_addr, list->ai_addrlen)) {
-			if (client->options->no_delay)
-				bench_no_delay(fd);
-			return fd;
-		}
-		error = errno;
-		if (fd >= 0)
-			close(fd);
-	}
-	return fault_set(client->fault, EXIT_FAILED, "%s port %s: %s: is `autocork bench server` running there?",
-			 client->options->host, client->options->port, strerror(error));
 }
 
 /* How many of `total` messages connection number `i` gets when they take turns. */
@@ -86,22 +52,22 @@ static uint32_t share(uint32_t total, uint32_t i, uint32_t connections)
 static int connect_all(struct client *client)
 {
 	const struct bench_client_options *o = client->options;
-	struct addrinfo hints = { .ai_family = o->family, .ai_socktype = SOCK_STREAM }, *list;
-	int error = getaddrinfo(o->host, o->port, &hints, &list);
+	struct addrinfo *list = bench_resolve(o->host, o->port, o->family, client->fault);
 
-	if (error)
-		return fault_set(client->fault, EXIT_FAILED, "%s: %s: name an address the server listens on", o->host,
-				 gai_strerror(error));
+	if (!list)
+		return -1;
 	bench_allow_files(o->connections);
 	for (uint32_t i = 0; i < o->connections; i++) {
 		struct connection *c = &client->connections[i];
 
-		c->fd = connect_one(client, list);
+		c->fd = bench_connect(list, o->host, o->port, client->fault);
 		c->left = share(o->warmup + o->messages, i, o->connections);
 		if (c->fd < 0) {
 			freeaddrinfo(list);
 			return -1;
 		}
+		if (o->no_delay)
+			bench_no_delay(c->fd);
 	}
 	freeaddrinfo(list);
 	return 0;
@@ -122,38 +88,6 @@ static struct bench_hello hello(const struct client *client, uint32_t number)
 
 	memcpy(h.magic, BENCH_MAGIC, sizeof(h.magic));
 	return h;
-}
-
-static int write_all(int fd, const uint8_t *bytes, size_t size)
-{
-	while (size) {
-		ssize_t n = write(fd, bytes, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		bytes += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
-static int read_all(int fd, uint8_t *bytes, size_t size)
-{
-	while (size) {
-		ssize_t n = read(fd, bytes, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			errno = n ? errno : ECONNRESET;
-			return -1;
-		}
-		bytes += n;
-		size -= (size_t)n;
-	}
-	return 0;
 }
 
 /* The end of write number `i` of `writes` in a message of `size` bytes. */
@@ -206,7 +140,7 @@ static int send_message(struct client *client, struct connection *c, uint32_t wr
 			front = sizeof(h);
 			c->greeted = true;
 		}
-		if (write_all(c->fd, message + begin - front, end - begin + front))
+		if (bench_write_all(c->fd, message + begin - front, end - begin + front))
 			return -1;
 		begin = end;
 	}
@@ -235,7 +169,7 @@ static int read_response(struct client *client, struct connection *c)
 	const struct bench_client_options *o = client->options;
 	bool last = --c->left == 0;
 
-	if (read_all(c->fd, client->response, o->response + (last ? sizeof(struct bench_report) : 0)))
+	if (bench_read_all(c->fd, client->response, o->response + (last ? sizeof(struct bench_report) : 0)))
 		return -1;
 	if (o->check)
 		client->result.wrong_bytes += bench_wrong(client->response, o->response, c->received);
@@ -249,12 +183,12 @@ static int exchange(struct client *client, uint32_t number, uint64_t *random, ui
 {
 	struct connection *c = &client->connections[number % client->options->connections];
 	uint32_t writes = writes_of_next(client, random);
-	uint64_t start = clock_ns();
+	uint64_t start = bench_clock_ns();
 
 	if (send_message(client, c, writes) || read_response(client, c))
 		return fault_set(client->fault, EXIT_FAILED, "message %u: %s: see what the server says", number + 1,
 				 strerror(errno));
-	*ns = clock_ns() - start;
+	*ns = bench_clock_ns() - start;
 	return 0;
 }
 
@@ -275,15 +209,15 @@ static int run(struct client *client)
 	struct bench_result *r = &client->result;
 	uint64_t random = o->seed, begin = 0, ns = 0;
 	uint32_t each_segments = 0;
-	struct rusage before = { 0 }, after;
+	struct bench_cpu before = { 0 }, after;
 	struct bench_counted counted;
 
 	for (uint32_t i = 0; i < o->warmup + o->messages; i++) {
 		if (i == o->warmup) {
 			for (uint32_t k = 0; k < o->connections; k++)
 				bench_count(client->connections[k].fd, &client->connections[k].start);
-			getrusage(RUSAGE_SELF, &before);
-			begin = clock_ns();
+			bench_cpu_used(&before);
+			begin = bench_clock_ns();
 		}
 		if (exchange(client, i, &random, &ns))
 			return -1;
@@ -293,10 +227,10 @@ static int run(struct client *client)
 			print_each(client, i, ns, &each_segments);
 		rest(o->pause_us);
 	}
-	r->elapsed_ns = clock_ns() - begin;
-	getrusage(RUSAGE_SELF, &after);
-	r->user_ns = timeval_ns(&after.ru_utime) - timeval_ns(&before.ru_utime);
-	r->system_ns = timeval_ns(&after.ru_stime) - timeval_ns(&before.ru_stime);
+	r->elapsed_ns = bench_clock_ns() - begin;
+	bench_cpu_used(&after);
+	r->user_ns = after.user_ns - before.user_ns;
+	r->system_ns = after.system_ns - before.system_ns;
 	for (uint32_t k = 0; k < o->connections; k++) {
 		bench_count(client->connections[k].fd, &counted);
 		r->segments += counted.segments - client->connections[k].start.segments;

@@ -30,7 +30,7 @@ struct peer {
 	bool replying;			/* a response waits for room in the send queue */
 	uint32_t messages;
 	uint64_t received, sent;
-	uint32_t wrong_bytes;
+	uint64_t wrong_bytes;
 	struct bench_counted start;
 	uint64_t cpu_start;
 };
@@ -65,8 +65,8 @@ static void peer_end(struct server *server, struct peer *peer, const char *why)
 		print_json(json_pack("{s:I, s:I, s:I, s:s}", "messages", (json_int_t)peer->messages, "bytes",
 				     (json_int_t)peer->received, "wrong_bytes", (json_int_t)peer->wrong_bytes, "ended", why));
 	else if (o->verbose)
-		printf("connection ended (%s): %u messages, %llu bytes, %u wrong\n", why, peer->messages,
-		       (unsigned long long)peer->received, peer->wrong_bytes);
+		printf("connection ended (%s): %u messages, %llu bytes, %llu wrong\n", why, peer->messages,
+		       (unsigned long long)peer->received, (unsigned long long)peer->wrong_bytes);
 	close(peer->fd);
 	free(peer->reply);
 	free(peer);
@@ -117,7 +117,7 @@ static void add_report(struct peer *peer)
 	report = (struct bench_report){
 		.cpu_ns = htole64(cpu_ns() - peer->cpu_start),
 		.segments = htole32(now.segments - peer->start.segments + peer->hello.response_writes),
-		.wrong_bytes = htole32(peer->wrong_bytes),
+		.wrong_bytes = htole32(peer->wrong_bytes < UINT32_MAX ? (uint32_t)peer->wrong_bytes : UINT32_MAX),
 	};
 	memcpy(peer->reply + peer->hello.response_size, &report, sizeof(report));
 	peer->reply_size += sizeof(report);
@@ -175,6 +175,19 @@ static bool reply_start(struct server *server, struct peer *peer)
 	return true;
 }
 
+/* A stream without answers has ended: says what came of it. */
+static const char *sink_end(struct peer *peer)
+{
+	struct bench_sink_report report = {
+		.cpu_ns = htole64(cpu_ns() - peer->cpu_start),
+		.bytes = htole64(peer->received),
+		.wrong_bytes = htole64(peer->wrong_bytes),
+	};
+
+	/* The first bytes that this side sends: there is room for them. */
+	return write(peer->fd, &report, sizeof(report)) == sizeof(report) ? "closed" : "write failed";
+}
+
 /* Takes what was read. A client sends nothing more before it has the response, so a message never runs into the next. */
 static const char *take(struct server *server, struct peer *peer, const uint8_t *bytes, uint32_t size)
 {
@@ -193,6 +206,12 @@ static const char *take(struct server *server, struct peer *peer, const uint8_t 
 	}
 	if (!size)
 		return NULL;
+	if (h->flags & BENCH_HELLO_SINK) {
+		if (h->flags & BENCH_HELLO_CHECK)
+			peer->wrong_bytes += bench_wrong_periodic(bytes, size, peer->received, h->message_size);
+		peer->received += size;
+		return NULL;
+	}
 	if (size > h->message_size - peer->have)
 		return "more than a message";
 	if (h->flags & BENCH_HELLO_CHECK)
@@ -221,6 +240,8 @@ static void serve(struct server *server, struct peer *peer)
 		return;
 	if (n < 0)
 		why = "read failed";
+	else if (n == 0 && peer->hello_have == sizeof(peer->hello) && (peer->hello.flags & BENCH_HELLO_SINK))
+		why = sink_end(peer);
 	else if (n == 0)
 		why = peer->have || peer->hello_have < sizeof(peer->hello) ? "closed within a message" : "closed";
 	else

@@ -15,6 +15,9 @@ enum bench_hello_flags {
 	BENCH_HELLO_CHECK = 1,		/* compare every byte with bench_fill()'s */
 	BENCH_HELLO_ECHO = 2,		/* the response is the message */
 	BENCH_HELLO_NO_DELAY = 4,	/* the server sets TCP_NODELAY */
+	/* All that follows is read and answered once, after its end, with a bench_sink_report; message_size is the period of
+	 * its bytes. */
+	BENCH_HELLO_SINK = 8,
 };
 
 struct bench_hello {
@@ -33,8 +36,15 @@ struct bench_report {
 	uint32_t wrong_bytes;		/* with BENCH_HELLO_CHECK */
 };
 
+struct bench_sink_report {
+	uint64_t cpu_ns;		/* of the server process, from the hello on */
+	uint64_t bytes;			/* received after the hello */
+	uint64_t wrong_bytes;		/* with BENCH_HELLO_CHECK */
+};
+
 _Static_assert(sizeof(struct bench_hello) == 32, "wire layout");
 _Static_assert(sizeof(struct bench_report) == 16, "wire layout");
+_Static_assert(sizeof(struct bench_sink_report) == 24, "wire layout");
 
 /* The bytes both sides agree on: a function of the position in the stream that no small shift, loss or swap leaves unchanged. */
 static inline uint8_t bench_byte(uint64_t position)
@@ -54,5 +64,22 @@ static inline uint32_t bench_wrong(const uint8_t *bytes, size_t size, uint64_t p
 
 	for (size_t i = 0; i < size; i++)
 		wrong += bytes[i] != bench_byte(position + i);
+	return wrong;
+}
+
+/* The same for a stream that repeats its first `period` bytes. */
+static inline uint32_t bench_wrong_periodic(const uint8_t *bytes, size_t size, uint64_t position, uint32_t period)
+{
+	uint32_t wrong = 0;
+
+	while (size) {
+		uint32_t begin = (uint32_t)(position % period);
+		size_t n = size < period - begin ? size : period - begin;
+
+		wrong += bench_wrong(bytes, n, begin);
+		bytes += n;
+		position += n;
+		size -= n;
+	}
 	return wrong;
 }

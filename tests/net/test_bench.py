@@ -8,6 +8,12 @@ import subprocess
 
 from lib import Net, Program, build, check, equal, free_port, main, no_agent, wait_port
 
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+
 
 class Bench:
     """A server in a namespace; client() runs one client against it."""
@@ -113,6 +119,29 @@ def test_strangers():
         packets(bench.client("--messages", 200, "--no_delay")["segments"], 15, "packets per message afterwards")
 
 
+COPY_MODES = ["send", "unaligned", "read", "zerocopy", "sendfile", "splice"]
+
+
+def test_copy():
+    """every way to send carries the same bytes, at the same rate, and says so as docs/schema has it"""
+    with Bench() as bench:
+        for size, where in ((8192, []), (3001, ["127.0.0.1", "--port", bench.port]), (1 << 20, [])):
+            with Program(bench.net, [build("autocork"), "bench", "copy", "--json", "--check", "--rounds", 2, "--for", "200ms",
+                                     "--rate", 1000, "--size", size, *where]) as copy:
+                found = json.loads(copy.wait().splitlines()[-1])
+            equal([mode["mode"] for mode in found["modes"]], COPY_MODES, "modes")
+            for mode in found["modes"]:
+                equal(mode["wrong_bytes"], 0, f"wrong bytes of {mode}")
+                # 200 ms of 1 Gbit/s are 25 MB, three times around the source; a call or so more, as calls are whole.
+                check(25e6 <= mode["bytes"] <= 25e6 + size or not mode["rate_reached"], f"bytes: {mode}")
+                check(mode["cpu_percent"] > 0 and mode["ratio"] > 0 and mode["segments"] > 0, f"figures: {mode}")
+            zerocopy = found["modes"][COPY_MODES.index("zerocopy")]
+            equal(zerocopy["zerocopy"]["completed"], zerocopy["calls"], "zero-copy calls completed")
+            if jsonschema:
+                with open(f"{ROOT}/docs/schema/bench-copy.json", encoding="utf-8") as schema:
+                    jsonschema.validate(found, json.load(schema))
+
+
 def test_usage():
     """nonsense on the command line is refused by name, with the documented exit code"""
     def run(*words):
@@ -121,6 +150,8 @@ def test_usage():
                          (["client", "--buffers", "-1"], "buffers"), (["client", "--messages", "99999999999"], "messages"),
                          (["client", "--buffers", "2", "--header_plus_payload"], "header_plus_payload"),
                          (["client", "--size", "16777216", "--buffers", "2"], "size"),
+                         (["copy", "--modes", "send,teleport"], "teleport"), (["copy", "--modes", ""], "modes"),
+                         (["copy", "--size", "0"], "size"), (["copy", "--for", "nan"], "for"), (["copy", "a", "b"], "HOST"),
                          (["server", "--connections", "x"], "connections")):
         done = run(*words)
         equal(done.returncode, 2, f"exit code of {words}")
@@ -129,7 +160,7 @@ def test_usage():
     done = run("client", "--json", "--port", "1")
     equal(done.returncode, 1, "exit code of a client that nobody answers")
     check("refused" in json.loads(done.stdout)["error"]["message"], done.stdout)
-    for words in ["--help"], ["client", "--help"], ["server", "--help"]:
+    for words in ["--help"], ["client", "--help"], ["server", "--help"], ["copy", "--help"]:
         check("Examples:" in run(*words).stdout, f"{words} has no examples")
 
 
