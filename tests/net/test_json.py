@@ -24,6 +24,7 @@ PRINTS = (
     ("top", "top", ("--once", "--delay", "0.2"), 1, {0}),
     ("top", "top", ("--once", "--delay", "0.2", "--flows"), 1, {0}),
     ("trial", "trial", ("--port", "{port}", "--for", "2s", "--max-delay", "1s"), 2, {0, 1}),
+    ("responses", "responses", (), 1, {0}),
     ("reload", "reload", (), 1, {0}),
     ("policy show", "policy-show", (), 1, {0}),
     ("policy show", "policy-match", ("--match", "port=80 peer=::1"), 1, {0}),
