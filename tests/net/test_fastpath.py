@@ -5,6 +5,7 @@ import collections
 import concurrent.futures
 import contextlib
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -52,8 +53,15 @@ def test_queues():
     """several queues: all carry traffic, one core each, and every byte of every flow arrives"""
     for queues in 2, 4:
         with Road(queues=queues) as road, Fastpath(road.middle, *BUMP, "--queues", "all", "--hold", "50us") as fast:
-            several(road, 16, 3000)
+            # A program on the receiver's end makes it count by queue: frames leave by the number they came in on.
+            road.b.ip("link", "set", "cable", "xdpdrv", "obj", build("tests/net/xdp_pass.bpf.o"), "sec", "xdp")
+            # Enough flows that a hash leaves no queue without one, but for one time in 200,000.
+            several(road, 48, 1000)
             lanes = fast.lanes()
+            counts = re.findall(r"rx_queue_(\d+)_xdp_packets: (\d+)", road.b.run("ethtool", "-S", "cable"))
+            # The kernel of the middle says a few things of its own.
+            equal([int(number) for number, count in counts if int(count) > 20], list(range(queues)),
+                  f"queues that frames left by: {counts}")
             equal(len(lanes), 2 * queues, "queues")
             for lane in lanes:
                 check(lane["counters"]["rx_packets"] and lane["counters"]["tx_packets"], f"nothing went through {lane}")
