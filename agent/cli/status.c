@@ -90,6 +90,16 @@ static void print_policy(FILE *out, const struct cli *cli, const json_t *policy)
 	fputc('\n', out);
 }
 
+/* Only while there is something to say: counters of observed flows are then those of some of them. */
+static void print_sampling(FILE *out, const struct cli *cli, const json_t *telemetry)
+{
+	double sampling = json_number_value(json_object_get(telemetry, "sampling"));
+
+	if (sampling > 0 && sampling < 1)
+		fprintf(out, "budget  %sexceeded%s: 1 in %.0f of the observed flows is counted\n",
+			table_paint(TABLE_WARN, cli->colour), table_paint(TABLE_PLAIN, cli->colour), 1 / sampling);
+}
+
 static void print_page(FILE *out, const struct cli *cli, const json_t *status)
 {
 	const json_t *agent = json_object_get(status, "agent"), *totals = json_object_get(status, "totals");
@@ -103,9 +113,11 @@ static void print_page(FILE *out, const struct cli *cli, const json_t *status)
 	fprintf(out, "%s%s\n", *metrics ? ", metrics " : "", metrics);
 	print_features(out, cli, json_object_get(status, "features"));
 	print_policy(out, cli, json_object_get(status, "policy"));
-	fprintf(out, "flows   %s open, %s managed; %s packets saved\n\n",
+	fprintf(out, "flows   %s open, %s managed; %s packets saved\n",
 		units_count(&flows, json_number(totals, "flows")),
 		units_count(&managed, json_number(totals, "managed")), units_count(&held, json_number(totals, "held")));
+	print_sampling(out, cli, json_object_get(status, "telemetry"));
+	fputc('\n', out);
 	services_print(out, cli, json_object_get(status, "services"));
 }
 

@@ -191,6 +191,30 @@ def test_advice_and_trial():
         wait_for(lambda: not trial_file.exists(), 10, "the policy to be taken back")
 
 
+def test_budget():
+    """above its budget the telemetry samples, says so in status, metrics and an event, and recovers"""
+    with world(OBSERVED.replace("[policy", "budget = 0.1%\n[policy")) as w, Stream(w.net) as stream:
+        with Listener(w.agent, "events", "--type", "sampling") as events:
+            def sampling():
+                return w.agent.status()["telemetry"]["sampling"]
+
+            def samples_while_busy():
+                stream.exchange(WRITES, SIZE, 200)
+                return sampling() < 1
+            wait_for(samples_while_busy, 40, "sampling under load")
+            page = subprocess.run([build("autocork"), "status", "--control", w.agent.control], capture_output=True, text=True,
+                                  check=True).stdout
+            check("1 in 2 of the observed flows is counted" in page, f"status:\n{page}")
+            equal(samples(get(w.agent), "sampling_ratio"), [0.5], "the metric")
+            event = events.read(lambda e: True)[-1]
+            valid("events", event)
+            equal((event["type"], event["ratio"]), ("sampling", 0.5), "the event")
+            wait_for(lambda: sampling() == 1, 60, "the end of sampling once idle")
+            equal(events.read(lambda e: True)[-1]["ratio"], 1, "the event of the recovery")
+        check("budget" not in subprocess.run([build("autocork"), "status", "--control", w.agent.control], capture_output=True,
+                                             text=True, check=True).stdout, "status still speaks of the budget")
+
+
 def test_stalls():
     """what Nagle's algorithm makes a program wait for is measured, and advised against"""
     with world(OBSERVED) as w, Stream(w.net, no_delay=False) as stream:
