@@ -132,8 +132,10 @@ def test_copy():
             equal([mode["mode"] for mode in found["modes"]], COPY_MODES, "modes")
             for mode in found["modes"]:
                 equal(mode["wrong_bytes"], 0, f"wrong bytes of {mode}")
-                # 200 ms of 1 Gbit/s are 25 MB, three times around the source; a call or so more, as calls are whole.
-                check(25e6 <= mode["bytes"] <= 25e6 + size or not mode["rate_reached"], f"bytes: {mode}")
+                # 200 ms of 1 Gbit/s are 25 MB, three times around the source; up to a call more, as calls are whole, and
+                # less where the machine was busy at the end.
+                check(mode["bytes"] <= 25e6 + size, f"bytes: {mode}")
+                check(mode["bytes"] >= 24e6 or not mode["rate_reached"], f"bytes: {mode}")
                 check(mode["cpu_percent"] > 0 and mode["ratio"] > 0 and mode["segments"] > 0, f"figures: {mode}")
             zerocopy = found["modes"][COPY_MODES.index("zerocopy")]
             equal(zerocopy["zerocopy"]["completed"], zerocopy["calls"], "zero-copy calls completed")
