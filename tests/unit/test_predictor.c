@@ -153,6 +153,16 @@ static void a_second_pause_shows_a_feed(void **state)
 	assert_int_equal(program.held, 0);
 	assert_int_equal(burst(&program, 8), 0x7f);
 	assert_int_equal(program.misses, 0);
+
+	program = program_new(NULL);
+	for (unsigned int i = 0; i < 4; i++) {
+		static const unsigned int lengths[] = { 3, 4, 8, 8 };
+
+		burst(&program, lengths[i]);
+		program.read = false;
+		program.now += 5000;
+	}
+	assert_int_equal(burst(&program, 8), 0x77); /* learned from 4, 8 and 8 */
 }
 
 static void holds_only_what_always_goes_on(void **state)
