@@ -37,8 +37,8 @@ PRINTS = (
 LISTENS = {"events": ("events", "flow_closed"), "explain": ("explain", "complete")}
 # This one has two ends.
 BENCH = "bench"
-# Schemas of what no subcommand prints when all is well, or at all: an HTTP answer.
-OTHERS = {"error", "overview", "bench-client", "bench-server"}
+# Schemas that no row names: of errors, of an HTTP answer, of the bench, whose copy test_bench.py looks at.
+OTHERS = {"error", "overview", "bench-client", "bench-server", "bench-copy"}
 
 
 def run(*words):
