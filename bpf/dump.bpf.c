@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* All flows of all network namespaces, as records of struct ac_flow_record, for whoever reads the iterator. */
+#include "calls.bpf.h"
 #include "flow.bpf.h"
 #include <autocork/record.h>
 
@@ -28,6 +29,12 @@ int dump(struct bpf_iter__bpf_sk_storage_map *ctx)
 	record.segments = tp->data_segs_out;
 	record.retransmits = tp->total_retrans;
 	record.srtt_us = tp->srtt_us >> 3;
+	record.packets_out = tp->segs_out;
+	record.packets_in = tp->segs_in;
+	record.sent_bytes = tp->bytes_sent;
+	record.received_bytes = received_bytes(sk, tp);
+	record.small_below = tp->mss_cache;
+	record.call_bytes = call_bytes(f, tp->write_seq, sk->sk_shutdown & SEND_SHUTDOWN);
 	bpf_probe_read_kernel(&record.flow, sizeof(record.flow), f);
 	number = record.flow.service;
 	key = bpf_map_lookup_elem(&service_keys, &number);

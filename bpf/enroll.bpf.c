@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* New flows: sockops callbacks of the cgroup subtree tell who listens, who connects, and when a connection is established. */
+#include "calls.bpf.h"
 #include "flow.bpf.h"
 #include <bpf/bpf_tracing.h>
 
@@ -84,15 +85,26 @@ int BPF_PROG(flow_closed, struct sock *sk)
 	flow_unwatch(f, c);
 	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);
 	if (length) {
+		if (f->wrapper)
+			count(&stats->writes, length);
 		count(&stats->bursts, 1);
 		count_in(stats->burst_length, length);
 	}
 	ac_prior_learn(&memory->prior, &f->predictor);
+	call_settle(f, stats, tp, sk->sk_shutdown & SEND_SHUTDOWN);
 	if (f->wrapper)
-		count(&stats->written_bytes, tp->write_seq - f->counted_seq);
+		count(&stats->written_bytes, call_unshut(tp->write_seq - f->counted_seq, sk->sk_shutdown & SEND_SHUTDOWN));
 	count(&stats->flows_closed, 1);
 	count(&stats->segments, tp->data_segs_out);
 	count(&stats->retransmits, tp->total_retrans);
+	count(&stats->packets_out, tp->segs_out);
+	count(&stats->packets_in, tp->segs_in);
+	count(&stats->sent_bytes, tp->bytes_sent);
+	count(&stats->received_bytes, received_bytes(sk, tp));
+	if (tp->srtt_us) {
+		count(&stats->rtt_us, tp->srtt_us >> 3);
+		count(&stats->rtts, 1);
+	}
 	if (event_wanted(AC_EVENT_FLOW_CLOSED))
 		event_closed(sk, tp, f);
 	return 0;

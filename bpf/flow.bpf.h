@@ -103,6 +103,17 @@ static __always_inline bool flow_is_mptcp(struct tcp_sock *tp)
 	return bpf_core_field_exists(tp->is_mptcp) && tp->is_mptcp;
 }
 
+/* Options that a client set before it connected. An accepted flow has its listener's record, and what was set there was set once. */
+static __always_inline void flow_early_options(const struct ac_flow *f, struct ac_service_stats *stats)
+{
+	if (f->side != AC_SIDE_CLIENT)
+		return;
+	for (int i = 0; i < AC_OPTION_MAX; i++) {
+		count(&stats->option_calls[i], f->early_calls[i]);
+		count(&stats->option_idle[i], f->early_idle[i]);
+	}
+}
+
 /* A connection is established: policy, service, what its siblings learned. False if it is to be left alone. */
 static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __u8 side, struct ac_control *c, bool adopting)
 {
@@ -134,8 +145,10 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	f->opened_ms = now_ms();
 	f->flags |= AC_FLOW_OPEN;
 	stats = stats_of(f);
-	if (stats)
+	if (stats) {
 		count(&stats->flows_opened, 1);
+		flow_early_options(f, stats);
+	}
 	/* Its data comes from the MPTCP level above, not from writes that are seen here: it would never ask for the gate. */
 	if (stats && f->mode == AC_MODE_AUTOCORK && flow_is_mptcp(tp)) {
 		f->refusal = AC_REFUSAL_MPTCP;

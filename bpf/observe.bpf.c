@@ -4,7 +4,10 @@
  * same handlers hang on fentry where the kernel allows it and on tracepoints elsewhere; the agent picks the set by
  * trying (agent/engine/observer.c).
  */
+#include "calls.bpf.h"
 #include "maps.bpf.h"
+#include "options.bpf.h"
+#include "packets.bpf.h"
 #include "tcp.bpf.h"
 #include <bpf/bpf_tracing.h>
 
@@ -103,14 +106,20 @@ static __always_inline void stall_seen(struct tcp_sock *tp, struct ac_flow *f, s
 	f->stall_seq = tp->snd_nxt;
 }
 
-/* `queued`: the write's bytes are in the queue already. */
-static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flags, bool queued)
+/* How a hook sees writes. */
+enum sight {
+	SIGHT_CALL,	/* once per call, before it */
+	SIGHT_PIECE,	/* before each piece of it */
+	SIGHT_RESULT,	/* once per call, after it, with what it queued */
+};
+
+static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flags, enum sight sight)
 {
 	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
 	struct ac_service_stats *stats;
+	__u32 copied_seq, seq, now;
 	struct ac_outcome out;
 	struct tcp_sock *tp;
-	__u32 copied_seq, now, seq;
 
 	if (!f || !(f->flags & AC_FLOW_OPEN) || sampled_out(f))
 		return 0;
@@ -118,19 +127,28 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	stats = stats_of(f);
 	if (!tp || !stats)
 		return 0;
-	if (bytes < tp->mss_cache)
-		count(&stats->small_writes, 1);
-	count_in(stats->write_size, bytes);
-	/* The gate counts the rest of its own, and cheaper: by the burst. */
+	seq = tp->write_seq;
+	if (sight == SIGHT_PIECE && call_goes_on(f, seq, seq + bytes, msg_flags)) {
+		f->piece_seq = seq;
+		return 0;
+	}
+	if (sight == SIGHT_RESULT) {
+		/* The call itself told nothing of MSG_MORE, but it left the mark that the gate goes by. */
+		if (tp->pushed_seq != seq)
+			msg_flags |= MSG_MORE;
+		seq -= bytes;
+	} else {
+		call_settle(f, stats, tp, false);
+	}
+	call_begin(f, seq, bytes, call_kind(sk, tp, f, msg_flags));
+	if (sight == SIGHT_RESULT)
+		call_settle(f, stats, tp, false);
+	/* The shadow has no say in what the gate decides. */
 	if (f->wrapper)
 		return 0;
-	f->writes++;
-	count(&stats->writes, 1);
-	count(&stats->written_bytes, bytes);
 	copied_seq = tp->copied_seq;
 	now = now_us();
-	seq = tp->write_seq - (queued ? bytes : 0);
-	/* Before the observer came, or while it was away; pieces of a write seen as a whole lie the other way. */
+	/* Before the observer came, or while it was away. */
 	if (ac_before(f->write_seq, seq)) {
 		ac_on_unseen(&f->predictor, now);
 		f->copied_seq = copied_seq;
@@ -140,7 +158,7 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	if (msg_flags & MSG_MORE || nonagle(tp) & TCP_NAGLE_CORK)
 		return 0;
 	if (!nonagle(tp))
-		stall_seen(tp, f, stats, now, tp->write_seq + (queued ? 0 : bytes));
+		stall_seen(tp, f, stats, now, tp->write_seq + (sight == SIGHT_RESULT ? 0 : bytes));
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, copied_seq != f->copied_seq);
 	f->copied_seq = copied_seq;
 	if (out.verdict == AC_HOLD) {
@@ -166,9 +184,10 @@ static __always_inline int on_read(struct sock *sk, int bytes)
 	stats = stats_of(f);
 	if (!stats)
 		return 0;
-	count(&stats->reads, 1);
-	if (bytes > 0)
+	if (bytes > 0) {
+		count(&stats->reads, 1);
 		count(&stats->read_bytes, bytes);
+	}
 	if (!f->writes && f->flags & AC_FLOW_WATCHED)
 		shadow_bulk(f);
 	if (f->stalled && !f->wrapper) {
@@ -196,21 +215,21 @@ static __always_inline int on_wait(struct sock *sk)
 SEC("fentry/tcp_sendmsg_locked")
 int BPF_PROG(write_fentry, struct sock *sk, struct msghdr *msg, unsigned long size)
 {
-	return on_write(sk, size, msg->msg_flags, false);
+	return on_write(sk, size, msg->msg_flags, SIGHT_CALL);
 }
 
 /* Until 6.5 sendfile and splice came this way instead. */
 SEC("fentry/tcp_sendpage_locked")
 int BPF_PROG(sendpage_fentry, struct sock *sk, void *page, int offset, unsigned long size, int flags)
 {
-	return on_write(sk, size, flags, false);
+	return on_write(sk, size, flags | MSG_SPLICE_PAGES, SIGHT_CALL);
 }
 
-/* 6.15+. Fires once for every piece of a write; a write below a full segment is one piece. */
+/* 6.15+. Fires once for every piece of a write. */
 SEC("tp_btf/tcp_sendmsg_locked")
 int BPF_PROG(write_tracepoint, struct sock *sk, struct msghdr *msg)
 {
-	return on_write(sk, msg->msg_iter.count, msg->msg_flags, false);
+	return on_write(sk, msg->msg_iter.count, msg->msg_flags, SIGHT_PIECE);
 }
 
 /* 6.3+, for kernels with neither of the above. After the call, and without its flags. */
@@ -219,7 +238,7 @@ int BPF_PROG(write_length, struct sock *sk, int length)
 {
 	if (length <= 0 || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
-	return on_write(sk, length, 0, true);
+	return on_write(sk, length, 0, SIGHT_RESULT);
 }
 
 SEC("fentry/tcp_recvmsg")

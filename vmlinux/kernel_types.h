@@ -72,6 +72,7 @@ struct sock_common {
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	unsigned long skc_flags;
 	atomic64_t skc_cookie;
 };
 
@@ -79,6 +80,7 @@ struct sock {
 	struct sock_common __sk_common;
 	int sk_wmem_queued;
 	int sk_sndbuf;
+	u8 sk_shutdown;
 	u16 sk_protocol;
 	struct sock_cgroup_data sk_cgrp_data;
 };
@@ -163,6 +165,8 @@ struct tcp_sock {
 	u32 notsent_lowat;
 	u32 lsndtime;
 	u32 data_segs_out;
+	u32 segs_out;
+	u32 segs_in;
 	u32 total_retrans;
 	u32 srtt_us;
 	u64 bytes_received;
@@ -215,6 +219,9 @@ struct bpf_iter__bpf_sk_storage_map {
 	void *value;
 };
 
+/* include/net/sock.h; the values are looked up in the kernel's BTF */
+enum sock_flags { SOCK_DONE = 1, SOCK_ZEROCOPY = 26 };
+
 #pragma clang attribute pop
 
 /* include/net/tcp_states.h; part of the user-space ABI (tcp_diag). */
@@ -233,4 +240,5 @@ enum { TCP_CONG_NEEDS_ECN = 0x2 };
 enum { MSG_SPLICE_PAGES = 0x8000000 };
 
 /* asm-generic/socket values, which a BPF program cannot include beside the types above. */
-enum { MSG_MORE = 0x8000, AF_INET = 2, AF_INET6 = 10, SOL_TCP = 6, TCP_NODELAY = 1, TCP_CORK = 3, TCP_CONGESTION = 13, IPPROTO_TCP = 6 };
+enum { MSG_DONTWAIT = 0x40, MSG_MORE = 0x8000, MSG_ZEROCOPY = 0x4000000 };
+enum { AF_INET = 2, AF_INET6 = 10, SOL_TCP = 6, TCP_NODELAY = 1, TCP_CORK = 3, TCP_CONGESTION = 13, IPPROTO_TCP = 6 };

@@ -33,6 +33,11 @@ static const char *const refusals[AC_REFUSAL_MAX] = {
 	AC_REFUSALS(X)
 #undef X
 };
+static const char *const options[AC_OPTION_MAX] = {
+#define X(id, name, value) [AC_OPTION_##id] = name,
+	AC_OPTIONS(X)
+#undef X
+};
 static const char *const reasons[AC_REASON_MAX] = {
 #define X(id, name, text) [AC_REASON_##id] = name,
 	AC_REASONS(X)
@@ -174,8 +179,22 @@ json_t *report_service(const struct engine_service *service, uint64_t managed, b
 	PUT("hold_us", stats->hold_us);
 	PUT("segments", stats->segments);
 	PUT("retransmits", stats->retransmits);
+	PUT("packets_out", stats->packets_out);
+	PUT("packets_in", stats->packets_in);
+	PUT("sent_bytes", stats->sent_bytes);
+	PUT("received_bytes", stats->received_bytes);
+	PUT("small_out", stats->small_out);
+	PUT("small_in", stats->small_in);
+	PUT("rtt_us", stats->rtt_us);
+	PUT("rtts", stats->rtts);
+	PUT("more_writes", stats->more_writes);
+	PUT("spliced_bytes", stats->spliced_bytes);
+	PUT("zerocopy_bytes", stats->zerocopy_bytes);
+	PUT("large_copied_bytes", stats->large_copied_bytes);
 #undef PUT
 	json_object_set_new(object, "mean_hold_us", holds ? json_real((double)stats->hold_us / holds) : json_null());
+	json_object_set_new(object, "option_calls", counters(options, stats->option_calls, 0, AC_OPTION_MAX));
+	json_object_set_new(object, "option_idle", counters(options, stats->option_idle, 0, AC_OPTION_MAX));
 	json_object_set_new(object, "refused", counters(refusals, stats->refused, AC_REFUSAL_NONE + 1, AC_REFUSAL_MAX));
 	json_object_set_new(object, "released", counters(reasons, stats->released, 0, AC_REASON_MAX));
 	if (histograms) {

@@ -98,7 +98,7 @@ static unsigned int cgroup_level(const char *root, const char *path)
 	return level;
 }
 
-static int attach_cgroup(struct engine *engine, const char *path, struct fault *fault)
+static int open_cgroup(struct engine *engine, const char *path, struct fault *fault)
 {
 	const char *root = cgroup_root(fault);
 	char *whole;
@@ -121,12 +121,20 @@ static int attach_cgroup(struct engine *engine, const char *path, struct fault *
 	}
 	engine->tables.control->cgroup = cgroup_id(whole);
 	engine->tables.control->cgroup_level = cgroup_level(root, whole);
-	engine->sockops = bpf_program__attach_cgroup(bpf_object__find_program_by_name(engine->enroll, "enroll"), fd);
-	if (!engine->sockops)
-		fault_set(fault, EXIT_UNSUPPORTED, "sockops on cgroup %s: %s: run `autocork doctor`", whole, strerror(errno));
-	free(whole);
 	engine->cgroup = fd;
-	return engine->sockops ? 0 : -1;
+	free(whole);
+	return 0;
+}
+
+static int attach_sockops(struct engine *engine, const char *path, struct fault *fault)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(engine->enroll, "enroll");
+
+	engine->sockops = bpf_program__attach_cgroup(program, engine->cgroup);
+	if (!engine->sockops)
+		return fault_set(fault, EXIT_UNSUPPORTED, "sockops on cgroup %s: %s: run `autocork doctor`", path ? path : "root",
+				 strerror(errno));
+	return 0;
 }
 
 static void watch(struct engine *engine, bool on)
@@ -247,7 +255,8 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	stale = wrappers_remove_stale();
 	if (stale)
 		log_info("took over from an agent that was killed: %d wrappers removed", stale);
-	if (load_all(engine, fault) || engine_tables_map(&engine->tables, &engine->shared, fault))
+	if (load_all(engine, fault) || engine_tables_map(&engine->tables, &engine->shared, fault) ||
+	    open_cgroup(engine, options->cgroup, fault))
 		goto fail;
 	engine_beat(engine);
 	if (!options->without_wrappers)
@@ -257,7 +266,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	engine->closed = bpf_program__attach(bpf_object__find_program_by_name(engine->enroll, "flow_closed"));
 	features_note(&engine->features, "flow end", engine->closed, "flows that close leave no totals", "a kernel with tracepoint tcp_destroy_sock",
 		      "%s", engine->closed ? "tracepoint tcp_destroy_sock" : strerror(errno));
-	err = observer_start(&engine->observer, &engine->shared, options->without_fentry, &engine->features);
+	err = observer_start(&engine->observer, engine->cgroup, &engine->shared, options->without_fentry, &engine->features);
 	if (err) {
 		fault_set(fault, EXIT_FAILED, "observer: cannot be attached: %s: run `autocork doctor`", strerror(-err));
 		goto fail;
@@ -267,7 +276,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 		fault_set(fault, EXIT_FAILED, "ring buffer: %s: check the memory limit of autocorkd", strerror(errno));
 		goto fail;
 	}
-	if (attach_cgroup(engine, options->cgroup, fault))
+	if (attach_sockops(engine, options->cgroup, fault))
 		goto fail;
 	pass_read(engine->iterators[ITERATOR_NAMES], 1, NULL, NULL);
 	return 0;
@@ -307,6 +316,7 @@ void engine_stop(struct engine *engine)
 	objects[3] = engine->enroll;
 	for (int i = 0; i < 4; i++)
 		bpf_object__close(objects[i]);
+	free(engine->shown);
 	free(engine);
 }
 

@@ -14,25 +14,36 @@ struct observer_hook {
 	const char *how;
 	const char *programs[HOOKS_MAX + 1];
 	bool fentry;
+	bool cgroup;	/* attached to the cgroup whose flows are handled */
 };
 
 static const struct observer_hook writes[] = {
-	{ "fentry tcp_sendmsg_locked and tcp_sendpage_locked", { "write_fentry", "sendpage_fentry" }, true },
-	{ "fentry tcp_sendmsg_locked", { "write_fentry" }, true },
-	{ "tracepoint tcp_sendmsg_locked", { "write_tracepoint" }, false },
-	{ "tracepoint sock_send_length", { "write_length" }, false },
+	{ "fentry tcp_sendmsg_locked and tcp_sendpage_locked", { "write_fentry", "sendpage_fentry" }, .fentry = true },
+	{ "fentry tcp_sendmsg_locked", { "write_fentry" }, .fentry = true },
+	{ "tracepoint tcp_sendmsg_locked", { "write_tracepoint" }, .fentry = false },
+	{ "tracepoint sock_send_length", { "write_length" }, .fentry = false },
 	{},
 };
 
 static const struct observer_hook reads[] = {
-	{ "fexit tcp_recvmsg", { "read_fexit" }, true },
-	{ "tracepoint sock_recv_length", { "read_length" }, false },
+	{ "fexit tcp_recvmsg", { "read_fexit" }, .fentry = true },
+	{ "tracepoint sock_recv_length", { "read_length" }, .fentry = false },
+	{},
+};
+
+static const struct observer_hook options[] = {
+	{ "cgroup setsockopt", { "option_set" }, .cgroup = true },
+	{},
+};
+
+static const struct observer_hook packets[] = {
+	{ "cgroup skb, both directions", { "packet_out", "packet_in" }, .cgroup = true },
 	{},
 };
 
 /* No tracepoint fires before a program sleeps in a read, so there is no second row. */
 static const struct observer_hook waits[] = {
-	{ "fentry tcp_recvmsg and tcp_poll", { "recv_wait", "poll_wait" }, true },
+	{ "fentry tcp_recvmsg and tcp_poll", { "recv_wait", "poll_wait" }, .fentry = true },
 	{},
 };
 
@@ -59,7 +70,9 @@ static int attach(struct observer *o, const struct observer_hook *hook, struct b
 	while (at < OBSERVER_LINKS && links[at])
 		at++;
 	for (size_t i = 0; hook && hook->programs[i]; i++, at++) {
-		links[at] = bpf_program__attach(bpf_object__find_program_by_name(o->object, hook->programs[i]));
+		struct bpf_program *program = bpf_object__find_program_by_name(o->object, hook->programs[i]);
+
+		links[at] = hook->cgroup ? bpf_program__attach_cgroup(program, o->cgroup) : bpf_program__attach(program);
 		if (!links[at]) {
 			int err = -errno;
 
@@ -85,7 +98,8 @@ static int load(struct observer *o, struct shared_maps *shared)
 	bpf_object__for_each_program(program, o->object) {
 		const char *name = bpf_program__name(program);
 
-		bpf_program__set_autoload(program, is_in(o->writes, name) || is_in(o->reads, name) || is_in(o->waits, name));
+		bpf_program__set_autoload(program, is_in(o->writes, name) || is_in(o->reads, name) || is_in(o->waits, name) ||
+							   is_in(o->options, name) || is_in(o->packets, name));
 	}
 	err = objects_load(o->object, shared);
 	if (err)
@@ -94,12 +108,12 @@ static int load(struct observer *o, struct shared_maps *shared)
 }
 
 /* The first row that loads and attaches when tried alone; NULL if none does. */
-static const struct observer_hook *choose(const struct observer_hook *rows, struct shared_maps *shared, bool without_fentry,
-					  char *reason, size_t size)
+static const struct observer_hook *choose(const struct observer_hook *rows, int cgroup, struct shared_maps *shared,
+					  bool without_fentry, char *reason, size_t size)
 {
 	snprintf(reason, size, "%s", without_fentry ? "forced off" : "no hook of this kernel fits");
 	for (; rows->how; rows++) {
-		struct observer trial = { .writes = rows };
+		struct observer trial = { .writes = rows, .cgroup = cgroup };
 		int err;
 
 		if (rows->fentry && without_fentry)
@@ -117,21 +131,28 @@ static const struct observer_hook *choose(const struct observer_hook *rows, stru
 	return NULL;
 }
 
-int observer_start(struct observer *o, struct shared_maps *shared, bool without_fentry, struct features *features)
+int observer_start(struct observer *o, int cgroup, struct shared_maps *shared, bool without_fentry, struct features *features)
 {
 	char reason[128];
 	int err;
 
-	o->writes = choose(writes, shared, without_fentry, reason, sizeof(reason));
+	o->cgroup = cgroup;
+	o->writes = choose(writes, o->cgroup, shared, without_fentry, reason, sizeof(reason));
 	features_note(features, "write hook", o->writes, "flows learn nothing before they are managed, and there is no advice",
 		      "a kernel from 6.3 on, or one that allows fentry", "%s", reason);
-	o->reads = choose(reads, shared, without_fentry, reason, sizeof(reason));
+	o->reads = choose(reads, o->cgroup, shared, without_fentry, reason, sizeof(reason));
 	features_note(features, "read hook", o->reads, "reads are not counted", "a kernel from 6.3 on, or one that allows fentry",
 		      "%s", reason);
-	o->waits = choose(waits, shared, without_fentry, reason, sizeof(reason));
+	o->waits = choose(waits, o->cgroup, shared, without_fentry, reason, sizeof(reason));
 	features_note(features, "fentry", o->waits,
 		      "a wrong hold of a program that waits for input lasts max_hold instead of ending at once",
 		      "a kernel that lets BPF patch its text (CONFIG_FUNCTION_TRACER, no lockdown)", "%s", reason);
+	o->options = choose(options, o->cgroup, shared, without_fentry, reason, sizeof(reason));
+	features_note(features, "option hook", o->options, "calls of setsockopt() are not counted", "a kernel with CONFIG_CGROUP_BPF",
+		      "%s", reason);
+	o->packets = choose(packets, o->cgroup, shared, without_fentry, reason, sizeof(reason));
+	features_note(features, "packet hook", o->packets, "small packets are not counted", "a kernel with CONFIG_CGROUP_BPF", "%s",
+		      reason);
 	if (!o->writes && !o->reads && !o->waits)
 		return 0;
 	err = load(o, shared);
@@ -154,7 +175,11 @@ int observer_watch(struct observer *o, bool on)
 		return 0;
 	}
 	err = attach(o, o->writes, o->watching);
-	return err ? err : attach(o, o->reads, o->watching);
+	if (!err)
+		err = attach(o, o->reads, o->watching);
+	if (!err)
+		err = attach(o, o->options, o->watching);
+	return err ? err : attach(o, o->packets, o->watching);
 }
 
 void observer_stop(struct observer *o)

@@ -20,29 +20,98 @@ static void add_up(struct ac_service_stats *total, const struct ac_service_stats
 	}
 }
 
-int engine_services(struct engine *engine, engine_service_visit *visit, void *context)
+/* What an open flow will leave to its service when it closes. */
+static int add_live(const void *record, void *context)
+{
+	const struct ac_flow_record *r = record;
+	struct engine_service *services = context;
+	struct ac_service_stats *stats = &services[r->flow.service < AC_SERVICES_MAX ? r->flow.service : 0].stats;
+	bool gated = r->flow.call & AC_CALL_GATED;
+
+	stats->segments += r->segments;
+	stats->retransmits += r->retransmits;
+	stats->packets_out += r->packets_out;
+	stats->packets_in += r->packets_in;
+	stats->sent_bytes += r->sent_bytes;
+	stats->received_bytes += r->received_bytes;
+	if (!r->call_bytes)
+		return 0;
+	/* call_count() of bpf/calls.bpf.h */
+	stats->small_writes += r->call_bytes < r->small_below;
+	stats->write_size[ac_bucket(r->call_bytes)]++;
+	stats->more_writes += !!(r->flow.call & AC_CALL_MORE);
+	if (r->flow.call & AC_CALL_SPLICED)
+		stats->spliced_bytes += r->call_bytes;
+	else if (r->flow.call & AC_CALL_ZEROCOPY)
+		stats->zerocopy_bytes += r->call_bytes;
+	else if (r->call_bytes >= AC_LARGE_WRITE)
+		stats->large_copied_bytes += r->call_bytes;
+	stats->written_bytes += gated ? 0 : r->call_bytes;
+	stats->writes += !gated || r->flow.call & (AC_CALL_MORE | AC_CALL_CORKED);
+	return 0;
+}
+
+/*
+ * No counter may fall. Flows are read after the services, so one that closes in between is in neither, and what was said before is said
+ * again until the next time.
+ */
+static void keep_growing(struct ac_service_stats *stats, struct ac_service_stats *shown)
+{
+	__u64 *now = (__u64 *)stats, *before = (__u64 *)shown;
+
+	for (size_t i = 0; i < sizeof(*stats) / sizeof(*now); i++) {
+		if (now[i] < before[i])
+			now[i] = before[i];
+		before[i] = now[i];
+	}
+}
+
+static int read_services(struct engine *engine, struct engine_service *services, uint32_t end)
 {
 	int stats = objects_map(&engine->shared, "service_stats"), keys = objects_map(&engine->shared, "service_keys");
-	int cpus = libbpf_num_possible_cpus(), stop = 0;
+	int cpus = libbpf_num_possible_cpus();
 	struct ac_service_stats *per_cpu;
-	uint32_t last = engine->tables.control->services_next;
 
 	if (cpus < 0)
 		return cpus;
 	per_cpu = calloc(cpus, sizeof(*per_cpu));
 	if (!per_cpu)
 		return -ENOMEM;
-	for (uint32_t number = 0; number <= last && number < AC_SERVICES_MAX && !stop; number++) {
-		struct engine_service service = { .number = number };
+	for (uint32_t number = 0; number < end; number++) {
+		struct engine_service *service = &services[number];
 
-		if (bpf_map_lookup_elem(stats, &number, per_cpu) || bpf_map_lookup_elem(keys, &number, &service.key))
-			continue;
-		add_up(&service.stats, per_cpu, cpus);
-		if (service.stats.flows_opened)
-			stop = visit(&service, context);
+		service->number = number;
+		if (!bpf_map_lookup_elem(stats, &number, per_cpu) && !bpf_map_lookup_elem(keys, &number, &service->key))
+			add_up(&service->stats, per_cpu, cpus);
 	}
 	free(per_cpu);
-	return 0;
+	return pass_read(engine->iterators[ITERATOR_DUMP], sizeof(struct ac_flow_record), add_live, services);
+}
+
+int engine_services(struct engine *engine, engine_service_visit *visit, void *context)
+{
+	uint32_t end = engine->tables.control->services_next + 1;
+	struct engine_service *services = calloc(AC_SERVICES_MAX, sizeof(*services));
+	int err;
+
+	if (!engine->shown)
+		engine->shown = calloc(AC_SERVICES_MAX, sizeof(*engine->shown));
+	if (!services || !engine->shown) {
+		free(services);
+		return -ENOMEM;
+	}
+	if (end > AC_SERVICES_MAX)
+		end = AC_SERVICES_MAX;
+	err = read_services(engine, services, end);
+	for (uint32_t number = 0; number < end && !err; number++) {
+		if (!services[number].stats.flows_opened)
+			continue;
+		keep_growing(&services[number].stats, &engine->shown[number]);
+		if (visit(&services[number], context))
+			break;
+	}
+	free(services);
+	return err;
 }
 
 struct flow_visit {

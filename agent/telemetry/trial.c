@@ -108,25 +108,10 @@ static int read_phase(const struct trial *trial, struct trial_phase *phase)
 	memset(phase, 0, sizeof(*phase));
 	phase->seconds = now_s();
 	read_host(phase);
-	return engine_services(trial->daemon->engine, add_service, &reading) < 0 ? -1 : 0;
-}
-
-static int add_segments(const struct engine_flow *flow, void *context)
-{
-	struct reading *reading = context;
-
-	if (is_tried_flow(reading->trial, flow))
-		reading->phase->segments += flow->segments;
-	return 0;
-}
-
-/* Looks at every flow: once at the beginning and once at the end of a phase. */
-static void read_segments(const struct trial *trial, struct trial_phase *phase)
-{
-	struct reading reading = { trial, phase };
-
+	if (engine_services(trial->daemon->engine, add_service, &reading) < 0)
+		return -1;
 	phase->segments = phase->stats.segments;
-	engine_flows(trial->daemon->engine, add_segments, &reading);
+	return 0;
 }
 
 /* ------------------------------------------------------------------ the drop-in */
@@ -250,7 +235,6 @@ static void begin_trial(struct trial *trial)
 		push(trial, json_pack("{ss ss}", "phase", "failed", "error", fault.text));
 		return;
 	}
-	read_segments(trial, &trial->begun);
 	trial->phase = TRIAL;
 }
 
@@ -274,8 +258,6 @@ static int on_time(sd_event_source *source, uint64_t usec, void *context)
 		return 0;
 	}
 	over = now.seconds - trial->begun.seconds >= (trial->phase == BASELINE ? baseline : trial->seconds);
-	if (over)
-		read_segments(trial, &now);
 	trial_since(&now, &trial->begun);
 	if (trial->phase == BASELINE) {
 		push(trial, json_pack("{ss so}", "phase", "before", "counts", phase_json(&now)));
@@ -350,7 +332,6 @@ int trial_run(struct trial *trial, struct control_client *client, const json_t *
 	trial->max_delay_us = max_delay_us;
 	if (read_phase(trial, &trial->begun) || subscribe(trial, client))
 		return fault_set(fault, EXIT_FAILED, "trial: cannot begin: see the agent's log");
-	read_segments(trial, &trial->begun);
 	trial->phase = BASELINE;
 	if (sd_event_add_time_relative(trial->daemon->loop, &trial->timer, CLOCK_MONOTONIC, STEP_US, 0, on_time,
 				       trial) < 0 ||

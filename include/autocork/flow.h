@@ -55,6 +55,28 @@ enum ac_wrapper {
 	AC_WRAPPER_MAX,
 };
 
+/* Socket options whose calls are counted. X(id, name of the option, value of the kernel's TCP_… constant) */
+#define AC_OPTIONS(X)              \
+	X(NODELAY, "nodelay", 1)   \
+	X(CORK, "cork", 3)
+
+enum ac_option {
+#define X(id, name, value) AC_OPTION_##id,
+	AC_OPTIONS(X)
+#undef X
+	AC_OPTION_MAX,
+};
+
+/* What is known of a write call when it begins. */
+enum ac_call {
+	AC_CALL_OPEN = 1 << 0,		/* there is one */
+	AC_CALL_MORE = 1 << 1,		/* it carries MSG_MORE */
+	AC_CALL_CORKED = 1 << 2,	/* the socket has TCP_CORK */
+	AC_CALL_SPLICED = 1 << 3,	/* sendfile or splice: pages by reference */
+	AC_CALL_ZEROCOPY = 1 << 4,	/* MSG_ZEROCOPY on a socket that allows it */
+	AC_CALL_GATED = 1 << 5,		/* the flow is managed: the gate counts it, by the burst */
+};
+
 enum ac_flow_flags {
 	AC_FLOW_OPEN = 1 << 0,		/* policy and service are known; before that only `comm` is */
 	AC_FLOW_MARKED = 1 << 1,	/* the sweeper wants the gate to open; `release_reason` says why */
@@ -114,7 +136,13 @@ struct ac_flow {
 	__u32 first_seq;	/* write_seq at open: written bytes below 4 GiB by difference */
 	__u32 watched_from;	/* bursts when the observer last began to see it for a reason */
 	__u32 counted_seq;	/* write_seq up to which the service's written_bytes have it */
+	/* the observer's: the write call that is not counted yet (bpf/calls.bpf.h) */
+	__u32 call_seq;		/* write_seq when it began … */
+	__u32 call_end;		/* … and when all of it will be queued */
+	__u32 piece_seq;	/* write_seq when it was seen last */
+	__u8 call;		/* enum ac_call; 0 = none */
 	__u8 stalled;		/* enum ac_stall */
-	__u8 pad[3];
+	__u8 early_calls[AC_OPTION_MAX];	/* setsockopt() before the flow was open … */
+	__u8 early_idle[AC_OPTION_MAX];		/* … and those of them that changed nothing */
 };
 _Static_assert(sizeof(struct ac_flow) <= 184, "one 256-byte slab object per flow");

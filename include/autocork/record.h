@@ -13,7 +13,11 @@ struct ac_flow_record {
 	__u32 segments;		/* data segments sent */
 	__u32 retransmits;
 	__u32 srtt_us;
+	__u32 packets_out, packets_in;
+	__u32 small_below;	/* a call with fewer bytes is a small one */
+	__u32 call_bytes;	/* queued by the call that flow.call describes and that is in no counter yet */
 	__u32 pad;
+	__u64 sent_bytes, received_bytes;
 	char comm[AC_COMM_LEN];
 	struct ac_flow flow;
 };

@@ -26,6 +26,9 @@ struct ac_service_memory {
 };
 #define AC_NO_GAIN_KNOWN 8	/* from here on new flows are no reason to observe; the agent's recheck notices a change */
 
+#define AC_SMALL_PACKET 128	/* bytes: a payload below is worth less than twice the headers of its Ethernet frame */
+#define AC_LARGE_WRITE 16384	/* bytes: four pages; below, copying is cheaper than handing over pages */
+
 /* One per CPU and service; user space adds them up. All counters only grow. */
 struct ac_service_stats {
 	__u64 flows_opened;
@@ -49,8 +52,22 @@ struct ac_service_stats {
 	__u64 shadow_stall_us;	/* of it, what holding would have saved: the write before it would have left with it */
 	__u64 released[AC_REASON_MAX];
 	__u64 hold_us;		/* added delay: time from the first held write of a burst to its release, summed */
-	__u64 segments;		/* data segments sent, folded in when a flow closes */
-	__u64 retransmits;	/* the same */
+	__u64 segments;		/* data segments sent; this and the next seven are folded in when a flow closes */
+	__u64 retransmits;
+	__u64 packets_out;	/* segments sent, acknowledgements included, each one of a GSO packet */
+	__u64 packets_in;
+	__u64 sent_bytes;	/* payload of these, retransmissions included */
+	__u64 received_bytes;	/* payload taken in, each byte once */
+	__u64 rtt_us;		/* smoothed round-trip times of flows that had one, summed */
+	__u64 rtts;		/* how many had */
+	__u64 small_out;	/* packets with 1 … AC_SMALL_PACKET - 1 bytes of payload; counted while observed, as all below */
+	__u64 small_in;
+	__u64 more_writes;	/* calls with MSG_MORE */
+	__u64 spliced_bytes;	/* queued by sendfile and splice, by reference */
+	__u64 zerocopy_bytes;	/* queued by MSG_ZEROCOPY */
+	__u64 large_copied_bytes; /* copied by calls of at least AC_LARGE_WRITE bytes: they could have been spliced */
+	__u64 option_calls[AC_OPTION_MAX]; /* setsockopt() */
+	__u64 option_idle[AC_OPTION_MAX]; /* of these, calls that found the value they set */
 	__u64 write_size[AC_BUCKETS];	/* bytes */
 	__u64 burst_length[AC_BUCKETS];	/* writes */
 	__u64 hold_time[AC_BUCKETS];	/* microseconds */

@@ -121,7 +121,7 @@ class Agent:
             for name, value in row.items():
                 if isinstance(value, int) and name not in ("number", "port", "cgroup"):
                     total[name] = total.get(name, 0) + value
-        for group in "refused", "released":
+        for group in "refused", "released", "option_calls", "option_idle":
             total[group] = {name: sum(row[group].get(name, 0) for row in rows) for name in rows[0][group]}
         return total
 

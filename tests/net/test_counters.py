@@ -1,0 +1,276 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Counters of real programs equal, to the last call, packet and byte, what strace, tcpdump and the kernel itself count."""
+import contextlib
+import http.client
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from lib import PATIENT, Program, Stream, build, check, equal, free_port, main, pattern, program, tcp_info, wait_for, wait_port, world
+from servers import Nginx, Redis
+
+OBSERVE = "[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\n"
+CORK = 3
+SMALL, LARGE = 128, 16384
+WRITES = "write", "writev", "sendto", "sendmsg", "sendfile"
+READS = "read", "readv", "recvfrom", "recvmsg"
+
+
+class Strace:
+    """Attaches to a program; counts() has its calls on connected TCP sockets that moved data, and its option calls."""
+
+    def __init__(self, net, pid):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="autocork-test-"))
+        calls = ",".join((*WRITES, *READS, "setsockopt"))
+        self.program = Program(net, [program("strace"), "-ff", "-yy", "-s", "0", "-e", "trace=" + calls, "-o", self.directory / "calls",
+                                     "-p", pid])
+        wait_for(lambda: "attached" in self.program.output(), 10, "strace")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.program.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def counts(self):
+        self.program.process.send_signal(signal.SIGINT)
+        self.program.process.wait(10)
+        found = {"writes": 0, "written_bytes": 0, "reads": 0, "read_bytes": 0, "nodelay": 0, "cork": 0}
+        for path in self.directory.glob("calls.*"):
+            for name, flow, rest, result in re.findall(r"^(\w+)\(\d+<TCP(?:v6)?:\[(.*?)\]>(.*)\) += (-?\d+)", path.read_text(), re.M):
+                moved = int(result)
+                for kind, size, names in ("writes", "written_bytes", WRITES), ("reads", "read_bytes", READS):
+                    if name in names and moved > 0 and "->" in flow:
+                        found[kind] += 1
+                        found[size] += moved
+                if name == "setsockopt" and "->" in flow:
+                    found["nodelay"] += "TCP_NODELAY" in rest
+                    found["cork"] += "TCP_CORK" in rest
+        return found
+
+
+class Capture:
+    """tcpdump of a port on loopback; counts() has packets, payload bytes and small packets towards it and from it."""
+
+    def __init__(self, net, port):
+        self.port = port
+        self.program = Program(net, [program("tcpdump"), "-i", "lo", "-nn", "-l", "-q", "-s", "128", "-B", "16384", "tcp", "port", port])
+        wait_for(lambda: "listening on" in self.program.output(), 10, "tcpdump")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.program.stop()
+
+    def counts(self):
+        time.sleep(0.3)
+        self.program.process.send_signal(signal.SIGINT)
+        self.program.process.wait(10)
+        found = {side: {"packets": 0, "bytes": 0, "small": 0} for side in ("to", "from")}
+        for target, size in re.findall(r"> \S+\.(\d+): tcp (\d+)", self.program.output()):
+            way = found["to" if int(target) == self.port else "from"]
+            way["packets"] += 1
+            way["bytes"] += int(size)
+            way["small"] += 0 < int(size) < SMALL
+        check("0 packets dropped by kernel" in self.program.output(), "tcpdump lost packets")
+        return found
+
+
+def closed(agent, port, flows):
+    wait_for(lambda: all((agent.service(port, side) or {}).get("flows_closed") == flows for side in ("client", "server")), 15,
+             "the flows' end")
+    return agent.service(port, "client"), agent.service(port, "server")
+
+
+def same_calls(service, calls):
+    for name in "writes", "written_bytes", "reads", "read_bytes":
+        equal(service[name], calls[name], name)
+    equal(service["option_calls"], {"nodelay": calls["nodelay"], "cork": calls["cork"]}, "option calls")
+
+
+def same_packets(client, server, wire, connections):
+    """The SYN and the SYN-ACK of a connection are seen by the listener, not by the flow that it becomes."""
+    equal(client["packets_out"], wire["to"]["packets"], "packets that the client sent")
+    equal(server["packets_out"], wire["from"]["packets"] - connections, "packets that the server sent, SYN-ACK apart")
+    for sender, receiver, way in (client, server, "to"), (server, client, "from"):
+        equal((sender["sent_bytes"], receiver["received_bytes"]), (wire[way]["bytes"],) * 2, f"bytes {way} the server")
+        equal((sender["small_out"], receiver["small_in"]), (wire[way]["small"],) * 2, f"small packets {way} the server")
+
+
+def observed(server_of, load, connections=1):
+    """Runs `load` against a server: its calls and all packets are what strace and tcpdump have seen."""
+    with world(OBSERVE) as w, server_of(w) as server:
+        with Strace(w.net, server.pid) as calls, Capture(w.net, server.port) as wire:
+            before = w.net.counters()
+            load(w, server)
+            client, answering = closed(w.agent, server.port, connections)
+            after = w.net.counters()
+            same_calls(answering, calls.counts())
+            same_packets(client, answering, wire.counts(), connections)
+            equal(client["packets_out"] + answering["packets_out"] + connections, after["OutSegs"] - before["OutSegs"], "TcpOutSegs")
+            equal(client["retransmits"] + answering["retransmits"], after["RetransSegs"] - before["RetransSegs"], "retransmits")
+    return client, answering
+
+
+def child_of(pid):
+    return int(pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+@contextlib.contextmanager
+def nginx(w, **how):
+    with Nginx(w.net, w.servers, **how) as server:
+        server.pid = child_of(server.program.process.pid)
+        yield server
+
+
+def fetch(w, server, requests=50):
+    with w.net.inside():
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection.connect()
+    for _ in range(requests):
+        connection.request("GET", "/file.bin")
+        equal(len(connection.getresponse().read()), server.size, "body")
+    connection.close()
+
+
+def test_nginx():
+    """nginx with sendfile: calls, options and packets equal strace and tcpdump"""
+    client, server = observed(nginx, fetch)
+    equal(server["spliced_bytes"], 50 * 600, "bytes by sendfile")
+    equal(server["option_calls"]["nodelay"], 1, "TCP_NODELAY of nginx")
+
+
+def test_nginx_corked():
+    """nginx with sendfile and tcp_nopush: its TCP_CORK calls"""
+    client, server = observed(lambda w: nginx(w, size=3000, extra="tcp_nopush on;"), fetch)
+    check(server["option_calls"]["cork"] >= 50, f"TCP_CORK calls: {server['option_calls']}")
+
+
+def test_nginx_copied():
+    """nginx without sendfile, a body of many segments"""
+    client, server = observed(lambda w: nginx(w, size=40000, sendfile=False), fetch)
+    equal(server["spliced_bytes"], 0, "bytes by sendfile")
+    check(server["large_copied_bytes"] > 50 * 30000, f"bytes that could have been spliced: {server['large_copied_bytes']}")
+
+
+def test_redis():
+    """redis-server: 200 commands"""
+    @contextlib.contextmanager
+    def redis(w):
+        with Redis(w.net, w.servers) as server:
+            server.pid = server.program.process.pid
+            yield server
+
+    def load(w, server):
+        with Program(w.net, [program("redis-cli"), "-p", server.port, "-r", 200, "incr", "x"], w.clients) as client:
+            client.wait()
+    observed(redis, load)
+
+
+def test_microhttpd():
+    """a libmicrohttpd server"""
+    class Mhd:
+        size = 600
+
+    @contextlib.contextmanager
+    def mhd(w):
+        server = Mhd()
+        server.port = free_port(w.net)
+        with Program(w.net, [build("tests/net/mhd_server"), server.port, server.size], w.servers) as run:
+            wait_port(w.net, server.port, alive=run)
+            server.pid = run.process.pid
+            yield server
+    observed(mhd, fetch)
+
+
+def test_fifteen_writes():
+    """the 15-write message of `autocork bench`"""
+    class Bench:
+        pass
+
+    @contextlib.contextmanager
+    def bench(w):
+        server = Bench()
+        server.port = free_port(w.net)
+        with Program(w.net, [build("autocork"), "bench", "server", "--port", server.port], w.servers) as run:
+            wait_port(w.net, server.port, alive=run)
+            server.pid = run.process.pid
+            yield server
+
+    def load(w, server):
+        with Program(w.net, [build("autocork"), "bench", "client", "--no_delay", "--messages", 100, "--host", "127.0.0.1", "--port",
+                             server.port], w.clients) as client:
+            client.wait()
+    client, _ = observed(bench, load)
+    equal(client["option_calls"]["nodelay"], 1, "TCP_NODELAY, set before the connection")
+
+
+def test_kinds():
+    """MSG_MORE, sendfile, large copies, partial and refused writes, idle options, while the flow is open"""
+    with world(OBSERVE) as w, Stream(w.net) as stream, tempfile.TemporaryFile() as file:
+        def service():
+            return w.agent.service(stream.port, "client")
+        before = service()
+        sent = []
+        for size, flags in (20, socket.MSG_MORE), (30, 0), (LARGE, 0), (LARGE - 1, 0):
+            sent.append(stream.client.send(pattern(0, size), flags))
+        file.write(pattern(0, 5000))
+        file.flush()
+        sent.append(stream.client.sendfile(file))
+        stream.client.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                # What is left of a partial write is tried again: another call with the same end.
+                rest = 300000
+                while rest:
+                    sent.append(stream.client.send(pattern(0, rest)))
+                    rest -= sent[-1]
+        for value in 1, 0, 0, 1:
+            stream.client.setsockopt(socket.IPPROTO_TCP, CORK, value)
+        for value in 1, 0:
+            stream.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, value)
+        with contextlib.suppress(OSError):
+            stream.client.setsockopt(socket.IPPROTO_TCP, 9999, b"x" * 20000)
+        now = service()
+        equal(now["writes"], len(sent), "writes while the flow is open")
+        equal(now["written_bytes"], sum(sent), "bytes")
+        equal(now["more_writes"], 1, "writes with MSG_MORE")
+        equal(now["spliced_bytes"], 5000, "bytes by sendfile")
+        equal(now["large_copied_bytes"], sum(n for i, n in enumerate(sent) if n >= LARGE), "large copies")
+        equal({n: now["option_calls"][n] - before["option_calls"][n] for n in now["option_calls"]}, {"nodelay": 2, "cork": 4}, "option calls")
+        equal({n: now["option_idle"][n] - before["option_idle"][n] for n in now["option_idle"]}, {"nodelay": 1, "cork": 1}, "idle calls")
+        info = tcp_info(stream.client)
+        check(0 < service()["segments"] <= info["data_segs_out"] + 1000, "segments of an open flow")
+
+
+def test_managed():
+    """a managed flow: writes, bytes, segments and packets all the same"""
+    with world(PATIENT + "[policy look]\nports = 1\nmode = observe\n") as w:
+        with Stream(w.net) as stream:
+            port = stream.port
+            w.learn(stream)
+            rounds = 100
+            before = w.agent.service(port, "client")
+            stream.exchange(5, 20, rounds)
+            segments = tcp_info(stream.client)["data_segs_out"]
+            now = w.agent.service(port, "client")
+            equal(now["segments"], segments, "segments while the flow is open")
+            check(now["held"] > before["held"], "nothing was held")
+        client, server = closed(w.agent, port, 1)
+        equal(client["written_bytes"], server["read_bytes"], "bytes written and read")
+        # The burst during which a flow comes to its wrapper may be counted by the observer and by the gate.
+        check(0 <= client["writes"] - client["written_bytes"] // 20 <= 5, f"{client['writes']} writes of 20 bytes")
+        equal(client["small_writes"], client["written_bytes"] // 20, "small writes")
+        equal(client["segments"], segments, "segments")
+
+
+if __name__ == "__main__":
+    main(globals())
