@@ -87,8 +87,8 @@ int main(int argc, char **argv)
 	for (int i = 0; i < KINDS; i++)
 		if (!responses[i])
 			return 1;
-	daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, (uint16_t)number(argv[1], 65535), NULL, NULL, answer, responses,
-				  MHD_OPTION_END);
+	daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, (uint16_t)number(argv[1], 65535), NULL, NULL, answer,
+				  responses, MHD_OPTION_END);
 	if (!daemon) {
 		fprintf(stderr, "mhd_server: port %s: cannot listen\n", argv[1]);
 		return 1;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""The four cases of the GNU libmicrohttpd system-call study: the report has exactly the calls that strace counts, and the
-data segments that tcpdump counts."""
+"""The four cases of the GNU libmicrohttpd system-call study: the report has exactly the calls that strace counts, and
+the data segments that tcpdump counts."""
 import http.client
 import json
 import os
