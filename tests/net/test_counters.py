@@ -101,7 +101,11 @@ def same_packets(client, server, wire, connections):
     equal(client["packets_out"], wire["to"]["packets"], "packets that the client sent")
     equal(server["packets_out"], wire["from"]["packets"] - connections, "packets that the server sent, SYN-ACK apart")
     for sender, receiver, way in (client, server, "to"), (server, client, "from"):
-        equal((sender["sent_bytes"], receiver["received_bytes"]), (wire[way]["bytes"],) * 2, f"bytes {way} the server")
+        equal(sender["sent_bytes"], wire[way]["bytes"], f"bytes {way} the server")
+        # A busy machine may send a tail twice (loss probe), and the receiver counts each byte once.
+        received = receiver["received_bytes"]
+        check(received <= wire[way]["bytes"] if sender["retransmits"] else received == wire[way]["bytes"],
+              f"bytes received {way} the server: {received}, not {wire[way]['bytes']}")
         equal((sender["small_out"], receiver["small_in"]), (wire[way]["small"],) * 2, f"small packets {way} the server")
 
 
