@@ -56,7 +56,8 @@ def quiet_kernel():
 
 
 def _late(signum, frame):
-    raise AssertionError(f"not done within {LIMIT_S} s")
+    where = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_stack(frame)[-8:]))
+    raise AssertionError(f"not done within {LIMIT_S} s, in {where}")
 
 
 def _run(function):

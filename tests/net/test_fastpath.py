@@ -474,7 +474,8 @@ def test_idle():
                 check(fast.cpu_seconds() - before < 0.6, f"{fast.cpu_seconds() - before} s of CPU in 3 s while idle")
                 check(fast.counters()["sleeps"] > sleeps, "it did not sleep")
                 several(road, 8, 500)
-        with Fastpath(road.middle, *BUMP, "--wait", "poll", "--cores", "0") as fast, connection(road, road.B4) as (client, server):
+        with (Fastpath(road.middle, *BUMP, "--queues", "all", "--wait", "poll", "--cores", "0") as fast,
+              connection(road, road.B4) as (client, server)):
             stream(client, server, 100, 1000)
             equal(fast.counters()["sleeps"], 0, "sleeps while polling")
 
