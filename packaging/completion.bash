@@ -3,13 +3,13 @@
 
 # The options in a --help text.
 _autocork_options() {
-	"$@" --help 2>/dev/null | grep -oE '^ +(-., )?--[a-z_][a-z0-9_-]*' | grep -oE -- '--[a-z0-9_-]+'
+	"$@" --help 2>/dev/null | grep -oE '^ +(-., )?--[a-z_][a-z0-9_-]*(=[^ ]*)?(, --[a-z_][a-z0-9_-]*)?' | grep -oE -- '--[a-z0-9_-]+'
 }
 
-# The commands in a --help text: a list below a title that starts with "Commands", or words of the usage lines.
+# The commands in a --help text: a list below a title that starts with "Commands", or the first words of the usage lines.
 _autocork_commands() {
 	"$@" --help 2>/dev/null | sed -nE -e '/^Commands/,$s/^  ([a-z][a-z-]*)  .*/\1/p' \
-		-e 's/^Usage: .* ([a-z]+(\|[a-z]+)+) .*/\1/p' -e 's/^(Usage:|  or:).* \[OPTION\.\.\.\] ([a-z]+)( .*)?$/\2/p' | tr '|' '\n'
+		-e 's/^(Usage:|  or:).* \[OPTION\.\.\.\] ([a-z]+)( .*)?$/\2/p'
 }
 
 _autocork() {

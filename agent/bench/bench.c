@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* `autocork bench`: chooses the side. */
+/* `autocork bench`: its sides. */
 #include "bench/bench.h"
-
-#include <argp.h>
-#include <string.h>
 
 #include <autocork/types.h>
 
@@ -38,60 +35,26 @@ static int copy(struct cli *cli, int argc, char **argv)
 	return bench_copy_run(&options, &fault) ? cli_fail(cli, &fault) : EXIT_OK;
 }
 
-static const struct side {
-	const char *name, *program;
-	int (*run)(struct cli *cli, int argc, char **argv);
-} sides[] = {
-	{ "client", "autocork bench client", client },
-	{ "server", "autocork bench server", server },
-	{ "copy", "autocork bench copy", copy },
-};
-
-struct choice {
-	const struct side *side;
-	int first;	/* index of the side's name in argv */
-};
-
-static error_t choose(int key, char *arg, struct argp_state *state)
-{
-	struct choice *choice = state->input;
-
-	switch (key) {
-	case ARGP_KEY_ARG:
-		for (size_t i = 0; i < AC_ARRAY_SIZE(sides); i++)
-			if (!strcmp(sides[i].name, arg))
-				choice->side = &sides[i];
-		if (!choice->side)
-			argp_error(state, "%s: no such side: say client, server or copy", arg);
-		/* The rest is the side's own. */
-		choice->first = state->next - 1;
-		state->next = state->argc;
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_usage(state);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp bench_argp = {
-	.parser = choose,
-	.args_doc = "client|server|copy [OPTION...]",
-	.doc = "Sends messages in small writes and shows what each costs in time, packets and CPU; or a stream\n"
-	       "in each of the ways a program can send one, and shows what copying costs.\n\n"
-	       "Examples:\n"
-	       "  autocork bench server &\n"
-	       "  autocork bench client --no_delay\n"
-	       "  autocork bench copy\n"
-	       "  autocork bench client --help\n",
+static const struct command sides[] = {
+	{ "client", "send messages in small writes, and time and count them", client, false },
+	{ "server", "answer the client's messages", server, false },
+	{ "copy", "what each way to send a stream costs in CPU", copy, false },
 };
 
 int bench_command(struct cli *cli, int argc, char **argv)
 {
-	struct choice choice = { 0 };
+	static const struct command_set set = {
+		.name = "autocork bench",
+		.doc = "Sends messages in small writes and shows what each costs in time, packets and CPU; or a stream\n"
+		       "in each of the ways a program can send one, and shows what copying costs.\n\n"
+		       "Examples:\n"
+		       "  autocork bench server &\n"
+		       "  autocork bench client --no_delay\n"
+		       "  autocork bench copy\n"
+		       "  autocork bench client --help\n",
+		.list = sides,
+		.count = AC_ARRAY_SIZE(sides),
+	};
 
-	cli_parse(cli, &bench_argp, argc, argv, &choice);
-	argv[choice.first] = (char *)choice.side->program;
-	return choice.side->run(cli, argc - choice.first, argv + choice.first);
+	return cli_dispatch(cli, &set, argc, argv);
 }

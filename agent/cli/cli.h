@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* What every subcommand of autocork shares: the table of commands, the common options, errors, colours. */
 #pragma once
-#include <argp.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -17,9 +16,9 @@ struct cli {
 };
 
 /*
- * A subcommand: one row of agent/cli/commands.c. argv[0] is "autocork NAME"; run() calls cli_parse() first and returns
- * an exit code of lib/fault.h. docs/man/autocork.1 and the completion are checked against the table by
- * tests/unit/test_docs.py.
+ * A subcommand: one row of agent/cli/commands.c. argv[0] is "autocork NAME"; run() calls cli_parse() (cli/options.h)
+ * first and returns an exit code of lib/fault.h. docs/man/autocork.1 and the completion are checked against the table
+ * by tests/unit/test_docs.py.
  */
 struct command {
 	const char *name;
@@ -41,13 +40,5 @@ extern const struct command_set autocork_commands;
 
 /* Parses the common options, runs the command that the next word names, returns its exit code. */
 int cli_dispatch(struct cli *cli, const struct command_set *set, int argc, char **argv);
-/*
- * Parses a command's own options (own may be NULL) together with the common ones; exits with EXIT_USAGE if they are
- * wrong. The parser gets `input` as its state->input. own->doc: what it does, a blank line, "Examples:" and the
- * examples.
- */
-void cli_parse(struct cli *cli, const struct argp *own, int argc, char **argv, void *input);
 /* Says what went wrong (stderr, or an error object with --json) and returns the exit code. */
 int cli_fail(const struct cli *cli, const struct fault *fault);
-/* A whole number between low and high; anything else is a usage error that names the option. */
-long cli_number(const struct argp_state *state, const char *option, const char *text, long low, long high);

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "daemon/machine.h"
 #include "daemon/privileges.h"
 #include "daemon/report.h"
@@ -15,24 +15,13 @@
 #include "lib/log.h"
 #include "lib/table.h"
 
-enum { OPTION_WITHOUT_AGENT = 'n' };
-
-static const struct argp_option options[] = {
-	{ "no-agent", OPTION_WITHOUT_AGENT, 0, 0, "Try by itself, even if a control socket is there", 0 },
+static const struct cli_option options[] = {
+	{ "no-agent", 'n', 0, "Try by itself, even if a control socket is there", CLI_FLAG, CLI_WHOLE(bool) },
 	{ 0 },
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	if (key != OPTION_WITHOUT_AGENT)
-		return ARGP_ERR_UNKNOWN;
-	*(bool *)state->input = true;
-	return 0;
-}
-
-static const struct argp argp = {
+static const struct cli_syntax syntax = {
 	.options = options,
-	.parser = parse,
 	.doc = "Tries every kernel feature the agent uses, and says what is missing, what then does not work, and how to mend "
 	       "it. Asks the agent if one runs; else tries by itself, as root, and leaves nothing behind.\n"
 	       "\n"
@@ -120,7 +109,7 @@ int cli_doctor(struct cli *cli, int argc, char **argv)
 	json_t *found;
 	int code;
 
-	cli_parse(cli, &argp, argc, argv, &no_agent);
+	cli_parse(cli, &syntax, argc, argv, &no_agent);
 	if (no_agent || !client_listens(cli->control) ? try_by_itself(&found, &fault) : ask_agent(cli, &found, &fault))
 		return cli_fail(cli, &fault);
 	code = strcmp(json_member_text(found, "mode"), "autocork") ? EXIT_UNSUPPORTED : EXIT_OK;

@@ -7,12 +7,10 @@
 
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/cli.h"
+#include "cli/options.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
-
-enum { OPTION_PORT = 'p', OPTION_PROGRAM = 'P', OPTION_MANAGED = 'm', OPTION_LIMIT = 'n' };
 
 struct context {
 	const struct cli *cli;
@@ -20,41 +18,17 @@ struct context {
 	json_t *request;
 };
 
-static const struct argp_option options[] = {
-	{ "port", OPTION_PORT, "PORT", 0, "Only flows with this local or remote port", 0 },
-	{ "program", OPTION_PROGRAM, "PATTERN", 0, "Only flows of programs that match the shell pattern", 0 },
-	{ "managed", OPTION_MANAGED, 0, 0, "Only flows that run on a wrapper", 0 },
-	{ "limit", OPTION_LIMIT, "N", 0, "At most N flows", 0 },
+static const struct cli_option options[] = {
+	CLI_FLOW_PORT(CLI_IN(struct context, request, "port")),
+	CLI_FLOW_PROGRAM(CLI_IN(struct context, request, "program")),
+	{ "managed", 'm', 0, "Only flows that run on a wrapper", CLI_FLAG, CLI_IN(struct context, request, "managed") },
+	{ "limit", 'n', "N", "At most N flows", CLI_NUMBER, .low = 1, .high = 10000000,
+	  CLI_IN(struct context, request, "limit") },
 	{ 0 },
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct context *context = state->input;
-
-	switch (key) {
-	case OPTION_PORT:
-		json_object_set_new(context->request, "port", json_integer(cli_number(state, "port", arg, 1, 65535)));
-		return 0;
-	case OPTION_PROGRAM:
-		if (json_object_set_new(context->request, "program", json_string(arg)))
-			argp_error(state, "--program %s: not UTF-8", arg);
-		return 0;
-	case OPTION_MANAGED:
-		json_object_set_new(context->request, "managed", json_true());
-		return 0;
-	case OPTION_LIMIT:
-		json_object_set_new(context->request, "limit",
-				    json_integer(cli_number(state, "limit", arg, 1, 10000000)));
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp argp = {
+static const struct cli_syntax syntax = {
 	.options = options,
-	.parser = parse,
 	.doc = "Lists the live flows.\n"
 	       "\n"
 	       "Examples:\n"
@@ -113,7 +87,7 @@ int cli_flows(struct cli *cli, int argc, char **argv)
 	struct fault fault;
 	int result;
 
-	cli_parse(cli, &argp, argc, argv, &context);
+	cli_parse(cli, &syntax, argc, argv, &context);
 	context.table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
 	result = client_list(cli->control, context.request, print_flow, &context, &fault);
 	if (!result && !cli->json)

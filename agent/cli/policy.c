@@ -2,20 +2,16 @@
 /* autocork policy check|show. */
 #include "policy/policy.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "lib/json.h"
 #include "policy/explain.h"
 
 #define DIRS_MAX 16
-
-enum { OPTION_POLICY_DIR = 0x200, OPTION_ORIGIN, OPTION_MATCH };
 
 struct input {
 	const char *dirs[DIRS_MAX + 1];
@@ -26,41 +22,32 @@ struct input {
 	size_t file_count;
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static void take_dir(const struct argp_state *state, char *dir, void *data)
 {
-	struct input *input = state->input;
+	struct input *input = data;
 
-	switch (key) {
-	case OPTION_POLICY_DIR:
-		if (input->dir_count == DIRS_MAX)
-			argp_error(state, "--policy-dir %s: more than %d of them", arg, DIRS_MAX);
-		input->dirs[input->dir_count++] = arg;
-		return 0;
-	case OPTION_ORIGIN:
-		input->origin = true;
-		return 0;
-	case OPTION_MATCH:
-		input->match = arg;
-		return 0;
-	case ARGP_KEY_INIT:
-		input->files = calloc(state->argc, sizeof(*input->files));
-		return input->files ? 0 : ENOMEM;
-	case ARGP_KEY_ARG:
-		input->files[input->file_count++] = arg;
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	if (input->dir_count == DIRS_MAX)
+		argp_error(state, "--policy-dir %s: more than %d of them", dir, DIRS_MAX);
+	input->dirs[input->dir_count++] = dir;
 }
 
-static const struct argp_option check_options[] = {
-	{ "policy-dir", OPTION_POLICY_DIR, "DIR", 0, "Without FILE: check the *.conf of DIR; may be given again", 0 },
+static void take_file(struct argp_state *state, char *file, void *data)
+{
+	struct input *input = data;
+
+	input->files[input->file_count++] = file;
+}
+
+#define POLICY_DIR(help) { "policy-dir", 0, "DIR", help, CLI_OTHER, .take = take_dir }
+
+static const struct cli_option check_options[] = {
+	POLICY_DIR("Without FILE: check the *.conf of DIR; may be given again"),
 	{ 0 },
 };
 
-static const struct argp check_argp = {
+static const struct cli_syntax check_syntax = {
 	.options = check_options,
-	.parser = parse,
+	.argument = take_file,
 	.args_doc = "[FILE...]",
 	.doc = "Checks policy files, in the order given, and says for every error where it is, what is wrong and what is "
 	       "allowed. Without FILE: the files the agent would read. Exit code 3 if anything is invalid.\n"
@@ -69,6 +56,24 @@ static const struct argp check_argp = {
 	       "  autocork policy check web.conf\n"
 	       "  autocork policy check --policy-dir ./policy.d --json\n",
 };
+
+/* Parses, and does it. */
+static int run(struct cli *cli, const struct cli_syntax *syntax, int (*verb)(const struct cli *, const struct input *),
+	       int argc, char **argv)
+{
+	struct input input = { .files = calloc(argc, sizeof(*input.files)) };
+	struct fault fault;
+	int code;
+
+	if (!input.files) {
+		fault_set(&fault, EXIT_FAILED, "policy: out of memory");
+		return cli_fail(cli, &fault);
+	}
+	cli_parse(cli, syntax, argc, argv, &input);
+	code = verb(cli, &input);
+	free(input.files);
+	return code;
+}
 
 static void print_valid(size_t files)
 {
@@ -112,28 +117,22 @@ static int check(const struct cli *cli, const struct input *input)
 
 static int policy_check(struct cli *cli, int argc, char **argv)
 {
-	struct input input = { 0 };
-	int code;
-
-	cli_parse(cli, &check_argp, argc, argv, &input);
-	code = check(cli, &input);
-	free(input.files);
-	return code;
+	return run(cli, &check_syntax, check, argc, argv);
 }
 
-static const struct argp_option show_options[] = {
-	{ "origin", OPTION_ORIGIN, 0, 0, "Say for every value which file and line set it", 0 },
-	{ "match", OPTION_MATCH, "FLOW", 0,
+static const struct cli_option show_options[] = {
+	{ "origin", 0, 0, "Say for every value which file and line set it", CLI_FLAG, CLI_AT(struct input, origin) },
+	{ "match", 0, "FLOW",
 	  "Show which policy takes a flow, and in what the others differ; FLOW is 'port=N side=server|client peer=ADDRESS "
-	  "program=NAME cgroup=/PATH', all but the port optional", 0 },
-	{ "policy-dir", OPTION_POLICY_DIR, "DIR", 0,
-	  "Show what the *.conf of DIR say instead of asking the agent; may be given again", 0 },
+	  "program=NAME cgroup=/PATH', all but the port optional",
+	  CLI_TEXT, CLI_AT(struct input, match) },
+	POLICY_DIR("Show what the *.conf of DIR say instead of asking the agent; may be given again"),
 	{ 0 },
 };
 
-static const struct argp show_argp = {
+static const struct cli_syntax show_syntax = {
 	.options = show_options,
-	.parser = parse,
+	.argument = take_file,
 	.doc = "Shows the policies in force. Where no agent runs: what it would put in force.\n"
 	       "\n"
 	       "Examples:\n"
@@ -188,13 +187,7 @@ static int show(const struct cli *cli, const struct input *input)
 
 static int policy_show(struct cli *cli, int argc, char **argv)
 {
-	struct input input = { 0 };
-	int code;
-
-	cli_parse(cli, &show_argp, argc, argv, &input);
-	code = show(cli, &input);
-	free(input.files);
-	return code;
+	return run(cli, &show_syntax, show, argc, argv);
 }
 
 static const struct command verbs[] = {

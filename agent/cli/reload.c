@@ -5,10 +5,10 @@
 
 #include "cli/client.h"
 #include "cli/commands.h"
-#include "cli/cli.h"
+#include "cli/options.h"
 #include "lib/json.h"
 
-static const struct argp argp = {
+static const struct cli_syntax syntax = {
 	.doc = "Has the agent read its policy files again. All of them are checked first: if one is invalid, the policies in "
 	       "force stay, and the exit code is 3.\n"
 	       "\n"
@@ -21,7 +21,7 @@ int cli_reload(struct cli *cli, int argc, char **argv)
 	struct fault fault;
 	json_t *policy;
 
-	cli_parse(cli, &argp, argc, argv, NULL);
+	cli_parse(cli, &syntax, argc, argv, NULL);
 	if (client_call(cli->control, json_pack("{ss}", "op", "reload"), &policy, &fault))
 		return cli_fail(cli, &fault);
 	if (cli->json) {

@@ -7,6 +7,7 @@
 
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -102,7 +103,7 @@ void services_print(FILE *out, const struct cli *cli, const json_t *services)
 	table_free(table);
 }
 
-static const struct argp argp = {
+static const struct cli_syntax syntax = {
 	.doc = "Prints every counter of every service: a service is a port, a side, a program and a cgroup.\n"
 	       "\n"
 	       "Examples:\n"
@@ -143,7 +144,7 @@ int cli_services(struct cli *cli, int argc, char **argv)
 {
 	struct fault fault;
 
-	cli_parse(cli, &argp, argc, argv, NULL);
+	cli_parse(cli, &syntax, argc, argv, NULL);
 	if (client_list(cli->control, json_pack("{ss}", "op", "services"), print_service, cli, &fault))
 		return cli_fail(cli, &fault);
 	return EXIT_OK;

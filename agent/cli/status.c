@@ -9,6 +9,7 @@
 
 #include "cli/client.h"
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "cli/services.h"
 #include "lib/json.h"
 #include "lib/table.h"
@@ -21,30 +22,24 @@ struct options {
 	long watch_s; /* 0 = once */
 };
 
-enum { OPTION_WATCH = 'w' };
+static void take_watch(const struct argp_state *state, char *arg, void *input)
+{
+	struct options *given = input;
 
-static const struct argp_option options[] = {
-	{ "watch", OPTION_WATCH, "SECONDS", OPTION_ARG_OPTIONAL,
-	  "Show it again every SECONDS (default 1 on a terminal, else 5) until interrupted", 0 },
+	if (arg)
+		given->watch_s = cli_number(state, "watch", arg, 1, CLI_DAY_S);
+	else
+		given->watch_s = isatty(STDOUT_FILENO) ? WATCH_TERMINAL_S : WATCH_FILE_S;
+}
+
+static const struct cli_option options[] = {
+	{ "watch", 'w', "SECONDS", "Show it again every SECONDS (default 1 on a terminal, else 5) until interrupted",
+	  CLI_OTHER, .take = take_watch, .optional = true },
 	{ 0 },
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct options *given = state->input;
-
-	if (key != OPTION_WATCH)
-		return ARGP_ERR_UNKNOWN;
-	if (arg)
-		given->watch_s = cli_number(state, "watch", arg, 1, 86400);
-	else
-		given->watch_s = isatty(STDOUT_FILENO) ? WATCH_TERMINAL_S : WATCH_FILE_S;
-	return 0;
-}
-
-static const struct argp argp = {
+static const struct cli_syntax syntax = {
 	.options = options,
-	.parser = parse,
 	.doc = "Shows what the agent does and what it saves, per service.\n"
 	       "\n"
 	       "Examples:\n"
@@ -163,7 +158,7 @@ int cli_status(struct cli *cli, int argc, char **argv)
 	struct options given = { 0 };
 	struct fault fault;
 
-	cli_parse(cli, &argp, argc, argv, &given);
+	cli_parse(cli, &syntax, argc, argv, &given);
 	if (given.watch_s && cli->terminal && !cli->json)
 		fputs("\033[2J", stdout);
 	for (;;) {

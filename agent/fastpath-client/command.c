@@ -5,31 +5,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/options.h"
 #include "fastpath-client/fastpath_json.h"
 #include "fastpath-client/fastpath_stats.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
 
-#define KEY_RUN_DIR 256
-
-static const struct argp_option options[] = {
-	{ "run-dir", KEY_RUN_DIR, "DIR", 0, "where the processes keep their counters (default: " FASTPATH_RUN_DIR ")", 0 },
+static const struct cli_option options[] = {
+	{ "run-dir", 0, "DIR", "where the processes keep their counters (default: " FASTPATH_RUN_DIR ")", CLI_TEXT,
+	  CLI_WHOLE(const char *) },
 	{ 0 },
 };
 
-static error_t parse(int key, char *argument, struct argp_state *state)
-{
-	if (key != KEY_RUN_DIR)
-		return ARGP_ERR_UNKNOWN;
-	*(const char **)state->input = argument;
-	return 0;
-}
-
-static const struct argp argp = {
+static const struct cli_syntax syntax = {
 	.options = options,
-	.parser = parse,
 	.doc = "Shows the autocork-fastpath processes: what came in, what left, how many packets merging saved.\n"
 	       "\n"
 	       "Examples:\n"
@@ -71,7 +61,7 @@ int fastpath_command(struct cli *cli, int argc, char **argv)
 	struct units units;
 	size_t i;
 
-	cli_parse(cli, &argp, argc, argv, &dir);
+	cli_parse(cli, &syntax, argc, argv, &dir);
 	all = fastpath_json(dir);
 	if (cli->json) {
 		json_print(stdout, all);

@@ -5,15 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/options.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
 #include "steer/steer.h"
 
-enum { OPTION_MODE = 0x200, OPTION_FORCE, OPTION_POLICY };
-
-static const char *const mode_words[] = { "auto", "native", "generic", "share" };
+static const char *const mode_words[] = { "auto", "native", "generic", "share", NULL };
 
 struct steer_options {
 	const char *action;
@@ -29,53 +27,35 @@ struct action {
 	int (*run)(struct cli *cli, const struct steer_options *options, struct fault *fault);
 };
 
-static const struct argp_option argp_options[] = {
-	{ "mode", OPTION_MODE, "MODE", 0,
+static const struct cli_option argp_options[] = {
+	{ "mode", 0, "MODE",
 	  "attach: auto (native, else generic), native, generic, or share (tables only, for a program that DPDK loads)",
-	  0 },
-	{ "policy", OPTION_POLICY, "DIR", 0,
-	  "attach, apply: read the policy files of this directory instead of the usual ones", 0 },
-	{ "force", OPTION_FORCE, 0, 0, "detach: even while steered connections live; they will be reset", 0 },
+	  CLI_WORD, .words = mode_words, CLI_AT(struct steer_options, mode) },
+	{ "policy", 0, "DIR", "attach, apply: read the policy files of this directory instead of the usual ones", CLI_TEXT,
+	  CLI_AT(struct steer_options, policy) },
+	{ "force", 0, 0, "detach: even while steered connections live; they will be reset", CLI_FLAG,
+	  CLI_AT(struct steer_options, force) },
 	{ 0 },
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static void take_word(struct argp_state *state, char *word, void *input)
 {
-	struct steer_options *options = state->input;
+	struct steer_options *options = input;
 
-	switch (key) {
-	case OPTION_MODE:
-		for (options->mode = 0; options->mode < STEER_ATTACH_MODE_MAX; options->mode++)
-			if (!strcmp(arg, mode_words[options->mode]))
-				return 0;
-		argp_error(state, "--mode %s: not one of auto, native, generic, share", arg);
-		return 0;
-	case OPTION_POLICY:
-		options->policy = arg;
-		return 0;
-	case OPTION_FORCE:
-		options->force = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (!options->action)
-			options->action = arg;
-		else if (!options->subject)
-			options->subject = arg;
-		else
-			argp_error(state, "%s: one interface at a time", arg);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	if (!options->action)
+		options->action = word;
+	else if (!options->subject)
+		options->subject = word;
+	else
+		argp_error(state, "%s: one interface at a time", word);
 }
 
-static const struct argp argp = {
+static const struct cli_syntax syntax = {
 	.options = argp_options,
-	.parser = parse,
+	.argument = take_word,
 	.args_doc = "status [INTERFACE]\nattach INTERFACE\napply INTERFACE\ndetach INTERFACE\nexport FILE",
 	.doc = "Steers the flows that policies name (steer = af_xdp or dpdk) from an interface to AF_XDP sockets. The "
-	       "agent does all of "
-	       "it by itself; by hand it works without an agent too.\n"
+	       "agent does all of it by itself; by hand it works without an agent too.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork steer status               interfaces, queues with a consumer, rules and their hits\n"
@@ -233,7 +213,7 @@ int steer_command(struct cli *cli, int argc, char **argv)
 	const struct action *action = NULL;
 	struct fault fault;
 
-	cli_parse(cli, &argp, argc, argv, &options);
+	cli_parse(cli, &syntax, argc, argv, &options);
 	for (size_t i = 0; options.action && i < sizeof(actions) / sizeof(actions[0]); i++)
 		if (!strcmp(actions[i].name, options.action))
 			action = &actions[i];

@@ -7,13 +7,12 @@
 #include <time.h>
 
 #include "cli/client.h"
+#include "cli/options.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
 #include "telemetry/commands.h"
 #include "telemetry/service_list.h"
-
-#define FOR_MAX_S 86400
 
 struct options {
 	double seconds;		/* 0 = since the agent started */
@@ -22,44 +21,21 @@ struct options {
 	bool all;
 };
 
-enum { OPTION_FOR = 'f', OPTION_PORT = 'p', OPTION_EMIT = 'e', OPTION_ALL = 'a' };
-
-static const struct argp_option argp_options[] = {
-	{ "for", OPTION_FOR, "TIME", 0, "Look at the next TIME (30s, 2m) instead of all since the agent started", 0 },
-	{ "port", OPTION_PORT, "PORT", 0, "Only this service port", 0 },
-	{ "emit", OPTION_EMIT, 0, 0, "Print a policy file that follows the advice to manage", 0 },
-	{ "all", OPTION_ALL, 0, 0, "Also services that are managed or that save too little", 0 },
+static const struct cli_option argp_options[] = {
+	CLI_FOR(0.1, "Look at the next TIME (30s, 2m) instead of all since the agent started",
+		CLI_AT(struct options, seconds)),
+	CLI_PORT("Only this service port", CLI_AT(struct options, port)),
+	{ "emit", 'e', 0, "Print a policy file that follows the advice to manage", CLI_FLAG,
+	  CLI_AT(struct options, emit) },
+	{ "all", 'a', 0, "Also services that are managed or that save too little", CLI_FLAG,
+	  CLI_AT(struct options, all) },
 	{ 0 },
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct options *options = state->input;
-
-	switch (key) {
-	case OPTION_FOR:
-		options->seconds = argument_seconds(state, "for", arg, 0.1, FOR_MAX_S);
-		return 0;
-	case OPTION_PORT:
-		options->port = cli_number(state, "port", arg, 1, 65535);
-		return 0;
-	case OPTION_EMIT:
-		options->emit = true;
-		return 0;
-	case OPTION_ALL:
-		options->all = true;
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp argp = {
+static const struct cli_syntax syntax = {
 	.options = argp_options,
-	.parser = parse,
 	.doc = "Lists, per port and program, what holding writes would save: the predictor runs in shadow on flows "
-	       "that are not "
-	       "managed.\n"
+	       "that are not managed.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork advise --for 30s\n"
@@ -68,18 +44,16 @@ static const struct argp argp = {
 	       "\v"
 	       "PACKETS/S is how many fewer would leave, CPU the share of one CPU that would save the sender (below 0: "
 	       "cost), STALL how long a burst waits on average for an ACK that it would no longer wait for (Nagle's "
-	       "algorithm), "
-	       "MISSES/S how often a write would be held in vain, at most max_hold each. ADVICE: manage; doubtful: it "
-	       "would save, "
-	       "and miss too often; leave: it would save too little; unknown: fewer than 100 bursts were seen; "
-	       "managed.",
+	       "algorithm), MISSES/S how often a write would be held in vain, at most max_hold each. ADVICE: manage; "
+	       "doubtful: it would save, and miss too often; leave: it would save too little; unknown: fewer than 100 "
+	       "bursts were seen; managed.",
 };
 
 static const struct table_column columns[] = {
 	{ "PORT", TABLE_RIGHT },      { "SIDE", TABLE_LEFT },        { "PROGRAM", TABLE_LEFT },
 	{ "PACKETS/S", TABLE_RIGHT }, { "OF WRITES", TABLE_RIGHT },  { "CPU", TABLE_RIGHT },
-	{ "STALL", TABLE_RIGHT },     { "MISSES/S", TABLE_RIGHT },  { "CONFIDENCE", TABLE_RIGHT }, { "ADVICE", TABLE_LEFT },
-	{ "ID", TABLE_LEFT },
+	{ "STALL", TABLE_RIGHT },     { "MISSES/S", TABLE_RIGHT },   { "CONFIDENCE", TABLE_RIGHT },
+	{ "ADVICE", TABLE_LEFT },     { "ID", TABLE_LEFT },
 };
 
 struct advised {
@@ -128,7 +102,8 @@ static json_t *to_json(const struct advised *advised, double seconds)
 			 advised->service.program, "verdict", advice_verdict_name(advice->verdict), "seconds", seconds,
 			 "packets_per_second", advice->packets_per_s, "saved_share", advice->saved_share, "cpu_share",
 			 advice->cpu_share, "stall_seconds_per_second", advice->stall_s_per_s,
-			 "stall_seconds_per_burst", advice->stall_s_per_burst, "misses_per_second", advice->misses_per_s, "confidence", advice->confidence,
+			 "stall_seconds_per_burst", advice->stall_s_per_burst, "misses_per_second",
+			 advice->misses_per_s, "confidence", advice->confidence,
 			 "seen", "writes", N(counts->writes), "bursts", N(counts->bursts), "held",
 			 N(counts->held + counts->shadow_held), "misses", N(counts->misses + counts->shadow_misses),
 			 "merged", N(counts->shadow_merged), "stall_us", N(counts->shadow_stall_us));
@@ -221,7 +196,7 @@ int telemetry_advise(struct cli *cli, int argc, char **argv)
 	size_t count = 0;
 	double seconds;
 
-	cli_parse(cli, &argp, argc, argv, &options);
+	cli_parse(cli, &syntax, argc, argv, &options);
 	if (options.emit && cli->json) {
 		fault_set(&fault, EXIT_USAGE, "--emit: a policy file is no JSON: leave --json out");
 		return cli_fail(cli, &fault);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/options.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -13,7 +14,6 @@
 #include "telemetry/response_table.h"
 
 #define FOR_DEFAULT_S 10
-#define FOR_MAX_S 86400
 
 struct watch {
 	const struct cli *cli;
@@ -23,34 +23,16 @@ struct watch {
 	uint64_t lost;
 };
 
-enum { OPTION_FOR = 'f', OPTION_PORT = 'p' };
 #define OUT_OF_MEMORY 1	/* of the visitor */
 
-static const struct argp_option argp_options[] = {
-	{ "for", OPTION_FOR, "TIME", 0, "Watch for TIME (30s, 2m); 10s without it", 0 },
-	{ "port", OPTION_PORT, "PORT", 0, "Only flows with this local or remote port", 0 },
+static const struct cli_option options[] = {
+	CLI_FOR(0.1, "Watch for TIME (30s, 2m); 10s without it", CLI_AT(struct watch, seconds)),
+	CLI_FLOW_PORT(CLI_IN(struct watch, request, "port")),
 	{ 0 },
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct watch *watch = state->input;
-
-	switch (key) {
-	case OPTION_FOR:
-		watch->seconds = argument_seconds(state, "for", arg, 0.1, FOR_MAX_S);
-		return 0;
-	case OPTION_PORT:
-		json_object_set_new(watch->request, "port", json_integer(cli_number(state, "port", arg, 1, 65535)));
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp argp = {
-	.options = argp_options,
-	.parser = parse,
+static const struct cli_syntax syntax = {
+	.options = options,
 	.doc = "Watches for a while, then lists per service how programs made their responses, the most frequent "
 	       "pattern first, and names what was waste. A response is what a program writes between two reads; on a "
 	       "client's side that is a request.\n"
@@ -178,7 +160,7 @@ int telemetry_responses(struct cli *cli, int argc, char **argv)
 	int result;
 
 	watch.request = json_pack("{ss s[ss]}", "op", "events", "types", "response", "lost");
-	cli_parse(cli, &argp, argc, argv, &watch);
+	cli_parse(cli, &syntax, argc, argv, &watch);
 	if (cli->terminal && !cli->json)
 		fprintf(stderr, "Watching for %g seconds …\n", watch.seconds);
 	result = watch.table ? client_list_for(cli->control, watch.request, watch.seconds, visit, &watch, &fault)

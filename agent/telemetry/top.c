@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "cli/client.h"
+#include "cli/options.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -30,63 +31,30 @@ struct top {
 	bool failed;
 };
 
-enum { OPTION_ONCE = 'o', OPTION_FLOWS = 'f', OPTION_SORT = 's', OPTION_FILTER = 'F', OPTION_DELAY = 'd' };
+static void take_filter(const struct argp_state *state, char *text, void *input)
+{
+	struct top *top = input;
 
-static const struct argp_option options[] = {
-	{ "once", OPTION_ONCE, 0, 0, "Print one screen after one interval, and end", 0 },
-	{ "flows", OPTION_FLOWS, 0, 0, "Begin with the screen of flows", 0 },
-	{ "sort", OPTION_SORT, "COLUMN", 0, "port, program, open, writes, saved (default), share or misses", 0 },
-	{ "filter", OPTION_FILTER, "TEXT", 0, "Only rows with TEXT in port, side, program or peer", 0 },
-	{ "delay", OPTION_DELAY, "TIME", 0, "Interval (default 1s)", 0 },
+	if (strlen(text) >= sizeof(top->filter))
+		argp_error(state, "--filter: at most %zu characters", sizeof(top->filter) - 1);
+	strcpy(top->filter, text);
+}
+
+static const char *const sorts[TOP_COLUMNS + 1] = { "port", "program", "open", "writes", "saved", "share", "misses" };
+
+static const struct cli_option options[] = {
+	{ "once", 'o', 0, "Print one screen after one interval, and end", CLI_FLAG, CLI_AT(struct top, once) },
+	{ "flows", 'f', 0, "Begin with the screen of flows", CLI_FLAG, .set = TOP_FLOWS, CLI_AT(struct top, screen) },
+	{ "sort", 's', "COLUMN", "port, program, open, writes, saved (default), share or misses", CLI_WORD,
+	  .words = sorts, CLI_AT(struct top, sort) },
+	{ "filter", 'F', "TEXT", "Only rows with TEXT in port, side, program or peer", CLI_OTHER, .take = take_filter },
+	{ "delay", 'd', "TIME", "Interval (default 1s)", CLI_SECONDS, .low = 0.1, .high = 3600,
+	  CLI_AT(struct top, delay_s) },
 	{ 0 },
 };
 
-static int sort_by_name(const char *name)
-{
-	static const char *const names[TOP_COLUMNS] = {
-		"port", "program", "open", "writes", "saved", "share", "misses"
-	};
-
-	for (int i = 0; i < TOP_COLUMNS; i++)
-		if (!strcmp(name, names[i]))
-			return i;
-	return -1;
-}
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct top *top = state->input;
-	int column;
-
-	switch (key) {
-	case OPTION_ONCE:
-		top->once = true;
-		return 0;
-	case OPTION_FLOWS:
-		top->screen = TOP_FLOWS;
-		return 0;
-	case OPTION_SORT:
-		column = sort_by_name(arg);
-		if (column < 0)
-			argp_error(state, "--sort %s: port, program, open, writes, saved, share or misses", arg);
-		top->sort = column;
-		return 0;
-	case OPTION_FILTER:
-		if (strlen(arg) >= sizeof(top->filter))
-			argp_error(state, "--filter: at most %zu characters", sizeof(top->filter) - 1);
-		strcpy(top->filter, arg);
-		return 0;
-	case OPTION_DELAY:
-		top->delay_s = argument_seconds(state, "delay", arg, 0.1, 3600);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp argp = {
+static const struct cli_syntax syntax = {
 	.options = options,
-	.parser = parse,
 	.doc = "Shows which services, or flows, save how many packets; live, like top(1).\n"
 	       "\n"
 	       "Examples:\n"
@@ -426,7 +394,7 @@ int telemetry_top(struct cli *cli, int argc, char **argv)
 	struct top top = { .cli = cli, .sort = TOP_SAVED, .delay_s = 1 };
 	int result;
 
-	cli_parse(cli, &argp, argc, argv, &top);
+	cli_parse(cli, &syntax, argc, argv, &top);
 	setlocale(LC_CTYPE, "");
 	top.ascii = strcmp(nl_langinfo(CODESET), "UTF-8");
 	/* Where nothing can be drawn, one screen is what can be given. */

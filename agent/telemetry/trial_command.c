@@ -5,12 +5,11 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/options.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
 #include "telemetry/commands.h"
-
-enum { OPTION_PORT = 'p', OPTION_FOR = 'f', OPTION_PROGRAM = 'P', OPTION_SIDE = 's', OPTION_DELAY = 'd' };
 
 #define DONE 1	/* what the visitor returns at the end: no error, no more to come */
 
@@ -21,57 +20,39 @@ struct course {
 	struct fault *fault;
 };
 
-static const struct argp_option options[] = {
-	{ "port", OPTION_PORT, "PORT", 0, "The service's port (needed)", 0 },
-	{ "for", OPTION_FOR, "TIME", 0, "How long to try it (default 60s)", 0 },
-	{ "program", OPTION_PROGRAM, "NAME", 0, "Only flows of this program", 0 },
-	{ "side", OPTION_SIDE, "SIDE", 0, "Only server or client", 0 },
-	{ "max-delay", OPTION_DELAY, "TIME", 0, "End it when 1% of the bursts are delayed by more (default 10ms)", 0 },
+static void take_delay(const struct argp_state *state, char *arg, void *input)
+{
+	struct course *course = input;
+
+	json_object_set_new(course->request, "max_delay_us",
+			    json_real(cli_seconds(state, "max-delay", arg, 0.0001, 1) * 1e6));
+}
+
+static void check(const struct argp_state *state, void *input)
+{
+	if (!json_object_get(((struct course *)input)->request, "port"))
+		argp_error(state, "--port is missing: which service is to be tried?");
+}
+
+static const char *const sides[] = { "server", "client", NULL };
+
+static const struct cli_option options[] = {
+	CLI_PORT("The service's port (needed)", CLI_IN(struct course, request, "port")),
+	CLI_FOR(1, "How long to try it (default 60s)", CLI_IN(struct course, request, "seconds")),
+	{ "program", 'P', "NAME", "Only flows of this program", CLI_TEXT, CLI_IN(struct course, request, "program") },
+	{ "side", 's', "SIDE", "Only server or client", CLI_WORD, .words = sides,
+	  CLI_IN(struct course, request, "side") },
+	{ "max-delay", 'd', "TIME", "End it when 1% of the bursts are delayed by more (default 10ms)", CLI_OTHER,
+	  .take = take_delay },
 	{ 0 },
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-	struct course *course = state->input;
-
-	switch (key) {
-	case OPTION_PORT:
-		json_object_set_new(course->request, "port", json_integer(cli_number(state, "port", arg, 1, 65535)));
-		return 0;
-	case OPTION_FOR:
-		json_object_set_new(course->request, "seconds",
-				    json_real(argument_seconds(state, "for", arg, 1, 86400)));
-		return 0;
-	case OPTION_PROGRAM:
-		if (json_object_set_new(course->request, "program", json_string(arg)))
-			argp_error(state, "--program %s: not UTF-8", arg);
-		return 0;
-	case OPTION_SIDE:
-		if (strcmp(arg, "server") && strcmp(arg, "client"))
-			argp_error(state, "--side %s: server or client", arg);
-		json_object_set_new(course->request, "side", json_string(arg));
-		return 0;
-	case OPTION_DELAY:
-		json_object_set_new(course->request, "max_delay_us",
-				    json_real(argument_seconds(state, "max-delay", arg, 0.0001, 1) * 1e6));
-		return 0;
-	case ARGP_KEY_END:
-		if (!json_object_get(course->request, "port"))
-			argp_error(state, "--port is missing: which service is to be tried?");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp argp = {
+static const struct cli_syntax syntax = {
 	.options = options,
-	.parser = parse,
+	.check = check,
 	.doc = "Watches a service for a quarter of the time, then has the agent manage it, compares, and takes the "
-	       "policy back. It "
-	       "ends early when more segments are sent again, when bursts are delayed for longer, when more than 5% of "
-	       "them miss, "
-	       "and when this command is interrupted.\n"
+	       "policy back. It ends early when more segments are sent again, when bursts are delayed for longer, when "
+	       "more than 5% of them miss, and when this command is interrupted.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork trial --port 80 --for 60s\n"
@@ -146,7 +127,7 @@ int telemetry_trial(struct cli *cli, int argc, char **argv)
 				 .result = EXIT_FAILED, .fault = &fault };
 	int result;
 
-	cli_parse(cli, &argp, argc, argv, &course);
+	cli_parse(cli, &syntax, argc, argv, &course);
 	result = client_list(cli->control, course.request, visit, &course, &fault);
 	return result < 0 ? cli_fail(cli, &fault) : course.result;
 }

@@ -55,6 +55,12 @@ def figures(w, serve, *, writes, size, nodelay=0, cork=0, idle=0):
     return events
 
 
+def header_and_body(sock):
+    sock.sendall(b"h" * 80)
+    sock.sendall(b"b" * 500)
+    return 580
+
+
 def test_one_write():
     """one write is one segment, and nothing else"""
     with world(OBSERVE) as w:
@@ -68,11 +74,7 @@ def test_one_write():
 def test_header_and_body():
     """a header sent alone is seen as such"""
     with world(OBSERVE) as w:
-        def serve(sock):
-            sock.sendall(b"h" * 80)
-            sock.sendall(b"b" * 500)
-            return 580
-        event = figures(w, serve, writes=2, size=580)[-1]
+        event = figures(w, header_and_body, writes=2, size=580)[-1]
         equal((event["head_bytes"], event["segments"]), (80, 2), "head, segments")
 
 
@@ -81,10 +83,9 @@ def test_corked():
     with world(OBSERVE) as w:
         def serve(sock):
             option(sock, CORK, 1)
-            sock.sendall(b"h" * 80)
-            sock.sendall(b"b" * 500)
+            size = header_and_body(sock)
             option(sock, CORK, 0)
-            return 580
+            return size
         event = figures(w, serve, writes=2, size=580, cork=2)[-1]
         equal((event["head_bytes"], event["segments"]), (0, 1), "head, segments")
 
@@ -128,12 +129,8 @@ def test_sendfile():
 def test_late_tail():
     """under Nagle's algorithm the last part waits for the peer's delayed acknowledgement"""
     with world(OBSERVE) as w:
-        def serve(sock):
-            sock.sendall(b"h" * 80)
-            sock.sendall(b"b" * 500)
-            return 580
         supported(w)
-        events, segments = told(w, serve, rounds=20, no_delay=False)
+        events, segments = told(w, header_and_body, rounds=20, no_delay=False)
         equal([e["segments"] for e in events], segments, "segments")
         late = [e["tail_us"] for e in events if e["tail_us"] > 1000]
         check(late and max(late) < 1000000, f"tails: {[e['tail_us'] for e in events]}")
