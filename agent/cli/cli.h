@@ -40,5 +40,7 @@ extern const struct command_set autocork_commands;
 
 /* Parses the common options, runs the command that the next word names, returns its exit code. */
 int cli_dispatch(struct cli *cli, const struct command_set *set, int argc, char **argv);
+/* A line on stderr. The text may quote a file or the command line: what a terminal would obey becomes \xNN. */
+void cli_complain(const char *before, const char *text);
 /* Says what went wrong (stderr, or an error object with --json) and returns the exit code. */
 int cli_fail(const struct cli *cli, const struct fault *fault);

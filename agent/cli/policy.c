@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "lib/json.h"
+#include "lib/memory.h"
 #include "policy/explain.h"
 
 #define DIRS_MAX 16
@@ -105,10 +106,11 @@ static int check(const struct cli *cli, const struct input *input)
 	for (size_t i = 0; i < errors.count && !cli->json; i++) {
 		const struct policy_error *error = &errors.list[i];
 
-		if (error->line)
-			fprintf(stderr, "%s:%d: %s\n", error->file, error->line, error->what);
-		else
-			fprintf(stderr, "%s: %s\n", error->file, error->what);
+		char *line = error->line ? memory_format("%s:%d: %s", error->file, error->line, error->what)
+					 : memory_format("%s: %s", error->file, error->what);
+
+		cli_complain("", line);
+		free(line);
 	}
 	policy_errors_free(&errors);
 	policy_set_free(set);

@@ -9,53 +9,17 @@
 
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/names.h"
 #include "lib/version.h"
 
 #define N(value) ((json_int_t)(value))
-
-static const char *const modes[AC_MODE_MAX] = {
-	[AC_MODE_OFF] = "off",
-	[AC_MODE_OBSERVE] = "observe",
-	[AC_MODE_AUTOCORK] = "autocork",
-};
-static const char *const sides[AC_SIDE_MAX] = {
-	[AC_SIDE_ANY] = "any",
-	[AC_SIDE_SERVER] = "server",
-	[AC_SIDE_CLIENT] = "client",
-};
-static const char *const wrappers[AC_WRAPPER_MAX] = {
-#define X(id, kernel, wrapper) [AC_WRAPPER_##id] = wrapper,
-	AC_WRAPPERS(X)
-#undef X
-};
-static const char *const refusals[AC_REFUSAL_MAX] = {
-#define X(id, name, text) [AC_REFUSAL_##id] = name,
-	AC_REFUSALS(X)
-#undef X
-};
-static const char *const options[AC_OPTION_MAX] = {
-#define X(id, name, value) [AC_OPTION_##id] = name,
-	AC_OPTIONS(X)
-#undef X
-};
-static const char *const reasons[AC_REASON_MAX] = {
-#define X(id, name, text) [AC_REASON_##id] = name,
-	AC_REASONS(X)
-#undef X
-};
-
-/* A name from a table, null where the kernel side says something this agent has no name for. */
-static json_t *name_of(const char *const *names, size_t count, size_t index)
-{
-	return index < count && names[index] ? json_string(names[index]) : json_null();
-}
 
 const char *report_mode(const struct engine_feature *features, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (!strncmp(features[i].name, "wrapper", strlen("wrapper")) && features[i].works)
-			return modes[AC_MODE_AUTOCORK];
-	return modes[AC_MODE_OBSERVE];
+			return mode_names[AC_MODE_AUTOCORK];
+	return mode_names[AC_MODE_OBSERVE];
 }
 
 const char *report_daemon_mode(const struct daemon *daemon)
@@ -88,10 +52,10 @@ json_t *report_agent(const struct daemon *daemon)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return json_pack("{ss si sI sI ss ss ss?}", "version", AUTOCORK_VERSION, "pid", getpid(), "started",
+	return json_pack("{ss si sI sI ss so so}", "version", AUTOCORK_VERSION, "pid", getpid(), "started",
 			 N(daemon->started), "uptime_seconds", N(now.tv_sec - daemon->started_us / 1000000), "mode",
-			 report_daemon_mode(daemon), "control", daemon->options.control, "cgroup",
-			 daemon->options.engine.cgroup);
+			 report_daemon_mode(daemon), "control", json_text_or_null(daemon->options.control), "cgroup",
+			 json_text_or_null(daemon->options.engine.cgroup));
 }
 
 json_t *report_policy(const struct daemon *daemon)
@@ -152,7 +116,7 @@ json_t *report_service(const struct engine_service *service, uint64_t managed, b
 	for (size_t i = 0; i < AC_BUCKETS; i++)
 		holds += stats->hold_time[i];
 	object = json_pack("{si si so so sI}", "number", service->number, "port", key->port, "side",
-			   name_of(sides, AC_SIDE_MAX, key->side), "program", json_text(key->comm, sizeof(key->comm)),
+			   NAME_JSON(side_names, key->side), "program", json_text(key->comm, sizeof(key->comm)),
 			   "cgroup", N(key->cgroup));
 #define PUT(name, value) json_object_set_new(object, name, json_integer(value))
 	/* Counted on different CPUs, so a sum may show the close of a flow before its opening. */
@@ -193,10 +157,10 @@ json_t *report_service(const struct engine_service *service, uint64_t managed, b
 	PUT("large_copied_bytes", stats->large_copied_bytes);
 #undef PUT
 	json_object_set_new(object, "mean_hold_us", holds ? json_real((double)stats->hold_us / holds) : json_null());
-	json_object_set_new(object, "option_calls", counters(options, stats->option_calls, 0, AC_OPTION_MAX));
-	json_object_set_new(object, "option_idle", counters(options, stats->option_idle, 0, AC_OPTION_MAX));
-	json_object_set_new(object, "refused", counters(refusals, stats->refused, AC_REFUSAL_NONE + 1, AC_REFUSAL_MAX));
-	json_object_set_new(object, "released", counters(reasons, stats->released, 0, AC_REASON_MAX));
+	json_object_set_new(object, "option_calls", counters(option_names, stats->option_calls, 0, AC_OPTION_MAX));
+	json_object_set_new(object, "option_idle", counters(option_names, stats->option_idle, 0, AC_OPTION_MAX));
+	json_object_set_new(object, "refused", counters(refusal_names, stats->refused, AC_REFUSAL_NONE + 1, AC_REFUSAL_MAX));
+	json_object_set_new(object, "released", counters(reason_names, stats->released, 0, AC_REASON_MAX));
 	if (histograms) {
 		json_object_set_new(object, "write_size", histogram(stats->write_size));
 		json_object_set_new(object, "burst_length", histogram(stats->burst_length));
@@ -211,9 +175,9 @@ json_t *report_flow(const struct daemon *daemon, const struct engine_flow *flow)
 	json_t *object = json_pack(
 		"{sI sI so si so si so so so so so si so}", "cookie", N(flow->cookie), "netns", N(flow->netns), "local",
 		json_address(flow->local), "local_port", flow->local_port, "remote", json_address(flow->remote),
-		"remote_port", flow->remote_port, "side", name_of(sides, AC_SIDE_MAX, flow->side), "mode",
-		name_of(modes, AC_MODE_MAX, flow->mode), "wrapper", name_of(wrappers, AC_WRAPPER_MAX, flow->wrapper),
-		"refusal", flow->refusal ? name_of(refusals, AC_REFUSAL_MAX, flow->refusal) : json_null(), "program",
+		"remote_port", flow->remote_port, "side", NAME_JSON(side_names, flow->side), "mode",
+		NAME_JSON(mode_names, flow->mode), "wrapper", NAME_JSON(wrapper_names, flow->wrapper),
+		"refusal", flow->refusal ? NAME_JSON(refusal_names, flow->refusal) : json_null(), "program",
 		json_text(flow->comm, sizeof(flow->comm)), "service", flow->service, "policy",
 		flow->policy < policy->policy_count ? json_text(policy->origins[flow->policy].name, SIZE_MAX)
 						    : json_null());

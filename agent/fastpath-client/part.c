@@ -18,6 +18,7 @@
 #include "fastpath-client/fastpath_json.h"
 #include "fastpath-client/fastpath_stats.h"
 #include "fastpath-client/plan.h"
+#include "lib/json.h"
 #include "lib/log.h"
 
 #define DELAY_MAX_S 30u
@@ -302,6 +303,6 @@ void fastpath_part_status(struct daemon *daemon, void *data, json_t *status)
 	json_object_set_new(all, "wanted", json_boolean(part->wanted != NULL));
 	json_object_set_new(all, "pid", json_integer(part->pid));
 	json_object_set_new(all, "restarts", json_integer(part->restarts > 1 ? part->restarts - 1 : 0));
-	json_object_set_new(all, "error", json_string(part->error));
+	json_object_set_new(all, "error", json_text_or_null(part->error));
 	json_object_set_new(status, "fastpath", all);
 }

@@ -64,6 +64,11 @@ json_t *json_text(const char *bytes, size_t max)
 	return value;
 }
 
+json_t *json_text_or_null(const char *text)
+{
+	return (text ? json_text(text, SIZE_MAX) : NULL) ?: json_null();
+}
+
 json_t *json_address(const uint8_t address[16])
 {
 	char text[INET6_ADDRSTRLEN];

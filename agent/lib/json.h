@@ -13,6 +13,8 @@
  * characters and malformed sequences become \xNN, so the value is safe to show in a terminal too.
  */
 json_t *json_text(const char *bytes, size_t max);
+/* The same for a whole string; null for NULL. Never NULL, so json_pack() may have it as "o". */
+json_t *json_text_or_null(const char *text);
 /* An address as every table of the agent keeps it: IPv6, or IPv4 in its v4-mapped form. */
 json_t *json_address(const uint8_t address[16]);
 /* {"error": {"exit_code": 3, "message": "THING: REASON: NEXT STEP"}} */

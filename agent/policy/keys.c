@@ -5,13 +5,8 @@
 #include <string.h>
 
 #include "lib/memory.h"
+#include "lib/names.h"
 
-static const char *const sides[] = {
-	[AC_SIDE_ANY] = "any", [AC_SIDE_SERVER] = "server", [AC_SIDE_CLIENT] = "client", NULL
-};
-static const char *const modes[] = {
-	[AC_MODE_OFF] = "off", [AC_MODE_OBSERVE] = "observe", [AC_MODE_AUTOCORK] = "autocork", NULL
-};
 static const char *const steers[] = {
 	[POLICY_STEER_NONE] = "none", [POLICY_STEER_AF_XDP] = "af_xdp", [POLICY_STEER_DPDK] = "dpdk", NULL
 };
@@ -36,7 +31,7 @@ static const struct policy_key keys[] = {
 	  .allowed = "all, or numbers from 1 to 65535 and ranges such as 8000-8099, separated by commas, that do not "
 		     "overlap",
 	  .doc = "The service's ports: local where the program accepts, remote where it connects." },
-	{ POLICY("side", side, name), .names = sides, .fallback = "any", .allowed = "server, client or any",
+	{ POLICY("side", side, name), .names = side_names, .fallback = "any", .allowed = "server, client or any",
 	  .doc = "`server` takes flows that were accepted, `client` those that were connected." },
 	{ POLICY("programs", programs, globs),
 	  .allowed = "program names of at most 15 characters, with * ? [a-z] [!a-z], separated by commas",
@@ -51,7 +46,7 @@ static const struct policy_key keys[] = {
 	  .allowed = "IPv4 or IPv6 addresses and networks such as 10.0.0.0/8 or fd00::/8, separated by commas, that do "
 		     "not overlap",
 	  .doc = "Remote addresses. An IPv4 network also takes IPv4 over an IPv6 socket. Left out: every peer." },
-	{ POLICY("mode", mode, name), .names = modes, .allowed = "off, observe or autocork",
+	{ POLICY("mode", mode, name), .names = mode_names, .allowed = "off, observe or autocork",
 	  .doc = "`off` leaves the flow alone, `observe` counts and works out what could be saved, `autocork` also "
 		 "holds writes. "
 		 "Must be given, except where `steer` is." },

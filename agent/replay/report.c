@@ -3,13 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/names.h"
 #include "replay/replay.h"
-
-static const char *const reason_names[AC_REASON_MAX] = {
-#define X(id, name, text) [AC_REASON_##id] = name,
-	AC_REASONS(X)
-#undef X
-};
 
 static double ratio(uint64_t part, uint64_t whole)
 {

@@ -186,7 +186,7 @@ static int run_detach(struct cli *cli, const struct steer_options *options, stru
 	if (steer_detach(options->subject, options->force, fault))
 		return -1;
 	if (cli->json)
-		json_print(stdout, json_pack("{ss}", "detached", options->subject));
+		json_print(stdout, json_pack("{so}", "detached", json_text_or_null(options->subject)));
 	else
 		printf("%s: detached\n", options->subject);
 	return 0;
@@ -197,7 +197,7 @@ static int run_export(struct cli *cli, const struct steer_options *options, stru
 	if (steer_export(options->subject, fault))
 		return -1;
 	if (cli->json)
-		json_print(stdout, json_pack("{ss}", "file", options->subject));
+		json_print(stdout, json_pack("{so}", "file", json_text_or_null(options->subject)));
 	return 0;
 }
 

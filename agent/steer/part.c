@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/json.h"
 #include "lib/log.h"
 #include "steer/handoff.h"
 #include "steer/pins.h"
@@ -247,8 +248,10 @@ void steer_part_status(struct daemon *daemon, void *data, json_t *status)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < part->count; i++)
-		json_array_append_new(list, json_pack("{ss, sb, ss?}", "interface", part->wanted[i].name, "steered",
+		json_array_append_new(list, json_pack("{so, sb, so}", "interface",
+						      json_text_or_null(part->wanted[i].name), "steered",
 						      (int)part->wanted[i].ready, "error",
-						      *part->wanted[i].error ? part->wanted[i].error : NULL));
+						      json_text_or_null(*part->wanted[i].error ? part->wanted[i].error
+											       : NULL)));
 	json_object_set_new(status, "steer", list);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/json.h"
 #include "steer/interface.h"
 #include "steer/pins.h"
 #include "steer/steer.h"
@@ -56,7 +57,7 @@ static json_t *rule_json(const struct steer_tables *tables, uint32_t number, con
 	sum_cpus(tables->steer_hits, number, 2, hits);
 	bpf_map_lookup_elem(tables->steer_events, &number, &events);
 	memcpy(name, rule->policy, STEER_NAME_LEN);
-	return json_pack("{ss, ss, ss, sI, sI, si, sI, sI, sI}", "policy", name, "steer",
+	return json_pack("{so, ss, ss, sI, sI, si, sI, sI, sI}", "policy", json_text_or_null(name), "steer",
 			 rule->mode < STEER_MODE_MAX ? mode_names[rule->mode] : "?", "state",
 			 rule->active ? "active" : "draining", "packets", (json_int_t)hits[0], "bytes",
 			 (json_int_t)hits[1], "flows", (int)flows, "flows_opened", (json_int_t)events.flows,
@@ -136,7 +137,7 @@ static void describe_program(json_t *status, const char *interface, const struct
 	json_object_set_new(status, "state", json_string(state));
 	json_object_set_new(status, "mode", xdp.mode ? json_string(xdp.mode) : json_null());
 	json_object_set_new(status, "program_id", xdp.program ? json_integer(xdp.program) : json_null());
-	json_object_set_new(status, "program", xdp.program ? json_string(xdp.name) : json_null());
+	json_object_set_new(status, "program", json_text_or_null(xdp.program ? xdp.name : NULL));
 }
 
 /* Does the link still hold the program on the interface of this name? */
@@ -169,10 +170,10 @@ static json_t *interface_json(const char *interface, struct fault *fault)
 		tables_close(&tables);
 		return NULL;
 	}
-	status = json_pack("{ss}", "interface", interface);
+	status = json_pack("{so}", "interface", json_text_or_null(interface));
 	describe_program(status, interface, &tables, is_linked(path, interface));
 	pins_path(path, root, interface, "xsks_map", fault);
-	json_object_set_new(status, "xsks_map", json_string(path));
+	json_object_set_new(status, "xsks_map", json_text_or_null(path));
 	queues = queues_json(root, interface, &tables, interface_queues(interface));
 	json_object_set_new(status, "queues", queues ?: json_null());
 	json_object_set_new(status, "flows", json_integer(load.flows));
@@ -197,7 +198,8 @@ static int collect(const char *interface, void *context)
 
 	/* Of a list, what cannot be read (it is another namespace's) is only named. */
 	if (!status && collected->all)
-		status = json_pack("{ss, ss}", "interface", interface, "error", collected->fault->text);
+		status = json_pack("{so, so}", "interface", json_text_or_null(interface), "error",
+				   json_text_or_null(collected->fault->text));
 	return status ? json_array_append_new(collected->list, status) : -1;
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "lib/json.h"
+#include "lib/names.h"
 #include "lib/table.h"
 
 #define N(value) ((json_int_t)(value))
@@ -16,30 +17,6 @@ static const char *const types[] = {
 	AC_EVENTS(X)
 #undef X
 };
-static const char *const reasons[] = {
-#define X(id, name, text) name,
-	AC_REASONS(X)
-#undef X
-};
-static const char *const refusals[] = {
-#define X(id, name, text) name,
-	AC_REFUSALS(X)
-#undef X
-};
-static const char *const wrappers[AC_WRAPPER_MAX] = {
-#define X(id, kernel, wrapper) [AC_WRAPPER_##id] = wrapper,
-	AC_WRAPPERS(X)
-#undef X
-};
-static const char *const modes[] = { "off", "observe", "autocork" };
-static const char *const sides[] = { "any", "server", "client" };
-
-/* What the kernel side says may be of a newer version than this program. */
-static json_t *name_of(const char *const *names, size_t count, size_t index)
-{
-	return index < count && names[index] ? json_string(names[index]) : json_null();
-}
-#define NAME(names, index) name_of(names, AC_ARRAY_SIZE(names), index)
 
 const char *event_type_name(uint32_t type)
 {
@@ -72,16 +49,16 @@ static json_t *detail_json(const struct ac_event *event)
 
 	switch (event->type) {
 	case AC_EVENT_FLOW_OPENED:
-		return json_pack("{so}", "mode", NAME(modes, event->opened.mode));
+		return json_pack("{so}", "mode", NAME_JSON(mode_names, event->opened.mode));
 	case AC_EVENT_FLOW_MANAGED:
 	case AC_EVENT_FLOW_RETURNED:
-		return json_pack("{so so}", "wrapper", NAME(wrappers, event->managed.wrapper), "refusal",
-				 event->managed.refusal ? NAME(refusals, event->managed.refusal) : json_null());
+		return json_pack("{so so}", "wrapper", NAME_JSON(wrapper_names, event->managed.wrapper), "refusal",
+				 event->managed.refusal ? NAME_JSON(refusal_names, event->managed.refusal) : json_null());
 	case AC_EVENT_FIRST_HOLD:
 		return json_pack("{sI}", "bytes", N(hold->bytes));
 	case AC_EVENT_RELEASE:
 	case AC_EVENT_MISS:
-		return json_pack("{so sI sI sI sI}", "reason", NAME(reasons, hold->reason), "writes", N(hold->writes),
+		return json_pack("{so sI sI sI sI}", "reason", NAME_JSON(reason_names, hold->reason), "writes", N(hold->writes),
 				 "held", N(hold->held), "bytes", N(hold->bytes), "hold_us", N(hold->hold_us));
 	case AC_EVENT_BACKOFF:
 		return json_pack("{sI sI}", "pause_bursts", N(event->backoff.pause), "misses",
@@ -106,7 +83,7 @@ json_t *event_json(const struct ac_event *event, const struct event_names *names
 				   event_type_name(event->type), "cookie", N(flow->cookie), "netns", N(flow->netns),
 				   "local", json_address(flow->local), "local_port", flow->local_port, "remote",
 				   json_address(flow->remote), "remote_port", flow->remote_port, "side",
-				   NAME(sides, flow->side), "program", json_text(flow->comm, sizeof(flow->comm)),
+				   NAME_JSON(side_names, flow->side), "program", json_text(flow->comm, sizeof(flow->comm)),
 				   "unit", names->unit, "policy", names->policy);
 	json_t *detail = detail_json(event);
 

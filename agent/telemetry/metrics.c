@@ -3,24 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/names.h"
 #include "telemetry/page.h"
 #include "telemetry/series.h"
 
 #define SERVICE_LABELS "port,side,comm,unit"
-
-static const char *const reasons[] = {
-#define X(id, name, text) name,
-	AC_REASONS(X)
-#undef X
-};
-
-static const char *const refusals[] = {
-#define X(id, name, text) name,
-	AC_REFUSALS(X)
-#undef X
-};
-
-static const char *const sides[] = { [AC_SIDE_ANY] = "any", [AC_SIDE_SERVER] = "server", [AC_SIDE_CLIENT] = "client" };
 
 /* Per service. Values are 64-bit fields of struct ac_service_stats, as counted or times `scale`. */
 struct service_metric {
@@ -83,9 +70,9 @@ static const struct service_metric service_metrics[] = {
 	BASIC("cork_calls", option_calls[AC_OPTION_CORK], "", "Calls of setsockopt(TCP_CORK)."),
 	BASIC("cork_idle_calls", option_idle[AC_OPTION_CORK], "", "Of these, calls that changed nothing."),
 	{ "releases", COUNTER, SERIES_DETAIL, "", "Releases of held writes by reason.", .field = STAT(released),
-	  .reasons = reasons, .reason_end = AC_REASON_MAX },
+	  .reasons = reason_names, .reason_end = AC_REASON_MAX },
 	{ "flows_refused", COUNTER, SERIES_DETAIL, "", "Flows that a policy wants managed and that are left alone.",
-	  .field = STAT(refused), .reasons = refusals, .reason_first = AC_REFUSAL_NONE + 1,
+	  .field = STAT(refused), .reasons = refusal_names, .reason_first = AC_REFUSAL_NONE + 1,
 	  .reason_end = AC_REFUSAL_MAX },
 	{ "write_size_bytes", HISTOGRAM, SERIES_DETAIL, "bytes", "Size of writes.", .field = STAT(write_size),
 	  .sum = STAT(written_bytes), .bucket_first = 7, .bucket_last = 31, .bucket_step = 2, .scale = 1 },
@@ -155,7 +142,7 @@ static void page_service(struct page *page, const struct telemetry_service *serv
 	}
 	snprintf(port, sizeof(port), "%u", service->port);
 	page_label(page, "port", port, true);
-	page_label(page, "side", service->side < AC_SIDE_MAX ? sides[service->side] : "any", false);
+	page_label(page, "side", service->side < AC_SIDE_MAX ? side_names[service->side] : "any", false);
 	page_label(page, "comm", service->comm, false);
 	page_label(page, "unit", service->unit, false);
 }

@@ -3,12 +3,11 @@
 
 #include <stdlib.h>
 
+#include "lib/names.h"
 #include "telemetry/advice.h"
 #include "telemetry/series.h"
 
 #define N(value) ((json_int_t)(value))
-
-static const char *const sides[] = { [AC_SIDE_ANY] = "any", [AC_SIDE_SERVER] = "server", [AC_SIDE_CLIENT] = "client" };
 
 static int by_writes(const void *x, const void *y)
 {
@@ -21,9 +20,8 @@ static json_t *released_json(const struct ac_service_stats *stats)
 {
 	json_t *released = json_object();
 
-#define X(id, name, text) json_object_set_new(released, name, json_integer(stats->released[AC_REASON_##id]));
-	AC_REASONS(X)
-#undef X
+	for (size_t i = 0; i < AC_REASON_MAX; i++)
+		json_object_set_new(released, reason_names[i], json_integer(stats->released[i]));
 	return released;
 }
 
@@ -74,7 +72,7 @@ static json_t *service_json(const struct telemetry_service *service, double seco
 	json_t *object = totals_json(&service->stats);
 
 	json_object_set_new(object, "port", service->overflow ? json_null() : json_integer(service->port));
-	json_object_set_new(object, "side", json_string(service->side < AC_SIDE_MAX ? sides[service->side] : "any"));
+	json_object_set_new(object, "side", json_string(service->side < AC_SIDE_MAX ? side_names[service->side] : "any"));
 	json_object_set_new(object, "program", json_string(service->comm));
 	json_object_set_new(object, "unit", json_string(service->unit));
 	json_object_set_new(object, "advice", advice_json(service, seconds));

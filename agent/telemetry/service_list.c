@@ -7,19 +7,18 @@
 
 #include "cli/client.h"
 #include "lib/json.h"
+#include "lib/names.h"
 #include "telemetry/text.h"
-
-static const char *const sides[] = { [AC_SIDE_ANY] = "any", [AC_SIDE_SERVER] = "server", [AC_SIDE_CLIENT] = "client" };
 
 const char *service_side_name(uint8_t side)
 {
-	return sides[side < AC_SIDE_MAX ? side : AC_SIDE_ANY];
+	return side_names[side < AC_SIDE_MAX ? side : AC_SIDE_ANY];
 }
 
 static uint8_t side_of(const char *name)
 {
 	for (uint8_t side = 0; side < AC_SIDE_MAX; side++)
-		if (!strcmp(name, sides[side]))
+		if (!strcmp(name, side_names[side]))
 			return side;
 	return AC_SIDE_ANY;
 }

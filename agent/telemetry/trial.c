@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/json.h"
 #include "lib/log.h"
 #include "telemetry/advice.h"
 #include "telemetry/series.h"
@@ -232,7 +233,7 @@ static void begin_trial(struct trial *trial)
 		log_error("trial of port %u: %s", trial->port, fault.text);
 		trial->phase = TRIAL; /* the file may be there */
 		end(trial);
-		push(trial, json_pack("{ss ss}", "phase", "failed", "error", fault.text));
+		push(trial, json_pack("{ss so}", "phase", "failed", "error", json_text_or_null(fault.text)));
 		return;
 	}
 	trial->phase = TRIAL;

@@ -154,6 +154,18 @@ static void json_of_any_bytes(void **state)
 	assert_text("\xff\xfe", 16, "\\xff\\xfe");
 }
 
+static void json_of_a_string_or_none(void **state)
+{
+	json_t *text = json_text_or_null("a\xff"), *none = json_text_or_null(NULL), *empty = json_text_or_null("");
+
+	assert_string_equal(json_string_value(text), "a\\xff");
+	assert_true(json_is_null(none));
+	assert_string_equal(json_string_value(empty), "");
+	json_decref(text);
+	json_decref(none);
+	json_decref(empty);
+}
+
 static void json_of_addresses(void **state)
 {
 	static const uint8_t mapped[16] = { [10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1 };
@@ -203,6 +215,7 @@ int main(void)
 		cmocka_unit_test(units_of_counts),
 		cmocka_unit_test(units_of_time),
 		cmocka_unit_test(json_of_any_bytes),
+		cmocka_unit_test(json_of_a_string_or_none),
 		cmocka_unit_test(json_of_addresses),
 		cmocka_unit_test(faults_travel_as_json),
 		cmocka_unit_test(log_levels_have_names),
