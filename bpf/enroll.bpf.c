@@ -16,7 +16,7 @@ static __always_inline void note_program(struct bpf_sock_ops *ctx)
 	f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!f || f->flags & AC_FLOW_OPEN)
 		return;
-	bpf_probe_read_kernel_str(f->comm, sizeof(f->comm), task->comm);
+	bpf_probe_read_kernel_str(f->early.comm, sizeof(f->early.comm), task->comm);
 	f->flags |= AC_FLOW_COMM;
 }
 
@@ -86,7 +86,7 @@ int BPF_PROG(flow_closed, struct sock *sk)
 	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);
 	if (length) {
 		if (f->wrapper)
-			count(&stats->writes, length);
+			count(&stats->writes, length - f->seen);
 		count(&stats->bursts, 1);
 		count_in(stats->burst_length, length);
 	}
@@ -94,6 +94,7 @@ int BPF_PROG(flow_closed, struct sock *sk)
 	call_settle(f, stats, tp, sk->sk_shutdown & SEND_SHUTDOWN);
 	if (f->wrapper)
 		count(&stats->written_bytes, call_unshut(tp->write_seq - f->counted_seq, sk->sk_shutdown & SEND_SHUTDOWN));
+	f->counted_seq = tp->write_seq;
 	count(&stats->flows_closed, 1);
 	count(&stats->segments, tp->data_segs_out);
 	count(&stats->retransmits, tp->total_retrans);

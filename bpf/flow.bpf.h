@@ -109,8 +109,8 @@ static __always_inline void flow_early_options(const struct ac_flow *f, struct a
 	if (f->side != AC_SIDE_CLIENT)
 		return;
 	for (int i = 0; i < AC_OPTION_MAX; i++) {
-		count(&stats->option_calls[i], f->early_calls[i]);
-		count(&stats->option_idle[i], f->early_idle[i]);
+		count(&stats->option_calls[i], f->early.calls[i]);
+		count(&stats->option_idle[i], f->early.idle[i]);
 	}
 }
 
@@ -129,26 +129,26 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 		return false;
 	f->side = side;
 	key.cgroup = cgroup_id(sk);
-	if (!flow_match(sk, f, m, f->comm, c, adopting))
+	if (!flow_match(sk, f, m, f->early.comm, c, adopting))
 		return false;
 	key.port = m->facts.port;
 	key.side = side;
-	__builtin_memcpy(key.comm, f->comm, AC_COMM_LEN);
+	__builtin_memcpy(key.comm, f->early.comm, AC_COMM_LEN);
 	f->service = service_number(&key, c);
 	memory = memory_of(f);
 	if (!memory)
 		return false;
+	stats = stats_of(f);
+	if (stats) {
+		count(&stats->flows_opened, 1);
+		flow_early_options(f, stats);
+	}
 	ac_predictor_init(&f->predictor, &memory->prior);
 	flow_set_full(f, tp);
 	f->write_seq = f->first_seq = f->counted_seq = tp->write_seq;
 	f->copied_seq = tp->copied_seq;
 	f->opened_ms = now_ms();
 	f->flags |= AC_FLOW_OPEN;
-	stats = stats_of(f);
-	if (stats) {
-		count(&stats->flows_opened, 1);
-		flow_early_options(f, stats);
-	}
 	/* Its data comes from the MPTCP level above, not from writes that are seen here: it would never ask for the gate. */
 	if (stats && f->mode == AC_MODE_AUTOCORK && flow_is_mptcp(tp)) {
 		f->refusal = AC_REFUSAL_MPTCP;
@@ -248,6 +248,7 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 		f->copied_seq = tp->copied_seq;
 		f->counted_seq = tp->write_seq;
 		f->stalled = AC_STALL_NONE;
+		f->seen = f->predictor.len;
 		if (memory && ac_predictor_gains(&f->predictor))
 			memory->no_gain = 0;
 	}

@@ -7,6 +7,7 @@
  * own send(). Every other callback puts the window back before the wrapped algorithm sees it; the next min_tso_segs decides anew.
  */
 #pragma once
+#include "calls.bpf.h"
 #include "event.bpf.h"
 #include "maps.bpf.h"
 #include "tcp.bpf.h"
@@ -71,20 +72,27 @@ static __always_inline void gate_tell(struct tcp_sock *tp, struct ac_flow *f, __
 	event_hold(sk_of(tp), f, type, &hold);
 }
 
+/* Counts a burst of `length` writes. Those made before the flow came on its wrapper the observer has counted. */
+static __always_inline void gate_burst_counted(struct ac_flow *f, struct ac_service_stats *stats, __u32 length)
+{
+	f->bursts++;
+	count(&stats->bursts, 1);
+	count(&stats->writes, length - f->seen);
+	f->seen = 0;
+	count_in(stats->burst_length, length);
+}
+
 /* A burst of `length` writes, ending before end_seq, is over. */
 static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f, __u32 length, __u32 end_seq, bool missed)
 {
 	struct ac_service_stats *stats = stats_of(f);
 	struct ac_service_memory *memory;
 
-	f->bursts++;
 	f->misses += missed;
 	if (stats) {
-		count(&stats->bursts, 1);
+		gate_burst_counted(f, stats, length);
 		count(&stats->written_bytes, end_seq - f->counted_seq);
 		f->counted_seq = end_seq;
-		count(&stats->writes, length);
-		count_in(stats->burst_length, length);
 		if (missed)
 			count(&stats->misses, 1);
 	}
@@ -95,6 +103,21 @@ static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f,
 	}
 	if (ac_predictor_idle(&f->predictor) && flow_asks_again(f))
 		kick(AC_KICK_RECONCILE, netns_of(sk));
+}
+
+static __always_inline bool gate_is_open(struct tcp_sock *tp)
+{
+	__u8 state = sk_of(tp)->__sk_common.skc_state;
+
+	return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT;
+}
+
+/* The FIN takes along what is held. */
+static __always_inline void gate_closing(struct tcp_sock *tp, struct ac_flow *f, __u32 now)
+{
+	gate_tell(tp, f, now, AC_EVENT_RELEASE, AC_REASON_CLOSING);
+	gate_released(f, now, AC_REASON_CLOSING);
+	ac_on_release(&f->predictor);
 }
 
 /* May this hold begin? Asked for the first held write of a burst. */
@@ -122,10 +145,9 @@ static __always_inline bool gate_may_begin(struct tcp_sock *tp, const struct ac_
 static __always_inline bool gate_may_hold(struct tcp_sock *tp, __u32 in_flight)
 {
 	struct sock *sk = sk_of(tp);
-	__u8 state = sk->__sk_common.skc_state;
 	__u32 unsent = unsent_bytes(tp), lowat = tp->notsent_lowat;
 
-	if (state != TCP_ESTABLISHED && state != TCP_CLOSE_WAIT)
+	if (!gate_is_open(tp))
 		return false;
 	if (tp->snd_up != tp->snd_una) /* tcp_urg_mode() */
 		return false;
@@ -255,9 +277,15 @@ static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
 		return;
 	}
 	f->write_seq = seq;
-	/* MSG_MORE or TCP_CORK: the program corks by itself, and the kernel does it for us (sendfile and splice too). */
-	if (tp->pushed_seq != seq || nonagle(tp) & TCP_NAGLE_CORK)
+	/*
+	 * MSG_MORE or TCP_CORK: the program corks by itself, and the kernel does it for us (sendfile and splice too). The FIN, a
+	 * sequence number and no write, is never pushed either.
+	 */
+	if (tp->pushed_seq != seq || nonagle(tp) & TCP_NAGLE_CORK) {
+		if (f->held_now && !gate_is_open(tp))
+			gate_closing(tp, f, now);
 		return;
+	}
 	gate_write(tp, f, now, bytes, restarts_when_idle);
 }
 
@@ -297,13 +325,26 @@ static __always_inline __u32 gate_undo(struct sock *sk, __u32 cwnd)
 static __always_inline void gate_leave(struct sock *sk)
 {
 	struct ac_flow *f = gate_clear(sk);
+	struct tcp_sock *tp = tcp_sk(sk);
+	struct ac_service_stats *stats;
+	__u32 length;
 
 	if (!f)
 		return;
 	if (f->held_now)
-		gate_released(f, tcp_sk(sk)->tcp_mstamp, AC_REASON_CLOSING);
-	ac_on_release(&f->predictor);
+		gate_released(f, tp->tcp_mstamp, AC_REASON_CLOSING);
 	f->wrapper = AC_WRAPPER_NONE;
+	if (!(f->flags & AC_FLOW_OPEN))
+		return;
+	/* The observer begins with a burst of its own; of a flow that closed nothing is left to count. */
+	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);
+	stats = stats_of(f);
+	if (!stats)
+		return;
+	if (length)
+		gate_burst_counted(f, stats, length);
+	count(&stats->written_bytes, call_unshut(tp->write_seq - f->counted_seq, sk->sk_shutdown & SEND_SHUTDOWN));
+	f->counted_seq = tp->write_seq;
 }
 
 /* min_tso_segs of an algorithm that has none: the kernel's own default. */

@@ -149,5 +149,7 @@ static __always_inline void flow_no_gain(struct ac_flow *f)
 /* A kick may get lost, or find the namespace gone for a moment: ask again now and then. */
 static __always_inline bool flow_asks_again(const struct ac_flow *f)
 {
-	return f->bursts < 64 || !(f->bursts & 63);
+	__u32 bursts = f->bursts - f->watched_from;	/* or what counts like one */
+
+	return bursts < 64 || !(bursts & 63);
 }

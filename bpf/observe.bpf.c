@@ -13,6 +13,8 @@
 
 /* Bursts after which a flow with nothing to gain is no longer a reason to observe. */
 #define WATCH_BURSTS 256
+/* Longer than any burst_gap, and than most answers take to be read. */
+#define READER_US 1000000
 
 /* Seen enough of a flow with nothing to gain? */
 static __always_inline void shadow_tires(struct ac_flow *f, struct ac_service_memory *memory, struct ac_control *c)
@@ -25,18 +27,32 @@ static __always_inline void shadow_tires(struct ac_flow *f, struct ac_service_me
 		memory->no_gain++;
 }
 
+/* A burst, or what counts like one, is over: does the flow go to the gate, or is it no longer a reason to observe? */
+static __always_inline void shadow_judge(struct sock *sk, struct ac_flow *f, struct ac_service_memory *memory, struct ac_control *c)
+{
+	/* What had nothing to gain may have changed; every other refusal stays. */
+	if (f->mode != AC_MODE_AUTOCORK || (f->refusal && f->refusal != AC_REFUSAL_NO_GAIN))
+		return;
+	if (ac_predictor_promises(&f->predictor)) {
+		if (flow_asks_again(f))
+			kick(AC_KICK_RECONCILE, netns_of(sk));
+	} else {
+		shadow_tires(f, memory, c);
+	}
+}
+
 /*
- * A full segment leaves by itself, and a flow that was only read from so far has nothing to hold. Neither need ever end a burst: each
- * such call counts like a burst with nothing to gain, or one bulk transfer would keep the observer on every flow of the machine.
+ * A full segment leaves by itself, and a flow that is read from and writes nothing has nothing to hold. Neither need ever end a burst:
+ * each such call counts like a burst with nothing to gain, or one bulk transfer would keep the observer on every flow of the machine.
  */
-static __always_inline void shadow_bulk(struct ac_flow *f)
+static __always_inline void shadow_bulk(struct sock *sk, struct ac_flow *f)
 {
 	struct ac_service_memory *memory = memory_of(f);
 	struct ac_control *c = the_control();
 
 	f->watched_from--;
-	if (memory && c && f->mode == AC_MODE_AUTOCORK && !f->refusal && !ac_predictor_gains(&f->predictor))
-		shadow_tires(f, memory, c);
+	if (memory && c)
+		shadow_judge(sk, f, memory, c);
 }
 
 /* The shadow predictor's burst is over. */
@@ -57,19 +73,10 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 		count(&stats->shadow_misses, 1);
 	if (ac_prior_due(&f->predictor))
 		ac_prior_learn(&memory->prior, &f->predictor);
-	/* What had nothing to gain may have changed; every other refusal stays. */
-	if (f->mode != AC_MODE_AUTOCORK || (f->refusal && f->refusal != AC_REFUSAL_NO_GAIN))
-		return;
-	if (ac_predictor_promises(&f->predictor)) {
-		if (flow_asks_again(f))
-			kick(AC_KICK_RECONCILE, netns_of(sk));
-	} else {
-		shadow_tires(f, memory, c);
-	}
+	shadow_judge(sk, f, memory, c);
 }
 
-/* Above its budget the agent looks at some of the observed flows only; where a sequence number begins is as good as a
- * die. */
+/* Above its budget the agent looks at some of the observed flows only; where a sequence number begins is as good as a die. */
 static __always_inline bool sampled_out(const struct ac_flow *f)
 {
 	struct ac_control *c = f->mode == AC_MODE_OBSERVE ? the_control() : NULL;
@@ -169,8 +176,14 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	if (out.ended)
 		shadow_burst_ended(sk, f, stats, out.ended, out.missed);
 	else if (bytes >= tp->mss_cache && f->flags & AC_FLOW_WATCHED)
-		shadow_bulk(f);
+		shadow_bulk(sk, f);
 	return 0;
+}
+
+/* Is the flow only read from? Its last burst, if there was one, is long over, but no write came to say so. */
+static __always_inline bool is_reader(const struct ac_flow *f)
+{
+	return !f->predictor.len || now_us() - f->predictor.last_us > READER_US;
 }
 
 static __always_inline int on_read(struct sock *sk, int bytes)
@@ -188,8 +201,8 @@ static __always_inline int on_read(struct sock *sk, int bytes)
 		count(&stats->reads, 1);
 		count(&stats->read_bytes, bytes);
 	}
-	if (!f->writes && f->flags & AC_FLOW_WATCHED)
-		shadow_bulk(f);
+	if (f->flags & AC_FLOW_WATCHED && is_reader(f))
+		shadow_bulk(sk, f);
 	if (f->stalled && !f->wrapper) {
 		tp = bpf_skc_to_tcp_sock(sk);
 		if (tp)

@@ -36,9 +36,9 @@ static __always_inline void option_count(struct bpf_sockopt *ctx, enum ac_option
 		return;
 	if (!(f->flags & AC_FLOW_OPEN)) {
 		/* Whose call it is will be known once the flow is open. */
-		if (f->early_calls[option] < 255) {
-			f->early_calls[option]++;
-			f->early_idle[option] += idle;
+		if (f->early.calls[option] < 255) {
+			f->early.calls[option]++;
+			f->early.idle[option] += idle;
 		}
 		return;
 	}

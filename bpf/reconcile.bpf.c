@@ -92,9 +92,10 @@ static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct 
 		flow_watch(f, c);
 	if (f->wrapper && !stays) {
 		give_back(tp, f);
-		flow_watch(f, c);
-		if (f->mode == AC_MODE_AUTOCORK && !f->wrapper)
+		if (f->mode == AC_MODE_AUTOCORK && !f->wrapper) {
+			flow_watch(f, c);
 			flow_no_gain(f);
+		}
 	} else if (!f->wrapper && flow_wants_gate(f))
 		flow_manage(tp, tp, f, c);
 }
@@ -173,7 +174,7 @@ int name_owners(struct bpf_iter__task_file *ctx)
 	f = bpf_sk_storage_get(&flows, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!f || f->flags & (AC_FLOW_OPEN | AC_FLOW_COMM))
 		return 0;
-	bpf_probe_read_kernel_str(f->comm, sizeof(f->comm), task->comm);
+	bpf_probe_read_kernel_str(f->early.comm, sizeof(f->early.comm), task->comm);
 	f->flags |= AC_FLOW_COMM;
 	return 0;
 }

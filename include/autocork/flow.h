@@ -78,7 +78,7 @@ enum ac_call {
 };
 
 enum ac_flow_flags {
-	AC_FLOW_OPEN = 1 << 0,		/* policy and service are known; before that only `comm` is */
+	AC_FLOW_OPEN = 1 << 0,		/* policy and service are known; before that only what is in `early` is */
 	AC_FLOW_MARKED = 1 << 1,	/* the sweeper wants the gate to open; `release_reason` says why */
 	AC_FLOW_COMM = 1 << 2,		/* the program's name was taken in the program's own context */
 	AC_FLOW_WATCHED = 1 << 3,	/* counted in control.watched */
@@ -90,6 +90,13 @@ enum ac_stall {
 	AC_STALL_NONE,
 	AC_STALL_SEEN,		/* yes, and holding would not have changed it */
 	AC_STALL_AVOIDABLE,	/* yes, and the write before it in the burst would have been held: both would leave together */
+};
+
+/* What is known of a socket before it is a flow. */
+struct ac_early {
+	char comm[AC_COMM_LEN];		/* who listens or connects */
+	__u8 calls[AC_OPTION_MAX];	/* setsockopt() … */
+	__u8 idle[AC_OPTION_MAX];	/* … and those of them that changed nothing */
 };
 
 /*
@@ -113,7 +120,7 @@ struct ac_flow {
 	struct ac_tuning tuning;
 	union {
 		struct ac_predictor predictor;
-		char comm[AC_COMM_LEN];	/* until AC_FLOW_OPEN: who listens or connects */
+		struct ac_early early;	/* until AC_FLOW_OPEN */
 	};
 	__u32 prior_cwnd;	/* the real window when loss recovery saved a gated one */
 	__u16 wheel_slot;
@@ -142,7 +149,6 @@ struct ac_flow {
 	__u32 piece_seq;	/* write_seq when it was seen last */
 	__u8 call;		/* enum ac_call; 0 = none */
 	__u8 stalled;		/* enum ac_stall */
-	__u8 early_calls[AC_OPTION_MAX];	/* setsockopt() before the flow was open … */
-	__u8 early_idle[AC_OPTION_MAX];		/* … and those of them that changed nothing */
+	__u16 seen;		/* writes of the gate's burst that came before the flow was on its wrapper */
 };
 _Static_assert(sizeof(struct ac_flow) <= 184, "one 256-byte slab object per flow");

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The gate on plain sockets: requests in small writes become one segment, and nothing else changes."""
+import json
 import select
 import socket
+import subprocess
 import time
 
 from lib import MANAGE, Stream, check, congestion, equal, main, wait_for, world
@@ -151,6 +153,44 @@ def test_no_gain_later():
             equal(w.agent.service(port, "client")["refused"]["no_gain"], 1, "times counted")
             row, = (flow for flow in w.agent.flows() if flow["side"] == "client")
             equal(row["refusal"], "no_gain", "why it is left alone")
+
+
+def watched():
+    """Flows that the observer has a reason to look at."""
+    out = subprocess.run(["bpftool", "-j", "map", "dump", "name", "control"], capture_output=True, text=True, check=True).stdout
+    return json.loads(out)[0]["formatted"]["value"]["watched"]
+
+
+def no_reason(what):
+    """A flow comes off its wrapper and then never ends a burst again: not for long it keeps the observer on the machine's flows."""
+    with world() as w, Stream(w.net) as stream:
+        w.learn(stream)
+        for _ in range(100):
+            stream.exchange(writes=1, rounds=50)
+            if congestion(stream.client) == "cubic" and watched() == 1:
+                break
+        equal((congestion(stream.client), watched()), ("cubic", 1), "off the wrapper, and watched")
+        end = time.monotonic() + 30
+        while watched() and time.monotonic() < end:
+            for _ in range(100):
+                what(stream)
+        equal(watched(), 0, "flows watched")
+
+
+def test_bulk_after_gain():
+    """a flow that came off its wrapper and sends in bulk is soon no reason to observe"""
+    def send(stream):
+        stream.client.sendall(bytes(65536))
+        stream.receive(stream.server, 65536)
+    no_reason(send)
+
+
+def test_reader_after_gain():
+    """a flow that came off its wrapper and only reads is soon no reason to observe"""
+    def read(stream):
+        stream.server.sendall(bytes(100))
+        stream.receive(stream.client, 100)
+    no_reason(read)
 
 
 def test_off():
