@@ -9,11 +9,12 @@ import os
 import statistics
 
 import bpf_profile
-from lib import MANAGE, OFF, Agent, Cgroup, Net, build
+from lib import MANAGE, OBSERVE, OFF, Agent, Cgroup, Net, build
 
 PRELOAD = build("tests/bench/preload_autocork.so")
 # name -> the policy of the agent that runs meanwhile; None: no agent
-MODES = {"unmanaged": None, "managed": MANAGE, "off": OFF, "preload": None, "corked": None}
+MODES = {"unmanaged": None, "managed": MANAGE, "off": OFF, "observed": "[agent]\nbudget = off\n" + OBSERVE, "preload": None,
+         "corked": None}
 
 
 def _cpus():

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""What it costs to be watched: a policy that only observes, against no agent at all."""
+from harness import Must, Row, Work
+from works_http import NginxWork
+from works_messages import exchange
+
+WRITES = 15
+
+
+class ObservedWrites(Work):
+    """On one CPU the time of a message is what both sides spend on it, and its median repeats better than their CPU time."""
+
+    name, title = "observe15", f"only observed: message in {WRITES} writes, TCP_NODELAY"
+    modes = ("unmanaged", "observed")
+
+    def measure(self, stage):
+        messages = max(200, int(stage.seconds * 6000))
+        result, _ = exchange(stage, "--no_delay", "--buffers", WRITES, "--warmup", messages // 10, "--messages", messages)
+        return {"p50": result["p50_us"], "client_cpu_us": result["cpu_us"], "cpu_us": result["cpu_us"] + result["server_cpu_us"]}
+
+    def rows(self, median):
+        def more(figure, must=None):
+            ns = (median["observed"][figure] - median["unmanaged"][figure]) * 1000 / WRITES
+            return Row(self.title, "that is more per write, ns", None, ns, must)
+        return [
+            self.pair(median, "p50", "time per message, us", managed="observed"),
+            more("p50", Must(high=60, of="managed")),
+            self.pair(median, "cpu_us", "CPU of both sides, us", managed="observed"),
+            more("cpu_us"),
+            self.pair(median, "client_cpu_us", "of it the client, us", managed="observed"),
+            more("client_cpu_us"),
+        ]
+
+
+class ObservedNginx(NginxWork):
+    name, title = "observe-nginx", "only observed: nginx, 600-byte file, keep-alive, 16 connections"
+    modes = ("unmanaged", "observed")
+
+    def rows(self, median):
+        return [
+            self.pair(median, "rate", "requests per second", managed="observed"),
+            self.pair(median, "cpu_us", "CPU per request, us", Must(high=1.01), managed="observed"),
+            self.pair(median, "server_cpu_us", "of it nginx, us", managed="observed"),
+        ]
+
+
+WORKS = [ObservedWrites(), ObservedNginx()]
