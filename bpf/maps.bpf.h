@@ -146,6 +146,12 @@ static __always_inline void flow_no_gain(struct ac_flow *f)
 	count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_NO_GAIN);
 }
 
+/* What had nothing to gain may have changed; every other refusal stays, and is counted once. */
+static __always_inline bool flow_may_change(const struct ac_flow *f)
+{
+	return f->refusal == AC_REFUSAL_NONE || f->refusal == AC_REFUSAL_NO_GAIN;
+}
+
 /* A kick may get lost, or find the namespace gone for a moment: ask again now and then. */
 static __always_inline bool flow_asks_again(const struct ac_flow *f)
 {

@@ -30,8 +30,7 @@ static __always_inline void shadow_tires(struct ac_flow *f, struct ac_service_me
 /* A burst, or what counts like one, is over: does the flow go to the gate, or is it no longer a reason to observe? */
 static __always_inline void shadow_judge(struct sock *sk, struct ac_flow *f, struct ac_service_memory *memory, struct ac_control *c)
 {
-	/* What had nothing to gain may have changed; every other refusal stays. */
-	if (f->mode != AC_MODE_AUTOCORK || (f->refusal && f->refusal != AC_REFUSAL_NO_GAIN))
+	if (f->mode != AC_MODE_AUTOCORK || !flow_may_change(f))
 		return;
 	if (ac_predictor_promises(&f->predictor)) {
 		if (flow_asks_again(f))

@@ -4,9 +4,6 @@
 #include "maps.bpf.h"
 #include "tcp.bpf.h"
 
-/* The kernel copies at most a page for us, and up to 6.4 refuses the call if the length still says more; 0 leaves the program's own. */
-#define OPTION_PAGE 4096
-
 /* tp->nonagle of a socket that the verifier lets us read nothing of: its address, taken as a number. */
 static __always_inline __u8 option_nonagle(struct bpf_sock *sk)
 {
@@ -53,11 +50,14 @@ static __always_inline void option_count(struct bpf_sockopt *ctx, enum ac_option
 SEC("cgroup/setsockopt")
 int option_set(struct bpf_sockopt *ctx)
 {
-	if (ctx->optlen > OPTION_PAGE)
-		ctx->optlen = 0;
-	else if (ctx->level == SOL_TCP && ctx->optname == TCP_NODELAY && ctx->sk)
+	if (ctx->level == SOL_TCP && ctx->optname == TCP_NODELAY && ctx->sk)
 		option_count(ctx, AC_OPTION_NODELAY, TCP_NAGLE_OFF);
 	else if (ctx->level == SOL_TCP && ctx->optname == TCP_CORK && ctx->sk)
 		option_count(ctx, AC_OPTION_CORK, TCP_NAGLE_CORK);
+	/*
+	 * 0: the kernel takes the program's own bytes, not the copy that was made for us. Of the copy 7.2's tls_setsockopt() warns
+	 * (sockptr.h:49), and it has a page at most: up to 6.4 the kernel refuses a call whose length says more.
+	 */
+	ctx->optlen = 0;
 	return 1;
 }

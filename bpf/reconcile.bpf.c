@@ -96,7 +96,7 @@ static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct 
 			flow_watch(f, c);
 			flow_no_gain(f);
 		}
-	} else if (!f->wrapper && flow_wants_gate(f))
+	} else if (!f->wrapper && flow_wants_gate(f) && flow_may_change(f))
 		flow_manage(tp, tp, f, c);
 }
 

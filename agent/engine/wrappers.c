@@ -46,6 +46,12 @@ static const struct {
 	[AC_WRAPPER_DCTCP] = { "wrapper dctcp", "autocork_dctcp", "`modprobe tcp_dctcp`, then restart autocorkd" },
 };
 
+static const char *const kernel_names[AC_WRAPPER_MAX] = {
+#define X(id, kernel, wrapper) [AC_WRAPPER_##id] = kernel,
+	AC_WRAPPERS(X)
+#undef X
+};
+
 int wrappers_remove_stale(void)
 {
 	__u32 id = 0, zero = 0;
@@ -151,6 +157,24 @@ static void register_one(struct wrapper *w, const struct variant *variant, struc
 	}
 }
 
+/* What a socket gets that does not ask: where that has no wrapper, nearly nothing on this machine can be managed. */
+static void note_default(uint64_t set, struct features *features)
+{
+	char name[16] = "";	/* TCP_CA_NAME_MAX */
+	FILE *file = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "re");
+	bool works = false;
+
+	if (!file || fscanf(file, "%15s", name) != 1)
+		snprintf(name, sizeof(name), "not readable");
+	for (int w = AC_WRAPPER_NONE + 1; w < AC_WRAPPER_MAX; w++)
+		works |= set & 1ull << w && !strcmp(name, kernel_names[w]);
+	if (file)
+		fclose(file);
+	features_note(features, "default algorithm", works, "flows that do not choose another are only observed, counted as no_wrapper",
+		      "`sysctl net.ipv4.tcp_congestion_control=cubic`, or bbr, reno or dctcp, and the same in each namespace", "%s",
+		      name);
+}
+
 uint64_t wrappers_register(struct wrapper wrappers[AC_WRAPPER_MAX], struct shared_maps *shared, struct features *features)
 {
 	uint64_t set = 0;
@@ -167,6 +191,7 @@ uint64_t wrappers_register(struct wrapper wrappers[AC_WRAPPER_MAX], struct share
 		features_note(features, wrapper_texts[w].feature, wrappers[w].object,
 			      "flows with this congestion control are only observed", wrapper_texts[w].mend, "%s", reason);
 	}
+	note_default(set, features);
 	return set;
 }
 

@@ -40,7 +40,7 @@ class Net:
         self.resident = None
         if resident:
             self.resident = subprocess.Popen(["sleep", "infinity"], preexec_fn=self._move_in)
-        self.congestion = congestion
+        self.congestion, self.routed = congestion, False
         self.ip("link", "set", "lo", "up")
         self.use(congestion)
 
@@ -91,14 +91,16 @@ class Net:
                 path.write_text(str(value))
             return path.read_text().strip()
 
-    def use(self, congestion):
-        """Makes `congestion` what new sockets get."""
+    def use(self, congestion, locked=False):
+        """Makes `congestion` what new sockets get; `locked`: by routes that let no socket choose another."""
         self.congestion = congestion
         try:
             self.sysctl("ipv4/tcp_congestion_control", congestion)
-            return
+            if not locked and not self.routed:
+                return
         except OSError:
             pass
+        self.routed = True
         for family in "-4", "-6":
             for table in "local", "main":
                 for line in self.ip(family, "route", "show", "table", table).splitlines():
@@ -107,13 +109,13 @@ class Net:
                         continue
                     if "congctl" in route:
                         at = route.index("congctl")
-                        route[at:at + 2] = []
+                        route[at:at + 2 + (route[at + 1] == "lock")] = []
                     if "pref" in route:
                         at = route.index("pref")
                         route[at:at + 2] = []
                     # IPv6 keys its routes by metric as well, and would keep both.
                     self.ip(family, "route", "del", *route, "table", table)
-                    self.ip(family, "route", "add", *route, "table", table, "congctl", congestion)
+                    self.ip(family, "route", "add", *route, "table", table, "congctl", *(["lock"] if locked else []), congestion)
 
     def counters(self, protocol="Tcp"):
         """A section of /proc/net/snmp."""

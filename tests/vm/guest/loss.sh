@@ -1,4 +1,5 @@
-# Two namespaces with delay, loss and reordering between them; managed and unmanaged clients side by side, so that both see the same times.
+# Two namespaces with delay, loss and reordering between them; clients unmanaged, managed and corking by themselves
+# side by side, so that all see the same times.
 policy '[policy plain]\nports = 7100-7199\nmode = off\n[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms'
 # A namespace may only use what the first one allows.
 sysctl -qw net.ipv4.tcp_allowed_congestion_control="reno cubic bbr dctcp"
@@ -15,10 +16,12 @@ for side in near:10.9.0.1 far:10.9.0.2; do
 done
 check "the agent starts" agent_start
 
-# One client of a pair: OUT PORT
+# One client: OUT PORT OPTION…
 one() {
-	ip netns exec near /ac/autocork bench client --host 10.9.0.2 --port $2 --no_delay --json --check --warmup 20 \
-		--messages "$MESSAGES" >/tmp/$1.json 2>&1
+	_out=$1 _port=$2
+	shift 2
+	ip netns exec near /ac/autocork bench client --host 10.9.0.2 --port $_port --no_delay --json --check --warmup 20 \
+		--messages "$MESSAGES" "$@" >/tmp/$_out.json 2>&1
 }
 number=0
 for algorithm in cubic bbr dctcp reno; do
@@ -37,10 +40,12 @@ for algorithm in cubic bbr dctcp reno; do
 		clients="$clients $!"
 		one $algorithm.managed.$client 720$number &
 		clients="$clients $!"
+		one $algorithm.corked.$client 710$number --cork &
+		clients="$clients $!"
 	done
 	wait $clients
 	for client in 1 2 3; do
-		for way in plain managed; do
+		for way in plain managed corked; do
 			echo "@$algorithm.$way.$client $(cat /tmp/$algorithm.$way.$client.json)"
 		done
 	done

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Flows that cannot be managed: each is counted once with its reason, and works as if there were no agent (kTLS: tests/vm/test_refused.py)."""
+import json
+import subprocess
+
+from lib import Agent, Cgroup, Net, PATIENT, Skip, Stream, check, congestion, equal, main, wait_for, world
+
+
+def left_alone(agent, stream, reason):
+    """The client's end gains, but cannot be managed: counted once, and the packets stay as they are."""
+    def counted():
+        service = agent.service(stream.port, "client")
+        return service and service["refused"][reason]
+
+    for _ in range(60):
+        segments = stream.exchange(rounds=50)
+        if counted():
+            break
+    # Other reasons to look at it come and go: a flow of the namespace that is managed or given back, a reload.
+    for _ in range(3):
+        agent.reload(PATIENT)
+        stream.exchange(rounds=50)
+    segments = stream.exchange(rounds=100)
+    check(5.0 <= segments < 5.2, f"{segments} segments per request of 5 writes")
+    equal(congestion(stream.client), "cubic", "the congestion control")
+    refused = agent.service(stream.port, "client")["refused"]
+    equal({name: number for name, number in refused.items() if number}, {reason: 1}, "reasons counted")
+    row, = (flow for flow in agent.flows() if flow["side"] == "client" and flow["remote_port"] == stream.port)
+    equal(row["refusal"], reason, "why it is left alone")
+
+
+def test_route_locked():
+    """a route that locks the congestion control"""
+    with world() as w:
+        w.net.use("cubic", locked=True)
+        with Stream(w.net) as stream:
+            left_alone(w.agent, stream, "route_locked")
+            w.give_back(stream)
+
+
+def test_no_wrapper():
+    """a congestion control that has no wrapper"""
+    with Cgroup() as group, Net() as net:
+        group.enter()
+        with Agent(group, PATIENT, ["--without-wrappers"]) as agent, Stream(net) as stream:
+            left_alone(agent, stream, "no_wrapper")
+
+
+def struct_ops_links():
+    """The links by which wrappers are registered; empty where bpftool or the kernel knows none."""
+    links = json.loads(subprocess.run(["bpftool", "-j", "link", "show"], capture_output=True, text=True, check=True).stdout)
+    return {row["id"] for row in links if row["type"] == "struct_ops"}
+
+
+def test_error():
+    """wrappers that somebody else has taken away: the kernel refuses, flows go on, the agent stops cleanly"""
+    before = struct_ops_links()
+    with world() as w:
+        mine = struct_ops_links() - before
+        if not mine:
+            raise Skip("this kernel has no struct_ops links")
+        for link in mine:
+            done = subprocess.run(["bpftool", "link", "detach", "id", str(link)], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise Skip(f"this kernel does not detach struct_ops: {done.stderr.strip()}")
+        with Stream(w.net) as stream:
+            left_alone(w.agent, stream, "error")
+            w.give_back(stream)
+
+
+def test_counted_once():
+    """a refusal is not counted again when other flows come and go"""
+    with world() as w:
+        w.net.use("cubic", locked=True)
+        with Stream(w.net) as locked:
+            wait_for(lambda: locked.exchange(rounds=50) and (w.agent.service(locked.port, "client") or {"refused": {"route_locked": 0}})
+                     ["refused"]["route_locked"], 20, "the refusal")
+            w.net.use("cubic")
+            for _ in range(3):
+                with Stream(w.net) as other:
+                    w.learn(other)
+                locked.exchange(rounds=50)
+            equal(w.agent.service(locked.port, "client")["refused"]["route_locked"], 1, "times counted")
+
+
+main(globals())
