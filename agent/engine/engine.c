@@ -139,7 +139,7 @@ static int attach_sockops(struct engine *engine, const char *path, struct fault 
 
 static void watch(struct engine *engine, bool on)
 {
-	int err = observer_watch(&engine->observer, on);
+	int err = observer_watch(&engine->observer, on, engine->small_packets);
 
 	engine->tables.control->watching = on;
 	if (err)
@@ -323,6 +323,7 @@ void engine_stop(struct engine *engine)
 int engine_apply(struct engine *engine, const struct policy_set *set, struct fault *fault)
 {
 	engine_tables_apply(&engine->tables, set);
+	engine->small_packets = set->agent.small_packets;
 	engine->observes = engine->manages = false;
 	for (size_t i = 0; i < set->policy_count; i++) {
 		/* The built-in default, where nothing leads to it, observes nobody. */

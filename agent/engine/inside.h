@@ -39,6 +39,7 @@ struct engine {
 	struct pending to_sweep, to_reconcile;
 	bool overdue;
 	bool observes;		/* a policy observes: its flows are watched from their first write on */
+	bool small_packets;	/* are to be counted, while observing */
 	bool manages;		/* a policy manages: flows with nothing to gain are looked at again now and then */
 	unsigned int beats;	/* since start, wraps */
 	unsigned int patience;	/* beats that the observer still waits for a watched flow to do something */

@@ -164,26 +164,35 @@ bool observer_is_watching(const struct observer *o)
 	return o->watching[0];
 }
 
-int observer_watch(struct observer *o, bool on)
+static int watch(struct observer *o)
 {
-	int err;
+	int err = attach(o, o->writes, o->watching);
 
-	if (!o->object || on == observer_is_watching(o))
-		return 0;
-	if (!on) {
-		detach(o->watching);
-		return 0;
-	}
-	err = attach(o, o->writes, o->watching);
 	if (!err)
 		err = attach(o, o->reads, o->watching);
-	if (!err)
-		err = attach(o, o->options, o->watching);
-	return err ? err : attach(o, o->packets, o->watching);
+	return err ? err : attach(o, o->options, o->watching);
+}
+
+int observer_watch(struct observer *o, bool on, bool small_packets)
+{
+	int err = 0;
+
+	if (!o->object)
+		return 0;
+	if (!on || !small_packets)
+		detach(o->counting);
+	if (!on)
+		detach(o->watching);
+	else if (!observer_is_watching(o))
+		err = watch(o);
+	if (!err && on && small_packets && !o->counting[0])
+		err = attach(o, o->packets, o->counting);
+	return err;
 }
 
 void observer_stop(struct observer *o)
 {
+	detach(o->counting);
 	detach(o->watching);
 	detach(o->waiting);
 	bpf_object__close(o->object);

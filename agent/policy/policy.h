@@ -70,6 +70,7 @@ struct policy_config {
 struct policy_agent {
 	double budget;			/* share of one CPU for observing, 0.001 … 1; 0 = no limit */
 	struct policy_endpoint metrics;
+	bool small_packets;		/* count them: costs every packet of the machine */
 };
 
 /* [fastpath] */

@@ -119,7 +119,7 @@ static void close_window(int fd, void *context)
 /* The programs of bpf/observe.bpf.c, by what their names begin with. */
 static bool observes(const struct program *program)
 {
-	static const char *const names[] = { "write_", "sendpage_", "read_", "recv_", "poll_" };
+	static const char *const names[] = { "write_", "sendpage_", "read_", "recv_", "poll_", "option_", "packet_" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strncmp(program->name, names[i], strlen(names[i])))
