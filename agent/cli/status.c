@@ -17,6 +17,7 @@
 
 #define WATCH_TERMINAL_S 1
 #define WATCH_FILE_S 5
+#define COPIES_NAMED 3	/* services whose copies are told apart */
 
 struct options {
 	long watch_s; /* 0 = once */
@@ -95,6 +96,35 @@ static void print_sampling(FILE *out, const struct cli *cli, const json_t *telem
 			table_paint(TABLE_WARN, cli->colour), table_paint(TABLE_PLAIN, cli->colour), 1 / sampling);
 }
 
+/* Only if there were any: what the large writes of programs copied, busiest first. */
+static void print_copies(FILE *out, const json_t *services, json_int_t total)
+{
+	struct units units;
+	const json_t *service;
+	size_t i, named = 0;
+	json_int_t last = INT64_MAX;
+
+	if (!total)
+		return;
+	fprintf(out, "copies  %sB that sendfile() or splice() would have spared", units_count(&units, total));
+	while (named < COPIES_NAMED) {
+		const json_t *most = NULL;
+
+		json_array_foreach((json_t *)services, i, service) {
+			json_int_t copied = json_number(service, "large_copied_bytes");
+
+			if (copied < last && copied > json_number(most, "large_copied_bytes"))
+				most = service;
+		}
+		if (!most)
+			break;
+		last = json_number(most, "large_copied_bytes");
+		fprintf(out, "%s port %" PRIdMAX " %s %s %sB", named++ ? "," : ":", (intmax_t)json_number(most, "port"),
+			json_member_text(most, "side"), json_member_text(most, "program"), units_count(&units, last));
+	}
+	fputc('\n', out);
+}
+
 static void print_page(FILE *out, const struct cli *cli, const json_t *status)
 {
 	const json_t *agent = json_object_get(status, "agent"), *totals = json_object_get(status, "totals");
@@ -111,6 +141,7 @@ static void print_page(FILE *out, const struct cli *cli, const json_t *status)
 	fprintf(out, "flows   %s open, %s managed; %s packets saved\n",
 		units_count(&flows, json_number(totals, "flows")),
 		units_count(&managed, json_number(totals, "managed")), units_count(&held, json_number(totals, "held")));
+	print_copies(out, json_object_get(status, "services"), json_number(totals, "large_copied_bytes"));
 	print_sampling(out, cli, json_object_get(status, "telemetry"));
 	fputc('\n', out);
 	services_print(out, cli, json_object_get(status, "services"));

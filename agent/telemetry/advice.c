@@ -73,11 +73,17 @@ struct advice advice_make(uint16_t port, uint8_t side, const char *program, cons
 		advice.packets_per_s = held / seconds;
 		advice.misses_per_s = misses / seconds;
 		advice.stall_s_per_s = stall_s / seconds;
+		advice.copied_bytes_per_s = counts->large_copied_bytes / seconds;
 		advice.cpu_share =
 			(held * ADVICE_CPU_US_PER_PACKET - counts->bursts * ADVICE_CPU_US_PER_BURST) / (seconds * 1e6);
 	}
 	advice.verdict = judge(&advice, counts);
 	return advice;
+}
+
+bool advice_names_copies(const struct advice *advice)
+{
+	return advice->copied_bytes_per_s >= ADVICE_COPIES_MIN;
 }
 
 const char *advice_verdict_name(enum advice_verdict verdict)
@@ -145,4 +151,5 @@ void advice_counts_since(struct advice_counts *counts, const struct advice_count
 	since(&counts->shadow_stall_us, before->shadow_stall_us);
 	since(&counts->segments, before->segments);
 	since(&counts->retransmits, before->retransmits);
+	since(&counts->large_copied_bytes, before->large_copied_bytes);
 }

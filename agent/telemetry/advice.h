@@ -7,6 +7,8 @@
  *   CPU     = packets * ADVICE_CPU_US_PER_PACKET - bursts * ADVICE_CPU_US_PER_BURST
  *   stalls  = time that the end of a burst waited for the ACK of its beginning (Nagle's algorithm), where both would have
  *             left together
+ *   copies  = bytes that calls of at least AC_LARGE_WRITE copied, and sendfile(), splice() or MSG_ZEROCOPY would hand over by
+ *             reference; no policy can do that for the program
  *   misses  = bursts that would have ended while something was held; each delays its data by up to the policy's max_hold
  *
  * The two constants are the sending side's only, from unmodified programs on loopback with 2 cores and a 6.18 kernel: a
@@ -27,6 +29,7 @@
 #define ADVICE_SAVED_MIN 0.1		/* share of the writes that must be saved */
 #define ADVICE_STALL_MIN_S 0.001	/* or so much of each burst's waiting: a thousand times what a held write costs */
 #define ADVICE_CONFIDENCE_MIN 0.95
+#define ADVICE_COPIES_MIN (1 << 20)	/* bytes copied a second that are worth a word; below, it costs less than 0.1% of a CPU */
 #define ADVICE_ID_LEN 13		/* "ac-" and 9 characters, NUL included */
 
 /* What happened in the time looked at. */
@@ -36,6 +39,7 @@ struct advice_counts {
 	uint64_t shadow_held, shadow_misses;	/* on flows in shadow */
 	uint64_t shadow_merged, shadow_stall_us; /* the same: not packets of their own; waits for an ACK, include/autocork/service.h */
 	uint64_t segments, retransmits;
+	uint64_t large_copied_bytes;
 };
 
 enum advice_verdict {
@@ -54,6 +58,7 @@ struct advice {
 	double cpu_share;		/* of one CPU that would be saved; below 0: would be spent */
 	double stall_s_per_s;		/* seconds of waiting a second, of all flows together, that would be saved */
 	double stall_s_per_burst;
+	double copied_bytes_per_s;	/* that could have been spliced */
 	double misses_per_s;
 	double confidence;		/* 1 - upper bound of the share of bursts that miss */
 };
@@ -61,6 +66,8 @@ struct advice {
 /* `seconds` is the time in which `counts` happened. */
 struct advice advice_make(uint16_t port, uint8_t side, const char *program, const struct advice_counts *counts,
 			  double seconds);
+/* Copies enough for a word about it, whatever the verdict. */
+bool advice_names_copies(const struct advice *advice);
 const char *advice_verdict_name(enum advice_verdict verdict);
 /* The drop-in that puts the advice into effect; `policy check` accepts it. */
 void advice_policy(FILE *out, const struct advice *advice, uint16_t port, uint8_t side, const char *program);

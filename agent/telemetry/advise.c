@@ -44,16 +44,16 @@ static const struct cli_syntax syntax = {
 	       "\v"
 	       "PACKETS/S is how many fewer would leave, CPU the share of one CPU that would save the sender (below 0: "
 	       "cost), STALL how long a burst waits on average for an ACK that it would no longer wait for (Nagle's "
-	       "algorithm), MISSES/S how often a write would be held in vain, at most max_hold each. ADVICE: manage; "
-	       "doubtful: it would save, and miss too often; leave: it would save too little; unknown: fewer than 100 "
-	       "bursts were seen; managed.",
+	       "algorithm), MISSES/S how often a write would be held in vain, at most max_hold each, COPIED/S bytes that "
+	       "large writes copied and sendfile() or splice() would not. ADVICE: manage; doubtful: it would save, and "
+	       "miss too often; leave: it would save too little; unknown: fewer than 100 bursts were seen; managed.",
 };
 
 static const struct table_column columns[] = {
 	{ "PORT", TABLE_RIGHT },      { "SIDE", TABLE_LEFT },        { "PROGRAM", TABLE_LEFT },
 	{ "PACKETS/S", TABLE_RIGHT }, { "OF WRITES", TABLE_RIGHT },  { "CPU", TABLE_RIGHT },
 	{ "STALL", TABLE_RIGHT },     { "MISSES/S", TABLE_RIGHT },   { "CONFIDENCE", TABLE_RIGHT },
-	{ "ADVICE", TABLE_LEFT },     { "ID", TABLE_LEFT },
+	{ "COPIED/S", TABLE_RIGHT },  { "ADVICE", TABLE_LEFT },      { "ID", TABLE_LEFT },
 };
 
 struct advised {
@@ -87,8 +87,28 @@ static void add_row(struct table *table, const struct advised *advised)
 	table_cell(table, TABLE_PLAIN, "%s", units_delay(&units, advice->stall_s_per_burst * 1e6));
 	table_cell(table, TABLE_PLAIN, "%.2f", advice->misses_per_s);
 	table_cell(table, TABLE_PLAIN, "%.1f%%", advice->confidence * 100);
+	table_cell(table, advice_names_copies(advice) ? TABLE_WARN : TABLE_PLAIN, "%s",
+		   units_count(&units, advice->copied_bytes_per_s));
 	table_cell(table, styles[advice->verdict], "%s", advice_verdict_name(advice->verdict));
 	table_cell(table, TABLE_PLAIN, "%s", advice->id);
+}
+
+/* No policy helps against copies: what would is the program's to do. */
+static void print_copies(const struct advised *advised, size_t count)
+{
+	const char *lead = "\nCopies that could be spared, in writes of 16 KiB and more, a second: ";
+	struct units units;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!advice_names_copies(&advised[i].advice))
+			continue;
+		printf("%sport %u %s %s %sB", lead, advised[i].service.port, service_side_name(advised[i].service.side),
+		       advised[i].service.program, units_count(&units, advised[i].advice.copied_bytes_per_s));
+		lead = ", ";
+	}
+	if (*lead == ',')
+		puts(".\n  Send files with sendfile() or splice(), other memory with MSG_ZEROCOPY; `autocork bench copy` measures "
+		     "the gain.");
 }
 
 static json_t *to_json(const struct advised *advised, double seconds)
@@ -97,16 +117,17 @@ static json_t *to_json(const struct advised *advised, double seconds)
 	const struct advice_counts *counts = &advised->service.counts;
 #define N(value) ((json_int_t)(value))
 
-	return json_pack("{ss si ss ss ss sf sf sf sf sf sf sf sf s{sI sI sI sI sI sI}}", "id", advice->id, "port",
+	return json_pack("{ss si ss ss ss sf sf sf sf sf sf sf sf sf s{sI sI sI sI sI sI sI}}", "id", advice->id, "port",
 			 advised->service.port, "side", service_side_name(advised->service.side), "program",
 			 advised->service.program, "verdict", advice_verdict_name(advice->verdict), "seconds", seconds,
 			 "packets_per_second", advice->packets_per_s, "saved_share", advice->saved_share, "cpu_share",
 			 advice->cpu_share, "stall_seconds_per_second", advice->stall_s_per_s,
 			 "stall_seconds_per_burst", advice->stall_s_per_burst, "misses_per_second",
-			 advice->misses_per_s, "confidence", advice->confidence,
-			 "seen", "writes", N(counts->writes), "bursts", N(counts->bursts), "held",
+			 advice->misses_per_s, "copied_bytes_per_second", advice->copied_bytes_per_s, "confidence",
+			 advice->confidence, "seen", "writes", N(counts->writes), "bursts", N(counts->bursts), "held",
 			 N(counts->held + counts->shadow_held), "misses", N(counts->misses + counts->shadow_misses),
-			 "merged", N(counts->shadow_merged), "stall_us", N(counts->shadow_stall_us));
+			 "merged", N(counts->shadow_merged), "stall_us", N(counts->shadow_stall_us),
+			 "large_copied_bytes", N(counts->large_copied_bytes));
 }
 
 /* What happened, and in how many seconds. */
@@ -173,6 +194,7 @@ static void print(const struct cli *cli, const struct options *options, const st
 		add_row(table, &advised[i]);
 	table_print(table, stdout, cli->colour, cli->width);
 	table_free(table);
+	print_copies(advised, count);
 }
 
 static bool is_wanted(const struct options *options, const struct advised *advised)
@@ -184,7 +206,8 @@ static bool is_wanted(const struct options *options, const struct advised *advis
 		return false;
 	if (options->emit)
 		return verdict == ADVICE_MANAGE;
-	return options->all || verdict == ADVICE_MANAGE || verdict == ADVICE_DOUBTFUL;
+	return options->all || verdict == ADVICE_MANAGE || verdict == ADVICE_DOUBTFUL ||
+	       advice_names_copies(&advised->advice);
 }
 
 int telemetry_advise(struct cli *cli, int argc, char **argv)

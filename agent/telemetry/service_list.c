@@ -43,6 +43,7 @@ void listed_service_read(struct listed_service *service, const json_t *object)
 			.shadow_stall_us = json_number(object, "shadow_stall_us"),
 			.segments = json_number(object, "segments"),
 			.retransmits = json_number(object, "retransmits"),
+			.large_copied_bytes = json_number(object, "large_copied_bytes"),
 		},
 		.flows = json_number(object, "flows"),
 		.managed = json_number(object, "managed"),

@@ -3,6 +3,7 @@
 """Counters of real programs equal, to the last call, packet and byte, what strace, tcpdump and the kernel itself count."""
 import contextlib
 import http.client
+import json
 import pathlib
 import re
 import shutil
@@ -13,6 +14,7 @@ import tempfile
 import time
 
 from lib import PATIENT, Program, Stream, build, check, equal, free_port, main, pattern, program, tcp_info, wait_for, wait_port, world
+from schemas import valid
 from servers import Nginx, Redis
 
 OBSERVE = "[agent]\nsmall_packets = yes\n[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\n"
@@ -165,6 +167,32 @@ def test_nginx_copied():
     client, server = observed(lambda w: nginx(w, size=40000, sendfile=False), fetch)
     equal(server["spliced_bytes"], 0, "bytes by sendfile")
     check(server["large_copied_bytes"] > 50 * 30000, f"bytes that could have been spliced: {server['large_copied_bytes']}")
+
+
+def test_copies_are_named():
+    """advise and status say, per port, how many bytes were copied that could have been spliced"""
+    def told(agent, *words):
+        return subprocess.run([build("autocork"), *words, "--control", agent.control], capture_output=True, text=True, check=True).stdout
+    with world(OBSERVE) as w, Stream(w.net) as stream:
+        check("copies" not in told(w.agent, "status"), "status speaks of copies before there is any")
+        stream.exchange(3, LARGE - 1, 10)
+        check("copies" not in told(w.agent, "status"), "small copies are named")
+        watch = subprocess.Popen([build("autocork"), "advise", "--for", "3s", "--json", "--control", w.agent.control],
+                                 stdout=subprocess.PIPE, text=True)
+        watched = subprocess.Popen([build("autocork"), "advise", "--for", "3s", "--control", w.agent.control], stdout=subprocess.PIPE,
+                                   text=True)
+        time.sleep(1)
+        stream.exchange(2, 4 * LARGE, 80)
+        copied = 2 * 4 * LARGE * 80
+        advised = [json.loads(line) for line in watch.communicate(timeout=20)[0].splitlines()]
+        valid("advise", *advised)
+        equal([(a["port"], a["side"], a["seen"]["large_copied_bytes"]) for a in advised], [(stream.port, "client", copied)], "advice")
+        rate = advised[0]["copied_bytes_per_second"]
+        check(abs(rate * advised[0]["seconds"] - copied) < 1, f"{rate} bytes a second")
+        text = watched.communicate(timeout=20)[0]
+        check(f"port {stream.port} client" in text and "sendfile()" in text, text)
+        equal(w.agent.status()["totals"]["large_copied_bytes"], copied, "copied, status --json")
+        check(f"copies  10.5MB that" in told(w.agent, "status"), told(w.agent, "status"))
 
 
 def test_redis():

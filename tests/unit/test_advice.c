@@ -49,11 +49,28 @@ static void verdicts(void **state)
 	}
 }
 
+/* Copies are told whatever the verdict is, from a rate on. */
+static void copies(void **state)
+{
+	struct advice_counts before = { .large_copied_bytes = 1000 }, counts = { .large_copied_bytes = 1000 + 10 * ADVICE_COPIES_MIN };
+	struct advice advice;
+
+	advice_counts_since(&counts, &before);
+	advice = advice_make(80, AC_SIDE_SERVER, "nginx", &counts, 10);
+	assert_float_equal(advice.copied_bytes_per_s, ADVICE_COPIES_MIN, 1e-9);
+	assert_true(advice_names_copies(&advice));
+	assert_int_equal(advice.verdict, ADVICE_UNKNOWN);
+	advice = advice_make(80, AC_SIDE_SERVER, "nginx", &counts, 10.1);
+	assert_false(advice_names_copies(&advice));
+}
+
 static void figures(void **state)
 {
 	struct advice_counts counts = { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_misses = 10 };
 	struct advice advice = advice_make(80, AC_SIDE_SERVER, "nginx", &counts, 10);
 
+	assert_float_equal(advice.copied_bytes_per_s, 0, 0);
+	assert_false(advice_names_copies(&advice));
 	assert_float_equal(advice.packets_per_s, 1400, 1e-9);
 	assert_float_equal(advice.misses_per_s, 1, 1e-9);
 	assert_float_equal(advice.saved_share, 14.0 / 15, 1e-9);
@@ -217,6 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verdicts),
+		cmocka_unit_test(copies),
 		cmocka_unit_test(figures),
 		cmocka_unit_test(ids_are_stable),
 		cmocka_unit_test(emitted_policy_is_valid),
