@@ -21,8 +21,8 @@ enum {
 
 static const struct argp_option options[] = {
 	{ "policy-dir", OPTION_POLICY_DIR, "DIR", 0,
-	  "Read the policies (*.conf) of DIR; may be given again, a file masks its namesake of an earlier DIR (default: "
-	  "/usr/lib, /run and /etc/autocork/policy.d)",
+	  "Read the policies (*.conf) of DIR; may be given again, a file masks its namesake of an earlier DIR "
+	  "(default: /usr/lib, /run and /etc/autocork/policy.d)",
 	  0 },
 	{ "control", OPTION_CONTROL, "PATH", 0, "Control socket (default " AUTOCORK_CONTROL ")", 0 },
 	{ "cgroup", OPTION_CGROUP, "PATH", 0, "Handle only the flows of this cgroup v2 directory (default: all)", 0 },
@@ -85,8 +85,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
-	.doc = "The agent: learns how programs write to their TCP sockets and lets whole messages leave as one packet. Runs "
-	       "in the foreground until SIGTERM or SIGINT, then gives every flow back; SIGHUP reads the policies again.\n"
+	.doc = "The agent: learns how programs write to their TCP sockets and lets whole messages leave as one packet. "
+	       "Runs in the foreground until SIGTERM or SIGINT, then gives every flow back; SIGHUP reads the policies "
+	       "again.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocorkd\n"

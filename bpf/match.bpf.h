@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Which policy a flow falls under: the walk through the compiled tables (include/autocork/policy.h), once per new flow. */
+/* Which policy a flow falls under: the walk through the compiled tables (include/autocork/policy.h), once per new
+ * flow. */
 #pragma once
 #include "maps.bpf.h"
 #include "tcp.bpf.h"

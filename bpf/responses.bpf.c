@@ -24,7 +24,8 @@ static __always_inline void look(struct tcp_sock *tp, const struct ac_flow *f, s
 	facts->mss = tp->mss_cache;
 	facts->nonagle = nonagle(tp);
 	/* What the gate holds does not wait for the peer. */
-	facts->room = !f->saved_cwnd && packets_in_flight(tp) < tp->snd_cwnd && tp->write_seq - tp->snd_una <= tp->snd_wnd;
+	facts->room =
+		!f->saved_cwnd && packets_in_flight(tp) < tp->snd_cwnd && tp->write_seq - tp->snd_una <= tp->snd_wnd;
 }
 
 static __always_inline struct ac_flow *flow_of(struct sock *sk)
@@ -161,7 +162,8 @@ int option_set(struct bpf_sockopt *ctx)
 	struct ac_response *r;
 	__u32 written;
 
-	if (ctx->level == SOL_TCP && (ctx->optname == TCP_NODELAY || ctx->optname == TCP_CORK) && sk && value + 1 <= end) {
+	if (ctx->level == SOL_TCP && (ctx->optname == TCP_NODELAY || ctx->optname == TCP_CORK) && sk &&
+	    value + 1 <= end) {
 		on = *value;
 		r = bpf_sk_storage_get(&responses, sk, 0, 0);
 		tp = bpf_tcp_sock(sk);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The sweeper: ends wrong holds. A pass over one network namespace, run only when the wheel or a waiting program asks for it. Nothing
- * on the receive or poll path may release; an iterator may, because it runs with the socket locked.
+ * The sweeper: ends wrong holds. A pass over one network namespace, run only when the wheel or a waiting program asks
+ * for it. Nothing on the receive or poll path may release; an iterator may, because it runs with the socket locked.
  */
 #include "maps.bpf.h"
 #include "tcp.bpf.h"

@@ -37,8 +37,8 @@ static __always_inline __u8 nonagle(struct tcp_sock *tp)
 }
 
 /*
- * tcp_nagle_check(): a last segment of `bytes` that is not full waits while an earlier small one is not acknowledged. For a
- * socket with neither TCP_NODELAY nor TCP_CORK.
+ * tcp_nagle_check(): a last segment of `bytes` that is not full waits while an earlier small one is not acknowledged.
+ * For a socket with neither TCP_NODELAY nor TCP_CORK.
  */
 static __always_inline bool nagle_keeps(const struct tcp_sock *tp, __u32 bytes)
 {
@@ -62,8 +62,9 @@ static __always_inline __u32 now_us(void)
 }
 
 /*
- * Sends what is queued, from an iterator: setting TCP_NODELAY, even where it is set already, ends in tcp_push_pending_frames(), and
- * so in the gate. From 7.1 on (commit 54377fcab51f) congestion-control callbacks may not do this; iterators still may.
+ * Sends what is queued, from an iterator: setting TCP_NODELAY, even where it is set already, ends in
+ * tcp_push_pending_frames(), and so in the gate. From 7.1 on (commit 54377fcab51f) congestion-control callbacks may not
+ * do this; iterators still may.
  */
 static __always_inline void push_pending(struct tcp_sock *tp)
 {

@@ -283,7 +283,8 @@ int bench_client_run(const struct bench_client_options *options, struct fault *f
 	rest(options->keep_s * 1000000u);
 	status = 0;
 	if (client.result.wrong_bytes)
-		status = fault_set(fault, EXIT_FAILED, "%llu bytes differ from what was sent: keep this run's packet trace",
+		status = fault_set(fault, EXIT_FAILED,
+				   "%llu bytes differ from what was sent: keep this run's packet trace",
 				   (unsigned long long)client.result.wrong_bytes);
 out:
 	client_free(&client);

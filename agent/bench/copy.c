@@ -57,7 +57,8 @@ static int send_until(struct copy *copy, uint64_t due)
 		if (sent < 0 && errno == ENOBUFS && wait_for_completion(copy))
 			continue;
 		if (sent <= 0)
-			return fault_set(copy->fault, EXIT_FAILED, "%s: %s: see what the receiver says, or leave it out of --modes",
+			return fault_set(copy->fault, EXIT_FAILED,
+					 "%s: %s: see what the receiver says, or leave it out of --modes",
 					 bench_copy_name(copy->mode), sent ? strerror(errno) : "nothing was sent");
 		s->bytes += (uint64_t)sent;
 		s->calls++;
@@ -91,12 +92,13 @@ static int take_report(struct copy *copy)
 	struct bench_sink_report report;
 
 	if (shutdown(copy->fd, SHUT_WR) || bench_read_all(copy->fd, &report, sizeof(report)))
-		return fault_set(copy->fault, EXIT_FAILED, "%s: %s: see what the server says", bench_copy_name(copy->mode),
-				 strerror(errno));
+		return fault_set(copy->fault, EXIT_FAILED, "%s: %s: see what the server says",
+				 bench_copy_name(copy->mode), strerror(errno));
 	s->server_cpu_ns = le64toh(report.cpu_ns);
 	s->wrong_bytes = le64toh(report.wrong_bytes);
 	if (le64toh(report.bytes) != s->bytes)
-		return fault_set(copy->fault, EXIT_FAILED, "%s: %llu bytes sent, %llu received: keep this run's packet trace",
+		return fault_set(copy->fault, EXIT_FAILED,
+				 "%s: %llu bytes sent, %llu received: keep this run's packet trace",
 				 bench_copy_name(copy->mode), (unsigned long long)s->bytes,
 				 (unsigned long long)le64toh(report.bytes));
 	return 0;
@@ -115,7 +117,8 @@ static int prepare(struct copy *copy)
 	setsockopt(copy->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	setsockopt(copy->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (copy->mode == BENCH_COPY_ZEROCOPY && setsockopt(copy->fd, SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)))
-		return fault_set(copy->fault, EXIT_UNSUPPORTED, "zerocopy: %s: leave it out of --modes", strerror(errno));
+		return fault_set(copy->fault, EXIT_UNSUPPORTED, "zerocopy: %s: leave it out of --modes",
+				 strerror(errno));
 	if (bench_write_all(copy->fd, &hello, sizeof(hello)))
 		return fault_set(copy->fault, EXIT_FAILED, "greeting: %s: see what the server says", strerror(errno));
 	return 0;
@@ -180,8 +183,10 @@ static int check_bytes(const struct bench_copy_options *o,
 	for (int mode = 0; mode < BENCH_COPY_MODES; mode++)
 		for (uint32_t round = 0; round < o->rounds; round++)
 			if (samples[mode][round].wrong_bytes)
-				return fault_set(fault, EXIT_FAILED, "%s: %llu bytes differ from what was sent: keep this run's "
-						 "packet trace", bench_copy_name(mode),
+				return fault_set(fault, EXIT_FAILED,
+						 "%s: %llu bytes differ from what was sent: keep this run's "
+						 "packet trace",
+						 bench_copy_name(mode),
 						 (unsigned long long)samples[mode][round].wrong_bytes);
 	return 0;
 }
@@ -209,7 +214,9 @@ int bench_copy_run(const struct bench_copy_options *options, struct fault *fault
 	for (int mode = 0; mode < BENCH_COPY_MODES; mode++)
 		if (options->modes & 1u << mode)
 			medians[mode] = bench_copy_median(samples[mode], options->rounds);
-	status = bench_copy_print(options, medians) ? 0 : fault_set(fault, EXIT_FAILED, "stdout: %s: make room", strerror(errno));
+	status = bench_copy_print(options, medians)
+			 ? 0
+			 : fault_set(fault, EXIT_FAILED, "stdout: %s: make room", strerror(errno));
 close:
 	bench_copy_close(&copy.source);
 out:

@@ -102,7 +102,8 @@ uint32_t bench_copy_modes(const char *list)
 	}
 }
 
-ssize_t bench_copy_send(const struct bench_copy_source *source, enum bench_copy_mode mode, int fd, size_t offset, size_t n)
+ssize_t bench_copy_send(const struct bench_copy_source *source, enum bench_copy_mode mode, int fd, size_t offset,
+			size_t n)
 {
 	return modes[mode].send(source, fd, offset, n);
 }

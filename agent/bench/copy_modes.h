@@ -18,6 +18,7 @@ int bench_copy_open(struct bench_copy_source *source, uint32_t size, struct faul
 void bench_copy_close(struct bench_copy_source *source);
 
 /* Sends at most n bytes from `offset` of the source: how many, or -1 with errno, like send(). */
-ssize_t bench_copy_send(const struct bench_copy_source *source, enum bench_copy_mode mode, int fd, size_t offset, size_t n);
+ssize_t bench_copy_send(const struct bench_copy_source *source, enum bench_copy_mode mode, int fd, size_t offset,
+			size_t n);
 /* Takes the completions of zero-copy calls that are there. */
 void bench_copy_completions(int fd, struct bench_copy_sample *sample);

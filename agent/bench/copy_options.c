@@ -49,8 +49,9 @@ static const struct cli_syntax syntax = {
 	.options = table,
 	.argument = take_host,
 	.args_doc = "[HOST]",
-	.doc = "Sends the same stream at the same rate in each of the ways a program can, and prints the share of a CPU that the "
-	       "sender needs for it. To a sink of its own on loopback, or to `autocork bench server` at HOST.\n\n"
+	.doc = "Sends the same stream at the same rate in each of the ways a program can, and prints the share of a "
+	       "CPU that the sender needs for it. To a sink of its own on loopback, or to `autocork bench server` at "
+	       "HOST.\n\n"
 	       "Examples:\n"
 	       "  autocork bench copy                         all modes, 8 KiB per call\n"
 	       "  autocork bench copy --rate 5000 --for 5s HOST\n"

@@ -40,7 +40,8 @@ static double percent(const struct bench_copy_sample *sample, uint64_t ns)
 	return sample->elapsed_ns ? 100.0 * (double)ns / (double)sample->elapsed_ns : 0;
 }
 
-/* Against plain send(); 0 where there is nothing to compare. Per byte, so that it holds where a mode did not keep up. */
+/* Against plain send(); 0 where there is nothing to compare. Per byte, so that it holds where a mode did not keep
+ * up. */
 static double ratio(const struct bench_copy_sample *sample, const struct bench_copy_sample *plain)
 {
 	return plain && bench_copy_cost(plain) > 0 ? bench_copy_cost(sample) / bench_copy_cost(plain) : 0;
@@ -49,18 +50,19 @@ static double ratio(const struct bench_copy_sample *sample, const struct bench_c
 static json_t *mode_json(const struct bench_copy_options *o, enum bench_copy_mode mode,
 			 const struct bench_copy_sample *s, const struct bench_copy_sample *plain)
 {
-	json_t *object = json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:b, s:f, s:I, s:I, s:I}",
-				   "mode", bench_copy_name(mode), "cpu_percent", percent(s, s->user_ns + s->system_ns),
-				   "user_percent", percent(s, s->user_ns), "system_percent", percent(s, s->system_ns),
-				   "cpu_us_per_megabyte", bench_copy_cost(s) * 1000, "rate_mbit", bench_copy_rate(s),
-				   "rate_reached", bench_copy_kept_up(s, o->rate_mbit), "server_cpu_percent",
-				   percent(s, s->server_cpu_ns), "bytes", (json_int_t)s->bytes, "calls", (json_int_t)s->calls,
-				   "segments", (json_int_t)s->segments);
+	json_t *object =
+		json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:b, s:f, s:I, s:I, s:I}", "mode", bench_copy_name(mode),
+			  "cpu_percent", percent(s, s->user_ns + s->system_ns), "user_percent", percent(s, s->user_ns),
+			  "system_percent", percent(s, s->system_ns), "cpu_us_per_megabyte", bench_copy_cost(s) * 1000,
+			  "rate_mbit", bench_copy_rate(s), "rate_reached", bench_copy_kept_up(s, o->rate_mbit),
+			  "server_cpu_percent", percent(s, s->server_cpu_ns), "bytes", (json_int_t)s->bytes, "calls",
+			  (json_int_t)s->calls, "segments", (json_int_t)s->segments);
 
 	json_object_set_new(object, "ratio", plain ? json_real(ratio(s, plain)) : json_null());
 	if (mode == BENCH_COPY_ZEROCOPY)
-		json_object_set_new(object, "zerocopy", json_pack("{s:I, s:I}", "completed", (json_int_t)s->zerocopy_done,
-								  "copied", (json_int_t)s->zerocopy_copied));
+		json_object_set_new(object, "zerocopy",
+				    json_pack("{s:I, s:I}", "completed", (json_int_t)s->zerocopy_done, "copied",
+					      (json_int_t)s->zerocopy_copied));
 	if (o->check)
 		json_object_set_new(object, "wrong_bytes", json_integer((json_int_t)s->wrong_bytes));
 	return object;
@@ -73,8 +75,9 @@ static bool print_json(const struct bench_copy_options *o, const struct bench_co
 	for (int mode = 0; mode < BENCH_COPY_MODES; mode++)
 		if (medians[mode])
 			json_array_append_new(list, mode_json(o, mode, medians[mode], medians[BENCH_COPY_SEND]));
-	return json_print(stdout, json_pack("{s:i, s:i, s:i, s:f, s:o}", "rate_mbit", (int)o->rate_mbit, "size", (int)o->size,
-					    "rounds", (int)o->rounds, "seconds", o->seconds, "modes", list));
+	return json_print(stdout,
+			  json_pack("{s:i, s:i, s:i, s:f, s:o}", "rate_mbit", (int)o->rate_mbit, "size", (int)o->size,
+				    "rounds", (int)o->rounds, "seconds", o->seconds, "modes", list));
 }
 
 static void print_notes(const struct bench_copy_options *o, const struct bench_copy_sample *const *medians)
@@ -83,14 +86,17 @@ static void print_notes(const struct bench_copy_options *o, const struct bench_c
 
 	for (int mode = 0; mode < BENCH_COPY_MODES; mode++)
 		if (medians[mode] && !bench_copy_kept_up(medians[mode], o->rate_mbit))
-			printf("%s reached %.0f of %u Mbit/s only: its ratio is per byte, its share is not comparable.\n",
+			printf("%s reached %.0f of %u Mbit/s only: its ratio is per byte, its share is not "
+			       "comparable.\n",
 			       bench_copy_name(mode), bench_copy_rate(medians[mode]), o->rate_mbit);
 	if (zero && zero->zerocopy_copied)
-		printf("zerocopy: the kernel copied %llu of %llu calls after all. It does so wherever the receiver is on this\n"
+		printf("zerocopy: the kernel copied %llu of %llu calls after all. It does so wherever the receiver is "
+		       "on this\n"
 		       "machine: what MSG_ZEROCOPY saves shows only on a real network card.\n",
 		       (unsigned long long)zero->zerocopy_copied, (unsigned long long)zero->zerocopy_done);
 	if (!o->host)
-		puts("On loopback the sender's CPU pays for the receiving side's protocol work, too, in all modes alike.");
+		puts("On loopback the sender's CPU pays for the receiving side's protocol work, too, in all modes "
+		     "alike.");
 }
 
 bool bench_copy_print(const struct bench_copy_options *options, const struct bench_copy_sample *const *medians)

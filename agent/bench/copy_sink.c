@@ -46,7 +46,8 @@ int bench_sink_start(struct bench_sink *sink, const char *host, int family, stru
 	if (strcmp(sink->port, "0"))
 		return 0;
 	bench_sink_stop(sink);
-	return fault_set(fault, EXIT_FAILED, "sink on %s: it did not start: name a HOST with `autocork bench server`", host);
+	return fault_set(fault, EXIT_FAILED, "sink on %s: it did not start: name a HOST with `autocork bench server`",
+			 host);
 }
 
 void bench_sink_stop(struct bench_sink *sink)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* A server in a process of its own, for a sender that names none: getrusage() of the sender then leaves the receiver out. */
+/* A server in a process of its own, for a sender that names none: getrusage() of the sender then leaves the receiver
+ * out. */
 #pragma once
 #include <sys/types.h>
 

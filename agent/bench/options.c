@@ -74,7 +74,8 @@ static const struct cli_option client_table[] = {
 #define AT(field) CLI_AT(struct bench_server_options, field)
 static const struct cli_option server_table[] = {
 	{ "host", 0, "HOST", "address to listen on [all]", CLI_TEXT, AT(host), .group = 1 },
-	{ "port", 'p', "PORT", "port to listen on, 0 for a free one [" BENCH_PORT "]", CLI_DIGITS, .high = 65535, AT(port),
+	{ "port", 'p', "PORT", "port to listen on, 0 for a free one [" BENCH_PORT "]", CLI_DIGITS, .high = 65535,
+	  AT(port),
 	  .group = 1 },
 	{ "ipv4", '4', 0, "IPv4 only", CLI_FLAG, .set = AF_INET, AT(family), .group = 1 },
 	{ "ipv6", '6', 0, "IPv6 only", CLI_FLAG, .set = AF_INET6, AT(family), .group = 1 },
@@ -114,8 +115,9 @@ static const struct cli_syntax client_syntax = {
 	.argument = take_host,
 	.check = check_client,
 	.args_doc = "[HOST]",
-	.doc = "Sends messages, each cut into small writes, waits for the response of each, and prints microseconds, packets "
-	       "and CPU per message. The server is told by the client what to expect: it needs no matching options.\n\n"
+	.doc = "Sends messages, each cut into small writes, waits for the response of each, and prints microseconds, "
+	       "packets and CPU per message. The server is told by the client what to expect: it needs no matching "
+	       "options.\n\n"
 	       "Examples:\n"
 	       "  autocork bench client --no_delay          15 writes of 2 bytes each, TCP_NODELAY\n"
 	       "  autocork bench client --no_delay --cork   the same, corked by the program\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What the two sides of the benchmark can be told. The names with underscores are those of the classic autocork test. */
+/* What the two sides of the benchmark can be told. The names with underscores are those of the classic autocork
+ * test. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

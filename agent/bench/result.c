@@ -55,8 +55,8 @@ static size_t figures(const struct bench_result *r, struct figure *list)
 static void print_json(const struct bench_client_options *o, const struct bench_result *r,
 		       const struct figure *list, size_t count)
 {
-	json_t *object = json_pack("{s:i, s:i, s:i, s:b, s:b}", "messages", (int)r->messages, "buffers", (int)o->buffers,
-				   "size", (int)o->size, "no_delay", o->no_delay, "cork", o->cork);
+	json_t *object = json_pack("{s:i, s:i, s:i, s:b, s:b}", "messages", (int)r->messages, "buffers",
+				   (int)o->buffers, "size", (int)o->size, "no_delay", o->no_delay, "cork", o->cork);
 
 	for (size_t i = 0; i < count; i++)
 		json_object_set_new(object, list[i].key, json_real(list[i].value));

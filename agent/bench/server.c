@@ -24,7 +24,8 @@ struct peer {
 	int fd;
 	uint32_t hello_have;		/* bytes of the hello that are here */
 	struct bench_hello hello;	/* host byte order once complete */
-	uint8_t *reply;			/* a response, then room for the report; with echo the message is collected here */
+	/* a response, then room for the report; with echo the message is collected here */
+	uint8_t *reply;
 	uint32_t have;			/* bytes of the message under way */
 	uint32_t reply_size, reply_sent, reply_cut;
 	bool replying;			/* a response waits for room in the send queue */
@@ -63,7 +64,8 @@ static void peer_end(struct server *server, struct peer *peer, const char *why)
 
 	if (o->json)
 		print_json(json_pack("{s:I, s:I, s:I, s:s}", "messages", (json_int_t)peer->messages, "bytes",
-				     (json_int_t)peer->received, "wrong_bytes", (json_int_t)peer->wrong_bytes, "ended", why));
+				     (json_int_t)peer->received, "wrong_bytes", (json_int_t)peer->wrong_bytes, "ended",
+				     why));
 	else if (o->verbose)
 		printf("connection ended (%s): %u messages, %llu bytes, %llu wrong\n", why, peer->messages,
 		       (unsigned long long)peer->received, (unsigned long long)peer->wrong_bytes);
@@ -188,7 +190,8 @@ static const char *sink_end(struct peer *peer)
 	return write(peer->fd, &report, sizeof(report)) == sizeof(report) ? "closed" : "write failed";
 }
 
-/* Takes what was read. A client sends nothing more before it has the response, so a message never runs into the next. */
+/* Takes what was read. A client sends nothing more before it has the response, so a message never runs into the
+ * next. */
 static const char *take(struct server *server, struct peer *peer, const uint8_t *bytes, uint32_t size)
 {
 	const struct bench_hello *h = &peer->hello;
@@ -290,7 +293,8 @@ static int open_listener(struct server *server, struct fault *fault)
 	int error = getaddrinfo(o->host, o->port, &hints, &list), fd = -1;
 
 	if (error)
-		return fault_set(fault, EXIT_FAILED, "%s: %s: name an address of this host", o->host, gai_strerror(error));
+		return fault_set(fault, EXIT_FAILED, "%s: %s: name an address of this host", o->host,
+				 gai_strerror(error));
 	/* IPv6 first: it serves IPv4 too. */
 	for (int pass = 0; pass < 2 && fd < 0; pass++)
 		for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
@@ -299,7 +303,8 @@ static int open_listener(struct server *server, struct fault *fault)
 	error = errno;
 	freeaddrinfo(list);
 	if (fd < 0)
-		return fault_set(fault, EXIT_FAILED, "port %s: %s: choose another with --port", o->port, strerror(error));
+		return fault_set(fault, EXIT_FAILED, "port %s: %s: choose another with --port", o->port,
+				 strerror(error));
 	server->listener = fd;
 	return 0;
 }

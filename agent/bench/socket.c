@@ -17,7 +17,8 @@ struct addrinfo *bench_resolve(const char *host, const char *port, int family, s
 	int error = getaddrinfo(host, port, &hints, &list);
 
 	if (error)
-		fault_set(fault, EXIT_FAILED, "%s: %s: name an address the server listens on", host, gai_strerror(error));
+		fault_set(fault, EXIT_FAILED, "%s: %s: name an address the server listens on", host,
+			  gai_strerror(error));
 	return list;
 }
 

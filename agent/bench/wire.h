@@ -2,8 +2,8 @@
 /*
  * What the two sides of the benchmark say to each other, little-endian.
  *
- * The hello travels in the same write as the first bytes of the first message, and the report in the same write as the last
- * bytes of the last response, so that neither adds a burst of its own to the pattern that is being measured.
+ * The hello travels in the same write as the first bytes of the first message, and the report in the same write as the
+ * last bytes of the last response, so that neither adds a burst of its own to the pattern that is being measured.
  */
 #pragma once
 #include <stddef.h>
@@ -15,8 +15,8 @@ enum bench_hello_flags {
 	BENCH_HELLO_CHECK = 1,		/* compare every byte with bench_fill()'s */
 	BENCH_HELLO_ECHO = 2,		/* the response is the message */
 	BENCH_HELLO_NO_DELAY = 4,	/* the server sets TCP_NODELAY */
-	/* All that follows is read and answered once, after its end, with a bench_sink_report; message_size is the period of
-	 * its bytes. */
+	/* All that follows is read and answered once, after its end, with a bench_sink_report; message_size is the
+	 * period of its bytes. */
 	BENCH_HELLO_SINK = 8,
 };
 
@@ -46,7 +46,8 @@ _Static_assert(sizeof(struct bench_hello) == 32, "wire layout");
 _Static_assert(sizeof(struct bench_report) == 16, "wire layout");
 _Static_assert(sizeof(struct bench_sink_report) == 24, "wire layout");
 
-/* The bytes both sides agree on: a function of the position in the stream that no small shift, loss or swap leaves unchanged. */
+/* The bytes both sides agree on: a function of the position in the stream that no small shift, loss or swap leaves
+ * unchanged. */
 static inline uint8_t bench_byte(uint64_t position)
 {
 	return (uint8_t)((position * 0x9e3779b97f4a7c15u) >> 56);

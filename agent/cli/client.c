@@ -23,7 +23,8 @@ static int explain_connect(const char *path, int error, struct fault *fault)
 	case ECONNREFUSED:
 		return fault_set(
 			fault, EXIT_FAILED,
-			"%s: no agent is running there: start it (systemctl start autocorkd), or name its socket with --control PATH",
+			"%s: no agent is running there: start it (systemctl start autocorkd), or name its socket with "
+			"--control PATH",
 			path);
 	case EACCES:
 	case EPERM:

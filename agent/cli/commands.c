@@ -37,6 +37,6 @@ const struct command_set autocork_commands = {
 	       "  autocork policy check web.conf\n",
 	.list = commands,
 	.count = sizeof(commands) / sizeof(commands[0]),
-	.footnote = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 invalid configuration, 4 the kernel lacks something. NO_COLOR "
-		    "turns colours off.",
+	.footnote = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 invalid configuration, 4 the kernel lacks "
+		    "something. NO_COLOR turns colours off.",
 };

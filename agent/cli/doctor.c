@@ -22,8 +22,8 @@ static const struct cli_option options[] = {
 
 static const struct cli_syntax syntax = {
 	.options = options,
-	.doc = "Tries every kernel feature the agent uses, and says what is missing, what then does not work, and how to mend "
-	       "it. Asks the agent if one runs; else tries by itself, as root, and leaves nothing behind.\n"
+	.doc = "Tries every kernel feature the agent uses, and says what is missing, what then does not work, and how "
+	       "to mend it. Asks the agent if one runs; else tries by itself, as root, and leaves nothing behind.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork doctor\n"

@@ -120,7 +120,8 @@ static void to_field(const struct argp_state *state, const struct cli_option *op
 	}
 }
 
-static void to_request(const struct argp_state *state, const struct cli_option *option, const char *arg, json_t *request)
+static void to_request(const struct argp_state *state, const struct cli_option *option, const char *arg,
+		       json_t *request)
 {
 	json_t *value;
 

@@ -47,7 +47,8 @@ struct cli_option {
 
 /* Options of several subcommands; what follows the help says where the value goes. */
 #define CLI_PORT(help, ...) { "port", 'p', "PORT", help, CLI_NUMBER, .low = 1, .high = 65535, __VA_ARGS__ }
-#define CLI_FOR(least, help, ...) { "for", 'f', "TIME", help, CLI_SECONDS, .low = least, .high = CLI_DAY_S, __VA_ARGS__ }
+#define CLI_FOR(least, help, ...) \
+	{ "for", 'f', "TIME", help, CLI_SECONDS, .low = least, .high = CLI_DAY_S, __VA_ARGS__ }
 /* Filters of a request for flows or events. */
 #define CLI_FLOW_PORT(...) CLI_PORT("Only flows with this local or remote port", __VA_ARGS__)
 #define CLI_FLOW_PROGRAM(...) \
@@ -56,7 +57,8 @@ struct cli_option {
 struct cli_syntax {
 	const struct cli_option *options; /* ends with an empty row; may be NULL */
 	const char *args_doc;		  /* the arguments that are no options, for the help */
-	const char *doc; /* what it does, a blank line, "Examples:" and the examples; '\v', what stands below the options */
+	const char *doc; /* what it does, a blank line, "Examples:" and the examples; '\v', what stands below the
+			  * options */
 	/* Takes an argument that is no option; NULL: there are none. */
 	void (*argument)(struct argp_state *state, char *arg, void *input);
 	/* Looks at what came out, once all is read; may be NULL. */

@@ -50,8 +50,8 @@ static const struct cli_syntax check_syntax = {
 	.options = check_options,
 	.argument = take_file,
 	.args_doc = "[FILE...]",
-	.doc = "Checks policy files, in the order given, and says for every error where it is, what is wrong and what is "
-	       "allowed. Without FILE: the files the agent would read. Exit code 3 if anything is invalid.\n"
+	.doc = "Checks policy files, in the order given, and says for every error where it is, what is wrong and what "
+	       "is allowed. Without FILE: the files the agent would read. Exit code 3 if anything is invalid.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork policy check web.conf\n"
@@ -125,8 +125,8 @@ static int policy_check(struct cli *cli, int argc, char **argv)
 static const struct cli_option show_options[] = {
 	{ "origin", 0, 0, "Say for every value which file and line set it", CLI_FLAG, CLI_AT(struct input, origin) },
 	{ "match", 0, "FLOW",
-	  "Show which policy takes a flow, and in what the others differ; FLOW is 'port=N side=server|client peer=ADDRESS "
-	  "program=NAME cgroup=/PATH', all but the port optional",
+	  "Show which policy takes a flow, and in what the others differ; FLOW is 'port=N side=server|client "
+	  "peer=ADDRESS program=NAME cgroup=/PATH', all but the port optional",
 	  CLI_TEXT, CLI_AT(struct input, match) },
 	POLICY_DIR("Show what the *.conf of DIR say instead of asking the agent; may be given again"),
 	{ 0 },
@@ -150,7 +150,8 @@ static int get_policies(const struct cli *cli, const struct input *input, json_t
 	int result = 0;
 
 	if (!input->dir_count && client_listens(cli->control))
-		return client_call(cli->control, json_pack("{ss ss*}", "op", "policy", "match", input->match), shown, fault);
+		return client_call(cli->control, json_pack("{ss ss*}", "op", "policy", "match", input->match), shown,
+				   fault);
 	if (!input->dir_count && !cli->json)
 		fprintf(stderr, "No agent listens at %s: this is what the files say.\n", cli->control);
 	if (policy_load(&set, input->dir_count ? input->dirs : NULL, NULL, fault))

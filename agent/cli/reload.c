@@ -9,8 +9,8 @@
 #include "lib/json.h"
 
 static const struct cli_syntax syntax = {
-	.doc = "Has the agent read its policy files again. All of them are checked first: if one is invalid, the policies in "
-	       "force stay, and the exit code is 3.\n"
+	.doc = "Has the agent read its policy files again. All of them are checked first: if one is invalid, the "
+	       "policies in force stay, and the exit code is 3.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork policy check /etc/autocork/policy.d/web.conf && autocork reload\n",

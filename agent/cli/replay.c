@@ -48,7 +48,8 @@ static const struct cli_option options[] = {
 	  .take = take_confidence },
 	{ "max-hold", 0, "US", "Longest hold in microseconds (2000)", CLI_NUMBER, .low = 100, .high = 100000,
 	  AT(max_hold_us) },
-	{ "mss", 0, "BYTES", "Full segment (default: as the trace says)", CLI_NUMBER, .low = 48, .high = 65535, AT(mss) },
+	{ "mss", 0, "BYTES", "Full segment (default: as the trace says)", CLI_NUMBER, .low = 48, .high = 65535,
+	  AT(mss) },
 	{ "nodelay", 0, 0, "As if every flow had set TCP_NODELAY", CLI_FLAG, .set = REPLAY_NODELAY, AT(nagle) },
 	{ "nagle", 0, 0, "As if none had", CLI_FLAG, .set = REPLAY_NAGLE, AT(nagle) },
 	{ "no-prior", 0, 0, "Flows learn nothing from each other", CLI_FLAG, AT(no_prior) },
@@ -63,8 +64,8 @@ static const struct cli_syntax syntax = {
 	.argument = take_path,
 	.check = check,
 	.args_doc = "TRACE",
-	.doc = "Replays a recorded trace of writes and reads through the predictor, and prints packets with and without the "
-	       "agent, and misses.\n"
+	.doc = "Replays a recorded trace of writes and reads through the predictor, and prints packets with and "
+	       "without the agent, and misses.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork replay http.trace\n"

@@ -49,8 +49,8 @@ static const struct cli_syntax syntax = {
 	       "  autocork status --json | jq .totals.held\n"
 	       "\v"
 	       "SAVED counts the writes that did not become a packet of their own; MISSES, bursts that ended while "
-	       "something was held; DELAY, the mean time from the first held write of a burst to its release; LEFT ALONE, why "
-	       "flows that a policy wants managed are not.",
+	       "something was held; DELAY, the mean time from the first held write of a burst to its release; LEFT "
+	       "ALONE, why flows that a policy wants managed are not.",
 };
 
 static void print_features(FILE *out, const struct cli *cli, const json_t *features)

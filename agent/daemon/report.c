@@ -159,7 +159,8 @@ json_t *report_service(const struct engine_service *service, uint64_t managed, b
 	json_object_set_new(object, "mean_hold_us", holds ? json_real((double)stats->hold_us / holds) : json_null());
 	json_object_set_new(object, "option_calls", counters(option_names, stats->option_calls, 0, AC_OPTION_MAX));
 	json_object_set_new(object, "option_idle", counters(option_names, stats->option_idle, 0, AC_OPTION_MAX));
-	json_object_set_new(object, "refused", counters(refusal_names, stats->refused, AC_REFUSAL_NONE + 1, AC_REFUSAL_MAX));
+	json_object_set_new(object, "refused",
+			    counters(refusal_names, stats->refused, AC_REFUSAL_NONE + 1, AC_REFUSAL_MAX));
 	json_object_set_new(object, "released", counters(reason_names, stats->released, 0, AC_REASON_MAX));
 	if (histograms) {
 		json_object_set_new(object, "write_size", histogram(stats->write_size));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The engine: the BPF programs in the kernel, seen from the agent. It loads and attaches what the kernel offers, fills the
- * policy tables, keeps the heartbeat, sweeps wrong holds, and gives every flow back when it stops.
+ * The engine: the BPF programs in the kernel, seen from the agent. It loads and attaches what the kernel offers, fills
+ * the policy tables, keeps the heartbeat, sweeps wrong holds, and gives every flow back when it stops.
  */
 #pragma once
 #include <autocork/service.h>
@@ -14,7 +14,8 @@
 struct engine;
 
 struct engine_options {
-	const char *cgroup;	/* cgroup v2 directory whose flows are handled; NULL = the root, found from the mounts */
+	/* cgroup v2 directory whose flows are handled; NULL = the root, found from the mounts */
+	const char *cgroup;
 	bool without_fentry;	/* force the tracepoint fallback */
 	bool without_wrappers;	/* force observe-only */
 };
@@ -53,8 +54,8 @@ typedef int engine_service_visit(const struct engine_service *service, void *con
 int engine_services(struct engine *engine, engine_service_visit *visit, void *context);
 
 /*
- * Events of single flows (include/autocork/event.h). `types`: AC_EVENT_BIT() of those wanted, 0 = none, which costs nothing. The ring
- * buffer's map descriptor is the engine's; who listens reads from it.
+ * Events of single flows (include/autocork/event.h). `types`: AC_EVENT_BIT() of those wanted, 0 = none, which costs
+ * nothing. The ring buffer's map descriptor is the engine's; who listens reads from it.
  */
 /* Returns 0, or -1 where this kernel cannot tell of responses. */
 int engine_event_types(struct engine *engine, uint32_t types, struct fault *fault);

@@ -12,7 +12,8 @@ int engine_event_types(struct engine *engine, uint32_t types, struct fault *faul
 	if (!responses)
 		responses_stop(&engine->responses);
 	if (err)
-		return fault_set(fault, EXIT_UNSUPPORTED, "responses: cannot be watched: %s: it takes a kernel from 6.15 on", strerror(-err));
+		return fault_set(fault, EXIT_UNSUPPORTED,
+				 "responses: cannot be watched: %s: it takes a kernel from 6.15 on", strerror(-err));
 	__atomic_store_n(&engine->tables.control->event_mask, types, __ATOMIC_RELAXED);
 	return 0;
 }

@@ -22,5 +22,6 @@ void features_note(struct features *features, const char *name, bool works, cons
 	if (works)
 		log_debug("%s: %s", name, feature->reason);
 	else
-		log_info("%s: not available: %s%s%s", name, feature->reason, without ? "; without it " : "", without ? without : "");
+		log_info("%s: not available: %s%s%s", name, feature->reason, without ? "; without it " : "",
+			 without ? without : "");
 }

@@ -10,7 +10,8 @@
 
 static char complaint[160];
 
-/* The verifier's log ends with statistics; what a person wants is libbpf's own line, or the verifier's last words before them. */
+/* The verifier's log ends with statistics; what a person wants is libbpf's own line, or the verifier's last words
+ * before them. */
 static void remember(const char *line)
 {
 	static const char prefix[] = "libbpf: ";

@@ -19,7 +19,8 @@ struct run {
 	int err;	/* of the pass itself */
 };
 
-/* Enough for the largest record many times over; a record that did not fit is written again in full by the next read. */
+/* Enough for the largest record many times over; a record that did not fit is written again in full by the next
+ * read. */
 #define BUFFER_BYTES 65536
 
 static void drain(struct run *run, int fd)

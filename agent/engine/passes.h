@@ -8,6 +8,7 @@
 int pass_everywhere(const struct bpf_link *iterator);
 /* Runs it once in the namespace with this inode number. Returns 0 or -errno; -ESRCH if the namespace is gone. */
 int pass_in(const struct bpf_link *iterator, uint32_t netns);
-/* Runs an iterator that knows no namespaces; what it writes goes to `take`, in whole records of `record_size` (NULL: thrown away). */
+/* Runs an iterator that knows no namespaces; what it writes goes to `take`, in whole records of `record_size` (NULL:
+ * thrown away). */
 typedef int pass_take(const void *record, void *context);
 int pass_read(const struct bpf_link *iterator, size_t record_size, pass_take *take, void *context);

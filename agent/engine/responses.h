@@ -10,6 +10,7 @@ struct responses {
 	struct bpf_link *links[RESPONSES_LINKS];
 };
 
-/* Loads and attaches, if that is not done. `cgroup`: where setsockopt calls are seen. Returns 0 or -errno, and nothing stays. */
+/* Loads and attaches, if that is not done. `cgroup`: where setsockopt calls are seen. Returns 0 or -errno, and nothing
+ * stays. */
 int responses_start(struct responses *responses, struct shared_maps *shared, int cgroup);
 void responses_stop(struct responses *responses);

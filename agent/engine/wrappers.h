@@ -15,5 +15,6 @@ struct wrapper {
 /* Removes registrations that an agent killed on a kernel without struct_ops links has left behind. Returns how many. */
 int wrappers_remove_stale(void);
 /* Registers all that work. Returns the set of them as bits of enum ac_wrapper. */
-uint64_t wrappers_register(struct wrapper wrappers[AC_WRAPPER_MAX], struct shared_maps *shared, struct features *features);
+uint64_t wrappers_register(struct wrapper wrappers[AC_WRAPPER_MAX], struct shared_maps *shared,
+			   struct features *features);
 void wrappers_unregister(struct wrapper wrappers[AC_WRAPPER_MAX]);

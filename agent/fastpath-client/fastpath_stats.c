@@ -59,7 +59,8 @@ bool fastpath_stats_beside(const char *control, char *dir, size_t size)
 	if (!control)
 		length = snprintf(dir, size, "%s", FASTPATH_RUN_DIR);
 	else
-		length = snprintf(dir, size, "%.*s/fastpath", slash ? (int)(slash - control) : 1, slash ? control : ".");
+		length =
+			snprintf(dir, size, "%.*s/fastpath", slash ? (int)(slash - control) : 1, slash ? control : ".");
 	return length > 0 && (size_t)length < size;
 }
 
@@ -86,16 +87,19 @@ struct fastpath_file *fastpath_stats_create(const char *path, uint32_t queues, i
 		/* Root's alone: whoever can open a file can lock it, and would keep the next writer from starting. */
 		*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 		if (*fd < 0) {
-			fault_set(fault, EXIT_FAILED, "%s: %s: choose another directory with --run-dir", path, strerror(errno));
+			fault_set(fault, EXIT_FAILED, "%s: %s: choose another directory with --run-dir", path,
+				  strerror(errno));
 			return NULL;
 		}
 		if (flock(*fd, LOCK_EX | LOCK_NB)) {
 			fault_set(fault, EXIT_FAILED,
-				  "%s: another autocork-fastpath of this name runs: stop it or choose another --name", path);
+				  "%s: another autocork-fastpath of this name runs: stop it or choose another "
+				  "--name", path);
 			close(*fd);
 			return NULL;
 		}
-		/* The one before may have removed the file between our open() and the lock: then it is a file without a name. */
+		/* The one before may have removed the file between our open() and the lock: then it is a file without a
+		 * name. */
 		if (!fstat(*fd, &opened) && !stat(path, &named) && opened.st_ino == named.st_ino)
 			break;
 		close(*fd);
@@ -108,7 +112,8 @@ struct fastpath_file *fastpath_stats_create(const char *path, uint32_t queues, i
 	}
 	file = mmap(NULL, file_size(queues), PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
 	if (file == MAP_FAILED) {
-		fault_set(fault, EXIT_FAILED, "%s: mmap: %s: choose another directory with --run-dir", path, strerror(errno));
+		fault_set(fault, EXIT_FAILED, "%s: mmap: %s: choose another directory with --run-dir", path,
+			  strerror(errno));
 		close(*fd);
 		return NULL;
 	}

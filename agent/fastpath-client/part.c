@@ -56,7 +56,8 @@ static bool find_program(char *path, size_t size)
 		return false;
 	path[length] = 0;
 	slash = strrchr(path, '/');
-	return slash && (size_t)snprintf(slash + 1, size - (slash + 1 - path), "autocork-fastpath") < size - (slash + 1 - path);
+	return slash &&
+	       (size_t)snprintf(slash + 1, size - (slash + 1 - path), "autocork-fastpath") < size - (slash + 1 - path);
 }
 
 static void start(struct fastpath_part *part);
@@ -70,7 +71,8 @@ static int on_timer(sd_event_source *source, uint64_t now, void *context)
 static void start_later(struct fastpath_part *part, uint64_t seconds)
 {
 	part->timer = sd_event_source_disable_unref(part->timer);
-	if (sd_event_add_time_relative(part->daemon->loop, &part->timer, CLOCK_MONOTONIC, seconds * 1000000, 10000, on_timer, part) < 0)
+	if (sd_event_add_time_relative(part->daemon->loop, &part->timer, CLOCK_MONOTONIC, seconds * 1000000, 10000,
+				       on_timer, part) < 0)
 		log_error("autocork-fastpath: no timer: it stays down until the next reload");
 }
 
@@ -212,7 +214,8 @@ static void start(struct fastpath_part *part)
 	if (!spawn(command, &pid, &err)) {
 		fastpath_plan_free(command);
 		snprintf(why, sizeof(why), "%.200s: %s", part->program,
-			 err == ENOENT ? "not installed, it is built where DPDK's development files are" : strerror(err));
+			 err == ENOENT ? "not installed, it is built where DPDK's development files are"
+				       : strerror(err));
 		failed(part, why);
 		return;
 	}

@@ -44,7 +44,8 @@ static unsigned int queues_of(const struct policy_set *set)
 	return most;
 }
 
-int fastpath_plan(const struct policy_set *set, const char *program, const char *run_dir, char ***argv, struct fault *fault)
+int fastpath_plan(const struct policy_set *set, const char *program, const char *run_dir, char ***argv,
+		  struct fault *fault)
 {
 	struct interfaces interfaces = { 0 };
 	unsigned int queues = queues_of(set);
@@ -64,8 +65,9 @@ int fastpath_plan(const struct policy_set *set, const char *program, const char 
 		return fault_set(fault, EXIT_CONFIG, "fast path: more than %d interfaces: name fewer", INTERFACES_MAX);
 	if (coalesce && interfaces.count % 2)
 		return fault_set(fault, EXIT_CONFIG,
-				 "fast path: %s: `job = coalesce` forwards between pairs of interfaces: name its partner with "
-				 "`interfaces =` in [fastpath], or use `job = reflect`", interfaces.list[interfaces.count - 1]);
+				 "fast path: %s: `job = coalesce` forwards between pairs of interfaces: name its "
+				 "partner with `interfaces =` in [fastpath], or use `job = reflect`",
+				 interfaces.list[interfaces.count - 1]);
 	words = calloc(WORDS_MAX, sizeof(*words));
 #define ADD(...) (failed = failed || asprintf(&words[count++], __VA_ARGS__) < 0)
 	failed = !words;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The Internet checksum (RFC 1071) as a running one's complement sum, so that sums of parts can be added up (RFC 1624). */
+/* The Internet checksum (RFC 1071) as a running one's complement sum, so that sums of parts can be added up (RFC
+ * 1624). */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 /*
- * Adds `length` bytes to a sum; a trailing odd byte counts as if a zero followed. Words are read in host order: the sum is then
- * the byte-swapped one on little-endian machines, which RFC 1071 section 2 (B) allows as long as it is stored the same way.
+ * Adds `length` bytes to a sum; a trailing odd byte counts as if a zero followed. Words are read in host order: the sum
+ * is then the byte-swapped one on little-endian machines, which RFC 1071 section 2 (B) allows as long as it is stored
+ * the same way.
  */
 static inline uint64_t sum_bytes(const void *bytes, size_t length, uint64_t sum)
 {

@@ -50,9 +50,11 @@ static int lock(const char *name, struct fault *fault)
 	if (fd >= 0)
 		close(fd);
 	if (err != EADDRINUSE)
-		return fault_set(fault, EXIT_FAILED, "%s: cannot be claimed: %s: allow more open files", name, strerror(err));
+		return fault_set(fault, EXIT_FAILED, "%s: cannot be claimed: %s: allow more open files", name,
+				 strerror(err));
 	if (held(&address, size))
-		return fault_set(fault, EXIT_FAILED, "%s: another autocork-fastpath has it: stop that one (autocork fastpath)", name);
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: another autocork-fastpath has it: stop that one (autocork fastpath)", name);
 	log_warning("%s: somebody who is not root holds our name for it: taken no notice of", name);
 	return 0;
 }
@@ -83,20 +85,22 @@ int claim_interface(const char *name, bool *had_program, struct fault *fault)
 	*had_program = false;
 	index = if_nametoindex(name);
 	if (!index)
-		return fault_set(fault, EXIT_FAILED, "%s: no such interface in this network namespace: see ip link", name);
+		return fault_set(fault, EXIT_FAILED, "%s: no such interface in this network namespace: see ip link",
+				 name);
 	if (lock(name, fault))
 		return -1;
 	if (bpf_xdp_query_id(index, 0, &id) || !id)
 		return 0;
 	programs = xdp_multiprog__get_from_ifindex(index);
 	if (libxdp_get_error(programs))
-		return fault_set(fault, EXIT_FAILED, "%s: XDP program %u is there and cannot be looked at: %s: needs root", name, id,
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: XDP program %u is there and cannot be looked at: %s: needs root", name, id,
 				 strerror(-libxdp_get_error(programs)));
 	foreign = foreign_program(programs);
 	if (foreign)
 		fault_set(fault, EXIT_FAILED,
-			  "%s: a foreign XDP program is attached (%s, id %u): take it away (ip link set dev %s xdp off) or use another "
-			  "interface", name, foreign, id, name);
+			  "%s: a foreign XDP program is attached (%s, id %u): take it away (ip link set dev %s xdp "
+			  "off) or use another interface", name, foreign, id, name);
 	xdp_multiprog__close(programs);
 	*had_program = !foreign;
 	return foreign ? -1 : 0;

@@ -8,7 +8,8 @@
 
 #include "fastpath/segment.h"
 
-#define WAYS 8			/* a bucket: one cache line of tags is searched twice at most, and there is no chain to grow */
+/* A bucket: one cache line of tags is searched twice at most, and there is no chain to grow. */
+#define WAYS 8
 #define NOBODY UINT32_MAX
 
 struct slot {
@@ -42,7 +43,8 @@ struct coalescer *coalescer_new(const struct coalesce_options *options)
 	size_t slots = WAYS;
 
 	if (options->flows < COALESCE_FLOWS_MIN || options->flows > COALESCE_FLOWS_MAX ||
-	    options->hold_ns > COALESCE_HOLD_MAX_NS || options->max_len > UINT16_MAX || !options->emit || !options->absorb) {
+	    options->hold_ns > COALESCE_HOLD_MAX_NS || options->max_len > UINT16_MAX || !options->emit ||
+	    !options->absorb) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -189,7 +191,8 @@ static void forget(struct coalescer *c, uint32_t index)
 }
 
 /* True if the frame went into the one held in the slot. */
-static bool append(struct coalescer *c, uint32_t index, const struct coalesce_frame *frame, const struct segment *segment)
+static bool append(struct coalescer *c, uint32_t index, const struct coalesce_frame *frame,
+		   const struct segment *segment)
 {
 	struct slot *slot = &c->slots[index];
 
@@ -207,7 +210,8 @@ static bool append(struct coalescer *c, uint32_t index, const struct coalesce_fr
 	return true;
 }
 
-static void push_tcp(struct coalescer *c, const struct coalesce_frame *frame, const struct packet *packet, uint64_t now_ns)
+static void push_tcp(struct coalescer *c, const struct coalesce_frame *frame, const struct packet *packet,
+		     uint64_t now_ns)
 {
 	struct segment segment;
 	struct packet_key key;

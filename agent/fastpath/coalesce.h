@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The coalescer: merges small in-order TCP segments of forwarded flows, one direction of one wire at a time. Pure: frames are the
- * caller's buffers, time is the caller's clock, what leaves goes through a callback. docs/fastpath.md has the rules for users.
+ * The coalescer: merges small in-order TCP segments of forwarded flows, one direction of one wire at a time. Pure:
+ * frames are the caller's buffers, time is the caller's clock, what leaves goes through a callback. docs/fastpath.md
+ * has the rules for users.
  *
- * What may be merged: two segments of one flow (addresses, ports, VLANs) that follow each other without a gap and are alike in
- * everything a receiver or a router looks at: link header, ToS, TTL, DF, flow label, acknowledgement number, TCP options; with no
- * flag but ACK and PSH, correct checksums, no IP options or extension headers, and no option that signs the payload. The result keeps
- * the first segment's headers, takes the last one's window (the newest news) and PSH if any had it.
- * Whatever else arrives on a flow first sends what is held of it, so no flow is ever reordered.
+ * What may be merged: two segments of one flow (addresses, ports, VLANs) that follow each other without a gap and are
+ * alike in everything a receiver or a router looks at: link header, ToS, TTL, DF, flow label, acknowledgement number,
+ * TCP options; with no flag but ACK and PSH, correct checksums, no IP options or extension headers, and no option that
+ * signs the payload. The result keeps the first segment's headers, takes the last one's window (the newest news) and
+ * PSH if any had it. Whatever else arrives on a flow first sends what is held of it, so no flow is ever reordered.
  *
- * When a held frame leaves: when the burst it came in ends (hold_ns = 0), so that nothing waits. With hold_ns set, a segment that came
- * within hold_ns of the one before, acknowledging nothing new, is part of a stream and may wait up to hold_ns; any other still leaves
- * when its burst ends.
+ * When a held frame leaves: when the burst it came in ends (hold_ns = 0), so that nothing waits. With hold_ns set, a
+ * segment that came within hold_ns of the one before, acknowledging nothing new, is part of a stream and may wait up to
+ * hold_ns; any other still leaves when its burst ends.
  */
 #pragma once
 #include <stdbool.h>
@@ -31,7 +32,8 @@ struct coalesce_frame {
 };
 
 struct coalesce_options {
-	uint32_t flows;		/* flows remembered, rounded up to a power of two; COALESCE_FLOWS_MIN … COALESCE_FLOWS_MAX */
+	uint32_t flows;		/* flows remembered, rounded up to a power of two; COALESCE_FLOWS_MIN …
+				 * COALESCE_FLOWS_MAX */
 	uint32_t max_len;	/* largest IP datagram made: the MTU of the wire it leaves on; at most 65,535 */
 	uint64_t hold_ns;	/* 0 … COALESCE_HOLD_MAX_NS */
 	uint64_t seed;		/* of the hash; random, so that nobody can aim flows at one bucket */
@@ -46,7 +48,8 @@ struct coalesce_stats {
 	uint64_t held;		/* frames held now */
 	uint64_t flows;		/* flows remembered now */
 	uint64_t evicted;	/* flows forgotten because their bucket was full */
-	uint64_t bad_checksum;	/* small segments passed on untouched because a checksum was wrong (or left to hardware) */
+	/* small segments passed on untouched because a checksum was wrong (or left to hardware) */
+	uint64_t bad_checksum;
 	uint64_t opaque;	/* packets of unknown flow: everything held was sent before them */
 	uint64_t delayed;	/* frames that left because hold_ns ran out */
 };
@@ -58,9 +61,11 @@ struct coalescer *coalescer_new(const struct coalesce_options *options);
 /* Frees it; what is held goes to absorb(), unsent: call coalescer_flush() first if it should leave. NULL is allowed. */
 void coalescer_free(struct coalescer *c);
 
-/* Takes a frame over. It is emitted or absorbed, now or later. now_ns never goes back and is the same for all of a burst. */
+/* Takes a frame over. It is emitted or absorbed, now or later. now_ns never goes back and is the same for all of a
+ * burst. */
 void coalescer_push(struct coalescer *c, const struct coalesce_frame *frame, uint64_t now_ns);
-/* Ends a burst: sends what must not wait longer. To be called after every burst and at coalescer_deadline() at the latest. */
+/* Ends a burst: sends what must not wait longer. To be called after every burst and at coalescer_deadline() at the
+ * latest. */
 void coalescer_expire(struct coalescer *c, uint64_t now_ns);
 /* Sends everything held. */
 void coalescer_flush(struct coalescer *c);

@@ -36,10 +36,14 @@ void diagnose_af_xdp(char *text, size_t size)
 	}
 	if (!capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK) && !getrlimit(RLIMIT_MEMLOCK, &locked) &&
 	    locked.rlim_cur != RLIM_INFINITY) {
-		snprintf(text, size, "it may lock %llu KiB of memory, too few for its packet buffers: ulimit -l unlimited "
-			 "(LimitMEMLOCK=infinity of a service), or give it CAP_IPC_LOCK", (unsigned long long)locked.rlim_cur / 1024);
+		snprintf(text, size,
+			 "it may lock %llu KiB of memory, too few for its packet buffers: ulimit -l unlimited "
+			 "(LimitMEMLOCK=infinity of a service), or give it CAP_IPC_LOCK",
+			 (unsigned long long)locked.rlim_cur / 1024);
 		return;
 	}
-	snprintf(text, size, "another user of the queue, a foreign XDP program, or a veth with fewer receive queues than its peer has "
-		 "transmit queues: see autocork steer status, ip link, ethtool -l");
+	snprintf(
+		text, size,
+		"another user of the queue, a foreign XDP program, or a veth with fewer receive queues than its peer "
+		"has transmit queues: see autocork steer status, ip link, ethtool -l");
 }

@@ -3,5 +3,6 @@
 #pragma once
 #include <stddef.h>
 
-/* Writes the likeliest reason and what to do about it, as the rest of a sentence: what this process lacks, else what may be in the way. */
+/* Writes the likeliest reason and what to do about it, as the rest of a sentence: what this process lacks, else what
+ * may be in the way. */
 void diagnose_af_xdp(char *text, size_t size);

@@ -49,7 +49,8 @@ static void catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* The driver's libraries try several ways to load their program and complain about each that fails: of interest only if all do. */
+/* The driver's libraries try several ways to load their program and complain about each that fails: of interest only if
+ * all do. */
 static int library_message(const char *format, va_list args)
 {
 	char line[512];
@@ -126,7 +127,8 @@ static int start_eal(struct fastpath_options *options, struct fault *fault)
 	for (size_t i = 0; i < options->interface_count; i++) {
 		has[i] = ports_interface_queues(options->interfaces[i], &apart[i]);
 		if (options->queues > has[i])
-			return fault_set(fault, EXIT_FAILED, "%s: has %u queue(s), %u asked for: use --queues %u, or ethtool -L",
+			return fault_set(fault, EXIT_FAILED,
+					 "%s: has %u queue(s), %u asked for: use --queues %u, or ethtool -L",
 					 options->interfaces[i], has[i], options->queues, has[i]);
 		least = has[i] < least ? has[i] : least;
 	}
@@ -136,17 +138,19 @@ static int start_eal(struct fastpath_options *options, struct fault *fault)
 	for (size_t i = 0; i < options->interface_count; i++) {
 		devices += apart[i] ? options->queues : 1;
 		if (options->queues < has[i])
-			log_warning("%s: %u of %u queues are taken: frames of the others stay with the kernel", options->interfaces[i],
-				    options->queues, has[i]);
+			log_warning("%s: %u of %u queues are taken: frames of the others stay with the kernel",
+				    options->interfaces[i], options->queues, has[i]);
 	}
 	if (devices > RTE_MAX_ETHPORTS)
-		return fault_set(fault, EXIT_FAILED, "queues: %zu devices, DPDK knows %d at most: use a smaller --queues", devices,
+		return fault_set(fault, EXIT_FAILED,
+				 "queues: %zu devices, DPDK knows %d at most: use a smaller --queues", devices,
 				 RTE_MAX_ETHPORTS);
 	for (int i = 0; i < options->eal_count; i++)
 		others += !strncmp(options->eal[i], "--vdev", 6) || !strncmp(options->eal[i], "-a", 2) ||
 			  !strncmp(options->eal[i], "--allow", 7);
 	mib = ports_memory_mib(options->interface_count, others, options->queues);
-	huge = options->memory == FASTPATH_MEMORY_HUGE || (options->memory == FASTPATH_MEMORY_AUTO && free_huge_mib() >= mib);
+	huge = options->memory == FASTPATH_MEMORY_HUGE ||
+	       (options->memory == FASTPATH_MEMORY_AUTO && free_huge_mib() >= mib);
 	if (!huge && options->memory == FASTPATH_MEMORY_AUTO)
 		log_info("memory: fewer than %u MiB in free huge pages, so normal pages are used", mib);
 	argc = options_eal_arguments(options, apart, huge, mib, &argv);
@@ -157,14 +161,16 @@ static int start_eal(struct fastpath_options *options, struct fault *fault)
 	rte_log_set_level_pattern("*", RTE_LOG_WARNING);
 	if (rte_eal_init(argc, argv) < 0)
 		return fault_set(fault, EXIT_FAILED,
-				 "DPDK: %s: see its messages above; needs root, %u MiB of memory, and arguments that DPDK knows",
+				 "DPDK: %s: see its messages above; needs root, %u MiB of memory, and arguments that "
+				 "DPDK knows",
 				 rte_strerror(rte_errno), mib);
 	return 0;
 }
 
 /*
- * Once every port is open little is left to be allowed. CAP_NET_ADMIN takes promiscuous mode and the driver's own XDP program away
- * again at the end, CAP_BPF is asked for by the driver's map updates there. Drivers of physical ports may need what they had.
+ * Once every port is open little is left to be allowed. CAP_NET_ADMIN takes promiscuous mode and the driver's own XDP
+ * program away again at the end, CAP_BPF is asked for by the driver's map updates there. Drivers of physical ports may
+ * need what they had.
  */
 static void drop_privileges(const struct ports *ports)
 {
@@ -175,8 +181,8 @@ static void drop_privileges(const struct ports *ports)
 		}
 	}
 	capng_clear(CAPNG_SELECT_BOTH);
-	capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF,
-		      CAP_IPC_LOCK, -1);
+	capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, CAP_NET_ADMIN, CAP_NET_RAW,
+		      CAP_BPF, CAP_IPC_LOCK, -1);
 	if (capng_apply(CAPNG_SELECT_BOTH))
 		log_warning("privileges: could not be dropped: running on with all");
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -236,7 +242,9 @@ static int run(struct fastpath_options *options, struct fault *fault)
 	/* The first worker may have stopped us; the others may sleep. */
 	on_signal(0);
 	rte_eal_mp_wait_lcore();
-	failed = all.lost ? fault_set(fault, EXIT_FAILED, "%s: the interface is gone: start again when it is back", all.lost) : 0;
+	failed = all.lost ? fault_set(fault, EXIT_FAILED, "%s: the interface is gone: start again when it is back",
+				      all.lost)
+			  : 0;
 free_workers:
 	workers_free(&all);
 	fastpath_stats_destroy(all.file, path, lock);

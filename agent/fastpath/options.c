@@ -26,19 +26,23 @@ enum key {
 
 static const struct argp_option table[] = {
 	{ "job", 'j', "JOB", 0, "coalesce, forward or reflect (default: coalesce)", 1 },
-	{ "interface", 'i', "IFACE", 0, "use this kernel interface through AF_XDP; repeat it, the order makes the pairs", 1 },
+	{ "interface", 'i', "IFACE", 0,
+	  "use this kernel interface through AF_XDP; repeat it, the order makes the pairs", 1 },
 	{ "queues", 'q', "N|all", 0, "receive queues per port (default: 1)", 1 },
 	{ "hold", KEY_HOLD, "TIME", 0, "coalesce: let segments of a stream wait this long for the next, such as 50us "
 	  "(default: 0, merge only within a receive burst; at most 10ms)", 2 },
 	{ "flows", 'f', "N", 0, "coalesce: flows remembered per receive queue (default: 16384)", 2 },
 	{ "mtu", 'm', "BYTES", 0, "coalesce: largest IP packet to make (default: the MTU of the sending port)", 2 },
-	{ "address", 'a', "IP", 0, "reflect: answer for this address only, ARP and neighbour discovery too; repeat it", 3 },
-	{ "wait", 'w', "HOW", 0, "interrupt: sleep while there is nothing to do (default); poll: never sleep, one core each", 4 },
+	{ "address", 'a', "IP", 0,
+	  "reflect: answer for this address only, ARP and neighbour discovery too; repeat it", 3 },
+	{ "wait", 'w', "HOW", 0,
+	  "interrupt: sleep while there is nothing to do (default); poll: never sleep, one core each", 4 },
 	{ "cores", 'c', "LIST", 0, "cores to run on, such as 2-3 (default: all allowed ones)", 4 },
 	{ "memory", KEY_MEMORY, "KIND", 0, "huge, normal or auto: huge pages if there are any (default: auto)", 4 },
 	{ "name", 'n', "NAME", 0, "name of this instance (default: the first interface, else \"fastpath\")", 5 },
 	{ "run-dir", KEY_RUN_DIR, "DIR", 0, "where NAME.stats is kept (default: " FASTPATH_RUN_DIR ")", 5 },
-	{ "keep-privileges", KEY_KEEP_PRIVILEGES, NULL, 0, "do not drop capabilities after start (physical ports keep them anyway)",
+	{ "keep-privileges", KEY_KEEP_PRIVILEGES, NULL, 0,
+	  "do not drop capabilities after start (physical ports keep them anyway)",
 	  5 },
 	{ "log", KEY_LOG, "LEVEL", 0, "error, warning, info or debug (default: info)", 5 },
 	{ 0 },
@@ -66,7 +70,8 @@ const char *fastpath_job_name(enum fastpath_job job)
 }
 
 /* The index of a word in a list; a usage error if it is not there. */
-static int choose(const struct argp_state *state, const char *option, const char *word, const char *const *words, int count)
+static int choose(const struct argp_state *state, const char *option, const char *word, const char *const *words,
+		  int count)
 {
 	for (int i = 0; i < count; i++)
 		if (!strcmp(word, words[i]))
@@ -75,7 +80,8 @@ static int choose(const struct argp_state *state, const char *option, const char
 	return -1;
 }
 
-static uint32_t number(const struct argp_state *state, const char *option, const char *text, uint32_t low, uint32_t high)
+static uint32_t number(const struct argp_state *state, const char *option, const char *text, uint32_t low,
+		       uint32_t high)
 {
 	char *end;
 	unsigned long value;
@@ -155,7 +161,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		add_interface(state, options, argument);
 		return 0;
 	case 'q':
-		options->queues = !strcmp(argument, "all") ? 0 : number(state, "queues", argument, 1, FASTPATH_QUEUES_MAX);
+		options->queues =
+			!strcmp(argument, "all") ? 0 : number(state, "queues", argument, 1, FASTPATH_QUEUES_MAX);
 		return 0;
 	case KEY_HOLD:
 		if (!options_parse_hold(argument, &options->hold_ns))
@@ -178,7 +185,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 'n':
 		if (!fastpath_name_valid(argument))
-			argp_error(state, "--name: %s: up to %d letters, digits, - _ .", argument, FASTPATH_NAME_LEN - 1);
+			argp_error(state, "--name: %s: up to %d letters, digits, - _ .", argument,
+				   FASTPATH_NAME_LEN - 1);
 		strcpy(options->name, argument);
 		return 0;
 	case KEY_MEMORY:
@@ -234,7 +242,8 @@ void options_parse(struct fastpath_options *options, int argc, char **argv)
 		strcpy(options->name, "fastpath");
 }
 
-int options_eal_arguments(const struct fastpath_options *options, const bool *apart, bool huge, uint32_t memory_mib, char ***argv)
+int options_eal_arguments(const struct fastpath_options *options, const bool *apart, bool huge, uint32_t memory_mib,
+			  char ***argv)
 {
 	size_t most = 16 + options->interface_count * options->queues + options->eal_count;
 	char **list = calloc(most, sizeof(*list));
@@ -244,7 +253,8 @@ int options_eal_arguments(const struct fastpath_options *options, const bool *ap
 #define ADD(...) (failed = failed || asprintf(&list[count++], __VA_ARGS__) < 0)
 	ADD("autocork-fastpath");
 	ADD("--file-prefix=autocork-%s", options->name);
-	/* Neither leaves files behind nor lets another process attach, so a killed one is replaced without cleaning up. */
+	/* Neither leaves files behind nor lets another process attach, so a killed one is replaced without cleaning
+	 * up. */
 	ADD(huge ? "--in-memory" : "--no-huge");
 	if (!huge)
 		ADD("--no-shconf");
@@ -260,8 +270,8 @@ int options_eal_arguments(const struct fastpath_options *options, const bool *ap
 		ADD("--no-pci");
 	for (size_t i = 0; i < options->interface_count; i++)
 		for (uint32_t q = 0; q < (apart[i] ? options->queues : 1); q++)
-			ADD("--vdev=net_af_xdp_%zu_%u,iface=%s,start_queue=%u,queue_count=%u", i, q, options->interfaces[i], q,
-			    apart[i] ? 1 : options->queues);
+			ADD("--vdev=net_af_xdp_%zu_%u,iface=%s,start_queue=%u,queue_count=%u", i, q,
+			    options->interfaces[i], q, apart[i] ? 1 : options->queues);
 	for (int i = 0; i < options->eal_count; i++)
 		ADD("%s", options->eal[i]);
 #undef ADD

@@ -54,7 +54,8 @@ void options_parse(struct fastpath_options *options, int argc, char **argv);
 bool options_parse_hold(const char *text, uint64_t *ns);
 
 /*
- * The arguments for rte_eal_init(), from malloc(): options->queues of every interface, as a device each where apart[] says so, huge pages
- * or not, memory to take in MiB. Returns how many (argv[n] is NULL), or -1 without memory.
+ * The arguments for rte_eal_init(), from malloc(): options->queues of every interface, as a device each where apart[]
+ * says so, huge pages or not, memory to take in MiB. Returns how many (argv[n] is NULL), or -1 without memory.
  */
-int options_eal_arguments(const struct fastpath_options *options, const bool *apart, bool huge, uint32_t memory_mib, char ***argv);
+int options_eal_arguments(const struct fastpath_options *options, const bool *apart, bool huge, uint32_t memory_mib,
+			  char ***argv);

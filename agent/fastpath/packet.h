@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What a frame is: Ethernet, up to two VLAN tags, IPv4 or IPv6, and the transport on top. Pure: bytes in, offsets out; no byte
- * beyond the given length is read, whatever the bytes say.
+ * What a frame is: Ethernet, up to two VLAN tags, IPv4 or IPv6, and the transport on top. Pure: bytes in, offsets out;
+ * no byte beyond the given length is read, whatever the bytes say.
  */
 #pragma once
 #include <stdbool.h>
@@ -17,7 +17,8 @@ enum packet_kind {
 	PACKET_UDP,
 	PACKET_ICMP,
 	PACKET_ICMP6,
-	PACKET_OPAQUE,		/* may carry bytes of some TCP flow, unknown of which: fragments, cut or malformed headers */
+	PACKET_OPAQUE,		/* may carry bytes of some TCP flow, unknown of which: fragments, cut or malformed
+				 * headers */
 };
 
 /* Who talks to whom. Compared and hashed as bytes, so every byte is set; addresses of IPv4 use the first four bytes. */

@@ -20,7 +20,8 @@
 #include "lib/log.h"
 
 #define RING 2048u		/* descriptors per queue and direction: the default of the AF_XDP driver */
-/* A queue keeps both rings full at worst, the AF_XDP driver another two rings in its fill queue; some are held or cached. */
+/* A queue keeps both rings full at worst, the AF_XDP driver another two rings in its fill queue; some are held or
+ * cached. */
 #define BUFFERS_PER_QUEUE (4 * RING + 1024)
 #define LINK_OVERHEAD 26	/* Ethernet header, two VLAN tags, checksum */
 #define KERNEL_HEADROOM 256	/* XDP_PACKET_HEADROOM: the kernel leaves it before the packet, behind DPDK's own */
@@ -80,16 +81,17 @@ struct rte_mempool *ports_pool(const struct ports *ports, const struct port *por
 }
 
 /*
- * The AF_XDP driver of 22.11 registers "buffers times their size" bytes from the first buffer on with the kernel. A pool as
- * rte_pktmbuf_pool_create() makes it has gaps, so that no buffer lies across two pages: with normal pages a third of its
- * buffers would be outside, and what they carry lost. NO_IOVA_CONTIG leaves no gaps; but such buffers
- * have no address for hardware, so other ports have a pool of their own.
+ * The AF_XDP driver of 22.11 registers "buffers times their size" bytes from the first buffer on with the kernel. A
+ * pool as rte_pktmbuf_pool_create() makes it has gaps, so that no buffer lies across two pages: with normal pages a
+ * third of its buffers would be outside, and what they carry lost. NO_IOVA_CONTIG leaves no gaps; but such buffers have
+ * no address for hardware, so other ports have a pool of their own.
  */
 static struct rte_mempool *socket_pool(uint32_t count, uint16_t room)
 {
 	struct rte_pktmbuf_pool_private private = { .mbuf_data_room_size = room };
-	struct rte_mempool *pool = rte_mempool_create_empty("sockets", count, sizeof(struct rte_mbuf) + room, POOL_CACHE,
-							    sizeof(private), SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
+	struct rte_mempool *pool =
+		rte_mempool_create_empty("sockets", count, sizeof(struct rte_mbuf) + room, POOL_CACHE, sizeof(private),
+					 SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
 
 	size_t size;
 
@@ -97,7 +99,8 @@ static struct rte_mempool *socket_pool(uint32_t count, uint16_t room)
 		return NULL;
 	rte_pktmbuf_pool_init(pool, &private);
 	size = (size_t)rte_mempool_calc_obj_size(pool->elt_size, pool->flags, NULL) * count;
-	if (rte_mempool_populate_default(pool) < 0 || pool->nb_mem_chunks != 1 || STAILQ_FIRST(&pool->mem_list)->len > size + 4096) {
+	if (rte_mempool_populate_default(pool) < 0 || pool->nb_mem_chunks != 1 ||
+	    STAILQ_FIRST(&pool->mem_list)->len > size + 4096) {
 		rte_mempool_free(pool);
 		rte_errno = ENOMEM;
 		return NULL;
@@ -154,8 +157,8 @@ static void queue_waker(struct port *port, const struct share *share, uint16_t q
 	}
 }
 
-static int open_queues(struct ports *ports, struct port *port, const struct share *share, bool interrupts, uint16_t rx_ring,
-		       uint16_t tx_ring, struct fault *fault)
+static int open_queues(struct ports *ports, struct port *port, const struct share *share, bool interrupts,
+		       uint16_t rx_ring, uint16_t tx_ring, struct fault *fault)
 {
 	int node = rte_eth_dev_socket_id(share->id);
 	int *sockets = calloc(share->count, sizeof(*sockets));
@@ -182,21 +185,25 @@ static int open_queues(struct ports *ports, struct port *port, const struct shar
 		char why[384];
 
 		diagnose_af_xdp(why, sizeof(why));
-		return fault_set(fault, EXIT_FAILED, "%s: cannot take %u queue(s) over by AF_XDP: %s", port->name, ports->queues, why);
+		return fault_set(fault, EXIT_FAILED, "%s: cannot take %u queue(s) over by AF_XDP: %s", port->name,
+				 ports->queues, why);
 	}
-	return fault_set(fault, EXIT_FAILED, "%s: cannot set up %u queue(s): %s: see the driver's messages above", port->name,
-			 ports->queues, strerror(-err));
+	return fault_set(fault, EXIT_FAILED, "%s: cannot set up %u queue(s): %s: see the driver's messages above",
+			 port->name, ports->queues, strerror(-err));
 }
 
-static int open_device(struct ports *ports, struct port *port, const struct share *share, bool sleep, struct fault *fault)
+static int open_device(struct ports *ports, struct port *port, const struct share *share, bool sleep,
+		       struct fault *fault)
 {
 	struct rte_eth_conf conf = { .intr_conf = { .rxq = sleep } };
 	uint16_t rx_ring = RING, tx_ring = RING;
 	struct rte_eth_dev_info info;
 	int err;
 
-	if (rte_eth_dev_info_get(share->id, &info) || share->count > info.max_rx_queues || share->count > info.max_tx_queues)
-		return fault_set(fault, EXIT_FAILED, "%s: has no %u queues: use a smaller --queues", port->name, ports->queues);
+	if (rte_eth_dev_info_get(share->id, &info) || share->count > info.max_rx_queues ||
+	    share->count > info.max_tx_queues)
+		return fault_set(fault, EXIT_FAILED, "%s: has no %u queues: use a smaller --queues", port->name,
+				 ports->queues);
 	if (port->mtu >= info.min_mtu && port->mtu <= info.max_mtu)
 		conf.rxmode.mtu = port->mtu;
 	err = rte_eth_dev_configure(share->id, share->count, share->count, &conf);
@@ -208,8 +215,9 @@ static int open_device(struct ports *ports, struct port *port, const struct shar
 	if (!err)
 		err = rte_eth_dev_adjust_nb_rx_tx_desc(share->id, &rx_ring, &tx_ring);
 	if (err)
-		return fault_set(fault, EXIT_FAILED, "%s: cannot configure %u queue(s): %s: see the driver's messages above",
-				 port->name, ports->queues, strerror(-err));
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: cannot configure %u queue(s): %s: see the driver's messages above", port->name,
+				 ports->queues, strerror(-err));
 	return open_queues(ports, port, share, conf.intr_conf.rxq, rx_ring, tx_ring, fault);
 }
 
@@ -219,8 +227,8 @@ static int open_port(struct ports *ports, struct port *port, bool sleep, struct 
 	int err;
 
 	if (each * port->devices != ports->queues)
-		return fault_set(fault, EXIT_FAILED, "%s: is %u devices for %u queues: name them with -i", port->name, port->devices,
-				 ports->queues);
+		return fault_set(fault, EXIT_FAILED, "%s: is %u devices for %u queues: name them with -i", port->name,
+				 port->devices, ports->queues);
 	port->queues = calloc(ports->queues, sizeof(*port->queues));
 	if (!port->queues)
 		return fault_set(fault, EXIT_FAILED, "%s: out of memory", port->name);
@@ -230,10 +238,12 @@ static int open_port(struct ports *ports, struct port *port, bool sleep, struct 
 		if (open_device(ports, port, &share, sleep, fault))
 			return -1;
 	}
-	/* Frames for others must come in too. Where the driver cannot, it receives everything anyway (taps, capture files). */
+	/* Frames for others must come in too. Where the driver cannot, it receives everything anyway (taps, capture
+	 * files). */
 	err = rte_eth_promiscuous_enable(port->id);
 	if (err && err != -ENOTSUP)
-		log_warning("%s: promiscuous mode: %s: frames for other stations may not be seen", port->name, strerror(-err));
+		log_warning("%s: promiscuous mode: %s: frames for other stations may not be seen", port->name,
+			    strerror(-err));
 	return 0;
 }
 
@@ -246,16 +256,19 @@ int ports_open(struct ports *ports, const struct fastpath_options *options, stru
 	ports->queues = options->queues;
 	each = ports->queues * BUFFERS_PER_QUEUE;
 	RTE_ETH_FOREACH_DEV(id) {
-		struct port *last = ports->count ? &ports->list[ports->count - 1] : NULL, port = { .id = id, .devices = 1 };
+		struct port *last = ports->count ? &ports->list[ports->count - 1] : NULL,
+			    port = { .id = id, .devices = 1 };
 
 		if (describe(&port, fault))
 			return -1;
-		if (last && port.af_xdp && last->af_xdp && port.if_index == last->if_index && id == last->id + last->devices) {
+		if (last && port.af_xdp && last->af_xdp && port.if_index == last->if_index &&
+		    id == last->id + last->devices) {
 			last->devices++;
 			continue;
 		}
 		if (ports->count == FASTPATH_PORTS_MAX)
-			return fault_set(fault, EXIT_USAGE, "ports: more than %d: name fewer devices", FASTPATH_PORTS_MAX);
+			return fault_set(fault, EXIT_USAGE, "ports: more than %d: name fewer devices",
+					 FASTPATH_PORTS_MAX);
 		sockets += port.af_xdp;
 		room = RTE_MAX(room, port.mtu + LINK_OVERHEAD);
 		ports->list[ports->count++] = port;
@@ -273,10 +286,12 @@ int ports_open(struct ports *ports, const struct fastpath_options *options, stru
 	if (sockets)
 		ports->sockets = socket_pool(sockets * each, room);
 	if (sockets < ports->count)
-		ports->others = rte_pktmbuf_pool_create("others", (ports->count - sockets) * each, POOL_CACHE, 0, room, SOCKET_ID_ANY);
+		ports->others = rte_pktmbuf_pool_create("others", (ports->count - sockets) * each, POOL_CACHE, 0, room,
+							SOCKET_ID_ANY);
 	if ((sockets && !ports->sockets) || (sockets < ports->count && !ports->others))
 		return fault_set(fault, EXIT_FAILED,
-				 "buffers: %s: free memory or huge pages, use fewer queues, or give DPDK more with -- -m MIB",
+				 "buffers: %s: free memory or huge pages, use fewer queues, or give DPDK more with -- "
+				 "-m MIB",
 				 rte_strerror(rte_errno));
 	for (size_t i = 0; i < ports->count; i++)
 		if (open_port(ports, &ports->list[i], options->wait == FASTPATH_WAIT_INTERRUPT, fault))

@@ -25,12 +25,14 @@ struct ports {
 	struct port list[FASTPATH_PORTS_MAX];
 	size_t count;
 	uint32_t queues;	/* per port, the same for all */
-	struct rte_mempool *sockets, *others;	/* buffers of the AF_XDP ports, of the other ports; NULL where there are none */
+	struct rte_mempool *sockets, *others;	/* buffers of the AF_XDP ports, of the other ports; NULL where there are
+						 * none */
 };
 
 /*
- * How many pairs of a receive and a transmit queue the kernel interface has: at least one. *apart: the AF_XDP driver of 22.11 takes one
- * queue at most per device there (it counts combined channels only, which a veth has not), so each needs a device of its own.
+ * How many pairs of a receive and a transmit queue the kernel interface has: at least one. *apart: the AF_XDP driver of
+ * 22.11 takes one queue at most per device there (it counts combined channels only, which a veth has not), so each
+ * needs a device of its own.
  */
 uint32_t ports_interface_queues(const char *interface, bool *apart);
 /* MiB that so many AF_XDP and other ports take. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The reflector: turns a request into its answer, in place. ICMP and ICMPv6 echo, UDP echo, and, for addresses that it is told to own,
- * ARP and IPv6 neighbour solicitations. Pure.
+ * The reflector: turns a request into its answer, in place. ICMP and ICMPv6 echo, UDP echo, and, for addresses that it
+ * is told to own, ARP and IPv6 neighbour solicitations. Pure.
  *
- * An answer leaves with a TTL one below the request's: two reflectors that a forged packet sets on each other stop after 255 turns.
+ * An answer leaves with a TTL one below the request's: two reflectors that a forged packet sets on each other stop
+ * after 255 turns.
  */
 #pragma once
 #include <stdbool.h>
@@ -15,8 +16,8 @@
 struct reflect_options {
 	uint8_t mac[6];		/* the port's: frames to other stations are not answered */
 	/*
-	 * IPv6, or IPv4 in v4-mapped form. None: every address that reaches this MAC is answered for (what a steering rule
-	 * let through), and ARP and neighbour discovery are left to the kernel.
+	 * IPv6, or IPv4 in v4-mapped form. None: every address that reaches this MAC is answered for (what a steering
+	 * rule let through), and ARP and neighbour discovery are left to the kernel.
 	 */
 	uint8_t addresses[REFLECT_ADDRESSES][16];
 	size_t address_count;

@@ -40,7 +40,8 @@
 #define OPTION_MD5 19
 #define OPTION_AO 29
 
-/* The options of a segment can stand over more data than they came with: well-formed, and none of them signs the data. */
+/* The options of a segment can stand over more data than they came with: well-formed, and none of them signs the
+ * data. */
 static bool options_allow(const uint8_t *option, size_t length)
 {
 	/* What nearly every segment of every stack carries: NOP NOP timestamp (RFC 7323 appendix A). */
@@ -65,7 +66,8 @@ static bool options_allow(const uint8_t *option, size_t length)
 	return true;
 }
 
-enum segment_verdict segment_read(const uint8_t *frame, const struct packet *packet, uint32_t max_len, struct segment *segment)
+enum segment_verdict segment_read(const uint8_t *frame, const struct packet *packet, uint32_t max_len,
+				  struct segment *segment)
 {
 	const uint8_t *ip = frame + packet->l3, *tcp = frame + packet->l4;
 	uint32_t length = packet->end - packet->payload;
@@ -109,7 +111,8 @@ bool segment_follows(const uint8_t *head_frame, const struct segment *head, cons
 	if (head->l3 != next->l3 || head->data != next->data || memcmp(head_frame, next_frame, head->l3))
 		return false;
 	if (head->version == 4) {
-		if (a[IP4_TOS] != b[IP4_TOS] || a[IP4_TTL] != b[IP4_TTL] || memcmp(a + IP4_FRAGMENT, b + IP4_FRAGMENT, 2))
+		if (a[IP4_TOS] != b[IP4_TOS] || a[IP4_TTL] != b[IP4_TTL] ||
+		    memcmp(a + IP4_FRAGMENT, b + IP4_FRAGMENT, 2))
 			return false;
 	} else if (memcmp(a, b, IP6_LENGTH) || a[IP6_HOPS] != b[IP6_HOPS]) {
 		return false;
@@ -152,8 +155,8 @@ uint32_t segment_append(uint8_t *head_frame, uint32_t frame_length, struct segme
 
 	memcpy(head_frame + head->end, next_frame + next->data, next->length);
 	/*
-	 * The new checksum comes from the two that were checked on arrival, not from the copied bytes: were they damaged
-	 * in this memory, the receiver would still see it.
+	 * The new checksum comes from the two that were checked on arrival, not from the copied bytes: were they
+	 * damaged in this memory, the receiver would still see it.
 	 */
 	extend(check, head->length & 1 ? sum_shift(next->data_sum) : next->data_sum);
 	packet_put16(grown, next->length);

@@ -20,11 +20,13 @@ struct segment {
 	uint8_t version;
 };
 
-enum segment_verdict segment_read(const uint8_t *frame, const struct packet *packet, uint32_t max_len, struct segment *segment);
+enum segment_verdict segment_read(const uint8_t *frame, const struct packet *packet, uint32_t max_len,
+				  struct segment *segment);
 /* True if `next` is of the same making as `head` and starts where it ends. Both belong to one flow. */
 bool segment_follows(const uint8_t *head_frame, const struct segment *head, const uint8_t *next_frame,
 		     const struct segment *next);
-/* Appends the data of `next` to `head`, whose buffer has the room, and mends its headers; returns the new length of the frame. */
+/* Appends the data of `next` to `head`, whose buffer has the room, and mends its headers; returns the new length of the
+ * frame. */
 uint32_t segment_append(uint8_t *head_frame, uint32_t frame_length, struct segment *head, const uint8_t *next_frame,
 			const struct segment *next);
 

@@ -30,8 +30,9 @@ struct sleeper {
 };
 
 /*
- * DPDK 22.11's AF_XDP driver has no receive interrupts and does not show its sockets, so they are found as the AF_XDP sockets that
- * setting the queue up added to this process. `before` and `after` are snapshots; returns the new descriptor or -1.
+ * DPDK 22.11's AF_XDP driver has no receive interrupts and does not show its sockets, so they are found as the AF_XDP
+ * sockets that setting the queue up added to this process. `before` and `after` are snapshots; returns the new
+ * descriptor or -1.
  */
 struct sleeper_sockets {
 	uint64_t bits[1024 / 64];	/* descriptors above 1023 are not seen: such a queue counts as SLEEPER_NONE */

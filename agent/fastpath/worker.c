@@ -14,7 +14,8 @@
 #include <rte_mbuf.h>
 #include <rte_pause.h>
 
-#define SEND_TRIES 16		/* the ring of the other port is full: it may drain while we try; then frames are dropped */
+/* The ring of the other port is full: it may drain while we try; then frames are dropped. */
+#define SEND_TRIES 16
 #define TICKS_PER_SECOND 4	/* heartbeat, counters, the look for vanished interfaces */
 #define SPIN_US 10		/* looks go on this long after the last frame before the core sleeps */
 #define WAKE_US 100		/* a sleep may end this late: closer to a deadline we keep looking instead */
@@ -30,7 +31,8 @@ static void lane_send(struct lane *lane)
 	uint16_t sent = 0;
 
 	for (int i = 0; sent < lane->pending_count && i < SEND_TRIES; i++) {
-		uint16_t now = rte_eth_tx_burst(lane->out->port, lane->out->queue, lane->pending + sent, lane->pending_count - sent);
+		uint16_t now = rte_eth_tx_burst(lane->out->port, lane->out->queue, lane->pending + sent,
+						lane->pending_count - sent);
 
 		sent += now;
 		if (!now)
@@ -170,7 +172,8 @@ static uint64_t worker_rest_ns(const struct worker *worker, uint64_t now)
 	uint64_t rest = worker->next_tick > now ? cycles_to_ns(worker->all, worker->next_tick - now) : 0;
 
 	for (uint32_t i = 0; i < worker->lane_count; i++) {
-		uint64_t deadline = worker->lanes[i].coalescer ? coalescer_deadline(worker->lanes[i].coalescer) : UINT64_MAX;
+		uint64_t deadline =
+			worker->lanes[i].coalescer ? coalescer_deadline(worker->lanes[i].coalescer) : UINT64_MAX;
 
 		if (deadline == UINT64_MAX)
 			continue;
@@ -278,7 +281,8 @@ int workers_make(struct workers *all, uint32_t cores, struct fault *fault)
 		core = rte_get_next_lcore(i ? core : -1u, true, false);
 		if (!sleeper_init(&worker->sleeper, all->wake_fd))
 			return fault_set(fault, EXIT_FAILED, "epoll: %s: allow more open files", strerror(errno));
-		worker->lanes = calloc(ports->count * ((ports->queues - 1 - i) / all->count + 1), sizeof(*worker->lanes));
+		worker->lanes =
+			calloc(ports->count * ((ports->queues - 1 - i) / all->count + 1), sizeof(*worker->lanes));
 		if (!worker->lanes)
 			return fault_set(fault, EXIT_FAILED, "workers: out of memory");
 		for (uint32_t queue = i; queue < ports->queues; queue += all->count)

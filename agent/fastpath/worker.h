@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * A worker: one core that runs its queues to completion. A lane is one receive queue and the transmit queue of the same number that its
- * frames leave by; all lanes of one queue number are on one core, so no queue is ever touched by two.
+ * A worker: one core that runs its queues to completion. A lane is one receive queue and the transmit queue of the same
+ * number that its frames leave by; all lanes of one queue number are on one core, so no queue is ever touched by two.
  */
 #pragma once
 #include <stdbool.h>

@@ -11,7 +11,8 @@ extern const char *const side_names[AC_SIDE_MAX + 1];
 extern const char *const reason_names[AC_REASON_MAX + 1];
 extern const char *const refusal_names[AC_REFUSAL_MAX + 1];
 extern const char *const option_names[AC_OPTION_MAX + 1];
-extern const char *const wrapper_names[AC_WRAPPER_MAX + 1]; /* the kernel's: "autocork_cubic"; NULL where there is none */
+/* the kernel's: "autocork_cubic"; NULL where there is none */
+extern const char *const wrapper_names[AC_WRAPPER_MAX + 1];
 
 /* The name as JSON; null where the kernel side, perhaps of a newer version, says something that has no name here. */
 #define NAME_JSON(names, index) name_json(names, AC_ARRAY_SIZE(names), index)

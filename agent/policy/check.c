@@ -38,7 +38,8 @@ static void check_steering(const struct section *section, struct policy_errors *
 	if (config->protocol == POLICY_PROTOCOL_ICMP) {
 		if (config->ports.count)
 			CHECK_ERROR(errors, section, place_of(section, "ports"),
-				    "ports beside protocol = icmp, which has none: allowed is protocol = icmp with peers or alone");
+				    "ports beside protocol = icmp, which has none: allowed is protocol = icmp with "
+				    "peers or alone");
 	} else if (!config->ports.count) {
 		CHECK_ERROR(errors, section, steer,
 			    "steer without ports, which would take every connection of the machine: allowed is steer "

@@ -57,7 +57,8 @@ static void pipe_send(const struct simulation *sim, struct pipe *pipe, uint64_t 
 	pipe->acked_us = time_us + sim->rtt_us + (bytes >= 2 * sim->mss ? 0 : DELACK_US);
 }
 
-/* Sends what the sender's rules let go at time_us: everything, or with Nagle full segments only while data is in flight. */
+/* Sends what the sender's rules let go at time_us: everything, or with Nagle full segments only while data is in
+ * flight. */
 static void pipe_push(const struct simulation *sim, struct pipe *pipe, uint64_t time_us)
 {
 	if (!sim->nagle || time_us >= pipe->acked_us)

@@ -69,7 +69,8 @@ static int read_header(struct reader *reader, char *text)
 		return reject(reader, "not a trace: the first line must be '" MAGIC " %d'", TRACE_VERSION);
 	field = strtok_r(NULL, " \t", &save);
 	if (!field || !parse_number(field, UINT32_MAX, &version))
-		return reject(reader, "a version must follow '" MAGIC "': this program reads version %d", TRACE_VERSION);
+		return reject(reader, "a version must follow '" MAGIC "': this program reads version %d",
+			      TRACE_VERSION);
 	if (version != TRACE_VERSION)
 		return reject(reader, "trace version %.10s: this program reads version %d", field, TRACE_VERSION);
 	while ((field = strtok_r(NULL, " \t", &save)))

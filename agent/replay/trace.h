@@ -6,9 +6,10 @@
  *   # a comment; empty lines count for nothing
  *   TIME EVENT [BYTES [FLOW]]
  *
- * TIME is in microseconds from any start and never goes back. EVENT is o (opened), w (wrote), r (called read), p (called
- * poll, select or epoll_wait with the flow in its set) or c (closed). BYTES is what was written or read (0: nothing was
- * there), 0 if absent. FLOW tells connections of one trace apart, 0 if absent; flows open with their first event.
+ * TIME is in microseconds from any start and never goes back. EVENT is o (opened), w (wrote), r (called read), p
+ * (called poll, select or epoll_wait with the flow in its set) or c (closed). BYTES is what was written or read (0:
+ * nothing was there), 0 if absent. FLOW tells connections of one trace apart, 0 if absent; flows open with their first
+ * event.
  */
 #pragma once
 #include <stdbool.h>

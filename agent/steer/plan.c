@@ -218,7 +218,8 @@ static bool all_ports(const struct policy_ranges *ports)
 	       (ports->count == 1 && ports->list[0].first <= 1 && ports->list[0].last == STEER_PORTS - 1);
 }
 
-/* ICMP has no ports: a policy for it alone steers echo, or one for any protocol and all ports, so that no port takes ping along. */
+/* ICMP has no ports: a policy for it alone steers echo, or one for any protocol and all ports, so that no port takes
+ * ping along. */
 static int fill_icmp(struct steer_plan *plan, enum steer_direction direction, struct fault *fault)
 {
 	uint32_t *active = calloc(plan->rule_count + 1, sizeof(*active));

@@ -34,12 +34,12 @@ uint32_t event_type_find(const char *name)
 
 static json_t *response_json(const struct ac_event_response *r)
 {
-	return json_pack("{sI sI sI sI sI sI sI sI sI sI sI sI sb sb sb}", "writes", N(r->writes), "bytes", N(r->bytes), "segments",
-			 N(r->segments), "retransmits", N(r->retransmits), "mss", N(r->mss), "nodelay_calls", N(r->nodelay_calls),
-			 "cork_calls", N(r->cork_calls), "idle_calls", N(r->idle_calls), "head_bytes", N(r->head_bytes), "gap_us",
-			 N(r->gap_us), "tail_us", N(r->tail_us), "span_us", N(r->span_us), "tail_corked",
-			 !!(r->flags & AC_RESPONSE_TAIL_CORKED), "overlaps", !!(r->flags & AC_RESPONSE_OVERLAPS), "closed",
-			 !!(r->flags & AC_RESPONSE_CLOSED));
+	return json_pack("{sI sI sI sI sI sI sI sI sI sI sI sI sb sb sb}", "writes", N(r->writes), "bytes", N(r->bytes),
+			 "segments", N(r->segments), "retransmits", N(r->retransmits), "mss", N(r->mss),
+			 "nodelay_calls", N(r->nodelay_calls), "cork_calls", N(r->cork_calls), "idle_calls",
+			 N(r->idle_calls), "head_bytes", N(r->head_bytes), "gap_us", N(r->gap_us), "tail_us",
+			 N(r->tail_us), "span_us", N(r->span_us), "tail_corked", !!(r->flags & AC_RESPONSE_TAIL_CORKED),
+			 "overlaps", !!(r->flags & AC_RESPONSE_OVERLAPS), "closed", !!(r->flags & AC_RESPONSE_CLOSED));
 }
 
 static json_t *detail_json(const struct ac_event *event)
@@ -53,13 +53,15 @@ static json_t *detail_json(const struct ac_event *event)
 	case AC_EVENT_FLOW_MANAGED:
 	case AC_EVENT_FLOW_RETURNED:
 		return json_pack("{so so}", "wrapper", NAME_JSON(wrapper_names, event->managed.wrapper), "refusal",
-				 event->managed.refusal ? NAME_JSON(refusal_names, event->managed.refusal) : json_null());
+				 event->managed.refusal ? NAME_JSON(refusal_names, event->managed.refusal)
+							: json_null());
 	case AC_EVENT_FIRST_HOLD:
 		return json_pack("{sI}", "bytes", N(hold->bytes));
 	case AC_EVENT_RELEASE:
 	case AC_EVENT_MISS:
-		return json_pack("{so sI sI sI sI}", "reason", NAME_JSON(reason_names, hold->reason), "writes", N(hold->writes),
-				 "held", N(hold->held), "bytes", N(hold->bytes), "hold_us", N(hold->hold_us));
+		return json_pack("{so sI sI sI sI}", "reason", NAME_JSON(reason_names, hold->reason), "writes",
+				 N(hold->writes), "held", N(hold->held), "bytes", N(hold->bytes), "hold_us",
+				 N(hold->hold_us));
 	case AC_EVENT_BACKOFF:
 		return json_pack("{sI sI}", "pause_bursts", N(event->backoff.pause), "misses",
 				 N(event->backoff.misses));
@@ -79,12 +81,12 @@ static json_t *detail_json(const struct ac_event *event)
 json_t *event_json(const struct ac_event *event, const struct event_names *names)
 {
 	const struct ac_event_flow *flow = &event->flow;
-	json_t *object = json_pack("{sf ss sI sI so si so si so so ss? ss?}", "time", names->time, "type",
-				   event_type_name(event->type), "cookie", N(flow->cookie), "netns", N(flow->netns),
-				   "local", json_address(flow->local), "local_port", flow->local_port, "remote",
-				   json_address(flow->remote), "remote_port", flow->remote_port, "side",
-				   NAME_JSON(side_names, flow->side), "program", json_text(flow->comm, sizeof(flow->comm)),
-				   "unit", names->unit, "policy", names->policy);
+	json_t *object = json_pack(
+		"{sf ss sI sI so si so si so so ss? ss?}", "time", names->time, "type", event_type_name(event->type),
+		"cookie", N(flow->cookie), "netns", N(flow->netns), "local", json_address(flow->local), "local_port",
+		flow->local_port, "remote", json_address(flow->remote), "remote_port", flow->remote_port, "side",
+		NAME_JSON(side_names, flow->side), "program", json_text(flow->comm, sizeof(flow->comm)), "unit",
+		names->unit, "policy", names->policy);
 	json_t *detail = detail_json(event);
 
 	json_object_update(object, detail);

@@ -72,7 +72,8 @@ static json_t *service_json(const struct telemetry_service *service, double seco
 	json_t *object = totals_json(&service->stats);
 
 	json_object_set_new(object, "port", service->overflow ? json_null() : json_integer(service->port));
-	json_object_set_new(object, "side", json_string(service->side < AC_SIDE_MAX ? side_names[service->side] : "any"));
+	json_object_set_new(object, "side",
+			    json_string(service->side < AC_SIDE_MAX ? side_names[service->side] : "any"));
 	json_object_set_new(object, "program", json_string(service->comm));
 	json_object_set_new(object, "unit", json_string(service->unit));
 	json_object_set_new(object, "advice", advice_json(service, seconds));

@@ -84,7 +84,8 @@ static bool is_tried(const struct trial *trial, uint16_t port, uint8_t side, con
 
 static bool is_tried_flow(const struct trial *trial, const struct engine_flow *flow)
 {
-	return is_tried(trial, flow->side == AC_SIDE_CLIENT ? flow->remote_port : flow->local_port, flow->side, flow->comm);
+	return is_tried(trial, flow->side == AC_SIDE_CLIENT ? flow->remote_port : flow->local_port, flow->side,
+			flow->comm);
 }
 
 struct reading {
@@ -197,8 +198,9 @@ static json_t *phase_json(const struct trial_phase *phase)
 
 	return json_pack("{sf sI sI sI sI sI sI sI sf sf}", "seconds", phase->seconds, "writes", N(stats->writes),
 			 "bursts", N(stats->bursts), "held", N(stats->held), "shadow_held", N(stats->shadow_held),
-			 "misses", N(stats->misses), "segments", N(phase->segments), "retransmits", N(phase->host_retransmits), "saved_share",
-			 trial_saved_share(phase), "hold_p99_us", trial_hold_p99(phase));
+			 "misses", N(stats->misses), "segments", N(phase->segments), "retransmits",
+			 N(phase->host_retransmits), "saved_share", trial_saved_share(phase), "hold_p99_us",
+			 trial_hold_p99(phase));
 }
 
 static void push(struct trial *trial, json_t *item)
@@ -216,12 +218,11 @@ static void finish(struct trial *trial, const struct trial_phase *phase, enum tr
 	end(trial);
 	log_info("trial of port %u: %s%s: saved %.1f%% of the writes, %.1f%% were predicted", trial->port,
 		 trial_verdict_name(verdict), early ? ", ended early" : "", saved * 100, predicted * 100);
-	push(trial, json_pack("{ss ss sb so so sf sf s{sf sf sf}}", "phase", "done", "verdict", trial_verdict_name(verdict),
-			      "early", early, "before", phase_json(&trial->before), "trial", phase_json(phase),
-			      "predicted_saved_share", predicted, "saved_share", saved, "segments_per_burst",
-			      "before", trial_segments_per_burst(&trial->before),
-			      "predicted", trial_segments_predicted(&trial->before),
-			      "trial", trial_segments_per_burst(phase)));
+	push(trial, json_pack("{ss ss sb so so sf sf s{sf sf sf}}", "phase", "done", "verdict",
+			      trial_verdict_name(verdict), "early", early, "before", phase_json(&trial->before),
+			      "trial", phase_json(phase), "predicted_saved_share", predicted, "saved_share", saved,
+			      "segments_per_burst", "before", trial_segments_per_burst(&trial->before), "predicted",
+			      trial_segments_predicted(&trial->before), "trial", trial_segments_per_burst(phase)));
 }
 
 static void begin_trial(struct trial *trial)

@@ -88,8 +88,8 @@ static void print_end(const json_t *item)
 	       units_count(&units, json_number(trial, "held")), share(item, "saved_share") * 100,
 	       share(item, "predicted_saved_share") * 100);
 	if (share(segments, "trial") > 0)
-		printf("A burst left in %.2f segments; in %.2f before, and in %.2f as predicted.\n", share(segments, "trial"),
-		       share(segments, "before"), share(segments, "predicted"));
+		printf("A burst left in %.2f segments; in %.2f before, and in %.2f as predicted.\n",
+		       share(segments, "trial"), share(segments, "before"), share(segments, "predicted"));
 	if (strcmp(verdict, "good"))
 		printf("It got worse (%s)%s.", verdict,
 		       json_is_true(json_object_get(item, "early")) ? ", so it was ended early" : "");

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Event records: what the BPF side reports about single flows, through the ring buffer `events`, while somebody listens.
+ * Event records: what the BPF side reports about single flows, through the ring buffer `events`, while somebody
+ * listens.
  *
- * Nobody listens: control.event_mask (one bit per type, AC_EVENT_BIT) is 0, and a program does one load and one branch. A record that
- * finds the ring full is counted in the per-CPU counter `events_lost`; nothing waits. Types from AC_EVENT_POLICY_CHANGED on are made by
- * the agent itself and never come through the ring; RESPONSE, which came later, is the exception.
+ * Nobody listens: control.event_mask (one bit per type, AC_EVENT_BIT) is 0, and a program does one load and one branch.
+ * A record that finds the ring full is counted in the per-CPU counter `events_lost`; nothing waits. Types from
+ * AC_EVENT_POLICY_CHANGED on are made by the agent itself and never come through the ring; RESPONSE, which came later,
+ * is the exception.
  */
 #pragma once
 #include <autocork/types.h>
@@ -34,7 +36,8 @@ enum ac_event_type {
 };
 
 #define AC_EVENT_BIT(type) (1u << (type))
-#define AC_EVENT_RING_BYTES (1u << 20)		/* a power of two and a multiple of the page size: about 5,000 records */
+/* A power of two and a multiple of the page size: about 5,000 records. */
+#define AC_EVENT_RING_BYTES (1u << 20)
 /* The types that the ring carries. */
 #define AC_EVENT_FROM_KERNEL ((AC_EVENT_BIT(AC_EVENT_POLICY_CHANGED) - 1) | AC_EVENT_BIT(AC_EVENT_RESPONSE))
 
@@ -90,7 +93,8 @@ struct ac_event_closed {
 };
 
 enum ac_response_flags {
-	AC_RESPONSE_OVERLAPS = 1 << 0,	/* part of it, or of the one before, was unsent at the read: segments are not its own */
+	AC_RESPONSE_OVERLAPS = 1 << 0,	/* part of it, or of the one before, was unsent at the read: segments are not
+					 * its own */
 	AC_RESPONSE_TAIL_CORKED = 1 << 1,	/* TCP_CORK was on when the last write left its tail */
 	AC_RESPONSE_CLOSED = 1 << 2,	/* the flow ended instead of a read */
 };

@@ -82,14 +82,16 @@ enum ac_flow_flags {
 	AC_FLOW_MARKED = 1 << 1,	/* the sweeper wants the gate to open; `release_reason` says why */
 	AC_FLOW_COMM = 1 << 2,		/* the program's name was taken in the program's own context */
 	AC_FLOW_WATCHED = 1 << 3,	/* counted in control.watched */
-	AC_FLOW_NO_GAIN = 1 << 4,	/* counted as AC_REFUSAL_NO_GAIN: once, however often it goes on the wrapper and off */
+	AC_FLOW_NO_GAIN = 1 << 4,	/* counted as AC_REFUSAL_NO_GAIN: once, however often it goes on the wrapper and
+					 * off */
 };
 
 /* Does a write of a flow in shadow wait for the ACK of an earlier one (Nagle's algorithm)? */
 enum ac_stall {
 	AC_STALL_NONE,
 	AC_STALL_SEEN,		/* yes, and holding would not have changed it */
-	AC_STALL_AVOIDABLE,	/* yes, and the write before it in the burst would have been held: both would leave together */
+	AC_STALL_AVOIDABLE,	/* yes, and the write before it in the burst would have been held: both would leave
+				 * together */
 };
 
 /* What is known of a socket before it is a flow. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Log-linear histogram: two buckets per power of two, one function for the side that counts and the side that prints. */
+/* Log-linear histogram: two buckets per power of two, one function for the side that counts and the side that
+ * prints. */
 #pragma once
 #include <autocork/types.h>
 

@@ -2,12 +2,13 @@
 /*
  * The predictor: which write of a burst is its last?
  *
- * Pure: no clock, no map, no kernel call. BPF compiles it into the gate and the observer, `autocork replay` and the unit
- * tests compile it natively, a fuzzer feeds it nonsense. Times are microseconds modulo 2^32 (the kernel's tcp_mstamp).
+ * Pure: no clock, no map, no kernel call. BPF compiles it into the gate and the observer, `autocork replay` and the
+ * unit tests compile it natively, a fuzzer feeds it nonsense. Times are microseconds modulo 2^32 (the kernel's
+ * tcp_mstamp).
  *
- * A write is held only where the flow's recent bursts went on after such a write, without a break, at least `need` times.
- * All that is decided when a burst ends: the verdicts for the next burst are one word, `hold`, so that a write in the
- * middle of a burst costs a subtraction, a shift and a few stores. docs/predictor.md has the reasoning.
+ * A write is held only where the flow's recent bursts went on after such a write, without a break, at least `need`
+ * times. All that is decided when a burst ends: the verdicts for the next burst are one word, `hold`, so that a write
+ * in the middle of a burst costs a subtraction, a shift and a few stores. docs/predictor.md has the reasoning.
  *
  * "Such a write" is a slot: the first write of a burst by its size (a header that is the whole answer has another size
  * than one that a body follows), the others by their position.
@@ -47,8 +48,9 @@ static __always_inline bool ac_ends_with_reads(const struct ac_predictor *p)
 }
 
 /*
- * Nothing tells yet what a pause without a read means. It happens to most flows when they are new: the agent itself keeps the program
- * waiting when it attaches its observer, and a stop that was none would keep the write before it from being held for long.
+ * Nothing tells yet what a pause without a read means. It happens to most flows when they are new: the agent itself
+ * keeps the program waiting when it attaches its observer, and a stop that was none would keep the write before it from
+ * being held for long.
  */
 static __always_inline bool ac_is_unsure(const struct ac_predictor *p)
 {
@@ -56,8 +58,8 @@ static __always_inline bool ac_is_unsure(const struct ac_predictor *p)
 }
 
 /*
- * A write came later than burst_gap, and yet in the same burst. Once may be the scheduler's doing; a program that does it again
- * should not have had its earlier write held.
+ * A write came later than burst_gap, and yet in the same burst. Once may be the scheduler's doing; a program that does
+ * it again should not have had its earlier write held.
  */
 static __always_inline void ac_learn_stall(struct ac_predictor *p, __u32 n)
 {
@@ -88,7 +90,8 @@ static __always_inline void ac_learn_stall(struct ac_predictor *p, __u32 n)
  *
  * In shadow nobody ends a hold at max_hold; the length of the pause tells that somebody would have.
  */
-static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, __u32 gap, bool read_since)
+static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, __u32 gap,
+				      bool read_since)
 {
 	bool close = gap <= t->burst_gap_us, in_time;
 
@@ -124,8 +127,8 @@ static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tu
 }
 
 /*
- * The burst is over. If a read did not end it either, neither was the pause in it a stall: two bursts, of which the second is the
- * one to learn from. Returns its length; they are counted as one.
+ * The burst is over. If a read did not end it either, neither was the pause in it a stall: two bursts, of which the
+ * second is the one to learn from. Returns its length; they are counted as one.
  */
 static __always_inline __u32 ac_whole(struct ac_predictor *p, __u32 n, bool read)
 {
@@ -181,8 +184,8 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
 }
 
 /*
- * The burst under way ends otherwise than by the next write. Returns its length; 0 if there was none, or if it may go on: a
- * deadline where bursts end with reads may be a miss or only a stall, which the next write tells.
+ * The burst under way ends otherwise than by the next write. Returns its length; 0 if there was none, or if it may go
+ * on: a deadline where bursts end with reads may be a miss or only a stall, which the next write tells.
  */
 static __always_inline __u32 ac_on_burst_end(struct ac_predictor *p, const struct ac_tuning *t, enum ac_burst_end cause)
 {
@@ -206,8 +209,8 @@ static __always_inline __u32 ac_on_burst_end(struct ac_predictor *p, const struc
 }
 
 /*
- * The last write is not held after all, or what was held left for a reason of its own (a full segment, an ACK, an option): a
- * burst that ends now is no miss, and what follows in it is no proof that holding pays.
+ * The last write is not held after all, or what was held left for a reason of its own (a full segment, an ACK, an
+ * option): a burst that ends now is no miss, and what follows in it is no proof that holding pays.
  */
 static __always_inline void ac_on_release(struct ac_predictor *p)
 {
@@ -215,7 +218,8 @@ static __always_inline void ac_on_release(struct ac_predictor *p)
 	ac_cut(p);
 }
 
-/* Writes were made that on_write() was not told of, just now: the burst under way teaches nothing about where bursts end. */
+/* Writes were made that on_write() was not told of, just now: the burst under way teaches nothing about where bursts
+ * end. */
 static __always_inline void ac_on_unseen(struct ac_predictor *p, __u32 now_us)
 {
 	p->last_us = now_us;
@@ -232,8 +236,9 @@ static __always_inline bool ac_predictor_gains(const struct ac_predictor *p)
 }
 
 /*
- * Should be put on the wrapper: it gains, or it is new and its first burst went on after a write. The second equal burst then ends
- * on the gate, and the third is held from its first write on; without this, the third passes while the agent puts the flow on.
+ * Should be put on the wrapper: it gains, or it is new and its first burst went on after a write. The second equal
+ * burst then ends on the gate, and the third is held from its first write on; without this, the third passes while the
+ * agent puts the flow on.
  */
 static __always_inline bool ac_predictor_promises(const struct ac_predictor *p)
 {

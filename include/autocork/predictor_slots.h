@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The predictor's slots: 32 saturating counters and 32 levels, bit-sliced. Bit i of plane b is bit b of slot i's counter, so one
- * burst updates all slots with the same few logical operations, without a loop over positions.
+ * The predictor's slots: 32 saturating counters and 32 levels, bit-sliced. Bit i of plane b is bit b of slot i's
+ * counter, so one burst updates all slots with the same few logical operations, without a loop over positions.
  */
 #pragma once
 #include <autocork/predictor_state.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What the predictor keeps of a flow and of a service, and the constants it decides by (docs/predictor.md says why these). */
+/* What the predictor keeps of a flow and of a service, and the constants it decides by (docs/predictor.md says why
+ * these). */
 #pragma once
 #include <autocork/types.h>
 
@@ -11,8 +12,8 @@
 
 /*
  * Miss debt: a miss adds AC_MISS, a burst that was foreseen pays back AC_EARN / need_max, and nothing is held above the
- * allowance. Each trial of `duplex`, below, forgives at most two. So misses <= AC_ALLOWANCE + 1 + 2 * AC_DUPLEX_TRIALS +
- * bursts * AC_EARN / need_max / AC_MISS, whatever the program does: with the default confidence of 0.98, 1 in 1228.
+ * allowance. Each trial of `duplex`, below, forgives at most two. So misses <= AC_ALLOWANCE + 1 + 2 * AC_DUPLEX_TRIALS
+ * + bursts * AC_EARN / need_max / AC_MISS, whatever the program does: with the default confidence of 0.98, 1 in 1228.
  */
 #define AC_MISS 12288
 #define AC_EARN 560
@@ -30,7 +31,8 @@
 #define AC_FULL 16384		/* bytes: a write that fills segments and leaves next to nothing to save */
 #define AC_STALL_GAPS 512	/* where bursts end with reads, a pause up to 512 burst_gaps is a stall in the burst */
 #define AC_STALL_WINDOW 8	/* one stall in so many bursts may be the scheduler's doing and teaches nothing */
-#define AC_STALL_COST (AC_MISS / 16)	/* debt for a stall that outlasted max_hold: nobody waited, as the message was not whole */
+/* Debt for a stall that outlasted max_hold: nobody waited, as the message was not whole. */
+#define AC_STALL_COST (AC_MISS / 16)
 #define AC_READS_MAX 15		/* of `reads`, below */
 #define AC_READS_END 4		/* from here on bursts count as ended by reads */
 #define AC_READS_UNSURE 3	/* a new flow: what ends a burst with a pause in it tells what the pause was */
@@ -45,7 +47,8 @@ struct ac_tuning {
 	__u32 burst_gap_us;	/* a longer pause between two writes starts a new burst */
 	__u8 need_max;		/* longest streak that may be asked for: 1/(1-confidence), 2 … 255 */
 	__u8 full;		/* bytes of a full segment in 256s, rounded down; 0 = not known, AC_FULL is taken */
-	__u16 hold_gaps;	/* max_hold in burst_gaps, rounded up: a longer hold is a miss, whoever ends it; 0 = no limit */
+	__u16 hold_gaps;	/* max_hold in burst_gaps, rounded up: a longer hold is a miss, whoever ends it; 0 = no
+				 * limit */
 };
 
 struct ac_predictor {
@@ -56,14 +59,16 @@ struct ac_predictor {
 	__u8 holding;		/* last verdict was AC_HOLD and nothing ended it yet */
 	__u8 first;		/* slot of the burst's first write */
 	__u8 reads;		/* 0 … AC_READS_MAX: how surely bursts of this flow end with a read */
-	__u8 duplex;		/* bit 0: a read between two close writes does not end a burst; above: trials that failed */
+	__u8 duplex;		/* bit 0: a read between two close writes does not end a burst; above: trials that
+				 * failed */
 	__u32 streak[AC_STREAK_PLANES];	/* bursts that went on after a slot since one last stopped there */
 	__u32 level[2];		/* 0 … 3: need 2, 8, 32, need_max */
 	__u16 long_len;		/* shortest long burst of the last windows, 0 = unknown */
 	__u16 long_min;		/* shortest long burst of the window under way */
 	__u8 long_seen;		/* long bursts in the window under way */
 	__u8 steady;		/* length << 4 | first slot of a burst that would teach nothing any more; 0 = none */
-	__u16 interrupted;	/* bursts that a read cut short, AC_INTERRUPTION each, less the others: shows a reader thread */
+	__u16 interrupted;	/* bursts that a read cut short, AC_INTERRUPTION each, less the others: shows a reader
+				 * thread */
 	__u16 saved_avg;	/* moving average of writes held per burst, in 1/256 writes */
 	__u16 debt;		/* for misses, AC_MISS each */
 	__s16 new_debt;		/* what the last ac_prior_learn() does not know of */
@@ -72,13 +77,15 @@ struct ac_predictor {
 	__u8 settling : 4;	/* bursts left until the average is trusted */
 	__u8 overdue;		/* max_hold ran out in this burst: a miss if it ends now, a stall if it goes on */
 	__u8 stalled;		/* bursts left in which another stall would count */
-	__u8 cut;		/* first write of the burst that could not be held, a full segment or overruled; 0 = none */
-	__u8 paused;		/* writes before a pause that may have been the burst's end, or a stall in it; 0 = none */
+	__u8 cut;		/* first write of the burst that could not be held, a full segment or overruled; 0 =
+				 * none */
+	/* writes before a pause that may have been the burst's end, or a stall in it; 0 = none */
+	__u8 paused;
 };
 
 /*
- * What flows of the same port and program did, kept per service. Many CPUs write it without a lock: a lost or torn update
- * costs at most a wrong first hold, which the debt bounds.
+ * What flows of the same port and program did, kept per service. Many CPUs write it without a lock: a lost or torn
+ * update costs at most a wrong first hold, which the debt bounds.
  */
 #define AC_PRIOR_PLANES 4
 #define AC_PRIOR_DEBT_MAX (6 * AC_MISS)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * One response of a flow: from the first write after a read to the next read. Pure: what the kernel side keeps per flow while somebody
- * listens to AC_EVENT_RESPONSE, and how each write, option call and packet changes it.
+ * One response of a flow: from the first write after a read to the next read. Pure: what the kernel side keeps per flow
+ * while somebody listens to AC_EVENT_RESPONSE, and how each write, option call and packet changes it.
  */
 #pragma once
 #include <autocork/event.h>
@@ -94,7 +94,8 @@ static __always_inline void ac_response_close(struct ac_response *r, const struc
 }
 
 /* A write begins, or a piece of one: `more` says that the sendfile it is a piece of has more. */
-static __always_inline void ac_response_write_begins(struct ac_response *r, const struct ac_response_facts *f, __u32 bytes, bool more)
+static __always_inline void ac_response_write_begins(struct ac_response *r, const struct ac_response_facts *f,
+						     __u32 bytes, bool more)
 {
 	if (r->state & AC_RESPONSE_PIECE)
 		return;
@@ -107,7 +108,8 @@ static __always_inline void ac_response_write_begins(struct ac_response *r, cons
 /* It ended; `took` bytes were queued. */
 static __always_inline void ac_response_write_ends(struct ac_response *r, const struct ac_response_facts *f, int took)
 {
-	bool same_call = r->state & AC_RESPONSE_SENDFILE, goes_on = r->state & AC_RESPONSE_MORE && took == (int)r->asked;
+	bool same_call = r->state & AC_RESPONSE_SENDFILE,
+	     goes_on = r->state & AC_RESPONSE_MORE && took == (int)r->asked;
 	__u32 unsent = f->write_seq - f->snd_nxt;
 
 	r->state &= ~(AC_RESPONSE_PIECE | AC_RESPONSE_MORE | AC_RESPONSE_SENDFILE | AC_RESPONSE_TAIL);

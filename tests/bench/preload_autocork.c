@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The comparison partner of `make bench`: autocork as an LD_PRELOAD library, the way it is done without a kernel's help.
+ * The comparison partner of `make bench`: autocork as an LD_PRELOAD library, the way it is done without a kernel's
+ * help.
  *
- * A socket on which the program sets TCP_NODELAY is corked at the first write after a read, and uncorked before the program reads,
- * polls, shuts down or closes. Two setsockopt() calls per burst; nothing else on the path of a write but one table look-up.
+ * A socket on which the program sets TCP_NODELAY is corked at the first write after a read, and uncorked before the
+ * program reads, polls, shuts down or closes. Two setsockopt() calls per burst; nothing else on the path of a write but
+ * one table look-up.
  *
  *   LD_PRELOAD=build/tests/bench/preload_autocork.so PROGRAM
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* libFuzzer: any order of writes, reads, pauses, deadlines and closes on flows of one service; the promises must hold. */
+/* libFuzzer: any order of writes, reads, pauses, deadlines and closes on flows of one service; the promises must
+ * hold. */
 #include <autocork/predictor.h>
 #include <stdint.h>
 #include <stdio.h>

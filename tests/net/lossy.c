@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * lossy A B LOSS REPEAT REORDER SEED: forwards frames between two interfaces of this namespace and spoils, of those from A to B, so many
- * per 10,000: loses them, sends them twice, or lets later ones overtake. For kernels without netem. Ends with SIGTERM, saying what
- * it did.
+ * lossy A B LOSS REPEAT REORDER SEED: forwards frames between two interfaces of this namespace and spoils, of those
+ * from A to B, so many per 10,000: loses them, sends them twice, or lets later ones overtake. For kernels without
+ * netem. Ends with SIGTERM, saying what it did.
  */
 #include <arpa/inet.h>
 #include <errno.h>

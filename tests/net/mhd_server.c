@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * A small libmicrohttpd server for tests/net: `mhd_server PORT BYTES` answers every GET with that many 'm'; /tiny with 5 of
- * them, /sendfile with a file of that size, /continuous with PIECES pieces of that size, one after the other.
+ * A small libmicrohttpd server for tests/net: `mhd_server PORT BYTES` answers every GET with that many 'm'; /tiny with
+ * 5 of them, /sendfile with a file of that size, /continuous with PIECES pieces of that size, one after the other.
  */
 #include <errno.h>
 #include <microhttpd.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Requests in small writes through io_uring, for tests/net/test_uring.py: `uring_client PORT MESSAGES WRITES async|inline`.
- * Each message is WRITES writes of 20 bytes, linked so that they stay in order, then the echo is read back and compared. With
- * "async" the kernel runs the writes in its worker threads. Exits with 77 where the kernel has no io_uring.
+ * Requests in small writes through io_uring, for tests/net/test_uring.py: `uring_client PORT MESSAGES WRITES
+ * async|inline`. Each message is WRITES writes of 20 bytes, linked so that they stay in order, then the echo is read
+ * back and compared. With "async" the kernel runs the writes in its worker threads. Exits with 77 where the kernel has
+ * no io_uring.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -53,8 +54,8 @@ static void ring_open(struct ring *ring)
 	if (size < p.sq_off.array + p.sq_entries * sizeof(unsigned int))
 		size = p.sq_off.array + p.sq_entries * sizeof(unsigned int);
 	at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQ_RING);
-	ring->sqes = mmap(NULL, p.sq_entries * sizeof(struct io_uring_sqe), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-			  ring->fd, IORING_OFF_SQES);
+	ring->sqes = mmap(NULL, p.sq_entries * sizeof(struct io_uring_sqe), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQES);
 	if (at == MAP_FAILED || ring->sqes == MAP_FAILED)
 		fail("mmap");
 	ring->tail = (unsigned int *)(at + p.sq_off.tail);

@@ -42,5 +42,6 @@ static __always_inline void step_run(struct step *step, struct ac_predictor *p, 
 		ac_prior_learn(prior, p);
 		break;
 	}
-	step->judged = ac_predictor_gains(p) | ac_predictor_idle(p) << 1 | ac_predictor_duplex(p) << 2 | ac_prior_due(p) << 3;
+	step->judged =
+		ac_predictor_gains(p) | ac_predictor_idle(p) << 1 | ac_predictor_duplex(p) << 2 | ac_prior_due(p) << 3;
 }

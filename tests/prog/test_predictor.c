@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The predictor compiled for BPF: the verifier takes it, and it decides and remembers what the same source does natively. */
+/* The predictor compiled for BPF: the verifier takes it, and it decides and remembers what the same source does
+ * natively. */
 #include "predictor_step.h"
 
 #include <bpf/bpf.h>
@@ -48,7 +49,8 @@ static void compare_memory(void)
 static void both(const struct step *step)
 {
 	struct step here = *step, there = *step;
-	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &there, .ctx_size_in = sizeof(there)); /* comes back in ctx_in */
+	/* comes back in ctx_in */
+	LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &there, .ctx_size_in = sizeof(there));
 
 	step_run(&here, &native.predictor, &native.prior);
 	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf->progs.take_step), &options), 0);
@@ -65,7 +67,8 @@ static void both(const struct step *step)
 		compare_memory();
 }
 
-/* Bursts of a length that changes now and then, with reads, stalls, deadlines and everything else that may come between. */
+/* Bursts of a length that changes now and then, with reads, stalls, deadlines and everything else that may come
+ * between. */
 static void decides_as_it_does_natively(void **state)
 {
 	struct step step = { .tuning = { .burst_gap_us = 200, .need_max = 50, .hold_gaps = 10, .full = 5 } };

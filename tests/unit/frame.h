@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Makes Ethernet frames with TCP, UDP or ICMP in them, and checks the checksums of others: independent of the code under test. */
+/* Makes Ethernet frames with TCP, UDP or ICMP in them, and checks the checksums of others: independent of the code
+ * under test. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

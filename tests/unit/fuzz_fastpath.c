@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * libFuzzer target: the parser, the coalescer and the reflector on frames that are nearly right. The input is a list of frames, each a
- * template, a length, patches to single bytes and whether the checksums are put right afterwards; or raw bytes. Frames are in buffers
- * of exactly their size, so that the address sanitizer sees every byte read or written beyond.
+ * libFuzzer target: the parser, the coalescer and the reflector on frames that are nearly right. The input is a list of
+ * frames, each a template, a length, patches to single bytes and whether the checksums are put right afterwards; or raw
+ * bytes. Frames are in buffers of exactly their size, so that the address sanitizer sees every byte read or written
+ * beyond.
  */
 #include <stdlib.h>
 
@@ -41,7 +42,8 @@ static uint32_t make(struct input *input, uint8_t *frame, uint32_t *sequence)
 	static const uint8_t options[12] = { 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2 }, data[256];
 	uint8_t kind = byte(input), patches = byte(input) % 8, size = byte(input);
 	struct frame_spec spec = {
-		.v6 = kind & 1, .vlans = (kind >> 1 & 3) % 3, .source_port = 1, .target_port = 2, .sequence = *sequence, .ack = 1,
+		.v6 = kind & 1, .vlans = (kind >> 1 & 3) % 3, .source_port = 1, .target_port = 2, .sequence = *sequence,
+		.ack = 1,
 		.flags = 0x18, .ttl = 64, .options = options, .options_length = kind & 8 ? 12 : 0, .pad = kind & 16,
 	};
 	uint32_t length, at;

@@ -30,7 +30,8 @@ static void verdicts(void **state)
 		{ { .writes = 1000, .bursts = 1000 }, ADVICE_LEAVE },
 		{ { .writes = 1000, .bursts = 950, .shadow_held = 50 }, ADVICE_LEAVE },
 		{ { .writes = 15000, .bursts = 1000, .held = 14000 }, ADVICE_MANAGED },
-		/* Nagle's algorithm joins them anyway: one packet a burst, which is too little, unless they wait for an ACK */
+		/* Nagle's algorithm joins them anyway: one packet a burst, which is too little, unless they wait for an
+		 * ACK */
 		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_merged = 13000 }, ADVICE_LEAVE },
 		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_merged = 13000,
 		    .shadow_stall_us = 40000000 }, ADVICE_MANAGE },

@@ -21,7 +21,8 @@ static void modes_are_named(void **state)
 
 static void other_names_are_refused(void **state)
 {
-	static const char *const lists[] = { "", ",", "send,", ",send", "sen", "sendfiles", "send splice", "send,,read", "SEND" };
+	static const char *const lists[] = { "",          ",",           "send,",      ",send", "sen",
+					     "sendfiles", "send splice", "send,,read", "SEND" };
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		assert_int_equal(bench_copy_modes(lists[i]), 0);
@@ -30,7 +31,8 @@ static void other_names_are_refused(void **state)
 static void the_median_is_by_cost(void **state)
 {
 	struct bench_copy_sample samples[] = {
-		{ .bytes = 100, .user_ns = 500 }, { .bytes = 1000, .system_ns = 1000 }, { .bytes = 10, .user_ns = 10, .system_ns = 10 },
+		{ .bytes = 100, .user_ns = 500 }, { .bytes = 1000, .system_ns = 1000 },
+		{ .bytes = 10, .user_ns = 10, .system_ns = 10 },
 		{ .bytes = 100, .user_ns = 900 },
 	};
 
@@ -41,7 +43,9 @@ static void the_median_is_by_cost(void **state)
 
 static void rates_and_costs(void **state)
 {
-	struct bench_copy_sample sample = { .elapsed_ns = 1000000000, .bytes = 125000000, .user_ns = 50000000, .system_ns = 75000000 };
+	struct bench_copy_sample sample = {
+		.elapsed_ns = 1000000000, .bytes = 125000000, .user_ns = 50000000, .system_ns = 75000000
+	};
 	struct bench_copy_sample nothing = { 0 };
 
 	assert_float_equal(bench_copy_rate(&sample), 1000, 0.001);

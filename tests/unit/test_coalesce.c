@@ -58,14 +58,17 @@ static struct coalescer *start(uint64_t hold_ns)
 static struct frame_spec plain(void)
 {
 	return (struct frame_spec){
-		.source_port = 1234, .target_port = 80, .sequence = 1000, .ack = 77, .flags = 0x18, .window = 500, .ttl = 64,
+		.source_port = 1234, .target_port = 80, .sequence = 1000, .ack = 77, .flags = 0x18, .window = 500,
+		.ttl = 64,
 		.dont_fragment = true, .options = timestamp, .options_length = sizeof(timestamp),
 	};
 }
 
 static void push_raw(struct coalescer *c, const uint8_t *data, uint32_t length, uint64_t now)
 {
-	struct coalesce_frame frame = { .handle = pool[pooled], .data = pool[pooled], .length = length, .room = FRAME_MAX };
+	struct coalesce_frame frame = {
+		.handle = pool[pooled], .data = pool[pooled], .length = length, .room = FRAME_MAX
+	};
 
 	assert_true(pooled < FRAMES);
 	memcpy(pool[pooled++], data, length);
@@ -147,9 +150,12 @@ static void differ_ece(struct frame_spec *spec) { spec->flags |= 0x40; }
 static void differ_cwr(struct frame_spec *spec) { spec->flags |= 0x80; }
 
 static const struct difference differences[] = {
-	{ "gap", differ_gap }, { "repeat", differ_repeat }, { "ack", differ_ack }, { "tos", differ_tos }, { "ttl", differ_ttl },
-	{ "df", differ_df }, { "priority", differ_tci }, { "options", differ_options }, { "no options", differ_no_options },
-	{ "fin", differ_fin }, { "syn", differ_syn }, { "rst", differ_rst }, { "no ack", differ_no_ack }, { "urg", differ_urg },
+	{ "gap", differ_gap }, { "repeat", differ_repeat }, { "ack", differ_ack }, { "tos", differ_tos },
+	{ "ttl", differ_ttl },
+	{ "df", differ_df }, { "priority", differ_tci }, { "options", differ_options },
+	{ "no options", differ_no_options },
+	{ "fin", differ_fin }, { "syn", differ_syn }, { "rst", differ_rst }, { "no ack", differ_no_ack },
+	{ "urg", differ_urg },
 	{ "ece", differ_ece }, { "cwr", differ_cwr },
 };
 
@@ -269,7 +275,8 @@ static void never_beyond_the_buffer(void **state)
 
 static void wrong_checksums_are_passed_on_untouched(void **state)
 {
-	static const int places[] = { 14 + 10, 14 + 8, 34 + 16, 34 + 14, 34 + 40 }; /* IP sum, TTL, TCP sum, window, data */
+	/* IP sum, TTL, TCP sum, window, data */
+	static const int places[] = { 14 + 10, 14 + 8, 34 + 16, 34 + 14, 34 + 40 };
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		struct coalescer *c = start(0);
@@ -428,7 +435,8 @@ static void table_is_bounded(void **state)
 	coalescer_free(c);
 }
 
-/* The ninth flow of a bucket takes the quietest one's place; what that one held leaves, and does not mix with the new one's. */
+/* The ninth flow of a bucket takes the quietest one's place; what that one held leaves, and does not mix with the new
+ * one's. */
 static void evicted_flow_is_sent(void **state)
 {
 	struct coalescer *c = start_with(COALESCE_FLOWS_MIN, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Properties of the coalescer: random streams in random segments over a wire that loses, repeats, reorders and damages, through the
- * coalescer, over a second lossy wire, to receivers that put them together again. However it goes:
+ * Properties of the coalescer: random streams in random segments over a wire that loses, repeats, reorders and damages,
+ * through the coalescer, over a second lossy wire, to receivers that put them together again. However it goes:
  *   - each receiver has exactly the bytes that were sent (senders repeat what got lost, in other segments);
  *   - what leaves the coalescer is, flow by flow, what entered it, in the same order, nothing more or less;
  *   - every frame that leaves has right checksums, unless it came in with a wrong one: then it leaves as it came;
@@ -33,7 +33,8 @@ struct setup {
 	int burst;			/* most frames in one */
 	int loss, repeat, reorder, damage;	/* before the coalescer, per 10,000 */
 	int lost_after;			/* behind it */
-	int chatter;			/* per 10,000: the acknowledgement number moves, a pure ACK comes, ToS changes … */
+	/* per 10,000: the acknowledgement number moves, a pure ACK comes, ToS changes … */
+	int chatter;
 	uint64_t bytes;			/* over all flows */
 };
 
@@ -285,7 +286,8 @@ static uint64_t received(void)
 static void run(const struct setup *which, uint64_t seed)
 {
 	struct coalesce_options options = {
-		.flows = 64, .max_len = which->mtu, .hold_ns = which->hold_ns, .seed = seed, .emit = emit, .absorb = absorb,
+		.flows = 64, .max_len = which->mtu, .hold_ns = which->hold_ns, .seed = seed, .emit = emit,
+		.absorb = absorb,
 	};
 	struct coalescer *c = coalescer_new(&options);
 
@@ -306,7 +308,8 @@ static void run(const struct setup *which, uint64_t seed)
 		memcpy(flows[i].options, timestamp, sizeof(timestamp));
 		flows[i].spec = (struct frame_spec){
 			.v6 = i & 1, .vlans = i / 2 % 3, .tci = 5, .source_port = i + 1, .target_port = 80, .ttl = 64,
-			.dont_fragment = i & 4, .options = flows[i].options, .options_length = i % 3 ? 12 : 0, .pad = i & 2,
+			.dont_fragment = i & 4, .options = flows[i].options, .options_length = i % 3 ? 12 : 0,
+			.pad = i & 2,
 		};
 	}
 	while (received() < setup->bytes) {
@@ -327,11 +330,12 @@ static void run(const struct setup *which, uint64_t seed)
 	assert_int_equal(spares, BUFFERS);
 	assert_int_equal(seen.in - seen.out, coalescer_stats(c)->merged);
 	if (setup->bytes >= 1000000)
-		print_message("# %s: %llu bytes put together, %llu frames in, %llu out (%.1f%% fewer), longest wait %llu ns, "
-			      "mean %llu ns\n",
-			      setup->name, (unsigned long long)received(), (unsigned long long)seen.in,
-			      (unsigned long long)seen.out, 100.0 * (seen.in - seen.out) / seen.in,
-			      (unsigned long long)seen.longest, (unsigned long long)(seen.waited / seen.in));
+		print_message(
+			"# %s: %llu bytes put together, %llu frames in, %llu out (%.1f%% fewer), longest wait %llu ns, "
+			"mean %llu ns\n",
+			setup->name, (unsigned long long)received(), (unsigned long long)seen.in,
+			(unsigned long long)seen.out, 100.0 * (seen.in - seen.out) / seen.in,
+			(unsigned long long)seen.longest, (unsigned long long)(seen.waited / seen.in));
 	coalescer_free(c);
 	free(buffers);
 	free(flows);
@@ -375,7 +379,8 @@ static void hundred_byte_stream(void **state)
 {
 	struct setup one = {
 		.name = "100-byte stream, 50 us hold", .flows = 1, .hold_ns = 50000, .gap_ns = 10000, .mtu = 1500,
-		.least = 100, .most = 100, .burst = 1, .loss = 20, .repeat = 10, .reorder = 20, .damage = 5, .lost_after = 20,
+		.least = 100, .most = 100, .burst = 1, .loss = 20, .repeat = 10, .reorder = 20, .damage = 5,
+		.lost_after = 20,
 		.bytes = number_from("COALESCE_BYTES", 20000000),
 	};
 

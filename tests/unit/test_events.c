@@ -39,10 +39,11 @@ static char *text_of(const json_t *json)
 static void every_type_has_its_members(void **state)
 {
 	static const char *const members[AC_EVENT_MAX] = {
-		[AC_EVENT_FLOW_OPENED] = "mode",      [AC_EVENT_FLOW_MANAGED] = "refusal",
-		[AC_EVENT_FLOW_RETURNED] = "wrapper", [AC_EVENT_FIRST_HOLD] = "bytes",
-		[AC_EVENT_RELEASE] = "reason",        [AC_EVENT_MISS] = "hold_us",
-		[AC_EVENT_RESPONSE] = "idle_calls",   [AC_EVENT_BACKOFF] = "pause_bursts",  [AC_EVENT_FLOW_CLOSED] = "retransmits",
+		[AC_EVENT_FLOW_OPENED] = "mode",        [AC_EVENT_FLOW_MANAGED] = "refusal",
+		[AC_EVENT_FLOW_RETURNED] = "wrapper",   [AC_EVENT_FIRST_HOLD] = "bytes",
+		[AC_EVENT_RELEASE] = "reason",          [AC_EVENT_MISS] = "hold_us",
+		[AC_EVENT_RESPONSE] = "idle_calls",     [AC_EVENT_BACKOFF] = "pause_bursts",
+		[AC_EVENT_FLOW_CLOSED] = "retransmits",
 	};
 
 	for (uint32_t type = 0; type < AC_EVENT_MAX; type++) {

@@ -54,18 +54,20 @@ static void one_process_for_all(void **state)
 				 "[policy b]\nports = 2\nsteer = dpdk\ninterface = eth1\nqueues = 3\n"
 				 "[policy c]\nports = 3\nsteer = af_xdp\ninterface = eth3\n"
 				 "[fastpath]\ninterfaces = eth2\nhold = 50us\n"),
-			    "/x/fast --name=agent --run-dir=/run --job=coalesce --hold=50us --queues=4 --interface=eth1 "
-			    "--interface=eth2");
+			    "/x/fast --name=agent --run-dir=/run --job=coalesce --hold=50us --queues=4 "
+			    "--interface=eth1 --interface=eth2");
 	assert_string_equal(plan("[policy a]\nports = 1\nsteer = dpdk\ninterface = eth1\n"
 				 "[fastpath]\njob = reflect\nhold = 50us\n"),
 			    "/x/fast --name=agent --run-dir=/run --job=reflect --queues=all --interface=eth1");
 	assert_string_equal(plan("[fastpath]\ninterfaces = eth1, eth2\n"),
-			    "/x/fast --name=agent --run-dir=/run --job=coalesce --queues=all --interface=eth1 --interface=eth2");
+			    "/x/fast --name=agent --run-dir=/run --job=coalesce --queues=all --interface=eth1 "
+			    "--interface=eth2");
 }
 
 static void pairs_only(void **state)
 {
-	assert_non_null(strstr(plan("[policy a]\nports = 1\nsteer = dpdk\ninterface = eth1\n"), "eth1: `job = coalesce` forwards"));
+	assert_non_null(strstr(plan("[policy a]\nports = 1\nsteer = dpdk\ninterface = eth1\n"),
+			       "eth1: `job = coalesce` forwards"));
 }
 
 static void commands_are_compared(void **state)

@@ -118,10 +118,14 @@ static void no_sum6(uint8_t *frame) { put16(frame + frame_l4(frame) + 6, 0); }
 static void a_fragment(uint8_t *frame) { frame[14 + 7] = 1, resum(frame); }
 
 static const struct refusal refusals[] = {
-	{ "other station", 0, 0, other_station }, { "broadcast", 0, 1, broadcast }, { "group source", 0, 1, group_source },
-	{ "last hop", 0, 1, last_hop }, { "last hop, IPv6", 1, 1, last_hop6 }, { "from multicast", 0, 1, from_multicast },
-	{ "from 0.0.0.0", 0, 0, from_nobody }, { "to broadcast", 0, 0, to_broadcast }, { "from ::", 1, 0, from_nobody6 },
-	{ "to multicast", 1, 0, to_multicast6 }, { "IP checksum", 0, 1, bad_ip_sum }, { "ICMP checksum", 0, 0, bad_sum },
+	{ "other station", 0, 0, other_station }, { "broadcast", 0, 1, broadcast },
+	{ "group source", 0, 1, group_source },
+	{ "last hop", 0, 1, last_hop }, { "last hop, IPv6", 1, 1, last_hop6 },
+	{ "from multicast", 0, 1, from_multicast },
+	{ "from 0.0.0.0", 0, 0, from_nobody }, { "to broadcast", 0, 0, to_broadcast },
+	{ "from ::", 1, 0, from_nobody6 },
+	{ "to multicast", 1, 0, to_multicast6 }, { "IP checksum", 0, 1, bad_ip_sum },
+	{ "ICMP checksum", 0, 0, bad_sum },
 	{ "ICMPv6 checksum", 1, 0, bad_sum }, { "UDP checksum", 0, 1, bad_sum }, { "a reply", 0, 0, a_reply },
 	{ "a reply, IPv6", 1, 0, a_reply6 }, { "a code", 0, 0, a_code }, { "port 0", 0, 1, no_port },
 	{ "UDP length", 0, 1, short_udp }, { "no checksum, IPv6", 1, 1, no_sum6 }, { "fragment", 0, 1, a_fragment },

@@ -170,7 +170,9 @@ static void names(void **state)
 
 static void holds(void **state)
 {
-	static const char *const wrong[] = { "", "50", "us", "-1us", " 5us", "11ms", "1s", "50us ", "99999999999999999999us", "0x5us" };
+	static const char *const wrong[] = {
+		"", "50", "us", "-1us", " 5us", "11ms", "1s", "50us ", "99999999999999999999us", "0x5us"
+	};
 	uint64_t ns;
 
 	assert_true(options_parse_hold("50us", &ns) && ns == 50000);
@@ -192,9 +194,10 @@ static bool has(char *const *argv, const char *argument)
 
 static void eal_arguments(void **state)
 {
-	char *words[] = { "autocork-fastpath", "-i", "eth1", "-i", "eth2", "--hold", "50us", "--queues", "all", "-c", "2-3", NULL };
-	char *more[] = { "autocork-fastpath", "--job", "reflect", "-a", "10.0.0.1", "-a", "fd00::1", "--", "--vdev=net_tap0", "-a", "x",
-			 NULL };
+	char *words[] = { "autocork-fastpath", "-i",  "eth1", "-i",  "eth2", "--hold", "50us",
+			  "--queues",          "all", "-c",   "2-3", NULL };
+	char *more[] = { "autocork-fastpath", "--job", "reflect",         "-a", "10.0.0.1", "-a",
+			 "fd00::1",           "--",    "--vdev=net_tap0", "-a", "x",        NULL };
 	struct fastpath_options options;
 	bool apart[] = { false, true };
 	char **argv;

@@ -115,7 +115,8 @@ static void fill_services(void)
 		.key = { .port = 80, .side = AC_SIDE_SERVER, .comm = "nginx" },
 		.stats = {
 			.flows_opened = 10, .flows_closed = 4, .writes = 1000, .bursts = 500, .held = 480, .misses = 1,
-			.hold_us = 9600, .refused = { [AC_REFUSAL_NO_GAIN] = 3 }, .released = { [AC_REASON_COMPLETE] = 479 },
+			.hold_us = 9600, .refused = { [AC_REFUSAL_NO_GAIN] = 3 },
+			.released = { [AC_REASON_COMPLETE] = 479 },
 			.hold_time = { [4] = 480 },
 		},
 	};

@@ -41,7 +41,8 @@ static bool write_one(struct program *program, __u32 bytes)
 	return outcome.verdict == AC_HOLD;
 }
 
-/* One burst of n writes, the first of `first` bytes, and the read of the answer: which writes were held (bit 0: the first)? */
+/* One burst of n writes, the first of `first` bytes, and the read of the answer: which writes were held (bit 0: the
+ * first)? */
 static __u64 burst_of(struct program *program, unsigned int n, __u32 first)
 {
 	__u64 held = 0;
@@ -98,7 +99,8 @@ static void learns_a_constant_burst_from_two(void **state)
 	}
 }
 
-/* The agent attaches its observer in the middle of the first message: seen as bench client's first message on a busy machine. */
+/* The agent attaches its observer in the middle of the first message: seen as bench client's first message on a busy
+ * machine. */
 static void a_pause_in_the_first_message_is_no_end(void **state)
 {
 	for (unsigned int at = 1; at < 15; at++) {
@@ -478,7 +480,8 @@ static void full_segments_are_not_worth_holding(void **state)
 	assert_int_equal(burst_of(&program, 3, 1279), 0x3);
 	for (int n = 0; n < 10; n++)
 		burst_of(&program, 3, 1280);
-	assert_int_equal(burst_of(&program, 3, 1280), 0x2); /* held as it follows smaller ones, not as it follows these */
+	/* held as it follows smaller ones, not as it follows these */
+	assert_int_equal(burst_of(&program, 3, 1280), 0x2);
 }
 
 static void what_was_overruled_is_no_gain(void **state)
@@ -802,7 +805,8 @@ static void levels_go_up_and_down_between_their_ends(void **state)
 	struct ac_predictor p = {};
 
 	for (int step = 0; step < 5; step++) {
-		__u32 up = (p.level[1] & 1) << 1 | (p.level[0] & 1), down = (p.level[1] >> 1 & 1) << 1 | (p.level[0] >> 1 & 1);
+		__u32 up = (p.level[1] & 1) << 1 | (p.level[0] & 1),
+		      down = (p.level[1] >> 1 & 1) << 1 | (p.level[0] >> 1 & 1);
 
 		assert_int_equal(up, step < 3 ? step : 3);
 		assert_int_equal(down, !step ? 0 : step < 4 ? 4 - step : 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The simulator: every trace of tests/unit/traces/ with its expected outcome, and the rules of the simulation themselves. */
+/* The simulator: every trace of tests/unit/traces/ with its expected outcome, and the rules of the simulation
+ * themselves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -193,7 +194,8 @@ static void a_late_write_in_time_is_no_miss(void **state)
 
 static void close_sends_what_is_held_without_a_miss(void **state)
 {
-	struct replay_result result = replay_text_of(LEARNED("300 w 10\n 310 c\n"), (struct replay_options)REPLAY_DEFAULTS);
+	struct replay_result result =
+		replay_text_of(LEARNED("300 w 10\n 310 c\n"), (struct replay_options)REPLAY_DEFAULTS);
 
 	assert_int_equal(result.misses, 0);
 	assert_int_equal(result.released[AC_REASON_CLOSING], 1);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * The two ends of the fast path's benchmark, run in two network namespaces:
- *   peer serve ADDRESS PORT                         one connection: checks a stream's bytes, or answers pings; then ends
- *   peer ping ADDRESS PORT COUNT SIZE               p50, mean and p99 of the round trip in microseconds
- *   peer stream ADDRESS PORT BYTES SIZE GAP_NS [WRITE]  segments of SIZE bytes and never more, in writes of WRITE bytes (SIZE),
- *                                                  one every GAP_NS if the machine keeps up
+ *   peer serve ADDRESS PORT
+ *       one connection: checks a stream's bytes, or answers pings; then ends
+ *   peer ping ADDRESS PORT COUNT SIZE
+ *       p50, mean and p99 of the round trip in microseconds
+ *   peer stream ADDRESS PORT BYTES SIZE GAP_NS [WRITE]
+ *       segments of SIZE bytes and never more, in writes of WRITE bytes (SIZE), one every GAP_NS if the machine keeps up
  * Each prints one line of NAME VALUE pairs.
  */
 #include <arpa/inet.h>
@@ -135,7 +137,8 @@ static int serve(const char *text, int port)
 		at += n;
 	}
 	after = info_of(fd);
-	printf("bytes %llu segments %u\n", (unsigned long long)hello.bytes, after.tcpi_data_segs_in - before.tcpi_data_segs_in);
+	printf("bytes %llu segments %u\n", (unsigned long long)hello.bytes,
+	       after.tcpi_data_segs_in - before.tcpi_data_segs_in);
 	write_all(fd, "!", 1);
 	return 0;
 }
@@ -166,12 +169,13 @@ static void ping(int fd, uint64_t count, uint64_t size)
 		sum += times[i];
 	}
 	qsort(times, count, sizeof(*times), compare);
-	printf("p50 %.2f mean %.2f p99 %.2f\n", times[count / 2] / 1e3, sum / count / 1e3, times[count * 99 / 100] / 1e3);
+	printf("p50 %.2f mean %.2f p99 %.2f\n", times[count / 2] / 1e3, sum / count / 1e3,
+	       times[count * 99 / 100] / 1e3);
 }
 
 /*
- * What waits for the window would leave in segments of a full MSS, and a stream of small segments would be one no more as soon as
- * the path is slower than the program. So the MSS is the size that is asked for.
+ * What waits for the window would leave in segments of a full MSS, and a stream of small segments would be one no more
+ * as soon as the path is slower than the program. So the MSS is the size that is asked for.
  */
 static void limit_segments(int fd, uint64_t size)
 {
@@ -199,8 +203,9 @@ static void stream(int fd, uint64_t bytes, uint64_t write_size, uint64_t gap)
 	}
 	read_all(fd, &done, 1);
 	after = info_of(fd);
-	printf("segments %u retransmitted %u mss %u seconds %.3f\n", after.tcpi_data_segs_out - before.tcpi_data_segs_out,
-	       after.tcpi_total_retrans, after.tcpi_snd_mss, (now_ns() - start) / 1e9);
+	printf("segments %u retransmitted %u mss %u seconds %.3f\n",
+	       after.tcpi_data_segs_out - before.tcpi_data_segs_out, after.tcpi_total_retrans, after.tcpi_snd_mss,
+	       (now_ns() - start) / 1e9);
 }
 
 int main(int argc, char **argv)
