@@ -2,6 +2,7 @@
 #include "cli/client.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -187,6 +188,24 @@ int client_list(const char *control, json_t *request, client_visit *visit, void 
 	return client_list_for(control, request, 0, visit, context, fault);
 }
 
+static volatile sig_atomic_t interrupted;
+static int listening = -1;
+
+/* Ends the stream where it is, also between a look at the flag and the wait for more; a second one ends the program. */
+static void on_interrupt(int number)
+{
+	interrupted = 1;
+	shutdown(listening, SHUT_RD);
+}
+
+static void stop_at_interrupt(FILE *stream)
+{
+	struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
+
+	listening = fileno(stream);
+	sigaction(SIGINT, &action, NULL);
+}
+
 int client_list_for(const char *control, json_t *request, double seconds, client_visit *visit, void *context,
 		    struct fault *fault)
 {
@@ -200,12 +219,16 @@ int client_list_for(const char *control, json_t *request, double seconds, client
 		json_decref(request);
 		return -1;
 	}
+	if (seconds)
+		stop_at_interrupt(stream);
 	result = send_request(control, stream, request, fault);
-	while (!result && (!seconds || wait_until(stream, end))) {
+	while (!result && !interrupted && (!seconds || wait_until(stream, end))) {
 		json_t *value, *item;
 
 		result = receive(control, stream, &line, &size, &value, fault);
-		if (result == SILENT) {
+		if (result == SILENT || interrupted) {
+			if (!result)
+				json_decref(value);
 			result = 0;
 			break;
 		}
@@ -219,6 +242,8 @@ int client_list_for(const char *control, json_t *request, double seconds, client
 		result = visit(item, context);
 		json_decref(value);
 	}
+	if (seconds)
+		signal(SIGINT, SIG_DFL);
 	free(line);
 	fclose(stream);
 	return result;

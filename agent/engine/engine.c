@@ -271,6 +271,10 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 		fault_set(fault, EXIT_FAILED, "observer: cannot be attached: %s: run `autocork doctor`", strerror(-err));
 		goto fail;
 	}
+	err = responses_try(&engine->shared);
+	features_note(&engine->features, "responses", !err, "there is no `autocork responses`, and no event of type response",
+		      "a kernel from 6.15 on", "%s",
+		      err ? objects_complaint()[0] ? objects_complaint() : strerror(-err) : "tracepoints of writes, reads and packets");
 	engine->kicks = ring_buffer__new(objects_map(&engine->shared, "kicks"), on_kick, engine, NULL);
 	if (!engine->kicks) {
 		fault_set(fault, EXIT_FAILED, "ring buffer: %s: check the memory limit of autocorkd", strerror(errno));

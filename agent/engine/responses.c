@@ -5,22 +5,39 @@
 
 #include "bpf/responses.skel.h"
 
-int responses_start(struct responses *r, struct shared_maps *shared, int cgroup)
+static int load(struct responses *r, struct shared_maps *shared)
 {
 	/* Its own map goes with it, so it must not be remembered as a shared one. */
-	size_t shared_before = shared->count, count = 0, size;
-	struct bpf_program *program;
-	const void *bytes;
+	size_t shared_before = shared->count, size;
+	const void *bytes = responses_bpf__elf_bytes(&size);
 	int err;
 
-	if (r->object)
-		return 0;
-	bytes = responses_bpf__elf_bytes(&size);
 	r->object = objects_open(bytes, size);
 	if (!r->object)
 		return -errno;
 	err = objects_load(r->object, shared);
 	shared->count = shared_before;
+	return err;
+}
+
+int responses_try(struct shared_maps *shared)
+{
+	struct responses trial = { 0 };
+	int err = load(&trial, shared);
+
+	responses_stop(&trial);
+	return err;
+}
+
+int responses_start(struct responses *r, struct shared_maps *shared, int cgroup)
+{
+	struct bpf_program *program;
+	size_t count = 0;
+	int err;
+
+	if (r->object)
+		return 0;
+	err = load(r, shared);
 	if (err)
 		goto fail;
 	bpf_object__for_each_program(program, r->object) {

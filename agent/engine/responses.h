@@ -10,6 +10,8 @@ struct responses {
 	struct bpf_link *links[RESPONSES_LINKS];
 };
 
+/* Would it load? A kernel without one of the tracepoints does not take it. Returns 0 or -errno; nothing stays. */
+int responses_try(struct shared_maps *shared);
 /* Loads and attaches, if that is not done. `cgroup`: where setsockopt calls are seen. Returns 0 or -errno, and nothing
  * stays. */
 int responses_start(struct responses *responses, struct shared_maps *shared, int cgroup);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cli/client.h"
 #include "cli/options.h"
@@ -131,7 +132,7 @@ static void print_text(const struct watch *watch)
 	if (watch->lost)
 		printf("%" PRIu64 " responses were lost and are not counted: watch one --port.\n\n", watch->lost);
 	if (!sum.count) {
-		printf("No response ended within %g seconds.\n", watch->seconds);
+		printf("No response ended within %.3g seconds.\n", watch->seconds);
 		return;
 	}
 	table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
@@ -156,17 +157,25 @@ static void print_json(const struct watch *watch)
 int telemetry_responses(struct cli *cli, int argc, char **argv)
 {
 	struct watch watch = { .cli = cli, .seconds = FOR_DEFAULT_S, .table = response_table_new() };
+	struct timespec start, now;
 	struct fault fault;
+	double elapsed;
 	int result;
 
 	watch.request = json_pack("{ss s[ss]}", "op", "events", "types", "response", "lost");
 	cli_parse(cli, &syntax, argc, argv, &watch);
 	if (cli->terminal && !cli->json)
-		fprintf(stderr, "Watching for %g seconds …\n", watch.seconds);
+		fprintf(stderr, "Watching for %g seconds; Ctrl-C ends it early …\n", watch.seconds);
+	clock_gettime(CLOCK_MONOTONIC, &start);
 	result = watch.table ? client_list_for(cli->control, watch.request, watch.seconds, visit, &watch, &fault)
 			     : OUT_OF_MEMORY;
 	if (result == OUT_OF_MEMORY)
 		result = fault_set(&fault, EXIT_FAILED, "responses: out of memory: watch one --port");
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	elapsed = now.tv_sec - start.tv_sec + (now.tv_nsec - start.tv_nsec) * 1e-9;
+	/* Ctrl-C: what was seen until then. */
+	if (elapsed < watch.seconds)
+		watch.seconds = elapsed;
 	if (!result) {
 		response_table_sort(watch.table);
 		if (cli->json)

@@ -3,6 +3,7 @@
 """What a program did for each response: the writes, option calls, segments and bytes told are exactly those made."""
 import json
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -172,6 +173,38 @@ def test_report():
         equal([{u["name"]: (u["responses"], u["amount"]) for u in p["waste"]} for p in (one, two)],
               [{}, {"head_alone": (5, 5), "more_segments": (5, 5)}], "waste")
         check("head_alone: in 5 of " in outputs[1] and "writev()" in outputs[1], outputs[1])
+
+
+def test_interrupted():
+    """Ctrl-C ends the watch early, with the report of what was seen until then; a second one is not needed"""
+    with world(OBSERVE) as w:
+        supported(w)
+        command = [build("autocork"), "responses", "--for", "1h", "--control", w.agent.control]
+        with Stream(w.net) as stream:
+            watches = [subprocess.Popen([*command, "--port", str(stream.port), *more], stdout=subprocess.PIPE, text=True)
+                       for more in (["--json"], [])]
+            time.sleep(1)
+            for _ in range(11):
+                stream.exchange(2, 20, 1)
+            time.sleep(0.5)
+            for watch in watches:
+                watch.send_signal(signal.SIGINT)
+            outputs = [watch.communicate(timeout=20)[0] for watch in watches]
+        equal([watch.returncode for watch in watches], [0, 0], "exit codes")
+        report = json.loads(outputs[0])
+        valid("responses", report)
+        check(1 < report["seconds"] < 60, f"seconds: {report['seconds']}")
+        equal([(p["responses"], p["writes"]["total"]) for p in report["patterns"] if p["side"] == "client"], [(11, 22)],
+              "responses and writes of the client")
+        check(str(stream.port) in outputs[1] and "RESPONSES" in outputs[1], outputs[1])
+
+
+def test_doctor():
+    """doctor says that responses can be told, and how"""
+    with world(OBSERVE) as w:
+        supported(w)
+        row = [row for row in w.agent.ask("doctor")[0]["features"] if row["name"] == "responses"]
+        equal([(r["works"], "tracepoints" in r["reason"]) for r in row], [(True, True)], "the row")
 
 
 if __name__ == "__main__":
