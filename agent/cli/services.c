@@ -122,9 +122,9 @@ static void print_counters(const json_t *service)
 	json_object_foreach((json_t *)service, name, value) {
 		if (json_is_object(value)) {
 			counters_text(value, text, sizeof(text));
-			printf("  %-16s %s\n", name, *text ? text : "-");
+			printf("  %-18s %s\n", name, *text ? text : "-");
 		} else if (json_is_integer(value)) {
-			printf("  %-16s %" PRIdMAX "\n", name, (intmax_t)json_integer_value(value));
+			printf("  %-18s %" PRIdMAX "\n", name, (intmax_t)json_integer_value(value));
 		}
 	}
 }

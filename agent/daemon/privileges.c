@@ -50,7 +50,7 @@ int privileges_check(struct fault *fault)
 	for (char *c = missing; *c; c++)
 		*c = toupper(*c);
 	return fault_set(fault, EXIT_FAILED,
-			 "privileges: %s missing: run autocorkd as root, or give its service these capabilities",
+			 "privileges: %s missing: run it as root, or give autocorkd's service these capabilities",
 			 missing);
 }
 

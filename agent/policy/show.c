@@ -2,6 +2,7 @@
 /* A policy set as JSON, and that JSON as text. docs/policy.md documents both. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
 #include "lib/json.h"
 #include "lib/memory.h"
@@ -123,15 +124,19 @@ static const char *string_of(const json_t *object, const char *name)
 static void print_keys(FILE *out, const json_t *keys, bool origin)
 {
 	const char *name;
+	int width = 10;
 	json_t *key;
 
+	json_object_foreach((json_t *)keys, name, key)
+		if (origin || strcmp(string_of(key, "origin"), "default"))
+			width = MAX(width, (int)strlen(name));
 	json_object_foreach((json_t *)keys, name, key) {
 		const char *from = string_of(key, "origin"), *value = string_of(key, "value");
 
 		if (origin)
-			fprintf(out, "%-10s = %-24s ; %s\n", name, value, from);
+			fprintf(out, "%-*s = %-24s ; %s\n", width, name, value, from);
 		else if (strcmp(from, "default"))
-			fprintf(out, "%-10s = %s\n", name, value);
+			fprintf(out, "%-*s = %s\n", width, name, value);
 	}
 }
 

@@ -51,9 +51,16 @@ static void take_word(struct argp_state *state, char *word, void *input)
 		argp_error(state, "%s: one interface at a time", word);
 }
 
+static void check(const struct argp_state *state, void *input)
+{
+	if (!((struct steer_options *)input)->action)
+		argp_usage(state);
+}
+
 static const struct cli_syntax syntax = {
 	.options = argp_options,
 	.argument = take_word,
+	.check = check,
 	.args_doc = "status [INTERFACE]\nattach INTERFACE\napply INTERFACE\ndetach INTERFACE\nexport FILE",
 	.doc = "Steers the flows that policies name (steer = af_xdp or dpdk) from an interface to AF_XDP sockets. The "
 	       "agent does all of it by itself; by hand it works without an agent too.\n"
@@ -215,12 +222,12 @@ int steer_command(struct cli *cli, int argc, char **argv)
 	struct fault fault;
 
 	cli_parse(cli, &syntax, argc, argv, &options);
-	for (size_t i = 0; options.action && i < sizeof(actions) / sizeof(actions[0]); i++)
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
 		if (!strcmp(actions[i].name, options.action))
 			action = &actions[i];
 	if (!action)
 		fault_set(&fault, EXIT_USAGE, "steer %s: not an action: use status, attach, apply, detach or export",
-			  options.action ?: "");
+			  options.action);
 	else if (action->subject == SUBJECT_ONE && !options.subject)
 		fault_set(&fault, EXIT_USAGE, "steer %s: it needs a name: see `autocork steer --help`", action->name);
 	else if (!action->run(cli, &options, &fault))

@@ -172,6 +172,8 @@ static void print(const struct cli *cli, const struct options *options, const st
 
 	if (options->emit) {
 		printf("# Written by autocork advise from %.0f seconds of traffic.\n", seconds);
+		if (!count)
+			puts("# No service would save enough: there is nothing to manage.");
 		for (size_t i = 0; i < count; i++) {
 			const struct listed_service *service = &advised[i].service;
 

@@ -94,7 +94,11 @@ static int visit(json_t *event, void *context)
 static int listen_to(struct listening *listening)
 {
 	struct fault fault;
-	int result = client_list(listening->cli->control, listening->request, visit, listening, &fault);
+	int result;
+
+	if (listening->cli->terminal && !listening->cli->json)
+		fputs("Listening; Ctrl-C ends it.\n", stderr);
+	result = client_list(listening->cli->control, listening->request, visit, listening, &fault);
 
 	return result < 0 ? cli_fail(listening->cli, &fault) : EXIT_OK;
 }

@@ -265,6 +265,13 @@ static void serve(struct telemetry *telemetry)
 
 /* ------------------------------------------------------------------ the part */
 
+static void sample(struct telemetry *telemetry, unsigned shift)
+{
+	telemetry->shift = shift;
+	engine_sample(telemetry->daemon->engine, shift);
+	event_hub_note(telemetry->events, AC_EVENT_SAMPLING, json_pack("{sf}", "ratio", 1.0 / (1u << shift)));
+}
+
 static void keep_budget(struct telemetry *telemetry)
 {
 	double share = selfcost_observing(telemetry->cost), budget = telemetry->daemon->policy->agent.budget;
@@ -273,14 +280,12 @@ static void keep_budget(struct telemetry *telemetry)
 	if (selfcost_windows(telemetry->cost) == telemetry->windows)
 		return;
 	telemetry->windows = selfcost_windows(telemetry->cost);
-	shift = budget_step(telemetry->shift, share, budget);
+	shift = telemetry->trial && trial_runs(telemetry->trial) ? 0 : budget_step(telemetry->shift, share, budget);
 	if (shift == telemetry->shift)
 		return;
-	telemetry->shift = shift;
-	engine_sample(telemetry->daemon->engine, shift);
+	sample(telemetry, shift);
 	log_info("observing takes %.2f%% of one CPU, the budget is %.2f%%: 1 in %u of the observed flows is counted",
 		 share * 100, budget * 100, 1u << shift);
-	event_hub_note(telemetry->events, AC_EVENT_SAMPLING, json_pack("{sf}", "ratio", 1.0 / (1u << shift)));
 }
 
 static int on_time(sd_event_source *source, uint64_t usec, void *context)
@@ -374,6 +379,9 @@ int telemetry_op_trial(struct daemon *daemon, struct control_client *client, con
 
 	if (!telemetry || !telemetry->trial)
 		return fault_set(fault, EXIT_FAILED, "trial: the agent is starting or stopping: try again");
+	/* Writes are sampled and segments are not: the segments per burst would be wrong. */
+	if (telemetry->shift)
+		sample(telemetry, 0);
 	return trial_run(telemetry->trial, client, request, fault);
 }
 

@@ -118,14 +118,15 @@ static void format_row(const struct top *top, const struct top_row *row, char *t
 			 units_count(&saved, row->saved_per_s), share, units_count(&misses, row->misses));
 }
 
-static void format_head(const struct top *top, char *text, size_t size)
+/* `trend`: the title of the sparkline, which one screen has not. */
+static void format_head(const struct top *top, const char *trend, char *text, size_t size)
 {
 	if (top->screen == TOP_FLOWS)
-		snprintf(text, size, "%5s %-6s %-10s %-20s %6s %8s %8s %4s %4s %s", "PORT", "SIDE", "PROGRAM", "PEER",
-			 "AGE", "WRITES/s", "SAVED/s", "ALL", "MISS", "");
+		snprintf(text, size, "%5s %-6s %-10s %-20s %6s %8s %8s %4s %4s", "PORT", "SIDE", "PROGRAM", "PEER",
+			 "AGE", "WRITES/s", "SAVED/s", "ALL", "MISS");
 	else
-		snprintf(text, size, "%5s %-6s %-15s %6s %8s %8s %6s %6s %s", "PORT", "SIDE", "PROGRAM", "FLOWS",
-			 "WRITES/s", "SAVED/s", "OF ALL", "MISSES", "SAVED, TREND");
+		snprintf(text, size, "%5s %-6s %-15s %6s %8s %8s %6s %6s%s", "PORT", "SIDE", "PROGRAM", "FLOWS",
+			 "WRITES/s", "SAVED/s", "OF ALL", "MISSES", trend);
 }
 
 static void totals(const struct top *top, double *writes, double *saved)
@@ -167,7 +168,7 @@ static int print_once(struct top *top)
 	if (read_now(top))
 		return -1;
 	if (!cli->json) {
-		format_head(top, line, sizeof(line));
+		format_head(top, "", line, sizeof(line));
 		printf("%s%s%s\n", table_paint(TABLE_BOLD, cli->colour), line,
 		       cli->colour ? table_paint(TABLE_PLAIN, true) : "");
 	}
@@ -255,7 +256,7 @@ static void draw(const struct top *top)
 	}
 	if (top->typing || *top->filter)
 		mvprintw(2, 0, "filter: %s%s", top->filter, top->typing ? "_" : "");
-	format_head(top, line, sizeof(line));
+	format_head(top, " SAVED, TREND", line, sizeof(line));
 	attron(A_REVERSE);
 	mvprintw(3, 0, "%-*.*s", COLS, COLS, line);
 	attroff(A_REVERSE);

@@ -307,6 +307,11 @@ static int subscribe(struct trial *trial, struct control_client *client)
 	return 0;
 }
 
+bool trial_runs(const struct trial *trial)
+{
+	return trial->phase != IDLE;
+}
+
 int trial_run(struct trial *trial, struct control_client *client, const json_t *request, struct fault *fault)
 {
 	const char *op, *program = "", *side = "any";
