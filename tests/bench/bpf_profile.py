@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""What each BPF program costs: runs and nanoseconds per run while a block runs, as the kernel counts them (BPF_ENABLE_STATS)."""
+"""What each BPF program costs: runs and nanoseconds per run while a block runs, as the kernel counts them
+(BPF_ENABLE_STATS)."""
 import contextlib
 import ctypes
 import json
@@ -18,7 +19,8 @@ def _programs():
 
 @contextlib.contextmanager
 def programs(lines):
-    """Fills `lines` with text: one line per program that ran, dearest first. The clock itself costs about 40 ns per run."""
+    """Fills `lines` with text: one line per program that ran, dearest first. The clock itself costs about 40 ns per
+    run."""
     attributes = struct.pack("I", BPF_STATS_RUN_TIME).ljust(128, b"\0")
     fd = ctypes.CDLL(None, use_errno=True).syscall(SYS_BPF, BPF_ENABLE_STATS, attributes, len(attributes))
     if fd < 0:

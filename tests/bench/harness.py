@@ -13,7 +13,8 @@ from lib import MANAGE, OBSERVE, OFF, Agent, Cgroup, Net, build
 
 PRELOAD = build("tests/bench/preload_autocork.so")
 # name -> the policy of the agent that runs meanwhile; None: no agent
-MODES = {"unmanaged": None, "managed": MANAGE, "off": OFF, "observed": "[agent]\nbudget = off\n" + OBSERVE, "preload": None,
+MODES = {"unmanaged": None, "managed": MANAGE, "off": OFF, "observed": "[agent]\nbudget = off\n" + OBSERVE,
+         "preload": None,
          "corked": None}
 
 
@@ -79,7 +80,8 @@ class Row:
         self.ok = must.met(self) if must else None
 
     def json(self):
-        return {"work": self.work, "figure": self.figure, "against": self.against, "base": self.base, "managed": self.managed,
+        return {"work": self.work, "figure": self.figure, "against": self.against, "base": self.base,
+                "managed": self.managed,
                 "ratio": self.ratio, "must": str(self.must) if self.must else None, "ok": self.ok}
 
 
@@ -91,7 +93,8 @@ class Must:
 
     def met(self, row):
         value = getattr(row, self.of)
-        return value is not None and (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+        return (value is not None and (self.low is None or value >= self.low)
+                and (self.high is None or value <= self.high))
 
     def __str__(self):
         if self.text:
@@ -141,7 +144,8 @@ def measure_round(work, mode, plan, say):
 
 
 def run(work, plan, say):
-    """All rounds of a work: {"rows": [Row], "rounds": [{mode: figures}]}; no rows if not all of its modes are wanted."""
+    """All rounds of a work: {"rows": [Row], "rounds": [{mode: figures}]}; no rows if not all of its modes are
+    wanted."""
     history = []
     wanted = tuple(mode for mode in work.modes if not plan.modes or mode in plan.modes)
     for number in range(plan.rounds):

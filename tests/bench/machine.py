@@ -37,7 +37,8 @@ def describe(cpus):
         "libc": os.confstr("CS_GNU_LIBC_VERSION"),
         "congestion_control": "cubic, both sides, both modes",
         "network": f"loopback of a network namespace; {PLACES[cpus]}",
-        "programs": [text for text in (_version("nginx", "-v"), _version("redis-server", "--version"), _version("iperf3", "-v"),
+        "programs": [text for text in (_version("nginx", "-v"), _version("redis-server", "--version"),
+                                       _version("iperf3", "-v"),
                                        _version("wrk", "-v")) if text],
     }
 

@@ -24,7 +24,8 @@ class RedisWork(Work):
 
     def load(self, stage, server, share):
         requests = int(self.per_second * stage.seconds * share)
-        with Program(stage.net, [program("redis-benchmark"), "-p", server.port, "-P", self.pipeline, "-c", 50, "-n", requests,
+        with Program(stage.net, [program("redis-benchmark"), "-p", server.port, "-P", self.pipeline, "-c", 50, "-n",
+                                 requests,
                                  "-t", "get", "--csv"], stage.client, cpu=stage.client_cpu) as client:
             output = client.wait(120)
         # "test","rps",…  then  "GET","61349.69",…
@@ -46,11 +47,13 @@ class Iperf(Work):
 
     def measure(self, stage):
         port = free_port(stage.net)
-        with Program(stage.net, [program("iperf3"), "-s", "-1", "-p", port], stage.server, cpu=stage.server_cpu) as server:
+        with Program(stage.net, [program("iperf3"), "-s", "-1", "-p", port], stage.server,
+                     cpu=stage.server_cpu) as server:
             wait_port(stage.net, port, alive=server)
             figures = {}
             with stage.count(figures):
-                with Program(stage.net, [program("iperf3"), "-c", "127.0.0.1", "-p", port, "-P", self.streams, "-J", "-t",
+                with Program(stage.net, [program("iperf3"), "-c", "127.0.0.1", "-p", port, "-P", self.streams, "-J",
+                                         "-t",
                                          max(1, round(stage.seconds))], stage.client, cpu=stage.client_cpu) as client:
                     result = json.loads(client.wait(60))
         received = result["end"]["sum_received"]

@@ -27,7 +27,8 @@ class NginxWork(Work):
         """wrk counts whole seconds only, so short runs are one second."""
         headers = [word for header in self.headers for word in ("-H", header)]
         with Program(stage.net, [program("wrk"), "-c16", "-t1", f"-d{max(1, round(seconds))}s", *headers,
-                                 f"http://127.0.0.1:{server.port}/file.bin"], stage.client, cpu=stage.client_cpu) as client:
+                                 f"http://127.0.0.1:{server.port}/file.bin"], stage.client,
+                                 cpu=stage.client_cpu) as client:
             output = client.wait()
         if "Non-2xx" in output or "Socket errors" in output:
             raise AssertionError("wrk met errors:\n" + output)

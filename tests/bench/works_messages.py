@@ -33,8 +33,10 @@ class NoDelay(Work):
 
     def measure(self, stage):
         messages = max(200, int(stage.seconds * 60000 / (self.writes + 10)))
-        result, _ = exchange(stage, "--no_delay", "--buffers", self.writes, "--warmup", messages // 10, "--messages", messages)
-        return {"us": result["message_us"], "p50": result["p50_us"], "p99": result["p99_us"], "segments": result["segments"],
+        result, _ = exchange(stage, "--no_delay", "--buffers", self.writes, "--warmup", messages // 10, "--messages",
+                             messages)
+        return {"us": result["message_us"], "p50": result["p50_us"], "p99": result["p99_us"],
+                "segments": result["segments"],
                 "cpu_us": result["cpu_us"], "server_cpu_us": result["server_cpu_us"],
                 "both_cpu_us": result["cpu_us"] + result["server_cpu_us"]}
 
@@ -61,7 +63,8 @@ class Nagle(Work):
         times = [float(re.search(r": ([\d.]+) us", line)[1]) for line in lines]
         slow = [number for number, us in enumerate(times, 1) if us > LEARNED_US]
         result, _ = exchange(stage, *options, "--warmup", 20, "--messages", messages)
-        return {"us": result["message_us"], "p50": result["p50_us"], "segments": result["segments"], "cpu_us": result["cpu_us"],
+        return {"us": result["message_us"], "p50": result["p50_us"], "segments": result["segments"],
+                "cpu_us": result["cpu_us"],
                 "learning": slow[-1] if slow else 0}
 
     def rows(self, median):
@@ -86,7 +89,8 @@ class Unmanaged(Work):
 
     def measure(self, stage):
         messages = max(200, int(stage.seconds * 200000 / (self.writes + 10)))
-        result, _ = exchange(stage, "--no_delay", "--buffers", self.writes, "--warmup", messages // 10, "--messages", messages)
+        result, _ = exchange(stage, "--no_delay", "--buffers", self.writes, "--warmup", messages // 10, "--messages",
+                             messages)
         return {"rate": 1e6 / result["message_us"], "p50_rate": 1e6 / result["p50_us"],
                 "cpu_us": result["cpu_us"] + result["server_cpu_us"]}
 

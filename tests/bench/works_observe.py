@@ -8,15 +8,18 @@ WRITES = 15
 
 
 class ObservedWrites(Work):
-    """On one CPU the time of a message is what both sides spend on it, and its median repeats better than their CPU time."""
+    """On one CPU the time of a message is what both sides spend on it, and its median repeats better than their CPU
+    time."""
 
     name, title = "observe15", f"only observed: message in {WRITES} writes, TCP_NODELAY"
     modes = ("unmanaged", "observed")
 
     def measure(self, stage):
         messages = max(200, int(stage.seconds * 6000))
-        result, _ = exchange(stage, "--no_delay", "--buffers", WRITES, "--warmup", messages // 10, "--messages", messages)
-        return {"p50": result["p50_us"], "client_cpu_us": result["cpu_us"], "cpu_us": result["cpu_us"] + result["server_cpu_us"]}
+        result, _ = exchange(stage, "--no_delay", "--buffers", WRITES, "--warmup", messages // 10, "--messages",
+                             messages)
+        return {"p50": result["p50_us"], "client_cpu_us": result["cpu_us"],
+                "cpu_us": result["cpu_us"] + result["server_cpu_us"]}
 
     def rows(self, median):
         def more(figure, must=None):

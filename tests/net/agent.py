@@ -82,7 +82,8 @@ class Agent:
         notify.bind(address)
         environment = dict(os.environ, NOTIFY_SOCKET=address)
         with self.log_path.open("a") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                            env=environment)
         end = time.monotonic() + START_S
         with notify:
             while time.monotonic() < end and self.process.poll() is None:

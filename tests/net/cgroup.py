@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""A cgroup v2 subtree of the test's own, on a pure or a hybrid hierarchy: the agent is limited to it, so the host stays alone."""
+"""A cgroup v2 subtree of the test's own, on a pure or a hybrid hierarchy: the agent is limited to it, so the host stays
+alone."""
 import os
 import pathlib
 import signal

@@ -18,7 +18,8 @@ from tap import Skip, check, wait_for
 
 
 def cable(one, one_name, two, two_name, queues=1):
-    """A veth pair as AF_XDP can take it: as many receive queues as the peer sends on, and every checksum complete when it leaves."""
+    """A veth pair as AF_XDP can take it: as many receive queues as the peer sends on, and every checksum complete when
+    it leaves."""
     count = ("numrxqueues", str(queues), "numtxqueues", str(queues))
     one.ip("link", "add", one_name, *count, "type", "veth", "peer", "name", two_name, *count)
     if two is not one:
@@ -29,7 +30,8 @@ def cable(one, one_name, two, two_name, queues=1):
 
 
 class Road:
-    """Namespaces a, middle and b: a's `cable` ends in middle as `left`, b's as `right`. spoil: a lossy forwarder before `left`."""
+    """Namespaces a, middle and b: a's `cable` ends in middle as `left`, b's as `right`. spoil: a lossy forwarder before
+    `left`."""
 
     A4, B4, A6, B6 = "10.78.0.1", "10.78.0.2", "fd78::1", "fd78::2"
 
@@ -90,7 +92,8 @@ class Fastpath(Program):
             shutil.rmtree(self.own, ignore_errors=True)
 
     def instances(self):
-        out = subprocess.run([build("autocork"), "fastpath", "--json", "--run-dir", self.run_dir], capture_output=True, text=True,
+        out = subprocess.run([build("autocork"), "fastpath", "--json", "--run-dir", self.run_dir], capture_output=True,
+                             text=True,
                              check=True)
         return json.loads(out.stdout)["instances"]
 
@@ -134,7 +137,8 @@ def connection(road, address):
 
 
 def stream(client, server, size, count, pause_s=0):
-    """Sends `count` writes of `size` bytes and checks every byte at the other end. Returns (segments sent, segments received)."""
+    """Sends `count` writes of `size` bytes and checks every byte at the other end. Returns (segments sent, segments
+    received)."""
     total, trouble = size * count, []
 
     def receive():

@@ -115,7 +115,8 @@ class Net:
                         route[at:at + 2] = []
                     # IPv6 keys its routes by metric as well, and would keep both.
                     self.ip(family, "route", "del", *route, "table", table)
-                    self.ip(family, "route", "add", *route, "table", table, "congctl", *(["lock"] if locked else []), congestion)
+                    self.ip(family, "route", "add", *route, "table", table, "congctl", *(["lock"] if locked else []),
+                            congestion)
 
     def counters(self, protocol="Tcp"):
         """A section of /proc/net/snmp."""
@@ -130,7 +131,8 @@ class Net:
 
     def flows(self):
         """Established flows as ss shows them: one line each, congestion control included."""
-        return self.run("ss", "-tinOH", "state", "connected", "exclude", "time-wait", "exclude", "syn-sent").splitlines()
+        return self.run("ss", "-tinOH", "state", "connected", "exclude", "time-wait", "exclude",
+                        "syn-sent").splitlines()
 
     def wrapped(self):
         """How many of them run on a wrapper of the agent."""

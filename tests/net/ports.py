@@ -39,7 +39,8 @@ def congestion(sock):
 class Stream:
     """A connection between two sockets of this process: client and server. `address` is where the server listens."""
 
-    def __init__(self, net, address="127.0.0.1", connect=None, no_delay=True, server_net=None, send_buffer=None, port=0):
+    def __init__(self, net, address="127.0.0.1", connect=None, no_delay=True, server_net=None, send_buffer=None,
+                 port=0):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with (server_net or net).inside():
             listener = socket.socket(family)

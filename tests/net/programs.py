@@ -36,7 +36,8 @@ def wait_port(net, port, seconds=15, host="127.0.0.1", alive=None):
 
 
 class Program:
-    """`with Program(net, command, cgroup=…) as p:` — its output goes to a file; leaving the block ends its process group."""
+    """`with Program(net, command, cgroup=…) as p:` — its output goes to a file; leaving the block ends its process
+    group."""
 
     def __init__(self, net, command, cgroup=None, environment=None, directory=None, cpu=None):
         self.command = [str(word) for word in command]

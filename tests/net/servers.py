@@ -17,7 +17,8 @@ class Server:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="autocork-test-"))
         self.program = None
         try:
-            self.program = Program(net, self.command(), cgroup, environment=self.environment(), directory=self.directory,
+            self.program = Program(net, self.command(), cgroup, environment=self.environment(),
+                                   directory=self.directory,
                                    cpu=cpu)
             wait_port(net, self.port, alive=self.program)
         except BaseException:
@@ -84,12 +85,14 @@ http {{
 	}}
 }}
 """)
-        return [program("nginx"), "-p", self.directory, "-e", self.directory / "error.log", "-c", self.directory / "nginx.conf"]
+        return [program("nginx"), "-p", self.directory, "-e", self.directory / "error.log", "-c",
+                self.directory / "nginx.conf"]
 
 
 class Redis(Server):
     def command(self):
-        return [program("redis-server"), "--port", self.port, "--save", "", "--appendonly", "no", "--dir", self.directory]
+        return [program("redis-server"), "--port", self.port, "--save", "", "--appendonly", "no", "--dir",
+                self.directory]
 
 
 class Gunicorn(Server):
@@ -115,7 +118,8 @@ class HttpServer(Server):
 
     def command(self):
         (self.directory / "file.bin").write_bytes(self.body)
-        return ["/usr/bin/python3", "-m", "http.server", "--directory", self.directory, "--protocol", "HTTP/1.1", self.port]
+        return ["/usr/bin/python3", "-m", "http.server", "--directory", self.directory, "--protocol", "HTTP/1.1",
+                self.port]
 
 
 class Haproxy(Server):
@@ -147,6 +151,8 @@ backend back
 
 def certificate(directory):
     """A self-signed one, valid for the length of a test."""
-    subprocess.run([program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-days", "2", "-subj", "/CN=localhost", "-keyout", directory / "key.pem", "-out", directory / "cert.pem"],
+    subprocess.run([program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                    "-nodes",
+                    "-days", "2", "-subj", "/CN=localhost", "-keyout", directory / "key.pem", "-out",
+                    directory / "cert.pem"],
                    check=True, capture_output=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""A test file is functions named test_*, run in order: a return is ok, Skip a skip, any other exception a failure. Prints TAP."""
+"""A test file is functions named test_*, run in order: a return is ok, Skip a skip, any other exception a failure.
+Prints TAP."""
 import contextlib
 import os
 import re

@@ -57,7 +57,8 @@ def held_by_processes():
 
 
 def bpf_objects(alive=True):
-    """Everything of ours that the kernel knows, by name; alive=False: only what no process holds, as an agent that ended leaves it."""
+    """Everything of ours that the kernel knows, by name; alive=False: only what no process holds, as an agent that
+    ended leaves it."""
     ours = re.compile(r"autocork|^(enroll|reconcile|sweep|dump|flow_closed|gate|flows|services|service_stats|kicks|wheel|priors)$")
     found, held = [], set() if alive else held_by_processes()
     for kind in "prog", "map":
@@ -84,13 +85,15 @@ def test_text():
         check("mode autocork" in page and "packets saved" in page, page)
         flows = autocork(agent, "flows", "--port", str(port)).stdout
         equal(len(flows.splitlines()), 3, "lines of flows")
-        equal(len(autocork(agent, "flows", "--port", str(port), "--limit", "1").stdout.splitlines()), 2, "with --limit 1")
+        equal(len(autocork(agent, "flows", "--port", str(port), "--limit", "1").stdout.splitlines()), 2,
+              "with --limit 1")
         equal(len(autocork(agent, "flows", "--port", str(port % 65535 + 1)).stdout.splitlines()), 1, "of another port")
         check("\033" not in page + flows, "an escape sequence in a pipe")
 
 
 def on_terminal(command, seconds, environment):
-    """What a command writes to a terminal until it ends or the time is over; then Ctrl-C. Returns the text and its status."""
+    """What a command writes to a terminal until it ends or the time is over; then Ctrl-C. Returns the text and its
+    status."""
     pid, fd = pty.fork()
     if not pid:
         os.execvpe(command[0], command, dict(os.environ, TERM="xterm", **environment))
@@ -133,9 +136,11 @@ def test_make_run():
         with LOCK.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # A session of its own: Ctrl-C reaches the whole group.
-            made = subprocess.Popen([ROOT / "packaging/run"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            made = subprocess.Popen([ROOT / "packaging/run"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                    text=True,
                                     env=environment, start_new_session=True)
-            wait_for(lambda: run(build("autocork"), "status", "--control", held.control).returncode == 0, 20, "the agent")
+            wait_for(lambda: run(build("autocork"), "status", "--control", held.control).returncode == 0, 20,
+                     "the agent")
             first = made.stdout.readline()
             os.killpg(made.pid, signal.SIGINT)
             rest, _ = made.communicate(timeout=30)
@@ -196,7 +201,8 @@ def test_occupied_socket():
 def test_one_per_machine():
     """a second agent on another control socket refuses and names the first; the first goes on"""
     with learned() as (agent, stream, _):
-        done = run(build("autocorkd"), "--control", str(agent.directory / "other.sock"), "--policy-dir", str(agent.policies))
+        done = run(build("autocorkd"), "--control", str(agent.directory / "other.sock"), "--policy-dir",
+                   str(agent.policies))
         equal(done.returncode, 1, "exit code")
         check(f"pid {agent.process.pid}" in done.stderr, done.stderr)
         check(not (agent.directory / "other.sock").exists(), "it left a socket")
@@ -275,10 +281,12 @@ def test_unknown_cgroup():
 def test_leaves_nothing():
     """a clean stop leaves no program, map, link or struct_ops, and no file"""
     with learned() as (agent, _, _):
-        check(bpf_objects() and not bpf_objects(alive=False), "what it holds is not seen, or taken for left over: the test is blind")
+        check(bpf_objects() and not bpf_objects(alive=False),
+              "what it holds is not seen, or taken for left over: the test is blind")
         agent.stop()
         assert_nothing_left()
-        equal(sorted(os.listdir(agent.directory)), sorted(["log", "policy.d", *[n for n in os.listdir(agent.directory) if n.startswith("notify")]]), "files")
+        equal(sorted(os.listdir(agent.directory)),
+              sorted(["log", "policy.d", *[n for n in os.listdir(agent.directory) if n.startswith("notify")]]), "files")
 
 
 def test_killed():
@@ -302,7 +310,8 @@ def capabilities(pid):
 
 
 # linux/capability.h
-CAPABILITIES = {"dac_read_search": 2, "net_admin": 12, "net_raw": 13, "ipc_lock": 14, "sys_ptrace": 19, "sys_admin": 21, "perfmon": 38, "bpf": 39}
+CAPABILITIES = {"dac_read_search": 2, "net_admin": 12, "net_raw": 13, "ipc_lock": 14, "sys_ptrace": 19, "sys_admin": 21,
+                "perfmon": 38, "bpf": 39}
 
 
 def test_privileges():
@@ -498,7 +507,8 @@ def test_other_users():
         os.chmod(agent.directory, 0o755)
         group = os.stat(agent.control).st_gid
         words = [build("autocork"), "status", "--control", agent.control]
-        readable = run("setpriv", f"--reuid={NOBODY}", "--clear-groups", f"--regid={NOBODY}", "test", "-x", build("autocork"))
+        readable = run("setpriv", f"--reuid={NOBODY}", "--clear-groups", f"--regid={NOBODY}", "test", "-x",
+                       build("autocork"))
         if readable.returncode:
             raise Skip("the build directory is not for other users")
         done = run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *words)
@@ -506,7 +516,8 @@ def test_other_users():
         check("not allowed" in done.stderr, done.stderr)
         done = run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", f"--groups={group}", *words)
         equal(done.returncode, 0, f"exit code of a member ({done.stderr})")
-        done = run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", f"--groups={group}", *words[:1], "reload", *words[2:])
+        done = run("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", f"--groups={group}", *words[:1], "reload",
+                   *words[2:])
         equal(done.returncode, 1, "exit code of a member's reload")
         check("may ask but not change" in done.stderr, done.stderr)
 
@@ -520,11 +531,15 @@ def test_install():
         done = run("make", "install", *words)
         equal(done.returncode, 0, f"make install ({done.stderr[-500:]})")
         for path in ("usr/sbin/autocorkd", "usr/bin/autocork", "usr/lib/systemd/system/autocorkd.service",
-                     "usr/share/man/man8/autocorkd.8", "usr/share/man/man1/autocork.1", "usr/share/man/man5/autocork.conf.5",
-                     "usr/share/bash-completion/completions/autocork", "usr/lib/sysusers.d/autocork.conf", "etc/autocork/policy.d"):
+                     "usr/share/man/man8/autocorkd.8", "usr/share/man/man1/autocork.1",
+                     "usr/share/man/man5/autocork.conf.5",
+                     "usr/share/bash-completion/completions/autocork", "usr/lib/sysusers.d/autocork.conf",
+                     "etc/autocork/policy.d"):
             check((root / path).exists(), f"{path} is not installed")
-        check("ExecStart=/usr/sbin/autocorkd\n" in (root / "usr/lib/systemd/system/autocorkd.service").read_text(), "ExecStart=")
-        check(run(root / "usr/bin/autocork", "--version").stdout.startswith("autocork "), "the installed program does not run")
+        check("ExecStart=/usr/sbin/autocorkd\n" in (root / "usr/lib/systemd/system/autocorkd.service").read_text(),
+              "ExecStart=")
+        check(run(root / "usr/bin/autocork", "--version").stdout.startswith("autocork "),
+              "the installed program does not run")
         equal(run("make", "uninstall", *words).returncode, 0, "make uninstall")
         left = [str(p) for p in root.rglob("*") if not p.is_dir()]
         equal(left, [], "files left")

@@ -46,12 +46,14 @@ def test_packets():
     """packets per message are those of the writes"""
     with Bench() as bench:
         for options, segments in (
-                (["--no_delay"], 15), (["--no_delay", "--buffers", 7], 7), (["--no_delay", "--cork"], 1), (["--cork"], 1),
+                (["--no_delay"], 15), (["--no_delay", "--buffers", 7], 7), (["--no_delay", "--cork"], 1),
+                (["--cork"], 1),
                 (["--no_delay", "--header_plus_payload"], 2), (["--no_delay", "--single_request"], 1)):
             result = bench.client("--messages", 200, *options)
             packets(result["segments"], segments, f"packets per message with {options}")
             packets(result["server_segments"], 1, f"packets per response with {options}")
-            check(0 < result["p50_us"] <= result["p90_us"] <= result["p99_us"] <= result["max_us"], f"percentiles: {result}")
+            check(0 < result["p50_us"] <= result["p90_us"] <= result["p99_us"] <= result["max_us"],
+                  f"percentiles: {result}")
             check(result["cpu_us"] > 0 and result["server_cpu_us"] > 0, f"CPU: {result}")
 
 
@@ -67,8 +69,9 @@ def test_check():
     with Bench() as bench:
         for options in (["--echo", "--no_delay"], ["--echo", "--random", "--no_delay", "--size", 100],
                         ["--buffers", 3, "--size", 500000, "--echo", "--response_writes", 9, "--messages", 5],
-                        ["--connections", 50, "--no_delay"], ["--response", 5000, "--response_writes", 5, "--server_no_delay",
-                                                              "--no_delay"]):
+                        ["--connections", 50, "--no_delay"],
+                        ["--response", 5000, "--response_writes", 5, "--server_no_delay",
+                         "--no_delay"]):
             equal(bench.client("--check", "--messages", 300, *options)["wrong_bytes"], 0, f"wrong bytes with {options}")
 
 
@@ -77,7 +80,8 @@ def test_wrong_bytes_are_found():
     with Net() as net:
         with net.inside():
             listener = socket.create_server(("127.0.0.1", 0))
-        command = [build("autocork"), "bench", "client", "--check", "--no_delay", "--single_request", "--host", "127.0.0.1",
+        command = [build("autocork"), "bench", "client", "--check", "--no_delay", "--single_request", "--host",
+                   "127.0.0.1",
                    "--port", listener.getsockname()[1], "--messages", 1, "--response", 50]
         with listener, Program(net, command) as client:
             server = listener.accept()[0]
@@ -98,10 +102,13 @@ def test_preload():
     check(os.path.exists(library), "not built: make build/tests/bench/preload_autocork.so")
     with Bench() as bench:
         preload = {"LD_PRELOAD": library}
-        packets(bench.client("--messages", 300, "--no_delay", environment=preload)["segments"], 1, "packets with TCP_NODELAY")
-        equal(bench.client("--messages", 300, "--no_delay", "--check", "--echo", "--random", environment=preload)["wrong_bytes"],
+        packets(bench.client("--messages", 300, "--no_delay", environment=preload)["segments"], 1,
+                "packets with TCP_NODELAY")
+        equal(bench.client("--messages", 300, "--no_delay", "--check", "--echo", "--random",
+                           environment=preload)["wrong_bytes"],
               0, "wrong bytes")
-        check(bench.client("--messages", 10, environment=preload)["segments"] > 1, "a flow without TCP_NODELAY was corked")
+        check(bench.client("--messages", 10, environment=preload)["segments"] > 1,
+              "a flow without TCP_NODELAY was corked")
 
 
 def test_strangers():
@@ -126,14 +133,15 @@ def test_copy():
     """every way to send carries the same bytes, at the same rate, and says so as docs/schema has it"""
     with Bench() as bench:
         for size, where in ((8192, []), (3001, ["127.0.0.1", "--port", bench.port]), (1 << 20, [])):
-            with Program(bench.net, [build("autocork"), "bench", "copy", "--json", "--check", "--rounds", 2, "--for", "200ms",
+            with Program(bench.net, [build("autocork"), "bench", "copy", "--json", "--check", "--rounds", 2, "--for",
+                                     "200ms",
                                      "--rate", 1000, "--size", size, *where]) as copy:
                 found = json.loads(copy.wait().splitlines()[-1])
             equal([mode["mode"] for mode in found["modes"]], COPY_MODES, "modes")
             for mode in found["modes"]:
                 equal(mode["wrong_bytes"], 0, f"wrong bytes of {mode}")
-                # 200 ms of 1 Gbit/s are 25 MB, three times around the source; up to a call more, as calls are whole, and
-                # less where the machine was busy at the end.
+                # 200 ms of 1 Gbit/s are 25 MB, three times around the source; up to a call more, as calls are whole,
+                # and less where the machine was busy at the end.
                 check(mode["bytes"] <= 25e6 + size, f"bytes: {mode}")
                 check(mode["bytes"] >= 24e6 or not mode["rate_reached"], f"bytes: {mode}")
                 check(mode["cpu_percent"] > 0 and mode["ratio"] > 0 and mode["segments"] > 0, f"figures: {mode}")
@@ -147,13 +155,17 @@ def test_copy():
 def test_usage():
     """nonsense on the command line is refused by name, with the documented exit code"""
     def run(*words):
-        return subprocess.run([build("autocork"), "bench", *words], capture_output=True, text=True, timeout=20, check=False)
-    for words, named in ((["client", "--port", "0"], "port"), (["client", "--port", "http"], "http"), (["sideways"], "sideways"),
-                         (["client", "--buffers", "-1"], "buffers"), (["client", "--messages", "99999999999"], "messages"),
+        return subprocess.run([build("autocork"), "bench", *words], capture_output=True, text=True, timeout=20,
+                              check=False)
+    for words, named in ((["client", "--port", "0"], "port"), (["client", "--port", "http"], "http"),
+                         (["sideways"], "sideways"),
+                         (["client", "--buffers", "-1"], "buffers"),
+                         (["client", "--messages", "99999999999"], "messages"),
                          (["client", "--buffers", "2", "--header_plus_payload"], "header_plus_payload"),
                          (["client", "--size", "16777216", "--buffers", "2"], "size"),
                          (["copy", "--modes", "send,teleport"], "teleport"), (["copy", "--modes", ""], "modes"),
-                         (["copy", "--size", "0"], "size"), (["copy", "--for", "nan"], "for"), (["copy", "a", "b"], "HOST"),
+                         (["copy", "--size", "0"], "size"), (["copy", "--for", "nan"], "for"),
+                         (["copy", "a", "b"], "HOST"),
                          (["server", "--connections", "x"], "connections")):
         done = run(*words)
         equal(done.returncode, 2, f"exit code of {words}")

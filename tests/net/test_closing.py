@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""The end of a connection while something is held: everything written arrives, then the end, and no socket stays behind."""
+"""The end of a connection while something is held: everything written arrives, then the end, and no socket stays
+behind."""
 import socket
 import struct
 
@@ -57,7 +58,8 @@ def handed_over(reason, act):
             data += act(stream)
             equal(stream.receive(stream.server, len(data)), data, "what was written")
             after = released(w, stream)
-            equal({name: after[name] - before[name] for name in after if after[name] != before[name]}, {reason: 1}, "released")
+            equal({name: after[name] - before[name] for name in after if after[name] != before[name]}, {reason: 1},
+                  "released")
 
 
 def test_shutdown_counted():

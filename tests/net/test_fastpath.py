@@ -66,11 +66,13 @@ def test_queues():
             for lane in lanes:
                 check(lane["counters"]["rx_packets"] and lane["counters"]["tx_packets"], f"nothing went through {lane}")
             check(sum(lane["counters"]["merged"] for lane in lanes) > 0, "nothing was merged")
-            equal(sum(lane["counters"]["bad_checksum"] + lane["counters"]["tx_dropped"] for lane in lanes), 0, "bad or dropped")
+            equal(sum(lane["counters"]["bad_checksum"] + lane["counters"]["tx_dropped"] for lane in lanes), 0,
+                  "bad or dropped")
             cores = min(queues, len(os.sched_getaffinity(0)))
             equal(len({lane["core"] for lane in lanes}), cores, "cores")
             equal({lane["queue"]: lane["core"] for lane in lanes if lane["interface"] == "left"},
-                  {lane["queue"]: lane["core"] for lane in lanes if lane["interface"] == "right"}, "cores of the queues")
+                  {lane["queue"]: lane["core"] for lane in lanes if lane["interface"] == "right"},
+                  "cores of the queues")
             equal("queues share them" in fast.output(), queues > cores, "the warning about too few cores")
 
 
@@ -110,7 +112,8 @@ def tcp_frame6(road, sequence, data):
     ends = socket.inet_pton(socket.AF_INET6, road.A6) + socket.inet_pton(socket.AF_INET6, road.B6)
     tcp = struct.pack("!HHIIBBHHH", 1000, 2000, sequence, 1, 0x50, 0x18, 500, 0, 0) + data
     tcp = tcp[:16] + struct.pack("!H", total(ends + struct.pack("!IHBB", len(tcp), 0, 0, 6) + tcp)) + tcp[18:]
-    return (bytes.fromhex("020000000002020000000001") + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(tcp), 6, 64) + ends + tcp)
+    return (bytes.fromhex("020000000002020000000001") + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(tcp), 6,
+                                                                                  64) + ends + tcp)
 
 
 def tcp_frame(road, tag, sequence, data):
@@ -172,7 +175,8 @@ def test_forward():
     with Road() as road, Fastpath(road.middle, *BUMP, "--job", "forward") as fast:
         with connection(road, road.B4) as (client, server):
             stream(client, server, 100, 5000)
-            # A burst beyond every cache, so that each buffer has its turn. What counts is what comes out of the far end.
+            # A burst beyond every cache, so that each buffer has its turn. What counts is what comes out of the far
+            # end.
             with road.a.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
                 for _ in range(300):
                     for _ in range(100):
@@ -239,7 +243,8 @@ def test_reflect():
         with Fastpath(far, "-j", "reflect", "-i", "end", "-a", "10.78.0.9", "-a", "fd78::9") as fast:
             for address in "10.78.0.9", "fd78::9":
                 wait_for(lambda: ping(a, address, 1), 10, f"a ping of {address}")
-                with a.inside(), socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                with a.inside(), socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET,
+                                               socket.SOCK_DGRAM) as sock:
                     sock.settimeout(5)
                     for size in 0, 1, 100, 1400:
                         sock.sendto(b"u" * size, (address, 9000))
@@ -249,7 +254,8 @@ def test_reflect():
 
 
 def killed_and_restarted(road, *more):
-    """kill -9 in mid-stream, with data on the way: started again it takes the interfaces over and the stream goes on."""
+    """kill -9 in mid-stream, with data on the way: started again it takes the interfaces over and the stream goes
+    on."""
     with Fastpath(road.middle, *BUMP, *more, "--name", "bump") as first, connection(road, road.B4) as (client, server):
         stream(client, server, 100, 5000)
         first.process.kill()
@@ -325,7 +331,8 @@ def test_refusals():
 def test_missing_rights():
     """without a capability, or with too little memory to lock: a message that names it, and nothing stays behind"""
     def without(*names):
-        return ("prlimit", "--memlock=8388608:8388608", "setpriv", "--bounding-set=" + ",".join("-" + name for name in names))
+        return ("prlimit", "--memlock=8388608:8388608", "setpriv",
+                "--bounding-set=" + ",".join("-" + name for name in names))
 
     with Road() as road:
         for lacks, words in (
@@ -416,7 +423,8 @@ def test_second():
         code, line = refused(road.middle, "-j", "reflect", "--", "--no-pci", "--vdev=net_af_xdp0,iface=right")
         check(code == 1 and "another autocork-fastpath" in line, f"{code}: {line}")
         cable(road.middle, "more", road.middle, "less")
-        with Fastpath(road.middle, "-i", "more", "-i", "less", "--name", "one", expect=None, run_dir=first.run_dir) as second:
+        with Fastpath(road.middle, "-i", "more", "-i", "less", "--name", "one", expect=None,
+                      run_dir=first.run_dir) as second:
             equal(second.process.wait(30), 1, "status of a second of the same name")
         with connection(road, road.B4) as (client, server):
             stream(client, server, 100, 5000)
@@ -426,7 +434,8 @@ def test_squatter():
     """a user who binds the name of a claim does not keep it from starting"""
     with Road() as road:
         with road.middle.inside():
-            squat = subprocess.Popen(["python3", "-c", "import os, socket, time; os.setuid(65534); s = socket.socket(socket.AF_UNIX); "
+            squat = subprocess.Popen(["python3", "-c",
+                                      "import os, socket, time; os.setuid(65534); s = socket.socket(socket.AF_UNIX); "
                                       "s.bind('\\0autocork-fastpath/left'); s.listen(); print('ready', flush=True); time.sleep(60)"],
                                      stdout=subprocess.PIPE)
         try:

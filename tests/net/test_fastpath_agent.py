@@ -31,7 +31,8 @@ def here(*command):
 
 @contextlib.contextmanager
 def end_of_cable(queues=1):
-    """An interface in the agent's own namespace, with a name of this test's, and the namespace at the cable's other end."""
+    """An interface in the agent's own namespace, with a name of this test's, and the namespace at the cable's other
+    end."""
     if not os.path.exists(build("autocork-fastpath")):
         raise Skip("autocork-fastpath is not built: no libdpdk-dev")
     name = f"fpt{os.getpid()}"[:15]
@@ -129,7 +130,8 @@ def test_queues():
             return [lane for one in state(agent)["instances"] for lane in one["queues"]]
         equal([lane["queue"] for lane in lanes()], [0, 1, 2], "queues")
         wait_for(lambda: all(lane["counters"]["tx_packets"] for lane in lanes()), 5, "answers from every queue")
-        said = json.loads(subprocess.run([build("autocork"), "steer", "status", name, "--json"], capture_output=True, text=True,
+        said = json.loads(subprocess.run([build("autocork"), "steer", "status", name, "--json"], capture_output=True,
+                                         text=True,
                                          check=True).stdout)["interfaces"][0]
         equal([queue["consumer"] for queue in said["queues"]], [True] * 3, "queues with a consumer")
         check(said["rules"][0]["packets"] >= 120 and not said["rules"][0]["no_consumer"], f"{said['rules']}")
@@ -160,7 +162,8 @@ interface = {interface}
             return answered() - before
         wait_for(lambda: echoed(far, 9000), 20, "an echo on the steered port")
         time.sleep(0.6)
-        equal((pinged("10.78.9.2"), pinged("10.78.9.3")), (3, 0), "answers of the fast path to the prober, to somebody else")
+        equal((pinged("10.78.9.2"), pinged("10.78.9.3")), (3, 0),
+              "answers of the fast path to the prober, to somebody else")
 
 
 def test_take_over():

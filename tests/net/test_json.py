@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Every subcommand with --json prints what docs/schema says, with an agent that has something to tell, and without one."""
+"""Every subcommand with --json prints what docs/schema says, with an agent that has something to tell, and without
+one."""
 import re
 import subprocess
 
@@ -12,7 +13,8 @@ AUTOCORK = build("autocork")
 NOWHERE = "/nonexistent/autocork.sock"
 TRACE = sorted((ROOT / "tests/unit/traces").glob("*.trace"))[0]
 
-# Subcommand, schema, further words ({port}: of a flow that writes; {policy}: of a policy file), least lines, exit codes.
+# Subcommand, schema, further words ({port}: of a flow that writes; {policy}: of a policy file), least lines, exit
+# codes.
 PRINTS = (
     ("status", "status", (), 1, {0}),
     ("services", "services", (), 2, {0}),
@@ -68,7 +70,8 @@ def test_prints():
         w.learn(stream)
         names = {"port": stream.port, "policy": w.agent.policies / "test.conf"}
         for command, schema, words, at_least, codes in PRINTS:
-            words = [*command.split(), "--json", "--control", w.agent.control, *(word.format(**names) for word in words)]
+            words = [*command.split(), "--json", "--control", w.agent.control,
+                     *(word.format(**names) for word in words)]
             with Program(w.net, [AUTOCORK, *words]) as program:
                 while program.process.poll() is None:
                     stream.exchange(rounds=5)
@@ -102,7 +105,8 @@ def test_bench():
         port = free_port(w.net)
         with Program(w.net, [AUTOCORK, BENCH, "server", "--port", port, "--once", "--json"]) as server:
             wait_port(w.net, port, alive=server)
-            validate("bench-client", w.net.run(AUTOCORK, BENCH, "client", "--port", str(port), "--messages", "50", "--json"))
+            validate("bench-client", w.net.run(AUTOCORK, BENCH, "client", "--port", str(port), "--messages", "50",
+                                               "--json"))
             validate("bench-server", server.wait(10), at_least=2)
 
 
@@ -121,7 +125,8 @@ def test_errors():
     for command in sorted({row[0] for row in PRINTS} | set(LISTENS)):
         if command in ("doctor", "policy show", "policy check", "fastpath"):
             continue  # they do without an agent
-        needed = {"trial": ("--port", "80"), "replay": ("/nonexistent",), "steer": ("attach", "nothere")}.get(command, ())
+        needed = {"trial": ("--port", "80"), "replay": ("/nonexistent",), "steer": ("attach", "nothere")}.get(command,
+                                                                                                              ())
         done = run(*command.split(), "--json", "--control", NOWHERE, *needed)
         check(done.returncode in (1, 3), f"{command}: exit code {done.returncode}: {done.stdout}{done.stderr}")
         equal(validate("error", done.stdout)[0]["error"]["exit_code"], done.returncode, f"exit code of {command}")

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""The agent comes and goes, is killed, reloaded, started twice: programs notice nothing, and nothing stays in the kernel."""
+"""The agent comes and goes, is killed, reloaded, started twice: programs notice nothing, and nothing stays in the
+kernel."""
 import contextlib
 import json
 import subprocess
 import time
 
-from lib import (MANAGE, OFF, PATIENT, Agent, Net, Program, Stream, build, check, congestion, equal, free_port, main, tcp_info,
+from lib import (MANAGE, OFF, PATIENT, Agent, Net, Program, Stream, build, check, congestion, equal, free_port, main,
+                 tcp_info,
                  wait_for, wait_port, world)
 
 STALL_S = 5	# far above anything the agent may add, far below a test's limit
@@ -74,7 +76,8 @@ def test_kill_under_load():
         port = free_port(w.net)
         with Program(w.net, [build("autocork"), "bench", "server", "--port", port], w.servers) as server:
             wait_port(w.net, port, alive=server)
-            with Program(w.net, [build("autocork"), "bench", "client", "--host", "127.0.0.1", "--port", port, "--no_delay",
+            with Program(w.net, [build("autocork"), "bench", "client", "--host", "127.0.0.1", "--port", port,
+                                 "--no_delay",
                                  "--check", "--echo", "--messages", 30000, "--connections", 4], w.clients) as client:
                 wait_for(lambda: w.net.wrapped() > 0, 10, "a managed flow")
                 w.agent.kill()
@@ -199,7 +202,8 @@ def test_no_privileges():
     """without privileges it refuses with a message, and leaves nothing"""
     before = struct_ops()
     done = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", "--bounding-set=-all", build("autocorkd"),
-                           "--control", "/tmp/autocork-nobody.sock"], capture_output=True, text=True, timeout=30, check=False)
+                           "--control", "/tmp/autocork-nobody.sock"], capture_output=True, text=True, timeout=30,
+                           check=False)
     check(done.returncode in (1, 4), f"exit code {done.returncode}: {done.stderr}")
     check(done.stderr.strip(), "no message")
     equal(struct_ops() - before, set(), "struct_ops left in the kernel")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Everything a program may do to a socket beside write(): each works while the flow is managed, or leaves it unmanaged."""
+"""Everything a program may do to a socket beside write(): each works while the flow is managed, or leaves it
+unmanaged."""
 import errno
 import os
 import socket

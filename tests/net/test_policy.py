@@ -132,7 +132,8 @@ def test_reload_takes_all_or_nothing():
     """an invalid file changes nothing; a drop-in changes what it names; thousands of policies come and go"""
     with world("[policy web]\nports = 7001\nmode = observe\n") as w:
         check_flow(w, ("web", "web"), 7001)
-        w.agent.write_policy("[policy other]\nports = 7001\nside = server\nmode = observe\n[policy web]\nmode = offf\n", "60-bad.conf")
+        w.agent.write_policy("[policy other]\nports = 7001\nside = server\nmode = observe\n[policy web]\nmode = offf\n",
+                             "60-bad.conf")
         try:
             w.agent.reload("[policy web]\nports = 7001\nmode = observe\n")
         except AssertionError as error:
@@ -145,7 +146,8 @@ def test_reload_takes_all_or_nothing():
         w.agent.reload("[policy web]\nports = 7001\nmode = observe\n[policy rest]\nmode = observe\n")
         check_flow(w, ("rest", "rest"), 7001)
         check_flow(w, ("web", "web"), 7002)
-        w.agent.write_policy("".join(f"[policy p{i}]\nports = {1 + i}\nmode = observe\n" for i in range(10000)), "many.conf")
+        w.agent.write_policy("".join(f"[policy p{i}]\nports = {1 + i}\nmode = observe\n" for i in range(10000)),
+                             "many.conf")
         w.agent.write_policy("", "zz-local.conf")
         w.agent.reload("[policy rest]\nmode = observe\n")
         check_flow(w, ("p7004", "p7004"), 7005)

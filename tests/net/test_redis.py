@@ -64,7 +64,8 @@ def test_benchmark():
     """redis-benchmark with and without pipelining: no errors, nothing held, no misses"""
     with world(MANAGE) as w, Redis(w.net, w.servers) as server:
         for pipeline in 1, 16:
-            with Program(w.net, [program("redis-benchmark"), "-p", server.port, "-P", pipeline, "-c", 20, "-n", 20000, "-t",
+            with Program(w.net, [program("redis-benchmark"), "-p", server.port, "-P", pipeline, "-c", 20, "-n", 20000,
+                                 "-t",
                                  "set,get", "--csv"], w.clients) as client:
                 output = client.wait(60)
             check('"SET"' in output and '"GET"' in output and "rror" not in output, output)

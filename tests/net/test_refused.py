@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Flows that cannot be managed: each is counted once with its reason, and works as if there were no agent (kTLS: tests/vm/test_refused.py)."""
+"""Flows that cannot be managed: each is counted once with its reason, and works as if there were no agent (kTLS:
+tests/vm/test_refused.py)."""
 import json
 import subprocess
 
@@ -49,7 +50,8 @@ def test_no_wrapper():
 
 def struct_ops_links():
     """The links by which wrappers are registered; empty where bpftool or the kernel knows none."""
-    links = json.loads(subprocess.run(["bpftool", "-j", "link", "show"], capture_output=True, text=True, check=True).stdout)
+    links = json.loads(subprocess.run(["bpftool", "-j", "link", "show"], capture_output=True, text=True,
+                                      check=True).stdout)
     return {row["id"] for row in links if row["type"] == "struct_ops"}
 
 
@@ -61,7 +63,8 @@ def test_error():
         if not mine:
             raise Skip("this kernel has no struct_ops links")
         for link in mine:
-            done = subprocess.run(["bpftool", "link", "detach", "id", str(link)], capture_output=True, text=True, check=False)
+            done = subprocess.run(["bpftool", "link", "detach", "id", str(link)], capture_output=True, text=True,
+                                  check=False)
             if done.returncode:
                 raise Skip(f"this kernel does not detach struct_ops: {done.stderr.strip()}")
         with Stream(w.net) as stream:
@@ -74,7 +77,8 @@ def test_counted_once():
     with world() as w:
         w.net.use("cubic", locked=True)
         with Stream(w.net) as locked:
-            wait_for(lambda: locked.exchange(rounds=50) and (w.agent.service(locked.port, "client") or {"refused": {"route_locked": 0}})
+            wait_for(lambda: locked.exchange(rounds=50)
+                     and (w.agent.service(locked.port, "client") or {"refused": {"route_locked": 0}})
                      ["refused"]["route_locked"], 20, "the refusal")
             w.net.use("cubic")
             for _ in range(3):

@@ -20,7 +20,8 @@ def option(sock, name, value):
 
 
 def told(w, serve, rounds=3, no_delay=True):
-    """Has the server side of a connection serve() that many requests; returns what was told of each, and the segments sent."""
+    """Has the server side of a connection serve() that many requests; returns what was told of each, and the segments
+    sent."""
     with Listener(w.agent, "events", "--type", "response") as listener, Stream(w.net, no_delay=no_delay) as stream:
         segments = []
         for _ in range(rounds):
@@ -50,7 +51,8 @@ def figures(w, serve, *, writes, size, nodelay=0, cork=0, idle=0):
     supported(w)
     events, segments = told(w, serve)
     for event, sent in zip(events, segments):
-        equal([event[n] for n in ("writes", "bytes", "nodelay_calls", "cork_calls", "idle_calls", "segments", "overlaps")],
+        equal([event[n] for n in ("writes", "bytes", "nodelay_calls", "cork_calls", "idle_calls", "segments",
+                                  "overlaps")],
               [writes, size, nodelay, cork, idle, sent, False],
               "writes, bytes, TCP_NODELAY calls, TCP_CORK calls, idle calls, segments, overlaps")
     return events

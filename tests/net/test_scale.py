@@ -32,9 +32,11 @@ mode = off
 """
 SCRAPES, WARM_UP = 1000, 50
 SERIES_MAX = 2000
-# The figure asked for is 50 ms; a machine under tests is slower now and then, a page that grows with the flows is always.
+# The figure asked for is 50 ms; a machine under tests is slower now and then, a page that grows with the flows is
+# always.
 MEDIAN_MAX_S = 0.2
-# Of the agent's resident memory over all scrapes: an allocator may take a page or two more, a leak takes one per scrape.
+# Of the agent's resident memory over all scrapes: an allocator may take a page or two more, a leak takes one per
+# scrape.
 GROWTH_MAX = 512 * 1024
 
 

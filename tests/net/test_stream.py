@@ -59,7 +59,8 @@ def both_ways(stream, total, sizes, pauses=PAUSES, seed=1):
 
 
 def streams(address, connect=None):
-    with world(MANAGE) as w, Stream(w.net, address, connect) as stream, Stream(w.net, address, connect, no_delay=False) as nagle:
+    with world(MANAGE) as w, Stream(w.net, address, connect) as stream, Stream(w.net, address, connect,
+                                                                               no_delay=False) as nagle:
         w.learn(stream, limit=2000)
         both_ways(stream, 150000, SMALL)
         both_ways(stream, 2000000, MIXED, seed=3)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Telemetry against real flows: counters that equal what was sent, the metrics page, events, advice, trials, bad clients."""
+"""Telemetry against real flows: counters that equal what was sent, the metrics page, events, advice, trials, bad
+clients."""
 import contextlib
 import json
 import queue
@@ -37,7 +38,8 @@ class Listener:
     """`autocork events` or `explain` in the background."""
 
     def __init__(self, agent, *words):
-        self.process = subprocess.Popen([build("autocork"), *words, "--json", "--control", agent.control], stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([build("autocork"), *words, "--json", "--control", agent.control],
+                                        stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True)
         self.lines = queue.Queue()
         threading.Thread(target=lambda: [self.lines.put(line) for line in self.process.stdout], daemon=True).start()
@@ -95,8 +97,10 @@ def test_metrics_page():
         valid("overview", overview)
         equal(get(w.agent, "/-/ready"), "OK\n", "ready")
         check("<title>autocork</title>" in get(w.agent, "/"), "the web page")
-        valid("top", *w.agent.ask("top", "--once", "--delay", "0.2"), *w.agent.ask("top", "--once", "--flows", "--delay", "0.2"))
-        done = subprocess.run(["promtool", "check", "metrics"], input=classic, capture_output=True, text=True, check=False)
+        valid("top", *w.agent.ask("top", "--once", "--delay", "0.2"),
+              *w.agent.ask("top", "--once", "--flows", "--delay", "0.2"))
+        done = subprocess.run(["promtool", "check", "metrics"], input=classic, capture_output=True, text=True,
+                              check=False)
         equal((done.returncode, done.stdout + done.stderr), (0, ""), "promtool")
 
 
@@ -116,9 +120,11 @@ def test_events():
                 check(kind in kinds, f"no {kind} in {kinds}")
             check(kinds[0] == "flow_opened" and kinds[-1] == "flow_closed", f"order: {kinds}")
             check(ours[-1]["held"] >= (WRITES - 1) * 15, f"summary: {ours[-1]}")
-            release = explain.read(lambda e: e["type"] == "release" and e["reason"] == "complete" and e["writes"] == WRITES)[-1]
+            release = explain.read(lambda e: e["type"] == "release" and e["reason"] == "complete"
+                                   and e["writes"] == WRITES)[-1]
             valid("events", release)
-            equal((release["held"], release["bytes"]), (WRITES - 1, WRITES * SIZE), "writes held and bytes of a release")
+            equal((release["held"], release["bytes"]), (WRITES - 1, WRITES * SIZE),
+                  "writes held and bytes of a release")
         equal(samples(get(w.agent), "events_lost_total"), [0], "events lost")
 
 
@@ -133,8 +139,10 @@ def test_filters():
             equal(event["type"], "flow_closed", "type")
             time.sleep(0.5)
             check(none.lines.empty(), "an event that the filter does not want")
-        for words in (["--port", "0"], ["--type", "nonsense"], ["--address", "localhost"], ["--cgroup", "/no/such"], ["--netns", "x"]):
-            done = subprocess.run([build("autocork"), "events", *words, "--control", w.agent.control], capture_output=True,
+        for words in (["--port", "0"], ["--type", "nonsense"], ["--address", "localhost"], ["--cgroup", "/no/such"],
+                      ["--netns", "x"]):
+            done = subprocess.run([build("autocork"), "events", *words, "--control", w.agent.control],
+                                  capture_output=True,
                                   text=True, timeout=20, check=False)
             equal(done.returncode, 2, f"exit code of events {words}: {done.stderr}")
 
@@ -173,7 +181,8 @@ def test_advice_and_trial():
         advised = [a for a in w.agent.ask("advise", "--port", str(port)) if a["side"] == "client"]
         equal([a["verdict"] for a in advised], ["manage"], "advice")
         trial = subprocess.Popen([build("autocork"), "trial", "--port", str(port), "--side", "client", "--for", "4s",
-                                  "--max-delay", "1s", "--json", "--control", w.agent.control], stdout=subprocess.PIPE, text=True)
+                                  "--max-delay", "1s", "--json", "--control", w.agent.control], stdout=subprocess.PIPE,
+                                  text=True)
         while trial.poll() is None:
             stream.exchange(WRITES, SIZE, 20)
         lines = [json.loads(line) for line in trial.stdout.read().splitlines()]
@@ -182,7 +191,8 @@ def test_advice_and_trial():
         left = sorted(path.name for path in w.agent.policies.iterdir())
         equal(left, ["test.conf"], "policy files after the trial")
         wait_for(lambda: w.net.wrapped() == 0, 10, "flows given back after the trial")
-        trial = subprocess.Popen([build("autocork"), "trial", "--port", str(port), "--for", "60s", "--control", w.agent.control],
+        trial = subprocess.Popen([build("autocork"), "trial", "--port", str(port), "--for", "60s", "--control",
+                                  w.agent.control],
                                  stdout=subprocess.DEVNULL)
         trial_file = w.agent.policies / "zz-autocork-trial.conf"
         wait_for(trial_file.exists, 30, "the trial's policy")
@@ -202,7 +212,8 @@ def test_budget():
                 stream.exchange(WRITES, SIZE, 200)
                 return sampling() < 1
             wait_for(samples_while_busy, 40, "sampling under load")
-            page = subprocess.run([build("autocork"), "status", "--control", w.agent.control], capture_output=True, text=True,
+            page = subprocess.run([build("autocork"), "status", "--control", w.agent.control], capture_output=True,
+                                  text=True,
                                   check=True).stdout
             check("1 in 2 of the observed flows is counted" in page, f"status:\n{page}")
             equal(samples(get(w.agent), "sampling_ratio"), [0.5], "the metric")
@@ -211,7 +222,8 @@ def test_budget():
             equal((event["type"], event["ratio"]), ("sampling", 0.5), "the event")
             wait_for(lambda: sampling() == 1, 60, "the end of sampling once idle")
             equal(events.read(lambda e: True)[-1]["ratio"], 1, "the event of the recovery")
-        check("budget" not in subprocess.run([build("autocork"), "status", "--control", w.agent.control], capture_output=True,
+        check("budget" not in subprocess.run([build("autocork"), "status", "--control", w.agent.control],
+                                             capture_output=True,
                                              text=True, check=True).stdout, "status still speaks of the budget")
 
 

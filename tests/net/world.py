@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""What most tests stand on: a namespace, a cgroup that this process and its servers are in, and an agent that manages it."""
+"""What most tests stand on: a namespace, a cgroup that this process and its servers are in, and an agent that manages
+it."""
 import contextlib
 
 from agent import Agent

@@ -151,7 +151,8 @@ def output_fits_its_schema():
 
 
 def wrong_usage_ends_with_2():
-    for words in [(AUTOCORK,), (AUTOCORK, "nonsense"), (AUTOCORK, "status", "--nonsense"), (AUTOCORK, "flows", "-p", "x"),
+    for words in [(AUTOCORK,), (AUTOCORK, "nonsense"), (AUTOCORK, "status", "--nonsense"),
+                  (AUTOCORK, "flows", "-p", "x"),
                   (AUTOCORK, "policy"), (AUTOCORK, "policy", "nonsense"), (AUTOCORK, "status", "--watch=0"),
                   (AUTOCORKD, "--log-level", "loud"), (AUTOCORKD, "word")]:
         done = run(*words)

@@ -29,5 +29,6 @@ else:
 header = (ROOT / "agent/fastpath-client/fastpath_stats.h").read_text()
 counters = set(re.findall(r"^\tX\((\w+), (?:counter|gauge)", header, re.M))
 text = (ROOT / "docs/fastpath.md").read_text()
-report(2, "docs/fastpath.md names every counter", sorted(name for name in counters if f"`{name}`" not in text) if counters else "none found")
+report(2, "docs/fastpath.md names every counter",
+       sorted(name for name in counters if f"`{name}`" not in text) if counters else "none found")
 sys.exit(failed > 0)

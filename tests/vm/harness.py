@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""What the vm tests share: one TAP stream for all kernels, guests that report in TAP, and results as JSON for the host to judge."""
+"""What the vm tests share: one TAP stream for all kernels, guests that report in TAP, and results as JSON for the host
+to judge."""
 import concurrent.futures
 import json
 import os

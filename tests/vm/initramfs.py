@@ -91,7 +91,8 @@ class Initramfs:
         self.cpio.add(name, stat.S_IFREG | mode, text.encode())
 
     def file(self, path, name=None):
-        """Adds a file of the host (a folder with all below it) under its own path or another name, with its libraries."""
+        """Adds a file of the host (a folder with all below it) under its own path or another name, with its
+        libraries."""
         path = pathlib.Path(os.path.abspath(path))
         name = str(name or path)
         if path.is_dir():
@@ -109,7 +110,8 @@ class Initramfs:
         return data
 
     def module(self, name):
-        """Adds a module with those it needs, in the order they load. One that is built in, or not built at all, is left out."""
+        """Adds a module with those it needs, in the order they load. One that is built in, or not built at all, is left
+        out."""
         name = name.replace("-", "_")
         path = self.image.modules.get(name)
         if name in self.loaded or path is None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Stock Debian kernels: what the table `kernels` asks for, fetched by apt, verified by its archive keyring, unpacked."""
+"""Stock Debian kernels: what the table `kernels` asks for, fetched by apt, verified by its archive keyring,
+unpacked."""
 import fcntl
 import fnmatch
 import functools
@@ -47,7 +48,8 @@ def row_of(label):
 
 
 class Image:
-    """An unpacked kernel: `release` as uname -r says it, `vmlinuz`, and `modules`: {name: file} of what can be loaded."""
+    """An unpacked kernel: `release` as uname -r says it, `vmlinuz`, and `modules`: {name: file} of what can be
+    loaded."""
 
     def __init__(self, label, tree):
         self.label, self.tree = label, tree
@@ -110,7 +112,8 @@ class Apt:
 
 def newest_first(versions):
     def compare(a, b):
-        return 1 if subprocess.run(["dpkg", "--compare-versions", a[0], "lt", b[0]], check=False).returncode == 0 else -1
+        return 1 if subprocess.run(["dpkg", "--compare-versions", a[0], "lt", b[0]],
+                                   check=False).returncode == 0 else -1
     return sorted(versions, key=functools.cmp_to_key(compare))
 
 

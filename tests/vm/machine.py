@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""One run of a stock kernel under QEMU: build the initramfs, boot, relay what the guest says, judge the kernel's log."""
+"""One run of a stock kernel under QEMU: build the initramfs, boot, relay what the guest says, judge the kernel's
+log."""
 import os
 import pathlib
 import re
@@ -14,14 +15,14 @@ from kernel_image import HERE, NoKernel
 
 LOGS = pathlib.Path(os.environ.get("AUTOCORK_VM_LOGS") or HERE.parents[1] / "build/vm/log")
 # mitigations=off: retpolines and the like cost an emulated processor a sixth of its time and are not what is tested.
-# slab_debug: without cmpxchg16b (below) 6.18 and later refuse kmalloc_nolock(), and with it BPF's socket-local storage (7.0+), except from
-# caches that are being checked; the checks are welcome as well.
+# slab_debug: without cmpxchg16b (below) 6.18 and later refuse kmalloc_nolock(), and with it BPF's socket-local storage
+# (7.0+), except from caches that are being checked; the checks are welcome as well.
 KERNEL_OPTIONS = "console=ttyS0 loglevel=6 panic=-1 mitigations=off no_timer_check random.trust_cpu=on slab_debug=F,kmalloc-*"
-# QEMU 7.2 computes the flags after cmpxchg16b from stale state: an interrupt at that point saves and restores nonsense, and the kernel ends in a
-# double fault, in one boot of four.
+# QEMU 7.2 computes the flags after cmpxchg16b from stale state: an interrupt at that point saves and restores nonsense,
+# and the kernel ends in a double fault, in one boot of four.
 PROCESSOR = "max,cx16=off"
-# With a thread per processor QEMU 7.2 may go on running code that another processor has just patched: the attaching or detaching of
-# fentry then ended in "Oops: int3" in one run of three.
+# With a thread per processor QEMU 7.2 may go on running code that another processor has just patched: the attaching or
+# detaching of fentry then ended in "Oops: int3" in one run of three.
 ACCELERATOR = "tcg,thread=single"
 # What a healthy kernel never logs. "cut here" heads every WARN_ON, "Call Trace" every other report.
 COMPLAINT = re.compile(
@@ -62,7 +63,8 @@ class Machine:
 
     def qemu(self, initramfs, *more, append=""):
         qemu = Initramfs.tool("qemu-system-x86_64")
-        return [qemu, "-accel", ACCELERATOR, "-cpu", PROCESSOR, "-smp", "2", "-m", str(self.memory), "-nodefaults", "-no-user-config",
+        return [qemu, "-accel", ACCELERATOR, "-cpu", PROCESSOR, "-smp", "2", "-m", str(self.memory), "-nodefaults",
+                "-no-user-config",
                 "-no-reboot", "-display", "none", "-kernel", str(self.image.vmlinuz), "-initrd", str(initramfs),
                 "-append", f"{KERNEL_OPTIONS} {append}", *more]
 
@@ -70,10 +72,12 @@ class Machine:
         """A shell on the guest's console; returns QEMU's exit status."""
         with tempfile.TemporaryDirectory() as folder:
             self.initramfs(f"{folder}/initramfs")
-            return subprocess.run(self.qemu(f"{folder}/initramfs", "-serial", "mon:stdio", append="vm.shell"), check=False).returncode
+            return subprocess.run(self.qemu(f"{folder}/initramfs", "-serial", "mon:stdio", append="vm.shell"),
+                                  check=False).returncode
 
     def run(self, name, seconds, relay=print):
-        """Boots, runs the command, ends after it or after `seconds`. `relay` gets every line of the guest as it comes."""
+        """Boots, runs the command, ends after it or after `seconds`. `relay` gets every line of the guest as it
+        comes."""
         LOGS.mkdir(parents=True, exist_ok=True)
         console = LOGS / f"{name}.console"
         console.unlink(missing_ok=True)
@@ -81,7 +85,8 @@ class Machine:
         with tempfile.TemporaryDirectory() as folder:
             self.initramfs(f"{folder}/initramfs")
             command = self.qemu(f"{folder}/initramfs", "-serial", f"file:{console}", "-serial", "stdio")
-            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as qemu:
+            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT) as qemu:
                 output, timed_out = self.listen(qemu, begin + seconds, relay)
         status = None
         if output and output[-1].startswith("guest-status "):

@@ -13,7 +13,8 @@ def judge(kernel):
     ended = Machine(kernel.image, "echo c >/proc/sysrq-trigger; sleep 60\n").run("boot.crash", 60, lambda line: None)
     kernel.check(ended.status is None and not ended.timed_out and ended.complaints, "a crash is seen", ended.log[-500:])
     ended = Machine(kernel.image, "echo here; sleep 600\n").run("boot.hang", 30, lambda line: None)
-    kernel.check(ended.status is None and ended.timed_out and ended.output == ["here"], "a guest that hangs is ended", ended.output)
+    kernel.check(ended.status is None and ended.timed_out and ended.output == ["here"], "a guest that hangs is ended",
+                 ended.output)
 
 
 with Suite("boot") as suite:

@@ -11,7 +11,8 @@ NEEDED = ("fentry", "wrapper cubic", "wrapper bbr", "wrapper reno", "wrapper dct
 def judge(kernel):
     said = kernel.boot("doctor.sh", 90)
     features = {feature["name"]: feature for feature in said.get("doctor", {}).get("features", [])}
-    kernel.check(said.get("status", {}).get("exit") == 0, "doctor finds nothing that it cannot do without", said.get("status"))
+    kernel.check(said.get("status", {}).get("exit") == 0, "doctor finds nothing that it cannot do without",
+                 said.get("status"))
     for name in NEEDED:
         feature = features.get(name, {})
         kernel.check(feature.get("works") is True, f"{name} works", feature or f"not among {', '.join(features)}")

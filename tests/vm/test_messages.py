@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Messages of 15 small writes on stock kernels: packets per message, with and without the agent; every byte compared."""
+"""Messages of 15 small writes on stock kernels: packets per message, with and without the agent; every byte
+compared."""
 from harness import Suite
 
 ALGORITHMS = ("cubic", "bbr", "dctcp", "reno")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Flows that cannot be managed on stock kernels: each is counted with its reason, and works as if there were no agent."""
+"""Flows that cannot be managed on stock kernels: each is counted with its reason, and works as if there were no
+agent."""
 from harness import BUILD, Suite
 
 # Those that a kernel has built in are left out; tls finds its cipher by itself only where modprobe is.
@@ -21,12 +22,15 @@ def judge(kernel):
         run = said.get(name, {})
         kernel.check(run.get("wrong_bytes") == 0, f"{name}: bytes identical", run)
         kernel.check(run.get("segments", 0) > 14, f"{name}: packets as without the agent: {run.get('segments')}")
-        kernel.check(counted(port) == {reason: 1}, f"{name}: its client's end is counted once, as {reason}", counted(port))
+        kernel.check(counted(port) == {reason: 1}, f"{name}: its client's end is counted once, as {reason}",
+                     counted(port))
 
     if kernel.image.modules.get("tcp_vegas"):
         alone("vegas", 7201, "no_wrapper")
-        default = next((row for row in said.get("doctor", {}).get("features", []) if row["name"] == "default algorithm"), {})
-        kernel.check(default.get("works") is False and default.get("reason") == "vegas" and "sysctl" in default.get("mend", ""),
+        default = next((row for row in said.get("doctor", {}).get("features", [])
+                        if row["name"] == "default algorithm"), {})
+        kernel.check(default.get("works") is False and default.get("reason") == "vegas"
+                     and "sysctl" in default.get("mend", ""),
                      "doctor names a default congestion control that has no wrapper, and what to do", default)
     else:
         kernel.suite.skip(f"{kernel.label}: a congestion control without a wrapper", "this kernel has no vegas")
@@ -42,7 +46,8 @@ def judge(kernel):
     if said.get("ktls.first", {}).get("exit") == 0:
         # Before 6.5 kTLS sends by do_tcp_sendpages(), which is no hook of the observer's: never seen, never asked for.
         seen = any(row["writes"] for row in services if (row["port"], row["side"]) == (7211, "client"))
-        kernel.check(counted(7211) == ({"ulp": 1} if seen else {}), "ktls.first: its client's end is counted once, as ulp", counted(7211))
+        kernel.check(counted(7211) == ({"ulp": 1} if seen else {}),
+                     "ktls.first: its client's end is counted once, as ulp", counted(7211))
 
 
 with Suite("refused") as suite:

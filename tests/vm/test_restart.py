@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""The agent killed, started again, started twice, stopped, in the middle of a stream: no byte lost, no stall, nothing left."""
+"""The agent killed, started again, started twice, stopped, in the middle of a stream: no byte lost, no stall, nothing
+left."""
 from harness import Suite
 
 # The kernel ends a hold without an agent after max(RTO, 200 ms); the rest is room for an emulated processor.
