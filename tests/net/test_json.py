@@ -13,8 +13,7 @@ AUTOCORK = build("autocork")
 NOWHERE = "/nonexistent/autocork.sock"
 TRACE = sorted((ROOT / "tests/unit/traces").glob("*.trace"))[0]
 
-# Subcommand, schema, further words ({port}: of a flow that writes; {policy}: of a policy file), least lines, exit
-# codes.
+# Subcommand, schema, further words ({port}: of a flow that writes; {policy}: of a policy file), least lines, exit codes.
 PRINTS = (
     ("status", "status", (), 1, {0}),
     ("services", "services", (), 2, {0}),
@@ -37,9 +36,10 @@ PRINTS = (
 )
 # These listen until they are ended: schema, and a type of event that is waited for.
 LISTENS = {"events": ("events", "flow_closed"), "explain": ("explain", "complete")}
-# This one has two ends.
+# The bench has two ends; test_bench.py looks at its copy.
 BENCH = "bench"
-# Schemas that no row names: of errors, of an HTTP answer, of the bench, whose copy test_bench.py looks at.
+SIDES = {"bench client", "bench server", "bench copy"}
+# Schemas that no row names: of errors, of an HTTP answer, of the bench.
 OTHERS = {"error", "overview", "bench-client", "bench-server", "bench-copy"}
 
 
@@ -59,7 +59,7 @@ def commands(*words):
 
 def test_none_is_forgotten():
     """every subcommand that --help lists, and every schema, is looked at here"""
-    equal(sorted({row[0] for row in PRINTS} | set(LISTENS) | {BENCH}), sorted(commands()), "subcommands")
+    equal(sorted({row[0] for row in PRINTS} | set(LISTENS) | SIDES), sorted(commands()), "subcommands")
     schemas = {row[1] for row in PRINTS} | {schema for schema, _ in LISTENS.values()} | OTHERS
     equal(sorted(schemas), sorted(path.stem for path in (ROOT / "docs/schema").glob("*.json")), "schemas")
 
@@ -125,9 +125,8 @@ def test_errors():
     for command in sorted({row[0] for row in PRINTS} | set(LISTENS)):
         if command in ("doctor", "policy show", "policy check", "fastpath"):
             continue  # they do without an agent
-        needed = {"trial": ("--port", "80"), "replay": ("/nonexistent",), "steer": ("attach", "nothere")}.get(command,
-                                                                                                              ())
-        done = run(*command.split(), "--json", "--control", NOWHERE, *needed)
+        needed = {"trial": ("--port", "80"), "replay": ("/nonexistent",), "steer": ("attach", "nothere")}
+        done = run(*command.split(), "--json", "--control", NOWHERE, *needed.get(command, ()))
         check(done.returncode in (1, 3), f"{command}: exit code {done.returncode}: {done.stdout}{done.stderr}")
         equal(validate("error", done.stdout)[0]["error"]["exit_code"], done.returncode, f"exit code of {command}")
 
