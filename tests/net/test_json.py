@@ -13,7 +13,7 @@ AUTOCORK = build("autocork")
 NOWHERE = "/nonexistent/autocork.sock"
 TRACE = sorted((ROOT / "tests/unit/traces").glob("*.trace"))[0]
 
-# Subcommand, schema, further words ({port}: of a flow that writes; {policy}: of a policy file), least lines, exit codes.
+# Subcommand, schema, further words ({port}: of a flow that writes; {policy}: of a file), least lines, exit codes.
 PRINTS = (
     ("status", "status", (), 1, {0}),
     ("services", "services", (), 2, {0}),
