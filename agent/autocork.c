@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* autocork: the command line. The subcommands are in agent/cli/commands.c. */
+/* autocork: the command line. The subcommands are in agent/commands/commands.c. */
 #include <argp.h>
 #include <err.h>
 #include <stdio.h>

@@ -16,9 +16,9 @@ struct cli {
 };
 
 /*
- * A subcommand: one row of agent/cli/commands.c. argv[0] is "autocork NAME"; run() calls cli_parse() (cli/options.h)
- * first and returns an exit code of lib/fault.h. docs/man/autocork.1 and the completion are checked against the table
- * by tests/unit/test_docs.py.
+ * A subcommand: one row of agent/commands/commands.c. argv[0] is "autocork NAME"; run() calls cli_parse()
+ * (cli/options.h) first and returns an exit code of lib/fault.h. docs/man/autocork.1 and the completion are checked
+ * against the table by tests/unit/test_docs.py.
  */
 struct command {
 	const char *name;

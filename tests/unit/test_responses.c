@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
+#include "commands/response_table.h"
 #include "telemetry/event_format.h"
-#include "telemetry/response_table.h"
 
 #define WASTE(id, amount) [RESPONSE_WASTE_##id] = amount
 

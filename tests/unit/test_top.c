@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "telemetry/top_view.h"
+#include "commands/top_view.h"
 
 static void add(struct top_table *table, int port, const char *program, int writes, int held)
 {

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "cli/client.h"
-#include "cli/commands.h"
 #include "cli/options.h"
+#include "commands/commands.h"
 #include "lib/json.h"
 #include "lib/memory.h"
 #include "policy/explain.h"
@@ -198,7 +198,7 @@ static const struct command verbs[] = {
 	{ "show", "the policies in force, and where each value comes from", policy_show, false },
 };
 
-int cli_policy(struct cli *cli, int argc, char **argv)
+int command_policy(struct cli *cli, int argc, char **argv)
 {
 	static const struct command_set set = {
 		.name = "autocork policy",

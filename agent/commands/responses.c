@@ -8,11 +8,11 @@
 
 #include "cli/client.h"
 #include "cli/options.h"
+#include "commands/commands.h"
+#include "commands/response_table.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
-#include "telemetry/commands.h"
-#include "telemetry/response_table.h"
 
 #define FOR_DEFAULT_S 10
 
@@ -154,7 +154,7 @@ static void print_json(const struct watch *watch)
 				     "lost", (json_int_t)watch->lost, "patterns", patterns));
 }
 
-int telemetry_responses(struct cli *cli, int argc, char **argv)
+int command_responses(struct cli *cli, int argc, char **argv)
 {
 	struct watch watch = { .cli = cli, .seconds = FOR_DEFAULT_S, .table = response_table_new() };
 	struct timespec start, now;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include <string.h>
 
+#include "commands/response_table.h"
 #include "lib/json.h"
-#include "telemetry/response_table.h"
 
 #define N(value) ((json_int_t)(value))
 

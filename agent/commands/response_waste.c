@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "telemetry/response_waste.h"
+#include "commands/response_waste.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -8,11 +8,11 @@
 
 #include "cli/client.h"
 #include "cli/options.h"
+#include "commands/commands.h"
+#include "commands/service_list.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
-#include "telemetry/commands.h"
-#include "telemetry/service_list.h"
 
 struct options {
 	double seconds;		/* 0 = since the agent started */
@@ -212,7 +212,7 @@ static bool is_wanted(const struct options *options, const struct advised *advis
 	       advice_names_copies(&advised->advice);
 }
 
-int telemetry_advise(struct cli *cli, int argc, char **argv)
+int command_advise(struct cli *cli, int argc, char **argv)
 {
 	struct options options = { 0 };
 	struct service_list list;

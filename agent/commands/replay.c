@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/commands.h"
 #include "cli/options.h"
+#include "commands/commands.h"
 #include "replay/replay.h"
 
 struct input {
@@ -72,7 +72,7 @@ static const struct cli_syntax syntax = {
 	       "  autocork replay --confidence 0.9 --nagle --json http.trace\n",
 };
 
-int cli_replay(struct cli *cli, int argc, char **argv)
+int command_replay(struct cli *cli, int argc, char **argv)
 {
 	struct input input = { .replay = REPLAY_DEFAULTS };
 	struct fault fault;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "cli/services.h"
+#include "commands/services.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/client.h"
-#include "cli/commands.h"
 #include "cli/options.h"
+#include "commands/commands.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -140,7 +140,7 @@ static int print_service(json_t *service, void *context)
 	return 0;
 }
 
-int cli_services(struct cli *cli, int argc, char **argv)
+int command_services(struct cli *cli, int argc, char **argv)
 {
 	struct fault fault;
 

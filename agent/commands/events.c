@@ -4,8 +4,8 @@
 
 #include "cli/client.h"
 #include "cli/options.h"
+#include "commands/commands.h"
 #include "lib/json.h"
-#include "telemetry/commands.h"
 #include "telemetry/event_format.h"
 
 #define ENOUGH 1	/* what the visitor returns when it has seen as many as were asked for */
@@ -103,7 +103,7 @@ static int listen_to(struct listening *listening)
 	return result < 0 ? cli_fail(listening->cli, &fault) : EXIT_OK;
 }
 
-int telemetry_events(struct cli *cli, int argc, char **argv)
+int command_events(struct cli *cli, int argc, char **argv)
 {
 	struct listening listening = { .cli = cli, .request = json_pack("{ss}", "op", "events") };
 
@@ -111,7 +111,7 @@ int telemetry_events(struct cli *cli, int argc, char **argv)
 	return listen_to(&listening);
 }
 
-int telemetry_explain(struct cli *cli, int argc, char **argv)
+int command_explain(struct cli *cli, int argc, char **argv)
 {
 	struct listening listening = { .cli = cli };
 

@@ -6,10 +6,10 @@
 
 #include "cli/client.h"
 #include "cli/options.h"
+#include "commands/commands.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
-#include "telemetry/commands.h"
 
 #define DONE 1	/* what the visitor returns at the end: no error, no more to come */
 
@@ -120,7 +120,7 @@ static int visit(json_t *item, void *context)
 	return DONE;
 }
 
-int telemetry_trial(struct cli *cli, int argc, char **argv)
+int command_trial(struct cli *cli, int argc, char **argv)
 {
 	struct fault fault;
 	struct course course = { .cli = cli, .request = json_pack("{ss sf}", "op", "trial", "seconds", 60.0),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "telemetry/service_list.h"
+#include "commands/service_list.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,8 +5,8 @@
 #include <sys/utsname.h>
 
 #include "cli/client.h"
-#include "cli/commands.h"
 #include "cli/options.h"
+#include "commands/commands.h"
 #include "daemon/machine.h"
 #include "daemon/privileges.h"
 #include "daemon/report.h"
@@ -102,7 +102,7 @@ static void print_findings(const struct cli *cli, const json_t *found)
 	}
 }
 
-int cli_doctor(struct cli *cli, int argc, char **argv)
+int command_doctor(struct cli *cli, int argc, char **argv)
 {
 	bool no_agent = false;
 	struct fault fault;

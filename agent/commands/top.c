@@ -9,11 +9,11 @@
 
 #include "cli/client.h"
 #include "cli/options.h"
+#include "commands/commands.h"
+#include "commands/top_view.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
-#include "telemetry/commands.h"
-#include "telemetry/top_view.h"
 
 #define FLOWS_MAX 5000	/* more would only be scrolled past */
 #define ESCAPE 27
@@ -390,7 +390,7 @@ static void live(struct top *top)
 	endwin();
 }
 
-int telemetry_top(struct cli *cli, int argc, char **argv)
+int command_top(struct cli *cli, int argc, char **argv)
 {
 	struct top top = { .cli = cli, .sort = TOP_SAVED, .delay_s = 1 };
 	int result;

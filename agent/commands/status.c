@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "cli/client.h"
-#include "cli/commands.h"
 #include "cli/options.h"
-#include "cli/services.h"
+#include "commands/commands.h"
+#include "commands/services.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -184,7 +184,7 @@ static void print_status(const struct cli *cli, bool live, json_t *status)
 	fflush(stdout);
 }
 
-int cli_status(struct cli *cli, int argc, char **argv)
+int command_status(struct cli *cli, int argc, char **argv)
 {
 	struct options given = { 0 };
 	struct fault fault;

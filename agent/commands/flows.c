@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "cli/client.h"
-#include "cli/commands.h"
 #include "cli/options.h"
+#include "commands/commands.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -81,7 +81,7 @@ static int print_flow(json_t *flow, void *data)
 	return 0;
 }
 
-int cli_flows(struct cli *cli, int argc, char **argv)
+int command_flows(struct cli *cli, int argc, char **argv)
 {
 	struct context context = { .cli = cli, .request = json_pack("{ss}", "op", "flows") };
 	struct fault fault;

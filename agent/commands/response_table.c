@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "telemetry/response_table.h"
+#include "commands/response_table.h"
 
 #include <stdlib.h>
 #include <string.h>

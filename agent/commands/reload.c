@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "cli/client.h"
-#include "cli/commands.h"
 #include "cli/options.h"
+#include "commands/commands.h"
 #include "lib/json.h"
 
 static const struct cli_syntax syntax = {
@@ -16,7 +16,7 @@ static const struct cli_syntax syntax = {
 	       "  autocork policy check /etc/autocork/policy.d/web.conf && autocork reload\n",
 };
 
-int cli_reload(struct cli *cli, int argc, char **argv)
+int command_reload(struct cli *cli, int argc, char **argv)
 {
 	struct fault fault;
 	json_t *policy;

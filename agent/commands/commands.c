@@ -2,25 +2,24 @@
 /* The subcommands of autocork, in the order in which --help lists them: a feature adds its row. */
 #include "bench/bench.h"
 #include "cli/cli.h"
-#include "cli/commands.h"
+#include "commands/commands.h"
 #include "fastpath-client/command.h"
 #include "steer/command.h"
-#include "telemetry/commands.h"
 
 static const struct command commands[] = {
-	{ "status", "what the agent does and what it saves, per service", cli_status, true },
-	{ "services", "every counter of every service", cli_services, true },
-	{ "flows", "the live flows", cli_flows, true },
-	{ "doctor", "what of the kernel works, what not, and how to mend it", cli_doctor, false },
-	{ "advise", "what services that are not managed would save", telemetry_advise, true },
-	{ "events", "what happens to flows, as it happens", telemetry_events, true },
-	{ "explain", "why and when held writes left", telemetry_explain, true },
-	{ "responses", "what programs do for each response, and what of it is waste", telemetry_responses, true },
-	{ "top", "the services and flows that save most, live", telemetry_top, true },
-	{ "trial", "try to manage a service for a while, and compare", telemetry_trial, true },
-	{ "reload", "have the agent read its policy files again", cli_reload, true },
-	{ "policy", "check policy files, show what is in force", cli_policy, false },
-	{ "replay", "what the agent would do with a recorded trace", cli_replay, false },
+	{ "status", "what the agent does and what it saves, per service", command_status, true },
+	{ "services", "every counter of every service", command_services, true },
+	{ "flows", "the live flows", command_flows, true },
+	{ "doctor", "what of the kernel works, what not, and how to mend it", command_doctor, false },
+	{ "advise", "what services that are not managed would save", command_advise, true },
+	{ "events", "what happens to flows, as it happens", command_events, true },
+	{ "explain", "why and when held writes left", command_explain, true },
+	{ "responses", "what programs do for each response, and what of it is waste", command_responses, true },
+	{ "top", "the services and flows that save most, live", command_top, true },
+	{ "trial", "try to manage a service for a while, and compare", command_trial, true },
+	{ "reload", "have the agent read its policy files again", command_reload, true },
+	{ "policy", "check policy files, show what is in force", command_policy, false },
+	{ "replay", "what the agent would do with a recorded trace", command_replay, false },
 	{ "bench", "send messages in small writes, and time and count them", bench_command, false },
 	{ "fastpath", "what the autocork-fastpath processes do", fastpath_command, false },
 	{ "steer", "hand flows of an interface to AF_XDP sockets", steer_command, false },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "telemetry/top_view.h"
+#include "commands/top_view.h"
 
 #include <inttypes.h>
 #include <stdio.h>

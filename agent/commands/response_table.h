@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "telemetry/response_waste.h"
+#include "commands/response_waste.h"
 
 #define RESPONSE_PATTERNS_MAX 512
 #define RESPONSE_EXACT 8
