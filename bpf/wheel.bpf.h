@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The wheel of due holds (include/autocork/control.h). A hold counts itself in when it begins and out when it ends; a timer, running
- * only while holds come and go, looks at the slot whose time is over and wakes the agent if anybody is still in it.
+ * only while holds come and go, looks at the slots whose time is over and wakes the agent if anybody is still in one.
  */
 #pragma once
 #include "maps.bpf.h"
@@ -30,67 +30,105 @@ static __always_inline __u32 wheel_tick(__u32 us)
 	return us >> AC_WHEEL_SHIFT;
 }
 
-static __always_inline __s32 wheel_due(const struct ac_wheel *w, __u32 tick)
+/*
+ * The slots that one turn looks at: those that were over since the last turn, even one that came late, and those that will be before
+ * the next. A slot missed by more is seen when the wheel has turned once.
+ */
+#define WHEEL_PAST 24
+#define WHEEL_AHEAD 8
+_Static_assert(WHEEL_PAST + WHEEL_AHEAD == 32, "a bit each in wheel_taken()");
+
+struct wheel_sums {
+	__u32 tick;	/* now */
+	__u32 begun;
+	__s32 due[WHEEL_PAST + WHEEL_AHEAD];	/* of the slots from tick - WHEEL_PAST on; a hold may begin on one CPU and end on another */
+};
+
+/* One CPU's part. A callback, not a loop: the verifier goes through it once. */
+static long wheel_add(__u32 cpu, struct wheel_sums *sums)
 {
-	return w->due[tick & (AC_WHEEL_SLOTS - 1)];
+	__u32 zero = 0, i;
+	struct ac_wheel *w = bpf_map_lookup_percpu_elem(&wheel, &zero, cpu);
+
+	if (!w)
+		return 1;
+	sums->begun += w->begun;
+	for (i = 0; i < WHEEL_PAST + WHEEL_AHEAD; i++)
+		sums->due[i] += w->due[(sums->tick - WHEEL_PAST + i) & (AC_WHEEL_SLOTS - 1)];
+	return 0;
 }
 
-static __always_inline __u32 wheel_begun(void)
+/* Bit n: somebody is in the n-th of these slots. Without a branch, or the verifier would try all combinations. */
+static __always_inline __u32 wheel_taken(const struct wheel_sums *sums)
 {
-	__u32 begun = 0, zero = 0, cpu;
-	struct ac_wheel *w;
+	__u32 taken = 0, i;
 
-	for (cpu = 0; cpu < WHEEL_CPUS_MAX; cpu++) {
-		w = bpf_map_lookup_percpu_elem(&wheel, &zero, cpu);
-		if (!w)
-			break;
-		begun += w->begun;
+	for (i = 0; i < WHEEL_PAST + WHEEL_AHEAD; i++) {
+		__u32 minus = -sums->due[i];
+
+		barrier_var(minus);
+		taken |= minus >> 31 << i;
 	}
-	return begun;
+	return taken;
 }
 
-static __always_inline bool wheel_overdue(__u32 tick, __u32 checked)
+static __always_inline bool wheel_overdue(const struct wheel_sums *sums, __u32 taken, __u32 checked)
 {
-	__u32 zero = 0, cpu;
-	struct ac_wheel *w;
-	__s32 overdue = 0;
+	__u32 since = sums->tick - checked;
 
-	for (cpu = 0; cpu < WHEEL_CPUS_MAX; cpu++) {
-		w = bpf_map_lookup_percpu_elem(&wheel, &zero, cpu);
-		if (!w)
+	taken &= (1u << WHEEL_PAST) - 1;
+	return since < WHEEL_PAST ? taken >> (WHEEL_PAST - since) : taken;
+}
+
+/*
+ * Ticks until somebody may be overdue: to the end of the next slot with somebody in it; a hold that begins from now on lasts at least
+ * as long as the shortest that a policy allows. Most holds last some microseconds, so this is a timer for every max_hold, not every tick.
+ */
+static __always_inline __u32 wheel_rest(__u32 taken, __u32 shortest_us)
+{
+	__u32 most = shortest_us >> AC_WHEEL_SHIFT, rest;
+
+	if (most > WHEEL_AHEAD - 1)
+		most = WHEEL_AHEAD - 1;
+	for (rest = 0; rest < WHEEL_AHEAD - 1; rest++)
+		if (rest >= most || taken >> (WHEEL_PAST + rest) & 1)
 			break;
-		/* A tick may come late by one or two; slots missed by more are seen when the wheel has turned once. */
-		overdue += wheel_due(w, tick - 1);
-		if (tick - checked > 1)
-			overdue += wheel_due(w, tick - 2);
-		if (tick - checked > 2)
-			overdue += wheel_due(w, tick - 3);
-	}
-	return overdue > 0;
+	return rest + 1;
+}
+
+static __always_inline void wheel_look(struct wheel_sums *sums)
+{
+	__builtin_memset(sums, 0, sizeof(*sums));
+	sums->tick = wheel_tick(now_us());
+	bpf_loop(WHEEL_CPUS_MAX, wheel_add, sums, 0);
 }
 
 static int wheel_turn(void *map, __u32 *key, struct wheel_clock *clock)
 {
-	__u32 tick = wheel_tick(now_us()), begun;
 	struct ac_control *c = the_control();
+	struct wheel_sums sums;
+	__u32 taken;
 
 	if (!c)
 		return 0;
-	if (wheel_overdue(tick, clock->checked))
+	wheel_look(&sums);
+	taken = wheel_taken(&sums);
+	if (wheel_overdue(&sums, taken, clock->checked))
 		kick(AC_KICK_OVERDUE, 0);
-	clock->checked = tick;
-	begun = wheel_begun();
-	if (begun != clock->begun) {
-		clock->begun = begun;
-		clock->grew = tick;
+	clock->checked = sums.tick;
+	if (sums.begun != clock->begun) {
+		clock->begun = sums.begun;
+		clock->grew = sums.tick;
 	}
-	if (tick - clock->grew > AC_WHEEL_SLOTS) {
+	if (sums.tick - clock->grew > AC_WHEEL_SLOTS) {
 		/* Nothing began for a whole turn: disarm. A hold that began meanwhile saw us armed, so look once more. */
 		__sync_lock_test_and_set(&c->wheel_armed, 0);
-		if (wheel_begun() == begun || __sync_lock_test_and_set(&c->wheel_armed, 1))
+		wheel_look(&sums);
+		taken = wheel_taken(&sums);
+		if (sums.begun == clock->begun || __sync_lock_test_and_set(&c->wheel_armed, 1))
 			return 0;
 	}
-	bpf_timer_start(&clock->timer, AC_WHEEL_TICK_US * 1000, 0);
+	bpf_timer_start(&clock->timer, wheel_rest(taken, c->hold_min_us) * AC_WHEEL_TICK_US * 1000, 0);
 	return 0;
 }
 
@@ -107,6 +145,7 @@ static __always_inline void wheel_arm(struct ac_control *c)
 	/* -EBUSY from the second time on: another wrapper, or an earlier hold, has done it. */
 	bpf_timer_init(&clock->timer, &wheel_clock, CLOCK_MONOTONIC);
 	bpf_timer_set_callback(&clock->timer, wheel_turn);
+	clock->checked = wheel_tick(now_us());
 	bpf_timer_start(&clock->timer, AC_WHEEL_TICK_US * 1000, 0);
 }
 

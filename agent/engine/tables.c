@@ -77,12 +77,23 @@ static bool asks_for_cgroups(const struct policy_set *set)
 	return false;
 }
 
+static uint32_t shortest_hold_us(const struct policy_set *set)
+{
+	uint32_t shortest = UINT32_MAX;
+
+	for (size_t i = 0; i < set->policy_count; i++)
+		if (set->policies[i].mode == AC_MODE_AUTOCORK && set->policies[i].max_hold_us < shortest)
+			shortest = set->policies[i].max_hold_us;
+	return shortest;
+}
+
 void engine_tables_apply(struct tables *tables, const struct policy_set *set)
 {
 	struct ac_control *control = tables->control;
 	unsigned int half = !(control->policy_half & 1);
 	bool cgroups = asks_for_cgroups(set);
 
+	__atomic_store_n(&control->hold_min_us, shortest_hold_us(set), __ATOMIC_RELAXED);
 	fill(tables, TABLE_POLICIES, half, set->policies, sizeof(*set->policies), set->policy_count);
 	fill(tables, TABLE_RULES, half, set->rules, sizeof(*set->rules), set->rule_count);
 	fill(tables, TABLE_CHAIN, half, set->chain, sizeof(*set->chain), set->chain_count);
