@@ -5,19 +5,60 @@
 #include <bpf/bpf_tracing.h>
 
 /* listen() and connect() run in the program's own context: the only time its name is certain. */
-static __always_inline void note_program(struct bpf_sock_ops *ctx)
+static __always_inline void name_program(struct bpf_sock *sk, const char comm[AC_COMM_LEN])
 {
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	struct bpf_sock *sk = ctx->sk;
-	struct ac_flow *f;
+	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
-	if (!sk)
-		return;
-	f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!f || f->flags & AC_FLOW_OPEN)
 		return;
-	bpf_probe_read_kernel_str(f->early.comm, sizeof(f->early.comm), task->comm);
+	__builtin_memcpy(f->early.comm, comm, AC_COMM_LEN);
 	f->flags |= AC_FLOW_COMM;
+}
+
+/*
+ * A program that connects again and again and never gains: following each of its connections costs 2 to 6 us, which is more than
+ * nothing. One in so many is enough to notice a change; those that live on are taken in by the agent's recheck.
+ */
+#define FOLLOW_ONE_IN 16
+
+static __always_inline bool passes_by(struct bpf_sock *sk, const char comm[AC_COMM_LEN], struct ac_control *c)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct ac_service_key key = { .side = AC_SIDE_CLIENT };
+	struct ac_service_memory *memory;
+	struct ac_service_stats *stats;
+	__u32 *number;
+
+	if (!tp || c->event_mask)
+		return false;
+	key.cgroup = cgroup_id(sk_of(tp));
+	key.port = flow_port(sk_of(tp), AC_SIDE_CLIENT);
+	__builtin_memcpy(key.comm, comm, AC_COMM_LEN);
+	number = bpf_map_lookup_elem(&services, &key);
+	if (!number)
+		return false;
+	memory = bpf_map_lookup_elem(&service_memory, number);
+	stats = bpf_map_lookup_elem(&service_stats, number);
+	if (!memory || !stats || memory->no_gain < AC_NO_GAIN_KNOWN || memory->left_alone != c->policy_generation ||
+	    !(++memory->connects % FOLLOW_ONE_IN))
+		return false;
+	count(&stats->flows_passed, 1);
+	c->passed++;
+	return true;
+}
+
+static __always_inline void begins(struct bpf_sock_ops *ctx, bool listens)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct ac_control *c = the_control();
+	struct bpf_sock *sk = ctx->sk;
+	char comm[AC_COMM_LEN] = {};
+
+	if (!sk || !c)
+		return;
+	bpf_probe_read_kernel_str(comm, sizeof(comm), task->comm);
+	if (listens || !passes_by(sk, comm, c))
+		name_program(sk, comm);
 }
 
 static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
@@ -29,9 +70,12 @@ static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
 
 	if (!sk || !c)
 		return;
-	f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	/* A client that was passed by has no record; one that connected before the agent came is adopted, or left alone. */
+	f = bpf_sk_storage_get(&flows, sk, 0, side == AC_SIDE_SERVER ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (!f)
+		return;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!f || !tp)
+	if (!tp)
 		return;
 	/* Who listens gets a name for the flow; the other programs may only read it. */
 	if (c->event_mask)
@@ -48,8 +92,10 @@ int enroll(struct bpf_sock_ops *ctx)
 {
 	switch (ctx->op) {
 	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		begins(ctx, true);
+		break;
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
-		note_program(ctx);
+		begins(ctx, false);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 		established(ctx, AC_SIDE_CLIENT);

@@ -225,10 +225,17 @@ static __always_inline void flow_watch_new(struct ac_flow *f, struct ac_control 
 {
 	struct ac_service_memory *memory = memory_of(f);
 
-	if (f->mode == AC_MODE_OBSERVE || (!f->refusal && memory && memory->no_gain < AC_NO_GAIN_KNOWN))
+	if (!memory)
+		return;
+	/* Observed flows all count, so a service that has some, by another policy, is followed whole. */
+	if (f->mode == AC_MODE_OBSERVE)
+		memory->left_alone = 0;
+	if (f->mode == AC_MODE_OBSERVE || (!f->refusal && memory->no_gain < AC_NO_GAIN_KNOWN)) {
 		flow_watch(f, c);
-	else if (!f->refusal)
+	} else if (!f->refusal) {
+		memory->left_alone = c->policy_generation;
 		flow_no_gain(f);
+	}
 }
 
 /* Books the outcome of a bpf_setsockopt(TCP_CONGESTION) that was to put the flow on `wrapper`. */

@@ -124,6 +124,7 @@ json_t *report_service(const struct engine_service *service, uint64_t managed, b
 	PUT("managed", managed);
 	PUT("flows_opened", stats->flows_opened);
 	PUT("flows_closed", stats->flows_closed);
+	PUT("flows_passed", stats->flows_passed);
 	PUT("flows_managed", stats->flows_managed);
 	PUT("flows_returned", stats->flows_returned);
 	PUT("writes", stats->writes);

@@ -172,11 +172,26 @@ static bool is_worth_watching(struct engine *engine)
 	return control->watched > 0 && (engine->patience || engine->beats % GLANCE_BEATS == 0);
 }
 
+/* Takes in the flows that exist and are not followed. Only the task that owns a socket knows the program's name. */
+static void adopt(struct engine *engine)
+{
+	struct ac_control *control = engine->tables.control;
+
+	engine->passed = control->passed;
+	pass_read(engine->iterators[ITERATOR_NAMES], 1, NULL, NULL);
+	control->reconcile = AC_RECONCILE_ADOPT;
+	pass_everywhere(engine->iterators[ITERATOR_RECONCILE]);
+	control->reconcile = AC_RECONCILE_TEND;
+}
+
 static void review_watching(struct engine *engine)
 {
 	bool recheck = engine->manages && engine->beats % RECHECK_BEATS >= RECHECK_BEATS - RECHECK_FOR;
 	bool worth = is_worth_watching(engine);
 
+	/* A connection that was passed by and lives on may be another kind than its short-lived siblings. */
+	if (engine->beats % RECHECK_BEATS == RECHECK_BEATS - RECHECK_FOR && engine->passed != engine->tables.control->passed)
+		adopt(engine);
 	engine->beats++;
 	watch(engine, engine->observes || recheck || worth);
 }
@@ -282,7 +297,6 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	}
 	if (attach_sockops(engine, options->cgroup, fault))
 		goto fail;
-	pass_read(engine->iterators[ITERATOR_NAMES], 1, NULL, NULL);
 	return 0;
 fail:
 	engine_stop(engine);
@@ -337,9 +351,7 @@ int engine_apply(struct engine *engine, const struct policy_set *set, struct fau
 		engine->manages |= set->policies[i].mode == AC_MODE_AUTOCORK;
 	}
 	review_watching(engine);
-	engine->tables.control->reconcile = AC_RECONCILE_ADOPT;
-	pass_everywhere(engine->iterators[ITERATOR_RECONCILE]);
-	engine->tables.control->reconcile = AC_RECONCILE_TEND;
+	adopt(engine);
 	return 0;
 }
 

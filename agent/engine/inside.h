@@ -44,4 +44,5 @@ struct engine {
 	unsigned int beats;	/* since start, wraps */
 	unsigned int patience;	/* beats that the observer still waits for a watched flow to do something */
 	uint32_t watched_bursts;	/* control.watched_bursts at the last beat */
+	uint32_t passed;		/* control.passed at the last adopt() */
 };

@@ -33,6 +33,7 @@ struct service_metric {
 static const struct service_metric service_metrics[] = {
 	BASIC("flows_opened", flows_opened, "", "TCP flows seen for the first time."),
 	BASIC("flows_closed", flows_closed, "", "TCP flows that ended."),
+	BASIC("flows_passed", flows_passed, "", "Connections not followed, in no other metric: of a client with nothing to gain."),
 	BASIC("flows_managed", flows_managed, "", "Flows put on a wrapper."),
 	BASIC("flows_returned", flows_returned, "", "Flows taken off the wrapper while still open."),
 	BASIC("writes", writes, "", "Calls that queued data: write, send, sendmsg, writev and their like."),

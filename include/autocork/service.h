@@ -22,6 +22,8 @@ struct ac_service_key {
 struct ac_service_memory {
 	struct ac_prior prior;
 	__u32 no_gain;		/* flows in a row that had nothing to gain, saturating at AC_NO_GAIN_KNOWN */
+	__u32 left_alone;	/* control.policy_generation when a flow that a policy wants managed was left alone for that; 0 = never */
+	__u32 connects;		/* of a client with nothing to gain: decides which of its connections are followed */
 	__u32 pad;
 };
 #define AC_NO_GAIN_KNOWN 8	/* from here on new flows are no reason to observe; the agent's recheck notices a change */
@@ -33,6 +35,7 @@ struct ac_service_memory {
 struct ac_service_stats {
 	__u64 flows_opened;
 	__u64 flows_closed;
+	__u64 flows_passed;	/* connections not followed, in no other count here: a client's that has nothing to gain */
 	__u64 flows_managed;	/* enrolments on a wrapper */
 	__u64 flows_returned;	/* taken off the wrapper while still open */
 	__u64 refused[AC_REFUSAL_MAX];

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The gate on plain sockets: requests in small writes become one segment, and nothing else changes."""
+import contextlib
 import json
+import pathlib
 import select
 import socket
 import subprocess
 import time
 
-from lib import MANAGE, Stream, check, congestion, equal, main, wait_for, world
+from lib import MANAGE, PATIENT, Stream, check, congestion, equal, main, wait_for, world
 
 
 def one_segment(address, connect=None, no_delay=True, congestion_control="cubic"):
@@ -153,6 +155,41 @@ def test_no_gain_later():
             equal(w.agent.service(port, "client")["refused"]["no_gain"], 1, "times counted")
             row, = (flow for flow in w.agent.flows() if flow["side"] == "client")
             equal(row["refusal"], "no_gain", "why it is left alone")
+
+
+@contextlib.contextmanager
+def connections(listener, count):
+    """So many connections, each used for one byte there and one back."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            client = stack.enter_context(socket.create_connection(listener.getsockname()))
+            server = stack.enter_context(listener.accept()[0])
+            client.sendall(b"?")
+            equal(server.recv(1), b"?", "the request")
+            server.sendall(b"!")
+            equal(client.recv(1), b"!", "the answer")
+        yield
+
+
+def test_passed_by():
+    """of a client that connects again and again with nothing to gain few connections are followed, and those that live on"""
+    with world() as w, w.net.inside(), socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        for _ in range(200):
+            with connections(listener, 1):
+                pass
+        row = w.agent.service(port, "client")
+        equal(row["flows_opened"] + row["flows_passed"], 200, "connections, followed or not")
+        check(150 <= row["flows_passed"] <= 190, f"{row['flows_passed']} of 200 were passed by")
+        row = w.agent.service(port, "server")
+        equal((row["flows_opened"], row["flows_passed"]), (200, 0), "connections of the server, followed and not")
+        with connections(listener, 8):
+            clients = [flow for flow in w.agent.flows() if flow["side"] == "client"]
+            check(len(clients) <= 1, f"{len(clients)} of 8 are followed")
+            # What the agent does once a minute for connections that were passed by, it does at a reload too.
+            w.agent.reload(PATIENT)
+            clients = [flow["program"] for flow in w.agent.flows() if flow["side"] == "client"]
+            equal(clients, [pathlib.Path("/proc/self/comm").read_text().strip()] * 8, "programs of those that live on")
 
 
 def watched():
