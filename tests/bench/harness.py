@@ -71,7 +71,7 @@ def stage(mode, plan):
 
 
 class Row:
-    """A line of the table: the median of `figure` in mode `managed` against that in mode `base`."""
+    """A line of the table: `managed` against `base`, medians both; and their ratio, where that is not simply the quotient."""
 
     def __init__(self, work, figure, base, managed, must, ratio=None, against="unmanaged"):
         self.work, self.figure, self.base, self.managed, self.against = work, figure, base, managed, against
@@ -105,6 +105,27 @@ class Must:
         return f"{name}>= {self.low:g}" if self.low is not None else f"{name}<= {self.high:g}"
 
 
+class Rounds:
+    """What the rounds of a work gave: rounds[mode][figure] is a median."""
+
+    def __init__(self, history, modes):
+        self.history = history
+        self.median = {mode: {figure: statistics.median(taken[mode][figure] for taken in history) for figure in history[0][mode]}
+                       for mode in modes}
+        for mode in modes:
+            if "missed" in self.median[mode]:
+                bursts = sum(taken[mode]["bursts"] for taken in history)
+                self.median[mode]["misses"] = sum(taken[mode]["missed"] for taken in history) / bursts if bursts else 0.0
+
+    def __getitem__(self, mode):
+        return self.median[mode]
+
+    def ratio(self, figure, managed, against):
+        """The median of the ratios within each round: what drifts from round to round is in both sides of each."""
+        ratios = [taken[managed][figure] / taken[against][figure] for taken in self.history if taken[against][figure]]
+        return statistics.median(ratios) if ratios else None
+
+
 class Work:
     """One line, or a few, of the table. A subclass says what to run and what must hold."""
 
@@ -115,16 +136,17 @@ class Work:
         """Runs once on the stage; returns figures by name."""
         raise NotImplementedError
 
-    def rows(self, median):
-        """Lines from the medians: median[mode][figure]."""
+    def rows(self, rounds):
+        """Lines from the rounds."""
         raise NotImplementedError
 
-    def pair(self, median, figure, text, must=None, against="unmanaged", managed="managed"):
-        return Row(self.title, text, median[against][figure], median[managed][figure], must, against=against)
+    def pair(self, rounds, figure, text, must=None, against="unmanaged", managed="managed"):
+        return Row(self.title, text, rounds[against][figure], rounds[managed][figure], must,
+                   rounds.ratio(figure, managed, against), against)
 
-    def misses(self, median):
+    def misses(self, rounds):
         """The line every work has: misses per burst over all its managed rounds."""
-        return Row(self.title, "misses per burst", None, median["managed"]["misses"],
+        return Row(self.title, "misses per burst", None, rounds["managed"]["misses"],
                    Must(high=0.001, of="managed", text="< 0.1%"))
 
 
@@ -157,10 +179,5 @@ def run(work, plan, say):
             say(f"{work.name} round {number + 1}/{plan.rounds} {mode}: " +
                 " ".join(f"{name}={value:.6g}" for name, value in taken[mode].items()))
         history.append(taken)
-    median = {mode: {figure: statistics.median(taken[mode][figure] for taken in history) for figure in history[0][mode]}
-              for mode in wanted}
-    for mode in wanted:
-        if "missed" in median[mode]:
-            bursts = sum(taken[mode]["bursts"] for taken in history)
-            median[mode]["misses"] = sum(taken[mode]["missed"] for taken in history) / bursts if bursts else 0.0
-    return {"rows": work.rows(median) if wanted == work.modes else [], "rounds": history, "median": median}
+    rounds = Rounds(history, wanted)
+    return {"rows": work.rows(rounds) if wanted == work.modes else [], "rounds": history, "median": rounds.median}

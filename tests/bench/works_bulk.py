@@ -31,11 +31,11 @@ class RedisWork(Work):
         # "test","rps",…  then  "GET","61349.69",…
         return float(output.strip().splitlines()[-1].split(",")[1].strip('"')), requests
 
-    def rows(self, median):
+    def rows(self, rounds):
         return [
-            self.pair(median, "rate", "requests per second", Must(low=0.99)),
-            self.pair(median, "cpu_us", "CPU per request, us"),
-            self.misses(median),
+            self.pair(rounds, "rate", "requests per second", Must(low=0.99)),
+            self.pair(rounds, "cpu_us", "CPU per request, us"),
+            self.misses(rounds),
         ]
 
 
@@ -60,11 +60,11 @@ class Iperf(Work):
         return {"rate": received["bits_per_second"] / 1e9,
                 "cpu_us": (figures["server_cpu"] + figures["client_cpu"]) / (received["bytes"] / 1e6)}
 
-    def rows(self, median):
+    def rows(self, rounds):
         return [
-            self.pair(median, "rate", "Gbit per second", Must(low=0.99)),
-            self.pair(median, "cpu_us", "CPU per megabyte, us"),
-            self.misses(median),
+            self.pair(rounds, "rate", "Gbit per second", Must(low=0.99)),
+            self.pair(rounds, "cpu_us", "CPU per megabyte, us"),
+            self.misses(rounds),
         ]
 
 

@@ -52,13 +52,13 @@ class Many(Work):
             times.append((time.monotonic() - start) * 1000)
         return statistics.median(times), agent.totals()["flows"]
 
-    def rows(self, median):
-        base, managed = median["unmanaged"]["bytes"], median["managed"]["bytes"]
+    def rows(self, rounds):
+        base, managed = rounds["unmanaged"]["bytes"], rounds["managed"]["bytes"]
         return [
             Row(self.title, "kernel memory per flow, bytes", base, managed,
                 Must(high=base + 512, of="managed", text="without + 512")),
-            Row(self.title, "flows that status counts", None, median["managed"]["seen"], Must(low=ENDS, of="managed")),
-            Row(self.title, "autocork status, ms", None, median["managed"]["status_ms"], Must(high=100, of="managed")),
+            Row(self.title, "flows that status counts", None, rounds["managed"]["seen"], Must(low=ENDS, of="managed")),
+            Row(self.title, "autocork status, ms", None, rounds["managed"]["status_ms"], Must(high=100, of="managed")),
         ]
 
 

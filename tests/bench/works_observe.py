@@ -21,16 +21,16 @@ class ObservedWrites(Work):
         return {"p50": result["p50_us"], "client_cpu_us": result["cpu_us"],
                 "cpu_us": result["cpu_us"] + result["server_cpu_us"]}
 
-    def rows(self, median):
+    def rows(self, rounds):
         def more(figure, must=None):
-            ns = (median["observed"][figure] - median["unmanaged"][figure]) * 1000 / WRITES
+            ns = (rounds["observed"][figure] - rounds["unmanaged"][figure]) * 1000 / WRITES
             return Row(self.title, "that is more per write, ns", None, ns, must)
         return [
-            self.pair(median, "p50", "time per message, us", managed="observed"),
+            self.pair(rounds, "p50", "time per message, us", managed="observed"),
             more("p50", Must(high=60, of="managed")),
-            self.pair(median, "cpu_us", "CPU of both sides, us", managed="observed"),
+            self.pair(rounds, "cpu_us", "CPU of both sides, us", managed="observed"),
             more("cpu_us"),
-            self.pair(median, "client_cpu_us", "of it the client, us", managed="observed"),
+            self.pair(rounds, "client_cpu_us", "of it the client, us", managed="observed"),
             more("client_cpu_us"),
         ]
 
@@ -39,11 +39,11 @@ class ObservedNginx(NginxWork):
     name, title = "observe-nginx", "only observed: nginx, 600-byte file, keep-alive, 16 connections"
     modes = ("unmanaged", "observed")
 
-    def rows(self, median):
+    def rows(self, rounds):
         return [
-            self.pair(median, "rate", "requests per second", managed="observed"),
-            self.pair(median, "cpu_us", "CPU per request, us", Must(high=1.01), managed="observed"),
-            self.pair(median, "server_cpu_us", "of it nginx, us", managed="observed"),
+            self.pair(rounds, "rate", "requests per second", managed="observed"),
+            self.pair(rounds, "cpu_us", "CPU per request, us", Must(high=1.01), managed="observed"),
+            self.pair(rounds, "server_cpu_us", "of it nginx, us", managed="observed"),
         ]
 
 
