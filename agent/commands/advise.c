@@ -44,9 +44,10 @@ static const struct cli_syntax syntax = {
 	       "\v"
 	       "PACKETS/S is how many fewer would leave, CPU the share of one CPU that would save the sender (below 0: "
 	       "cost), STALL how long a burst waits on average for an ACK that it would no longer wait for (Nagle's "
-	       "algorithm), MISSES/S how often a write would be held in vain, at most max_hold each, COPIED/S bytes that "
-	       "large writes copied and sendfile() or splice() would not. ADVICE: manage; doubtful: it would save, and "
-	       "miss too often; leave: it would save too little; unknown: fewer than 100 bursts were seen; managed.",
+	       "algorithm), MISSES/S how often a write would be held in vain, at most max_hold each, COPIED/S bytes "
+	       "that large writes copied and sendfile() or splice() would not. ADVICE: manage; doubtful: it would "
+	       "save, and miss too often; leave: it would save too little; unknown: fewer than 100 bursts were seen; "
+	       "managed.",
 };
 
 static const struct table_column columns[] = {
@@ -107,8 +108,8 @@ static void print_copies(const struct advised *advised, size_t count)
 		lead = ", ";
 	}
 	if (*lead == ',')
-		puts(".\n  Send files with sendfile() or splice(), other memory with MSG_ZEROCOPY; `autocork bench copy` measures "
-		     "the gain.");
+		puts(".\n  Send files with sendfile() or splice(), other memory with MSG_ZEROCOPY; `autocork bench "
+		     "copy` measures the gain.");
 }
 
 static json_t *to_json(const struct advised *advised, double seconds)
@@ -117,8 +118,8 @@ static json_t *to_json(const struct advised *advised, double seconds)
 	const struct advice_counts *counts = &advised->service.counts;
 #define N(value) ((json_int_t)(value))
 
-	return json_pack("{ss si ss ss ss sf sf sf sf sf sf sf sf sf s{sI sI sI sI sI sI sI}}", "id", advice->id, "port",
-			 advised->service.port, "side", service_side_name(advised->service.side), "program",
+	return json_pack("{ss si ss ss ss sf sf sf sf sf sf sf sf sf s{sI sI sI sI sI sI sI}}", "id", advice->id,
+			 "port", advised->service.port, "side", service_side_name(advised->service.side), "program",
 			 advised->service.program, "verdict", advice_verdict_name(advice->verdict), "seconds", seconds,
 			 "packets_per_second", advice->packets_per_s, "saved_share", advice->saved_share, "cpu_share",
 			 advice->cpu_share, "stall_seconds_per_second", advice->stall_s_per_s,

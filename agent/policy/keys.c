@@ -84,8 +84,8 @@ static const struct policy_key keys[] = {
 	  .allowed = "ADDRESS:PORT such as 127.0.0.1:9464 or [::1]:9464 (port 0 takes a free one), or off",
 	  .doc = "Where the metrics and the web page are served." },
 	{ AGENT("small_packets", small_packets, yesno), .fallback = "no", .allowed = "yes or no",
-	  .doc = "Whether packets with less than 128 bytes of payload are counted on observed flows. Needs a look at every "
-		 "packet of the machine, which costs more than all other counters together." },
+	  .doc = "Whether packets with less than 128 bytes of payload are counted on observed flows. Needs a look at "
+		 "every packet of the machine, which costs more than all other counters together." },
 
 	{ FASTPATH("job", job, name), .names = jobs, .fallback = "coalesce", .allowed = "coalesce or reflect",
 	  .doc = "What autocork-fastpath does: `coalesce` merges small segments of the traffic it forwards between two "

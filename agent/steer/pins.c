@@ -55,8 +55,8 @@ static int mount_private(struct fault *fault)
 	if (mounts_are_ours_alone())
 		return fault_set(fault, EXIT_FAILED,
 				 "no bpffs is mounted in this mount namespace, and what is pinned in one of its own "
-				 "would go with it: run `mount -t bpf bpf " PINS_SYSTEM "` on the machine; for another network "
-				 "namespace use `nsenter --net=`, not `ip netns exec`");
+				 "would go with it: run `mount -t bpf bpf " PINS_SYSTEM "` on the machine; for another "
+				 "network namespace use `nsenter --net=`, not `ip netns exec`");
 	if (make_directory("/run/autocork", 0755, fault) || make_directory(PINS_PRIVATE, 0700, fault))
 		return -1;
 	if (mount("bpf", PINS_PRIVATE, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))

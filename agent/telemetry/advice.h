@@ -5,11 +5,12 @@
  *   packets = writes that were (or would have been) held: each leaves with a later write instead of as a packet of its
  *             own; less those that Nagle's algorithm joined with others anyway
  *   CPU     = packets * ADVICE_CPU_US_PER_PACKET - bursts * ADVICE_CPU_US_PER_BURST
- *   stalls  = time that the end of a burst waited for the ACK of its beginning (Nagle's algorithm), where both would have
- *             left together
- *   copies  = bytes that calls of at least AC_LARGE_WRITE copied, and sendfile(), splice() or MSG_ZEROCOPY would hand over by
- *             reference; no policy can do that for the program
- *   misses  = bursts that would have ended while something was held; each delays its data by up to the policy's max_hold
+ *   stalls  = time that the end of a burst waited for the ACK of its beginning (Nagle's algorithm), where both would
+ *             have left together
+ *   copies  = bytes that calls of at least AC_LARGE_WRITE copied, and sendfile(), splice() or MSG_ZEROCOPY would hand
+ *             over by reference; no policy can do that for the program
+ *   misses  = bursts that would have ended while something was held; each delays its data by up to the policy's
+ *             max_hold
  *
  * The two constants are the sending side's only, from unmodified programs on loopback with 2 cores and a 6.18 kernel: a
  * request in 15 writes took 57 to 75 µs less CPU as one packet instead of 15; the callbacks of the wrapper took 450 ns
@@ -27,9 +28,11 @@
 #define ADVICE_CPU_US_PER_BURST 0.8
 #define ADVICE_BURSTS_MIN 100		/* below, nothing is advised */
 #define ADVICE_SAVED_MIN 0.1		/* share of the writes that must be saved */
-#define ADVICE_STALL_MIN_S 0.001	/* or so much of each burst's waiting: a thousand times what a held write costs */
+/* Or so much of each burst's waiting: a thousand times what a held write costs. */
+#define ADVICE_STALL_MIN_S 0.001
 #define ADVICE_CONFIDENCE_MIN 0.95
-#define ADVICE_COPIES_MIN (1 << 20)	/* bytes copied a second that are worth a word; below, it costs less than 0.1% of a CPU */
+/* Bytes copied a second that are worth a word; below, it costs less than 0.1% of a CPU. */
+#define ADVICE_COPIES_MIN (1 << 20)
 #define ADVICE_ID_LEN 13		/* "ac-" and 9 characters, NUL included */
 
 /* What happened in the time looked at. */
@@ -37,7 +40,8 @@ struct advice_counts {
 	uint64_t writes, bursts;
 	uint64_t held, misses;			/* on managed flows */
 	uint64_t shadow_held, shadow_misses;	/* on flows in shadow */
-	uint64_t shadow_merged, shadow_stall_us; /* the same: not packets of their own; waits for an ACK, include/autocork/service.h */
+	uint64_t shadow_merged, shadow_stall_us; /* the same: not packets of their own; waits for an ACK,
+						  * include/autocork/service.h */
 	uint64_t segments, retransmits;
 	uint64_t large_copied_bytes;
 };

@@ -36,8 +36,9 @@ static __always_inline void ac_learn_anew(struct ac_predictor *p, __u32 duplex)
 }
 
 /*
- * A read came between two close writes, the first of which usually is not the last of its burst (`surprise`), or usually
- * is. Where it surprises often and nothing is gained, a reader thread may be at work: try for a while not to heed reads.
+ * A read came between two close writes, the first of which usually is not the last of its burst (`surprise`), or
+ * usually is. Where it surprises often and nothing is gained, a reader thread may be at work: try for a while not to
+ * heed reads.
  */
 static __always_inline void ac_learn_quick_read(struct ac_predictor *p, bool surprise)
 {
@@ -64,7 +65,8 @@ static __always_inline void ac_owe(struct ac_predictor *p, __u16 debt)
 	p->new_debt = p->new_debt > AC_MISS ? p->new_debt : p->new_debt + debt;
 }
 
-/* A hold was wrong: the slot needs two levels more, a prior that was wrong has said its last word, and there is a debt. */
+/* A hold was wrong: the slot needs two levels more, a prior that was wrong has said its last word, and there is a
+ * debt. */
 static __always_inline void ac_learn_miss(struct ac_predictor *p, __u32 slot)
 {
 	ac_level_up(p, slot);
@@ -77,7 +79,8 @@ static __always_inline void ac_learn_miss(struct ac_predictor *p, __u32 slot)
 }
 
 /* Learns from a burst of n writes and fixes the verdicts for the next one. */
-static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, bool missed, bool stopped)
+static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, bool missed,
+				     bool stopped)
 {
 	bool cut = p->cut && p->cut < n, is_long;
 	__u32 last = ac_slot(p, n), first = ac_slot(p, 1), stop;
@@ -126,8 +129,9 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 
 	at32 = p->streak[5] | p->streak[6] | p->streak[7];
 	at8 = p->streak[3] | p->streak[4] | at32;
-	ready = (~p->level[1] & ~p->level[0] & (p->streak[1] | p->streak[2] | at8)) | (~p->level[1] & p->level[0] & at8) |
-		(p->level[1] & ~p->level[0] & at32) | ac_streak_at_least(p, t->need_max);
+	ready = (~p->level[1] & ~p->level[0] & (p->streak[1] | p->streak[2] | at8)) |
+		(~p->level[1] & p->level[0] & at8) | (p->level[1] & ~p->level[0] & at32) |
+		ac_streak_at_least(p, t->need_max);
 
 	/* Only a burst that the verdicts fit pays back: random bursts do not earn the next miss. */
 	saved = ac_popcount(ready & went_on);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Requests in small writes over kernel TLS, both ends in this process: `ktls_flow PORT first|later ROUNDS`. With "later" the connection
- * carries ROUNDS plain requests before it turns to TLS. Every byte is compared. Prints {"segments": of the last request, "congestion": …}
- * for the client's end, and exits with 77 where the kernel has no kTLS.
+ * Requests in small writes over kernel TLS, both ends in this process: `ktls_flow PORT first|later ROUNDS`. With
+ * "later" the connection carries ROUNDS plain requests before it turns to TLS. Every byte is compared. Prints
+ * {"segments": of the last request, "congestion": …} for the client's end, and exits with 77 where the kernel has no
+ * kTLS.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -183,7 +183,8 @@ def test_interrupted():
         supported(w)
         command = [build("autocork"), "responses", "--for", "1h", "--control", w.agent.control]
         with Stream(w.net) as stream:
-            watches = [subprocess.Popen([*command, "--port", str(stream.port), *more], stdout=subprocess.PIPE, text=True)
+            watches = [subprocess.Popen([*command, "--port", str(stream.port), *more], stdout=subprocess.PIPE,
+                                        text=True)
                        for more in (["--json"], [])]
             time.sleep(1)
             for _ in range(11):

@@ -53,7 +53,8 @@ static void verdicts(void **state)
 /* Copies are told whatever the verdict is, from a rate on. */
 static void copies(void **state)
 {
-	struct advice_counts before = { .large_copied_bytes = 1000 }, counts = { .large_copied_bytes = 1000 + 10 * ADVICE_COPIES_MIN };
+	struct advice_counts before = { .large_copied_bytes = 1000 },
+			     counts = { .large_copied_bytes = 1000 + 10 * ADVICE_COPIES_MIN };
 	struct advice advice;
 
 	advice_counts_since(&counts, &before);

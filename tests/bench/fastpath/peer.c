@@ -6,7 +6,8 @@
  *   peer ping ADDRESS PORT COUNT SIZE
  *       p50, mean and p99 of the round trip in microseconds
  *   peer stream ADDRESS PORT BYTES SIZE GAP_NS [WRITE]
- *       segments of SIZE bytes and never more, in writes of WRITE bytes (SIZE), one every GAP_NS if the machine keeps up
+ *       segments of SIZE bytes and never more, in writes of WRITE bytes (SIZE), one every GAP_NS if the
+ *       machine keeps up
  * Each prints one line of NAME VALUE pairs.
  */
 #include <arpa/inet.h>
