@@ -510,6 +510,12 @@ static void test_no_consumer(void **state)
 	assert_int_equal(RUN(test, .flags = SYN, .from = 40001), STEER_VERDICT_NO_CONSUMER);
 	set_seat(test, true);
 	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_MIDSTREAM);
+	/* Nor does what is known of an attempt to connect outlive one that found nobody. */
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40002), STEER_VERDICT_STEERED);
+	set_seat(test, false);
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40002), STEER_VERDICT_NO_CONSUMER);
+	set_seat(test, true);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40002), STEER_VERDICT_MIDSTREAM);
 }
 
 /* Puts the flow's last packet so many units into the past. */

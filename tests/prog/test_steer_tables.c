@@ -288,6 +288,21 @@ static void test_too_many(void **state)
 	assert_non_null(strstr(fault.text, "queue 256"));
 }
 
+static void test_queue_limit(void **state)
+{
+	struct policy_set *set = steer_policies(ONE("a", "ports = 1\nqueues = 5, 0-3\n") ONE("b", "ports = 2\n"));
+	struct steer_plan plan;
+	struct fault fault;
+
+	assert_non_null(set);
+	assert_int_equal(plan_make(&plan, set, "eth1", &fault), 0);
+	assert_int_equal(plan.rules[0].queue_limit, 6);
+	assert_int_equal(plan.rules[1].queue_limit, 0);
+	assert_true(plan.rules[1].all_queues);
+	plan_free(&plan);
+	policy_set_free(set);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +314,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_icmp, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
+		cmocka_unit_test(test_queue_limit),
 	};
 
 	if (geteuid()) {

@@ -455,6 +455,23 @@ static void evicted_flow_is_sent(void **state)
 	coalescer_free(c);
 }
 
+/* The place of an evicted stream makes no stream of the flow that gets it. */
+static void evicted_stream_is_not_inherited(void **state)
+{
+	struct coalescer *c = start_with(COALESCE_FLOWS_MIN, 50000);
+	struct frame_spec spec = plain();
+
+	for (int i = 0; i < 9; i++) {
+		spec.source_port = 1 + i;
+		spec.sequence = 1000;
+		push(c, &spec, 20, BASE + i);
+		coalescer_expire(c, BASE + i);
+		assert_int_equal(out.count, i + 1);
+	}
+	assert_int_equal(coalescer_stats(c)->evicted, 1);
+	coalescer_free(c);
+}
+
 static void ended_flow_is_forgotten(void **state)
 {
 	struct coalescer *c = start(0);
@@ -517,6 +534,7 @@ int main(void)
 		cmocka_unit_test(late_segment_does_not_join),
 		cmocka_unit_test(table_is_bounded),
 		cmocka_unit_test(evicted_flow_is_sent),
+		cmocka_unit_test(evicted_stream_is_not_inherited),
 		cmocka_unit_test(ended_flow_is_forgotten),
 		cmocka_unit_test(sequence_wraps),
 		cmocka_unit_test(options_are_checked),

@@ -108,6 +108,17 @@ static void test_specificity(void **state)
 	fixture_remove(root);
 }
 
+/* A name is above a pattern that has just as many literal characters, also a later one. */
+static void test_name_above_pattern(void **state)
+{
+	struct policy_set *set = fixture_set("[policy name]\nprograms = nginx\nmode = off\n"
+					     "[policy pattern]\nprograms = nginx*\nmode = observe\n");
+
+	assert_string_equal(decide(set, flow(80, AC_SIDE_SERVER, "::1", "nginx")), "name");
+	assert_string_equal(decide(set, flow(80, AC_SIDE_SERVER, "::1", "nginx2")), "pattern");
+	policy_set_free(set);
+}
+
 static void test_ties(void **state)
 {
 	struct policy_set *set =
@@ -411,6 +422,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_conditions),  cmocka_unit_test(test_specificity),
+		cmocka_unit_test(test_name_above_pattern),
 		cmocka_unit_test(test_ties),	    cmocka_unit_test(test_cgroups),
 		cmocka_unit_test(test_random_sets), cmocka_unit_test(test_many_ports),
 		cmocka_unit_test(test_many_peers),  cmocka_unit_test(test_every_boundary),

@@ -210,6 +210,23 @@ static void a_miss_is_counted_once_and_remembered(void **state)
 	assert_int_equal(program.misses, 1);
 }
 
+/* The level that a miss leaves: one for the stop, two for the hold that was wrong. */
+static void a_miss_weighs_more_than_a_stop(void **state)
+{
+	struct program missed = program_new(NULL), stopped = program_new(NULL);
+
+	burst(&stopped, 6);
+	burst(&stopped, 4); /* nothing was held yet */
+	burst(&stopped, 6);
+	assert_int_equal(stopped.misses, 0);
+	assert_false(stopped.p.level[1] & ac_slot(&stopped.p, 4));
+	bursts(&missed, 3, 6);
+	burst(&missed, 4);
+	burst(&missed, 6);
+	assert_int_equal(missed.misses, 1);
+	assert_true(missed.p.level[0] & missed.p.level[1] & ac_slot(&missed.p, 4));
+}
+
 static void misses_are_bounded_for_any_pattern(void **state)
 {
 	static const __u16 needs[] = { 2, 10, 50, 255 };
@@ -291,6 +308,45 @@ static void a_late_write_goes_on_with_its_burst(void **state)
 	assert_int_equal(program.misses, 0);
 }
 
+/* The same on a flow whose bursts had nothing to teach any more: it has to learn anew. */
+static void stalls_end_the_short_cut(void **state)
+{
+	struct program program = program_new(NULL);
+
+	bursts(&program, 600, 3);
+	assert_int_not_equal(program.p.steady, 0);
+	for (int n = 0; n < 2; n++) {
+		write_one(&program, 20);
+		program.now += 1500;
+		write_one(&program, 20);
+		write_one(&program, 20);
+		program.read = true;
+		program.now += 60;
+	}
+	assert_int_equal(burst(&program, 3), 0x2);
+	bursts(&program, 50, 3);
+	assert_int_equal(burst(&program, 3), 0x3);
+	assert_int_equal(program.misses, 0);
+}
+
+/* burst_gap itself is no longer pause yet. */
+static void the_gap_is_included(void **state)
+{
+	struct program program = program_new(NULL);
+
+	for (int n = 0; n < 10; n++) { /* a feed: no read ends its bursts */
+		for (int i = 0; i < 4; i++)
+			write_one(&program, 80);
+		program.now += 3000;
+	}
+	for (int i = 0; i < 4; i++) {
+		if (i)
+			program.now += usual.burst_gap_us - 5;
+		assert_int_equal(write_one(&program, 80), i < 3);
+		assert_int_equal(program.p.stalled, 0);
+	}
+}
+
 static void a_gap_ends_the_burst_of_a_program_that_never_reads(void **state)
 {
 	struct program program = program_new(NULL);
@@ -366,6 +422,20 @@ static void a_deadline_in_a_stalled_burst_is_no_miss(void **state)
 	program.now += 60;
 	assert_int_equal(program.p.debt, AC_STALL_COST);
 	assert_int_equal(burst(&program, 5), 0xf); /* once is no pattern */
+	assert_int_equal(program.misses, 0);
+}
+
+static void a_deadline_ends_the_holding_of_long_bursts(void **state)
+{
+	struct program program = program_new(NULL);
+
+	bursts(&program, 20, 40);
+	for (int i = 0; i < 30; i++)
+		assert_true(write_one(&program, 20));
+	assert_int_equal(ac_on_burst_end(&program.p, &usual, AC_END_DEADLINE), 0);
+	program.now += 4000;
+	for (int i = 30; i < 40; i++)
+		assert_false(write_one(&program, 20));
 	assert_int_equal(program.misses, 0);
 }
 
@@ -513,6 +583,39 @@ static void close_and_foreign_releases_are_no_misses(void **state)
 	assert_int_equal(program.misses, 0);
 	assert_int_equal(ac_on_burst_end(&program.p, &usual, AC_END_CLOSE), 1);
 	assert_int_equal(program.p.debt, 0);
+}
+
+/* The flow came off its wrapper with a write held, and others followed before the observer saw it again. */
+static void writes_that_were_not_seen_are_no_miss(void **state)
+{
+	struct program program = program_new(NULL);
+
+	bursts(&program, 10, 5);
+	assert_true(write_one(&program, 20));
+	ac_on_unseen(&program.p, program.now);
+	program.read = true;
+	burst(&program, 5);
+	assert_int_equal(program.misses, 0);
+	assert_int_equal(program.p.debt, 0);
+}
+
+/* What was not held because it fills a segment keeps its place in the burst when the pause before it turns out to be an end. */
+static void a_cut_after_a_pause_counts_from_the_pause(void **state)
+{
+	struct program program = program_new(NULL);
+
+	write_one(&program, 80);
+	write_one(&program, 80);
+	program.now += 1000; /* nothing tells yet what this is */
+	write_one(&program, 80);
+	write_one(&program, AC_FULL);
+	write_one(&program, 80);
+	write_one(&program, 80);
+	program.now += 1000; /* no read again: a feed, and a burst of four, the second of them full */
+	write_one(&program, 80);
+	assert_int_equal(program.bursts, 1);
+	assert_true(ac_streak_any(&program.p) & ac_slot(&program.p, 1));
+	assert_false(ac_streak_any(&program.p) & (ac_slot(&program.p, 2) | ac_slot(&program.p, 3)));
 }
 
 /* A policy may allow gaps longer than max_hold: then a write that follows the deadline is not even late. */
@@ -831,15 +934,19 @@ int main(void)
 		cmocka_unit_test(holds_only_what_always_goes_on),
 		cmocka_unit_test(tells_messages_by_the_size_of_their_first_write),
 		cmocka_unit_test(a_miss_is_counted_once_and_remembered),
+		cmocka_unit_test(a_miss_weighs_more_than_a_stop),
 		cmocka_unit_test(misses_are_bounded_for_any_pattern),
 		cmocka_unit_test(misses_are_bounded_for_an_adversary),
 		cmocka_unit_test(random_lengths_settle_without_missing_for_ever),
 		cmocka_unit_test(a_late_write_goes_on_with_its_burst),
+		cmocka_unit_test(stalls_end_the_short_cut),
+		cmocka_unit_test(the_gap_is_included),
 		cmocka_unit_test(a_gap_ends_the_burst_of_a_program_that_never_reads),
 		cmocka_unit_test(a_stall_is_not_the_end_where_reads_end_bursts),
 		cmocka_unit_test(time_may_wrap),
 		cmocka_unit_test(lengths_may_saturate),
 		cmocka_unit_test(a_deadline_in_a_stalled_burst_is_no_miss),
+		cmocka_unit_test(a_deadline_ends_the_holding_of_long_bursts),
 		cmocka_unit_test(a_deadline_that_a_read_follows_is_a_miss),
 		cmocka_unit_test(stalls_in_every_burst_end_the_holding),
 		cmocka_unit_test(a_deadline_ends_the_burst_of_a_feed),
@@ -848,6 +955,8 @@ int main(void)
 		cmocka_unit_test(full_segments_are_not_worth_holding),
 		cmocka_unit_test(what_was_overruled_is_no_gain),
 		cmocka_unit_test(close_and_foreign_releases_are_no_misses),
+		cmocka_unit_test(writes_that_were_not_seen_are_no_miss),
+		cmocka_unit_test(a_cut_after_a_pause_counts_from_the_pause),
 		cmocka_unit_test(a_deadline_counts_where_the_gap_is_longer),
 		cmocka_unit_test(a_long_good_conduct_makes_up_for_a_stop),
 		cmocka_unit_test(a_debt_stops_all_holding_until_it_is_paid),
