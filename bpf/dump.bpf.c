@@ -34,7 +34,7 @@ int dump(struct bpf_iter__bpf_sk_storage_map *ctx)
 	record.sent_bytes = tp->bytes_sent;
 	record.received_bytes = received_bytes(sk, tp);
 	record.small_below = tp->mss_cache;
-	record.call_bytes = call_bytes(f, tp->write_seq, sk->sk_shutdown & SEND_SHUTDOWN);
+	record.call_bytes = ac_call_bytes(f, tp->write_seq, sk->sk_shutdown & SEND_SHUTDOWN);
 	bpf_probe_read_kernel(&record.flow, sizeof(record.flow), f);
 	number = record.flow.service;
 	key = bpf_map_lookup_elem(&service_keys, &number);

@@ -132,25 +132,25 @@ int BPF_PROG(flow_closed, struct sock *sk)
 	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);
 	if (length) {
 		if (f->wrapper)
-			count(&stats->writes, length - f->seen);
-		count(&stats->bursts, 1);
-		count_in(stats->burst_length, length);
+			ac_count(&stats->writes, length - f->seen);
+		ac_count(&stats->bursts, 1);
+		ac_count_in(stats->burst_length, length);
 	}
 	ac_prior_learn(&memory->prior, &f->predictor);
 	call_settle(f, stats, tp, sk->sk_shutdown & SEND_SHUTDOWN);
 	if (f->wrapper)
-		count(&stats->written_bytes, call_unshut(tp->write_seq - f->counted_seq, sk->sk_shutdown & SEND_SHUTDOWN));
+		ac_count(&stats->written_bytes, ac_call_unshut(tp->write_seq - f->counted_seq, sk->sk_shutdown & SEND_SHUTDOWN));
 	f->counted_seq = tp->write_seq;
-	count(&stats->flows_closed, 1);
-	count(&stats->segments, tp->data_segs_out);
-	count(&stats->retransmits, tp->total_retrans);
-	count(&stats->packets_out, tp->segs_out);
-	count(&stats->packets_in, tp->segs_in);
-	count(&stats->sent_bytes, tp->bytes_sent);
-	count(&stats->received_bytes, received_bytes(sk, tp));
+	ac_count(&stats->flows_closed, 1);
+	ac_count(&stats->segments, tp->data_segs_out);
+	ac_count(&stats->retransmits, tp->total_retrans);
+	ac_count(&stats->packets_out, tp->segs_out);
+	ac_count(&stats->packets_in, tp->segs_in);
+	ac_count(&stats->sent_bytes, tp->bytes_sent);
+	ac_count(&stats->received_bytes, received_bytes(sk, tp));
 	if (tp->srtt_us) {
-		count(&stats->rtt_us, tp->srtt_us >> 3);
-		count(&stats->rtts, 1);
+		ac_count(&stats->rtt_us, tp->srtt_us >> 3);
+		ac_count(&stats->rtts, 1);
 	}
 	if (event_wanted(AC_EVENT_FLOW_CLOSED))
 		event_closed(sk, tp, f);

@@ -109,8 +109,8 @@ static __always_inline void flow_early_options(const struct ac_flow *f, struct a
 	if (f->side != AC_SIDE_CLIENT)
 		return;
 	for (int i = 0; i < AC_OPTION_MAX; i++) {
-		count(&stats->option_calls[i], f->early.calls[i]);
-		count(&stats->option_idle[i], f->early.idle[i]);
+		ac_count(&stats->option_calls[i], f->early.calls[i]);
+		ac_count(&stats->option_idle[i], f->early.idle[i]);
 	}
 }
 
@@ -140,7 +140,7 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 		return false;
 	stats = stats_of(f);
 	if (stats) {
-		count(&stats->flows_opened, 1);
+		ac_count(&stats->flows_opened, 1);
 		flow_early_options(f, stats);
 	}
 	ac_predictor_init(&f->predictor, &memory->prior);
@@ -152,7 +152,7 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	/* Its data comes from the MPTCP level above, not from writes that are seen here: it would never ask for the gate. */
 	if (stats && f->mode == AC_MODE_AUTOCORK && flow_is_mptcp(tp)) {
 		f->refusal = AC_REFUSAL_MPTCP;
-		count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_MPTCP);
+		ac_count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_MPTCP);
 		return true;
 	}
 	if (event_wanted(AC_EVENT_FLOW_OPENED))
@@ -264,9 +264,9 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 	if (!stats)
 		return;
 	if (f->refusal)
-		count_at(stats->refused, AC_REFUSAL_MAX, f->refusal);
+		ac_count_at(stats->refused, AC_REFUSAL_MAX, f->refusal);
 	else
-		count(&stats->flows_managed, 1);
+		ac_count(&stats->flows_managed, 1);
 	if (event_wanted(AC_EVENT_FLOW_MANAGED))
 		event_managed(sk_of(tp), f, AC_EVENT_FLOW_MANAGED, f->wrapper);
 }

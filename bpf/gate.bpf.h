@@ -51,10 +51,10 @@ static __always_inline void gate_released(struct ac_flow *f, __u32 now, __u32 re
 	f->flags &= ~AC_FLOW_MARKED;
 	if (!stats)
 		return;
-	count(&stats->held, saved);
-	count(&stats->hold_us, held_us);
-	count_in(stats->hold_time, held_us);
-	count_at(stats->released, AC_REASON_MAX, reason);
+	ac_count(&stats->held, saved);
+	ac_count(&stats->hold_us, held_us);
+	ac_count_in(stats->hold_time, held_us);
+	ac_count_at(stats->released, AC_REASON_MAX, reason);
 }
 
 /* Says what becomes of the hold under way, before it is accounted for. */
@@ -76,10 +76,10 @@ static __always_inline void gate_tell(struct tcp_sock *tp, struct ac_flow *f, __
 static __always_inline void gate_burst_counted(struct ac_flow *f, struct ac_service_stats *stats, __u32 length)
 {
 	f->bursts++;
-	count(&stats->bursts, 1);
-	count(&stats->writes, length - f->seen);
+	ac_count(&stats->bursts, 1);
+	ac_count(&stats->writes, length - f->seen);
 	f->seen = 0;
-	count_in(stats->burst_length, length);
+	ac_count_in(stats->burst_length, length);
 }
 
 /* A burst of `length` writes, ending before end_seq, is over. */
@@ -91,10 +91,10 @@ static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f,
 	f->misses += missed;
 	if (stats) {
 		gate_burst_counted(f, stats, length);
-		count(&stats->written_bytes, end_seq - f->counted_seq);
+		ac_count(&stats->written_bytes, end_seq - f->counted_seq);
 		f->counted_seq = end_seq;
 		if (missed)
-			count(&stats->misses, 1);
+			ac_count(&stats->misses, 1);
 	}
 	if (ac_prior_due(&f->predictor)) {
 		memory = memory_of(f);
@@ -343,7 +343,7 @@ static __always_inline void gate_leave(struct sock *sk)
 		return;
 	if (length)
 		gate_burst_counted(f, stats, length);
-	count(&stats->written_bytes, call_unshut(tp->write_seq - f->counted_seq, sk->sk_shutdown & SEND_SHUTDOWN));
+	ac_count(&stats->written_bytes, ac_call_unshut(tp->write_seq - f->counted_seq, sk->sk_shutdown & SEND_SHUTDOWN));
 	f->counted_seq = tp->write_seq;
 }
 

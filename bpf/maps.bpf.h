@@ -2,6 +2,7 @@
 /* The maps that all programs share. The first object loaded creates them, the others are given their descriptors. */
 #pragma once
 #include <autocork/control.h>
+#include <autocork/count.h>
 #include <autocork/flow.h>
 #include <autocork/policy.h>
 #include <autocork/service.h>
@@ -76,26 +77,6 @@ static __always_inline struct ac_service_memory *memory_of(const struct ac_flow 
 	return bpf_map_lookup_elem(&service_memory, &number);
 }
 
-/* Atomic, because a softirq may count on the same CPU in the middle of a program's own send(). */
-static __always_inline void count(__u64 *counter, __u64 n)
-{
-	__sync_fetch_and_add(counter, n);
-}
-
-/* One of a table of counters. */
-static __always_inline void count_at(__u64 *counters, __u32 size, __u32 index)
-{
-	/* Where clang knows the range it drops the check that the verifier needs, or moves it away from the access. */
-	barrier_var(index);
-	if (index < size)
-		count(&counters[index], 1);
-}
-
-static __always_inline void count_in(__u64 histogram[AC_BUCKETS], __u32 value)
-{
-	count_at(histogram, AC_BUCKETS, ac_bucket(value));
-}
-
 /* Wakes the agent. False if the ring is full: the caller tries again with its next chance. */
 static __always_inline bool kick(__u32 what, __u32 netns)
 {
@@ -143,7 +124,7 @@ static __always_inline void flow_no_gain(struct ac_flow *f)
 	if (f->flags & AC_FLOW_NO_GAIN || !stats)
 		return;
 	f->flags |= AC_FLOW_NO_GAIN;
-	count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_NO_GAIN);
+	ac_count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_NO_GAIN);
 }
 
 /* What had nothing to gain may have changed; every other refusal stays, and is counted once. */

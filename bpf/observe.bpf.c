@@ -66,10 +66,10 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 	f->bursts++;
 	if (f->flags & AC_FLOW_WATCHED)
 		c->watched_bursts++;
-	count(&stats->bursts, 1);
-	count_in(stats->burst_length, length);
+	ac_count(&stats->bursts, 1);
+	ac_count_in(stats->burst_length, length);
 	if (missed)
-		count(&stats->shadow_misses, 1);
+		ac_count(&stats->shadow_misses, 1);
 	if (ac_prior_due(&f->predictor))
 		ac_prior_learn(&memory->prior, &f->predictor);
 	shadow_judge(sk, f, memory, c);
@@ -92,10 +92,10 @@ static __always_inline void stall_ended(const struct tcp_sock *tp, struct ac_flo
 		return;
 	/* A packet may be sent ahead of its pacing time, and a clock be read after the packet. */
 	if ((__s32)waited > 0) {
-		count(&stats->stalls, 1);
-		count(&stats->stall_us, waited);
+		ac_count(&stats->stalls, 1);
+		ac_count(&stats->stall_us, waited);
 		if (f->stalled == AC_STALL_AVOIDABLE)
-			count(&stats->shadow_stall_us, waited);
+			ac_count(&stats->shadow_stall_us, waited);
 	}
 	f->stalled = AC_STALL_NONE;
 }
@@ -134,7 +134,7 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	if (!tp || !stats)
 		return 0;
 	seq = tp->write_seq;
-	if (sight == SIGHT_PIECE && call_goes_on(f, seq, seq + bytes, msg_flags)) {
+	if (sight == SIGHT_PIECE && ac_call_goes_on(f, seq, seq + bytes, !(msg_flags & MSG_DONTWAIT))) {
 		f->piece_seq = seq;
 		return 0;
 	}
@@ -146,7 +146,7 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	} else {
 		call_settle(f, stats, tp, false);
 	}
-	call_begin(f, seq, bytes, call_kind(sk, tp, f, msg_flags));
+	ac_call_begin(f, seq, bytes, call_kind(sk, tp, f, msg_flags));
 	if (sight == SIGHT_RESULT)
 		call_settle(f, stats, tp, false);
 	/* The shadow has no say in what the gate decides. */
@@ -168,9 +168,9 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, copied_seq != f->copied_seq);
 	f->copied_seq = copied_seq;
 	if (out.verdict == AC_HOLD) {
-		count(&stats->shadow_held, 1);
+		ac_count(&stats->shadow_held, 1);
 		if (f->stalled)
-			count(&stats->shadow_merged, 1);
+			ac_count(&stats->shadow_merged, 1);
 	}
 	if (out.ended)
 		shadow_burst_ended(sk, f, stats, out.ended, out.missed);
@@ -197,8 +197,8 @@ static __always_inline int on_read(struct sock *sk, int bytes)
 	if (!stats)
 		return 0;
 	if (bytes > 0) {
-		count(&stats->reads, 1);
-		count(&stats->read_bytes, bytes);
+		ac_count(&stats->reads, 1);
+		ac_count(&stats->read_bytes, bytes);
 	}
 	if (f->flags & AC_FLOW_WATCHED && is_reader(f))
 		shadow_bulk(sk, f);

@@ -42,9 +42,9 @@ static __always_inline void option_count(struct bpf_sockopt *ctx, enum ac_option
 	stats = stats_of(f);
 	if (!stats)
 		return;
-	count(&stats->option_calls[option], 1);
+	ac_count(&stats->option_calls[option], 1);
 	if (idle)
-		count(&stats->option_idle[option], 1);
+		ac_count(&stats->option_idle[option], 1);
 }
 
 SEC("cgroup/setsockopt")

@@ -52,7 +52,7 @@ static __always_inline void give_back(struct tcp_sock *tp, struct ac_flow *f)
 		push_pending(tp);
 	stats = stats_of(f);
 	if (stats && f->flags & AC_FLOW_OPEN)
-		count(&stats->flows_returned, 1);
+		ac_count(&stats->flows_returned, 1);
 	if (f->flags & AC_FLOW_OPEN && event_wanted(AC_EVENT_FLOW_RETURNED))
 		event_managed(sk_of(tp), f, AC_EVENT_FLOW_RETURNED, wrapper);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* What the kernel side has counted: services and flows, for status, metrics and advice. */
+#include <autocork/call.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -26,7 +27,6 @@ static int add_live(const void *record, void *context)
 	const struct ac_flow_record *r = record;
 	struct engine_service *services = context;
 	struct ac_service_stats *stats = &services[r->flow.service < AC_SERVICES_MAX ? r->flow.service : 0].stats;
-	bool gated = r->flow.call & AC_CALL_GATED;
 
 	stats->segments += r->segments;
 	stats->retransmits += r->retransmits;
@@ -34,20 +34,8 @@ static int add_live(const void *record, void *context)
 	stats->packets_in += r->packets_in;
 	stats->sent_bytes += r->sent_bytes;
 	stats->received_bytes += r->received_bytes;
-	if (!r->call_bytes)
-		return 0;
-	/* call_count() of bpf/calls.bpf.h */
-	stats->small_writes += r->call_bytes < r->small_below;
-	stats->write_size[ac_bucket(r->call_bytes)]++;
-	stats->more_writes += !!(r->flow.call & AC_CALL_MORE);
-	if (r->flow.call & AC_CALL_SPLICED)
-		stats->spliced_bytes += r->call_bytes;
-	else if (r->flow.call & AC_CALL_ZEROCOPY)
-		stats->zerocopy_bytes += r->call_bytes;
-	else if (r->call_bytes >= AC_LARGE_WRITE)
-		stats->large_copied_bytes += r->call_bytes;
-	stats->written_bytes += gated ? 0 : r->call_bytes;
-	stats->writes += !gated || r->flow.call & (AC_CALL_MORE | AC_CALL_CORKED);
+	if (r->call_bytes)
+		ac_call_count(stats, r->flow.call, r->call_bytes, r->small_below);
 	return 0;
 }
 
