@@ -130,7 +130,7 @@ static int attach_sockops(struct engine *engine, const char *path, struct fault 
 {
 	struct bpf_program *program = bpf_object__find_program_by_name(engine->enroll, "enroll");
 
-	engine->sockops = bpf_program__attach_cgroup(program, engine->cgroup);
+	engine->sockops = objects_attach(program, engine->cgroup);
 	if (!engine->sockops)
 		return fault_set(fault, EXIT_UNSUPPORTED, "sockops on cgroup %s: %s: run `autocork doctor`", path ? path : "root",
 				 strerror(errno));

@@ -70,7 +70,7 @@ static bool is_shared(const struct bpf_map *map)
 	return !bpf_map__is_internal(map) && bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS;
 }
 
-int objects_load(struct bpf_object *object, struct shared_maps *shared)
+int objects_load_guest(struct bpf_object *object, const struct shared_maps *shared)
 {
 	struct bpf_map *map;
 	int err;
@@ -81,7 +81,14 @@ int objects_load(struct bpf_object *object, struct shared_maps *shared)
 		if (fd >= 0 && (err = bpf_map__reuse_fd(map, fd)))
 			return err;
 	}
-	err = bpf_object__load(object);
+	return bpf_object__load(object);
+}
+
+int objects_load(struct bpf_object *object, struct shared_maps *shared)
+{
+	int err = objects_load_guest(object, shared);
+	struct bpf_map *map;
+
 	if (err)
 		return err;
 	bpf_object__for_each_map(map, object) {
@@ -95,4 +102,16 @@ int objects_load(struct bpf_object *object, struct shared_maps *shared)
 		shared->map[shared->count++].fd = bpf_map__fd(map);
 	}
 	return 0;
+}
+
+struct bpf_link *objects_attach(const struct bpf_program *program, int cgroup)
+{
+	switch (bpf_program__type(program)) {
+	case BPF_PROG_TYPE_CGROUP_SKB:
+	case BPF_PROG_TYPE_CGROUP_SOCKOPT:
+	case BPF_PROG_TYPE_SOCK_OPS:
+		return bpf_program__attach_cgroup(program, cgroup);
+	default:
+		return bpf_program__attach(program);
+	}
 }

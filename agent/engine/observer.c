@@ -7,17 +7,14 @@
 
 #include "bpf/observe.skel.h"
 
-#define HOOKS_MAX 3
-
 /* One way to serve a purpose: all programs of a row are attached, or the next row is tried. Best first; an empty row ends a table. */
-struct observer_hook {
+struct way {
 	const char *how;
-	const char *programs[HOOKS_MAX + 1];
+	const char *programs[HOOK_PROGRAMS];
 	bool fentry;
-	bool cgroup;	/* attached to the cgroup whose flows are handled */
 };
 
-static const struct observer_hook writes[] = {
+static const struct way writes[] = {
 	{ "fentry tcp_sendmsg_locked and tcp_sendpage_locked", { "write_fentry", "sendpage_fentry" }, .fentry = true },
 	{ "fentry tcp_sendmsg_locked", { "write_fentry" }, .fentry = true },
 	{ "tracepoint tcp_sendmsg_locked", { "write_tracepoint" }, .fentry = false },
@@ -25,176 +22,155 @@ static const struct observer_hook writes[] = {
 	{},
 };
 
-static const struct observer_hook reads[] = {
+static const struct way reads[] = {
 	{ "fexit tcp_recvmsg", { "read_fexit" }, .fentry = true },
 	{ "tracepoint sock_recv_length", { "read_length" }, .fentry = false },
 	{},
 };
 
-static const struct observer_hook options[] = {
-	{ "cgroup setsockopt", { "option_set" }, .cgroup = true },
-	{},
-};
-
-static const struct observer_hook packets[] = {
-	{ "cgroup skb, both directions", { "packet_out", "packet_in" }, .cgroup = true },
-	{},
-};
-
 /* No tracepoint fires before a program sleeps in a read, so there is no second row. */
-static const struct observer_hook waits[] = {
+static const struct way waits[] = {
 	{ "fentry tcp_recvmsg and tcp_poll", { "recv_wait", "poll_wait" }, .fentry = true },
 	{},
 };
 
-static bool is_in(const struct observer_hook *hook, const char *name)
-{
-	for (size_t i = 0; hook && hook->programs[i]; i++)
-		if (!strcmp(hook->programs[i], name))
-			return true;
-	return false;
-}
+static const struct way options[] = {
+	{ "cgroup setsockopt", { "option_set" }, .fentry = false },
+	{},
+};
 
-static void detach(struct bpf_link **links)
+static const struct way packets[] = {
+	{ "cgroup skb, both directions", { "packet_out", "packet_in" }, .fentry = false },
+	{},
+};
+
+static const struct {
+	const char *feature;
+	const struct way *ways;
+	const char *without, *mend;
+} purposes[HOOK_PURPOSES] = {
+	[HOOK_WRITES] = { "write hook", writes, "flows learn nothing before they are managed, and there is no advice",
+			  "a kernel from 6.3 on, or one that allows fentry" },
+	[HOOK_READS] = { "read hook", reads, "reads are not counted", "a kernel from 6.3 on, or one that allows fentry" },
+	[HOOK_WAITS] = { "fentry", waits, "a wrong hold of a program that waits for input lasts max_hold instead of ending at once",
+			 "a kernel that lets BPF patch its text (CONFIG_FUNCTION_TRACER, no lockdown)" },
+	[HOOK_OPTIONS] = { "option hook", options, "calls of setsockopt() are not counted", "a kernel with CONFIG_CGROUP_BPF" },
+	[HOOK_PACKETS] = { "packet hook", packets, "small packets are not counted", "a kernel with CONFIG_CGROUP_BPF" },
+};
+
+static void detach(struct hook *hook)
 {
-	for (size_t i = 0; i < OBSERVER_LINKS; i++) {
-		bpf_link__destroy(links[i]);
-		links[i] = NULL;
+	for (size_t i = 0; i < HOOK_PROGRAMS; i++) {
+		bpf_link__destroy(hook->links[i]);
+		hook->links[i] = NULL;
 	}
 }
 
-static int attach(struct observer *o, const struct observer_hook *hook, struct bpf_link **links)
+static int attach(struct hook *hook, int cgroup)
 {
-	size_t at = 0;
-
-	while (at < OBSERVER_LINKS && links[at])
-		at++;
-	for (size_t i = 0; hook && hook->programs[i]; i++, at++) {
-		struct bpf_program *program = bpf_object__find_program_by_name(o->object, hook->programs[i]);
-
-		links[at] = hook->cgroup ? bpf_program__attach_cgroup(program, o->cgroup) : bpf_program__attach(program);
-		if (!links[at]) {
+	for (size_t i = 0; i < HOOK_PROGRAMS && hook->programs[i]; i++) {
+		hook->links[i] = objects_attach(hook->programs[i], cgroup);
+		if (!hook->links[i]) {
 			int err = -errno;
 
-			detach(links);
+			detach(hook);
 			return err;
 		}
 	}
 	return 0;
 }
 
-/* Loads the object with just the programs of the rows given. */
-static int load(struct observer *o, struct shared_maps *shared)
+static void unload(struct hook *hook)
+{
+	detach(hook);
+	bpf_object__close(hook->object);
+	*hook = (struct hook){};
+}
+
+/* Loads the object with just the programs of this way. */
+static int load(struct hook *hook, const struct way *way, struct shared_maps *shared)
 {
 	struct bpf_program *program;
 	const void *bytes;
 	size_t size;
-	int err;
 
 	bytes = observe_bpf__elf_bytes(&size);
-	o->object = objects_open(bytes, size);
-	if (!o->object)
+	hook->object = objects_open(bytes, size);
+	if (!hook->object)
 		return -errno;
-	bpf_object__for_each_program(program, o->object) {
-		const char *name = bpf_program__name(program);
-
-		bpf_program__set_autoload(program, is_in(o->writes, name) || is_in(o->reads, name) || is_in(o->waits, name) ||
-							   is_in(o->options, name) || is_in(o->packets, name));
+	bpf_object__for_each_program(program, hook->object)
+		bpf_program__set_autoload(program, false);
+	for (size_t i = 0; i < HOOK_PROGRAMS && way->programs[i]; i++) {
+		hook->programs[i] = bpf_object__find_program_by_name(hook->object, way->programs[i]);
+		bpf_program__set_autoload(hook->programs[i], true);
 	}
-	err = objects_load(o->object, shared);
-	if (err)
-		observer_stop(o);
-	return err;
+	return objects_load(hook->object, shared);
 }
 
-/* The first row that loads and attaches when tried alone; NULL if none does. */
-static const struct observer_hook *choose(const struct observer_hook *rows, int cgroup, struct shared_maps *shared,
-					  bool without_fentry, char *reason, size_t size)
+/* Leaves the first way loaded that loads and attaches. `reason`: which one, or why none does. */
+static void choose(struct hook *hook, const struct way *way, int cgroup, struct shared_maps *shared, bool without_fentry, char *reason,
+		   size_t size)
 {
 	snprintf(reason, size, "%s", without_fentry ? "forced off" : "no hook of this kernel fits");
-	for (; rows->how; rows++) {
-		struct observer trial = { .writes = rows, .cgroup = cgroup };
+	for (; way->how; way++) {
 		int err;
 
-		if (rows->fentry && without_fentry)
+		if (way->fentry && without_fentry)
 			continue;
-		err = load(&trial, shared);
+		err = load(hook, way, shared);
 		if (!err)
-			err = attach(&trial, rows, trial.watching);
-		observer_stop(&trial);
+			err = attach(hook, cgroup);
+		detach(hook);
 		if (!err) {
-			snprintf(reason, size, "%s", rows->how);
-			return rows;
+			snprintf(reason, size, "%s", way->how);
+			return;
 		}
-		snprintf(reason, size, "%s: %s", rows->how, strerror(-err));
+		unload(hook);
+		snprintf(reason, size, "%s: %s", way->how, strerror(-err));
 	}
-	return NULL;
 }
 
 int observer_start(struct observer *o, int cgroup, struct shared_maps *shared, bool without_fentry, struct features *features)
 {
 	char reason[128];
-	int err;
 
 	o->cgroup = cgroup;
-	o->writes = choose(writes, o->cgroup, shared, without_fentry, reason, sizeof(reason));
-	features_note(features, "write hook", o->writes, "flows learn nothing before they are managed, and there is no advice",
-		      "a kernel from 6.3 on, or one that allows fentry", "%s", reason);
-	o->reads = choose(reads, o->cgroup, shared, without_fentry, reason, sizeof(reason));
-	features_note(features, "read hook", o->reads, "reads are not counted", "a kernel from 6.3 on, or one that allows fentry",
-		      "%s", reason);
-	o->waits = choose(waits, o->cgroup, shared, without_fentry, reason, sizeof(reason));
-	features_note(features, "fentry", o->waits,
-		      "a wrong hold of a program that waits for input lasts max_hold instead of ending at once",
-		      "a kernel that lets BPF patch its text (CONFIG_FUNCTION_TRACER, no lockdown)", "%s", reason);
-	o->options = choose(options, o->cgroup, shared, without_fentry, reason, sizeof(reason));
-	features_note(features, "option hook", o->options, "calls of setsockopt() are not counted", "a kernel with CONFIG_CGROUP_BPF",
-		      "%s", reason);
-	o->packets = choose(packets, o->cgroup, shared, without_fentry, reason, sizeof(reason));
-	features_note(features, "packet hook", o->packets, "small packets are not counted", "a kernel with CONFIG_CGROUP_BPF", "%s",
-		      reason);
-	if (!o->writes && !o->reads && !o->waits)
-		return 0;
-	err = load(o, shared);
-	return err ? err : attach(o, o->waits, o->waiting);
+	for (int p = 0; p < HOOK_PURPOSES; p++) {
+		choose(&o->hooks[p], purposes[p].ways, cgroup, shared, without_fentry, reason, sizeof(reason));
+		features_note(features, purposes[p].feature, o->hooks[p].object, purposes[p].without, purposes[p].mend, "%s", reason);
+	}
+	return attach(&o->hooks[HOOK_WAITS], cgroup);
 }
 
-bool observer_is_watching(const struct observer *o)
+/* Attached or not, as it is wanted; a hook without an object stays as it is. */
+static int want(struct hook *hook, bool on, int cgroup)
 {
-	return o->watching[0];
-}
-
-static int watch(struct observer *o)
-{
-	int err = attach(o, o->writes, o->watching);
-
-	if (!err)
-		err = attach(o, o->reads, o->watching);
-	return err ? err : attach(o, o->options, o->watching);
+	if (!on)
+		detach(hook);
+	return on && !hook->links[0] ? attach(hook, cgroup) : 0;
 }
 
 int observer_watch(struct observer *o, bool on, bool small_packets)
 {
-	int err = 0;
+	const bool wanted[HOOK_PURPOSES] = {
+		[HOOK_WRITES] = on,
+		[HOOK_READS] = on,
+		[HOOK_WAITS] = true,
+		[HOOK_OPTIONS] = on,
+		[HOOK_PACKETS] = on && small_packets,
+	};
+	int first = 0;
 
-	if (!o->object)
-		return 0;
-	if (!on || !small_packets)
-		detach(o->counting);
-	if (!on)
-		detach(o->watching);
-	else if (!observer_is_watching(o))
-		err = watch(o);
-	if (!err && on && small_packets && !o->counting[0])
-		err = attach(o, o->packets, o->counting);
-	return err;
+	for (int p = 0; p < HOOK_PURPOSES; p++) {
+		int err = want(&o->hooks[p], wanted[p], o->cgroup);
+
+		first = first ? first : err;
+	}
+	return first;
 }
 
 void observer_stop(struct observer *o)
 {
-	detach(o->counting);
-	detach(o->watching);
-	detach(o->waiting);
-	bpf_object__close(o->object);
-	o->object = NULL;
+	for (int p = 0; p < HOOK_PURPOSES; p++)
+		unload(&o->hooks[p]);
 }

@@ -9,18 +9,26 @@
 #include "engine/features.h"
 #include "engine/objects.h"
 
-#define OBSERVER_LINKS 8
+#define HOOK_PROGRAMS 2
+
+enum hook_purpose { HOOK_WRITES, HOOK_READS, HOOK_WAITS, HOOK_OPTIONS, HOOK_PACKETS, HOOK_PURPOSES };
+
+/* What serves one purpose: loaded for as long as the agent runs, attached when it is wanted. */
+struct hook {
+	struct bpf_object *object;	/* NULL where the kernel takes no way to serve it */
+	struct bpf_program *programs[HOOK_PROGRAMS];	/* up to the first NULL */
+	struct bpf_link *links[HOOK_PROGRAMS];
+};
 
 struct observer {
-	struct bpf_object *object;		/* NULL where no hook works */
-	struct bpf_link *watching[OBSERVER_LINKS], *waiting[OBSERVER_LINKS], *counting[OBSERVER_LINKS];
-	const struct observer_hook *writes, *reads, *waits, *options, *packets;
+	struct hook hooks[HOOK_PURPOSES];
 	int cgroup;	/* descriptor, the caller's */
 };
 
-/* Loads the best set of hooks that works, and attaches those that notice a waiting program. Returns 0 even where no hook works. */
-int observer_start(struct observer *observer, int cgroup, struct shared_maps *shared, bool without_fentry, struct features *features);
+/* Loads the best set of hooks that works, and attaches those that notice a waiting program. Returns 0 even where no hook
+ * works. */
+int observer_start(struct observer *observer, int cgroup, struct shared_maps *shared, bool without_fentry,
+		   struct features *features);
 /* Attaches or detaches what watches writes and reads, and, if it is to, what counts small packets. Returns 0 or -errno. */
 int observer_watch(struct observer *observer, bool on, bool small_packets);
-bool observer_is_watching(const struct observer *observer);
 void observer_stop(struct observer *observer);

@@ -5,22 +5,18 @@
 
 #include "bpf/responses.skel.h"
 
-static int load(struct responses *r, struct shared_maps *shared)
+static int load(struct responses *r, const struct shared_maps *shared)
 {
-	/* Its own map goes with it, so it must not be remembered as a shared one. */
-	size_t shared_before = shared->count, size;
+	size_t size;
 	const void *bytes = responses_bpf__elf_bytes(&size);
-	int err;
 
 	r->object = objects_open(bytes, size);
 	if (!r->object)
 		return -errno;
-	err = objects_load(r->object, shared);
-	shared->count = shared_before;
-	return err;
+	return objects_load_guest(r->object, shared);
 }
 
-int responses_try(struct shared_maps *shared)
+int responses_try(const struct shared_maps *shared)
 {
 	struct responses trial = { 0 };
 	int err = load(&trial, shared);
@@ -29,7 +25,7 @@ int responses_try(struct shared_maps *shared)
 	return err;
 }
 
-int responses_start(struct responses *r, struct shared_maps *shared, int cgroup)
+int responses_start(struct responses *r, const struct shared_maps *shared, int cgroup)
 {
 	struct bpf_program *program;
 	size_t count = 0;
@@ -41,12 +37,10 @@ int responses_start(struct responses *r, struct shared_maps *shared, int cgroup)
 	if (err)
 		goto fail;
 	bpf_object__for_each_program(program, r->object) {
-		bool option = bpf_program__type(program) == BPF_PROG_TYPE_CGROUP_SOCKOPT;
-
 		err = count < RESPONSES_LINKS ? 0 : -E2BIG;
 		if (err)
 			goto fail;
-		r->links[count] = option ? bpf_program__attach_cgroup(program, cgroup) : bpf_program__attach(program);
+		r->links[count] = objects_attach(program, cgroup);
 		err = r->links[count++] ? 0 : -errno;
 		if (err)
 			goto fail;

@@ -11,8 +11,8 @@ struct responses {
 };
 
 /* Would it load? A kernel without one of the tracepoints does not take it. Returns 0 or -errno; nothing stays. */
-int responses_try(struct shared_maps *shared);
+int responses_try(const struct shared_maps *shared);
 /* Loads and attaches, if that is not done. `cgroup`: where setsockopt calls are seen. Returns 0 or -errno, and nothing
  * stays. */
-int responses_start(struct responses *responses, struct shared_maps *shared, int cgroup);
+int responses_start(struct responses *responses, const struct shared_maps *shared, int cgroup);
 void responses_stop(struct responses *responses);
