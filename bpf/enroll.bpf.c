@@ -42,7 +42,7 @@ static __always_inline bool passes_by(struct bpf_sock *sk, const char comm[AC_CO
 	if (!memory || !stats || memory->no_gain < AC_NO_GAIN_KNOWN || memory->left_alone != c->policy_generation ||
 	    !(++memory->connects % FOLLOW_ONE_IN))
 		return false;
-	count(&stats->flows_passed, 1);
+	ac_count(&stats->flows_passed, 1);
 	c->passed++;
 	return true;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Tells what a program did for each response: writes, option calls, segments. Attached only while somebody listens. */
 #include "event.bpf.h"
+#include "option.bpf.h"
 #include <autocork/response.h>
 #include <bpf/bpf_tracing.h>
 
@@ -156,25 +157,12 @@ int BPF_PROG(flow_ends, struct sock *sk)
 SEC("cgroup/setsockopt")
 int option_set(struct bpf_sockopt *ctx)
 {
-	int *value = ctx->optval, *end = ctx->optval_end, on;
-	struct bpf_sock *sk = ctx->sk;
-	struct bpf_tcp_sock *tp;
-	struct ac_response *r;
-	__u32 written;
+	struct ac_response *r = ctx->sk ? bpf_sk_storage_get(&responses, ctx->sk, 0, 0) : NULL;
+	struct option_call call;
 
-	if (ctx->level == SOL_TCP && (ctx->optname == TCP_NODELAY || ctx->optname == TCP_CORK) && sk &&
-	    value + 1 <= end) {
-		on = *value;
-		r = bpf_sk_storage_get(&responses, sk, 0, 0);
-		tp = bpf_tcp_sock(sk);
-		if (r && tp) {
-			written = r->end_seq;
-			ac_response_option(r, ctx->optname == TCP_CORK, on, bpf_ktime_get_ns(), written != tp->snd_nxt);
-		}
-	}
-	/* The kernel takes the program's own buffer, also one larger than a page. */
-	ctx->optlen = 0;
-	return 1;
+	if (r && option_read(ctx, &call))
+		ac_response_option(r, call.option, call.on, call.idle, bpf_ktime_get_ns());
+	return option_pass(ctx);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -4,15 +4,14 @@
  * listens.
  *
  * Nobody listens: control.event_mask (one bit per type, AC_EVENT_BIT) is 0, and a program does one load and one branch.
- * A record that finds the ring full is counted in the per-CPU counter `events_lost`; nothing waits. Types from
- * AC_EVENT_POLICY_CHANGED on are made by the agent itself and never come through the ring; RESPONSE, which came later,
- * is the exception.
+ * A record that finds the ring full is counted in control.lost_events; nothing waits. Types from
+ * AC_EVENT_POLICY_CHANGED on are made by the agent itself and never come through the ring.
  */
 #pragma once
 #include <autocork/types.h>
 #include <autocork/flow.h>
 
-/* X(id, name in JSON and text, what it says). Order is the bit order of the mask; append only. */
+/* X(id, name in JSON and text, what it says). Order is the bit order of the mask; those of the kernel side come first. */
 #define AC_EVENTS(X)                                                              \
 	X(FLOW_OPENED, "flow_opened", "a flow got its policy")                    \
 	X(FLOW_MANAGED, "flow_managed", "the flow was put on a wrapper, or could not be") \
@@ -22,11 +21,11 @@
 	X(MISS, "miss", "a burst ended while something was held")                 \
 	X(BACKOFF, "backoff", "after misses nothing is held for some bursts")     \
 	X(FLOW_CLOSED, "flow_closed", "the flow ended; its summary")              \
+	X(RESPONSE, "response", "a response ended: the program read again after it wrote") \
 	X(POLICY_CHANGED, "policy_changed", "another policy set is in force")     \
 	X(RELOAD, "reload", "the policy files were read again")                   \
 	X(SAMPLING, "sampling", "telemetry began or stopped to sample, to stay in its budget") \
-	X(LOST, "lost", "events that found no room")                              \
-	X(RESPONSE, "response", "a response ended: the program read again after it wrote")
+	X(LOST, "lost", "events that found no room")
 
 enum ac_event_type {
 #define X(id, name, text) AC_EVENT_##id,
@@ -39,7 +38,7 @@ enum ac_event_type {
 /* A power of two and a multiple of the page size: about 5,000 records. */
 #define AC_EVENT_RING_BYTES (1u << 20)
 /* The types that the ring carries. */
-#define AC_EVENT_FROM_KERNEL ((AC_EVENT_BIT(AC_EVENT_POLICY_CHANGED) - 1) | AC_EVENT_BIT(AC_EVENT_RESPONSE))
+#define AC_EVENT_FROM_KERNEL (AC_EVENT_BIT(AC_EVENT_POLICY_CHANGED) - 1)
 
 /* Whose event it is; the same for every type. */
 struct ac_event_flow {

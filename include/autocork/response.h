@@ -5,10 +5,7 @@
  */
 #pragma once
 #include <autocork/event.h>
-
-/* The bits of tp->nonagle that a program sets (include/net/tcp.h). */
-#define AC_RESPONSE_NODELAY 1
-#define AC_RESPONSE_CORK 2
+#include <autocork/option.h>
 
 enum ac_response_state {
 	AC_RESPONSE_READY = 1 << 0,	/* the start is known: the flow is new, or a read was seen */
@@ -26,8 +23,7 @@ struct ac_response {
 	__u32 copied_seq;
 	__u32 asked;			/* bytes of the write that goes on */
 	__u8 state;			/* enum ac_response_state */
-	__u8 nonagle;
-	__u8 pad[6];
+	__u8 pad[7];
 	struct ac_event_response told;	/* what the event will say */
 };
 
@@ -39,7 +35,7 @@ struct ac_response_facts {
 	__u32 write_seq, snd_nxt, copied_seq;
 	__u32 segments, retransmits;	/* data segments sent; segments sent again */
 	__u32 mss;
-	__u8 nonagle;
+	__u8 nonagle;		/* of tp->nonagle, the bits AC_NONAGLE_… */
 	__u8 room;		/* the windows would let a segment leave */
 };
 
@@ -62,7 +58,6 @@ static __always_inline bool ac_response_has_read(struct ac_response *r, const st
 
 	r->copied_seq = f->copied_seq;
 	r->end_seq = f->write_seq;
-	r->nonagle = f->nonagle;
 	/* A flow that has sent nothing yet begins here, whoever speaks first. */
 	if (!(r->state & AC_RESPONSE_READY) && !read && (f->sent_bytes || f->write_seq != f->snd_nxt))
 		return false;
@@ -131,7 +126,7 @@ static __always_inline void ac_response_write_ends(struct ac_response *r, const 
 	r->told.flags &= ~AC_RESPONSE_TAIL_CORKED;
 	if (unsent && unsent < f->mss && f->room) {
 		r->state |= AC_RESPONSE_TAIL;
-		if (f->nonagle & AC_RESPONSE_CORK)
+		if (f->nonagle & AC_NONAGLE_CORK)
 			r->told.flags |= AC_RESPONSE_TAIL_CORKED;
 	}
 }
@@ -146,21 +141,18 @@ static __always_inline void ac_response_packet(struct ac_response *r, const stru
 		r->told.tail_us = ((f->sent_ns < f->now_ns ? f->sent_ns : f->now_ns) - r->last_ns) / 1000;
 }
 
-/* TCP_NODELAY (`cork` false) or TCP_CORK is set to `on`; `unsent`: something waits. */
-static __always_inline void ac_response_option(struct ac_response *r, bool cork, bool on, __u64 now_ns, bool unsent)
+/* An option is set to `on`; `idle`: which changes nothing. */
+static __always_inline void ac_response_option(struct ac_response *r, enum ac_option option, bool on, bool idle, __u64 now_ns)
 {
-	__u8 bit = cork ? AC_RESPONSE_CORK : AC_RESPONSE_NODELAY;
-	bool pushes = on != cork;
-
-	if (cork)
+	if (option == AC_OPTION_CORK)
 		r->told.cork_calls++;
 	else
 		r->told.nodelay_calls++;
-	/* Said again, either one still pushes what waits. */
-	if (!!(r->nonagle & bit) == on && !(pushes && unsent))
+	if (idle) {
 		r->told.idle_calls++;
-	r->nonagle = on ? r->nonagle | bit : r->nonagle & ~bit;
-	if (pushes && r->state & AC_RESPONSE_TAIL) {
+		return;
+	}
+	if (ac_option_pushes(option, on) && r->state & AC_RESPONSE_TAIL) {
 		r->state &= ~AC_RESPONSE_TAIL;
 		r->told.tail_us = (now_ns - r->last_ns) / 1000;
 	}

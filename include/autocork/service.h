@@ -24,7 +24,6 @@ struct ac_service_memory {
 	__u32 no_gain;		/* flows in a row that had nothing to gain, saturating at AC_NO_GAIN_KNOWN */
 	__u32 left_alone;	/* control.policy_generation when a flow that a policy wants managed was left alone for that; 0 = never */
 	__u32 connects;		/* of a client with nothing to gain: decides which of its connections are followed */
-	__u32 pad;
 };
 #define AC_NO_GAIN_KNOWN 8	/* from here on new flows are no reason to observe; the agent's recheck notices a change */
 
