@@ -8,7 +8,8 @@
 #define SEND_SHUTDOWN 2	/* include/net/sock.h */
 
 /* The call under way, if there is one, is over. */
-static __always_inline void call_settle(struct ac_flow *f, struct ac_service_stats *stats, struct tcp_sock *tp, bool shut)
+static __always_inline void call_settle(struct ac_flow *f, struct ac_service_stats *stats, struct tcp_sock *tp,
+					bool shut)
 {
 	__u32 bytes = ac_call_bytes(f, tp->write_seq, shut);
 

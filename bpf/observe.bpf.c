@@ -28,7 +28,8 @@ static __always_inline void shadow_tires(struct ac_flow *f, struct ac_service_me
 }
 
 /* A burst, or what counts like one, is over: does the flow go to the gate, or is it no longer a reason to observe? */
-static __always_inline void shadow_judge(struct sock *sk, struct ac_flow *f, struct ac_service_memory *memory, struct ac_control *c)
+static __always_inline void shadow_judge(struct sock *sk, struct ac_flow *f, struct ac_service_memory *memory,
+					 struct ac_control *c)
 {
 	if (f->mode != AC_MODE_AUTOCORK || !flow_may_change(f))
 		return;
@@ -41,8 +42,9 @@ static __always_inline void shadow_judge(struct sock *sk, struct ac_flow *f, str
 }
 
 /*
- * A full segment leaves by itself, and a flow that is read from and writes nothing has nothing to hold. Neither need ever end a burst:
- * each such call counts like a burst with nothing to gain, or one bulk transfer would keep the observer on every flow of the machine.
+ * A full segment leaves by itself, and a flow that is read from and writes nothing has nothing to hold. Neither need
+ * ever end a burst: each such call counts like a burst with nothing to gain, or one bulk transfer would keep the
+ * observer on every flow of the machine.
  */
 static __always_inline void shadow_bulk(struct sock *sk, struct ac_flow *f)
 {

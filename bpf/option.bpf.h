@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A call of setsockopt() for one of the options that are counted, as a cgroup/setsockopt program sees it: before it is done. */
+/* A call of setsockopt() for one of the options that are counted, as a cgroup/setsockopt program sees it: beforehand. */
 #pragma once
 #include "tcp.bpf.h"
 #include <autocork/option.h>
@@ -10,7 +10,7 @@ struct option_call {
 	bool idle;	/* it will change nothing */
 };
 
-/* tp of a socket that the verifier lets us read little of: its address, taken as a number. To be read by probing only. */
+/* tp of a socket that the verifier lets us read little of: its address, taken as a number, for probing reads only. */
 static __always_inline struct tcp_sock *option_tcp(struct bpf_sock *sk)
 {
 	struct tcp_sock *tp;
@@ -46,9 +46,9 @@ static __always_inline bool option_read(struct bpf_sockopt *ctx, struct option_c
 }
 
 /*
- * Lets the call go on as the program made it: with 0 the kernel takes the program's own bytes, not the copy that was made for us. Of
- * the copy 7.2's tls_setsockopt() warns (sockptr.h:49), and it has a page at most: up to 6.4 the kernel refuses a call whose length
- * says more.
+ * Lets the call go on as the program made it: with 0 the kernel takes the program's own bytes, not the copy that was
+ * made for us. Of the copy 7.2's tls_setsockopt() warns (sockptr.h:49), and it has a page at most: up to 6.4 the kernel
+ * refuses a call whose length says more.
  */
 static __always_inline int option_pass(struct bpf_sockopt *ctx)
 {

@@ -27,7 +27,8 @@ struct bpf_object *objects_open(const void *bytes, size_t size);
 int objects_load(struct bpf_object *object, struct shared_maps *shared);
 /* The same, but maps that only this object has stay its own: for one that goes before the others do. */
 int objects_load_guest(struct bpf_object *object, const struct shared_maps *shared);
-/* Attaches a program to what its section names, or to `cgroup` (a descriptor) if it is of that kind; NULL and errno on failure. */
+/* Attaches a program to what its section names, or to `cgroup` (a descriptor) if it is of that kind. NULL and errno on
+ * failure. */
 struct bpf_link *objects_attach(const struct bpf_program *program, int cgroup);
 /* Descriptor of a shared map, -1 if no object has it. */
 int objects_map(const struct shared_maps *shared, const char *name);

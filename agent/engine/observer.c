@@ -7,7 +7,8 @@
 
 #include "bpf/observe.skel.h"
 
-/* One way to serve a purpose: all programs of a row are attached, or the next row is tried. Best first; an empty row ends a table. */
+/* One way to serve a purpose: all programs of a row are attached, or the next row is tried. Best first; an empty row
+ * ends a table. */
 struct way {
 	const char *how;
 	const char *programs[HOOK_PROGRAMS];
@@ -108,8 +109,8 @@ static int load(struct hook *hook, const struct way *way, struct shared_maps *sh
 }
 
 /* Leaves the first way loaded that loads and attaches. `reason`: which one, or why none does. */
-static void choose(struct hook *hook, const struct way *way, int cgroup, struct shared_maps *shared, bool without_fentry, char *reason,
-		   size_t size)
+static void choose(struct hook *hook, const struct way *way, int cgroup, struct shared_maps *shared,
+		   bool without_fentry, char *reason, size_t size)
 {
 	snprintf(reason, size, "%s", without_fentry ? "forced off" : "no hook of this kernel fits");
 	for (; way->how; way++) {
@@ -130,14 +131,16 @@ static void choose(struct hook *hook, const struct way *way, int cgroup, struct 
 	}
 }
 
-int observer_start(struct observer *o, int cgroup, struct shared_maps *shared, bool without_fentry, struct features *features)
+int observer_start(struct observer *o, int cgroup, struct shared_maps *shared, bool without_fentry,
+		   struct features *features)
 {
 	char reason[128];
 
 	o->cgroup = cgroup;
 	for (int p = 0; p < HOOK_PURPOSES; p++) {
 		choose(&o->hooks[p], purposes[p].ways, cgroup, shared, without_fentry, reason, sizeof(reason));
-		features_note(features, purposes[p].feature, o->hooks[p].object, purposes[p].without, purposes[p].mend, "%s", reason);
+		features_note(features, purposes[p].feature, o->hooks[p].object, purposes[p].without, purposes[p].mend,
+			      "%s", reason);
 	}
 	return attach(&o->hooks[HOOK_WAITS], cgroup);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Write calls, counted exactly. What the observer sees of a call is its beginning (fentry) or each of its pieces (tracepoint), never
- * its result. How many bytes it queued shows in write_seq when the next call begins, or when the flow closes; then it is counted.
- * A call that queued nothing (EAGAIN) never is. What is still open at a scrape the agent adds by itself (agent/engine/read.c).
+ * Write calls, counted exactly. What the observer sees of a call is its beginning (fentry) or each of its pieces
+ * (tracepoint), never its result. How many bytes it queued shows in write_seq when the next call begins, or when the
+ * flow closes; then it is counted. A call that queued nothing (EAGAIN) never is. What is still open at a scrape the
+ * agent adds by itself (agent/engine/read.c).
  *
  * Pure: bpf/calls.bpf.h knows the kernel.
  */
@@ -28,7 +29,7 @@ static __always_inline __u32 ac_call_bytes(const struct ac_flow *f, __u32 seq, b
 	return bytes >= whole ? whole : ac_call_unshut(bytes, shut);
 }
 
-/* Counts a call (enum ac_call) that queued `bytes`, not 0. True if it is one of the flow's own count of writes as well. */
+/* Counts a call (enum ac_call) that queued `bytes`, not 0. True if the flow's own count of writes has it as well. */
 static __always_inline bool ac_call_count(struct ac_service_stats *stats, __u8 call, __u32 bytes, __u32 mss)
 {
 	if (bytes < mss)
@@ -52,8 +53,9 @@ static __always_inline bool ac_call_count(struct ac_service_stats *stats, __u8 c
 }
 
 /*
- * Another piece of the call under way? It ends where the call does. A call that repeats what the one before could not queue ends there
- * too, but then nothing was queued since that one was seen last; and one that may wait is the same call, awake again.
+ * Another piece of the call under way? It ends where the call does. A call that repeats what the one before could not
+ * queue ends there too, but then nothing was queued since that one was seen last; and one that may wait is the same
+ * call, awake again.
  */
 static __always_inline bool ac_call_goes_on(const struct ac_flow *f, __u32 seq, __u32 end, bool may_wait)
 {

@@ -142,7 +142,8 @@ static __always_inline void ac_response_packet(struct ac_response *r, const stru
 }
 
 /* An option is set to `on`; `idle`: which changes nothing. */
-static __always_inline void ac_response_option(struct ac_response *r, enum ac_option option, bool on, bool idle, __u64 now_ns)
+static __always_inline void ac_response_option(struct ac_response *r, enum ac_option option, bool on, bool idle,
+					       __u64 now_ns)
 {
 	if (option == AC_OPTION_CORK)
 		r->told.cork_calls++;
