@@ -16,7 +16,6 @@ struct snapshot {
 	char *rows;
 	size_t row_size, count, room, at;
 	json_t *(*item)(struct snapshot *snapshot, const void *row);
-	uint64_t *managed; /* live flows on a wrapper, by service number */
 };
 
 static void snapshot_free(void *context)
@@ -25,7 +24,6 @@ static void snapshot_free(void *context)
 
 	if (!snapshot)
 		return;
-	free(snapshot->managed);
 	free(snapshot->rows);
 	free(snapshot);
 }
@@ -123,29 +121,18 @@ static int add_service(const struct engine_service *service, void *context)
 	return snapshot_add(context, service);
 }
 
-static int count_managed(const struct engine_flow *flow, void *context)
-{
-	uint64_t *managed = context;
-
-	managed[flow->service < AC_SERVICES_MAX ? flow->service : 0] += flow->wrapper != AC_WRAPPER_NONE;
-	return 0;
-}
-
 static json_t *service_item(struct snapshot *snapshot, const void *row)
 {
 	const struct engine_service *service = row;
 
-	return report_service(service, snapshot->managed[service->number], true);
+	return report_service(service, true);
 }
 
 static struct snapshot *services_snapshot(struct daemon *daemon, struct fault *fault)
 {
 	struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
-	uint64_t *managed = calloc(AC_SERVICES_MAX, sizeof(*managed));
 
-	if (!snapshot || !managed) {
-		free(snapshot);
-		free(managed);
+	if (!snapshot) {
 		fault_set(fault, EXIT_FAILED, "services: out of memory");
 		return NULL;
 	}
@@ -153,10 +140,8 @@ static struct snapshot *services_snapshot(struct daemon *daemon, struct fault *f
 		.daemon = daemon,
 		.row_size = sizeof(struct engine_service),
 		.item = service_item,
-		.managed = managed,
 	};
-	if (engine_services(daemon->engine, add_service, snapshot) < 0 ||
-	    engine_flows(daemon->engine, count_managed, managed) < 0) {
+	if (engine_services(daemon->engine, add_service, snapshot) < 0) {
 		snapshot_free(snapshot);
 		fault_set(fault, EXIT_FAILED, "services: cannot be read from the kernel: see the agent's log");
 		return NULL;
@@ -207,12 +192,12 @@ static int op_status(struct daemon *daemon, struct control_client *client, const
 	services = json_array();
 	totals = json_object();
 	/* The names must be there even while there is no service. */
-	none = report_service(&(struct engine_service){ 0 }, 0, false);
+	none = report_service(&(struct engine_service){ 0 }, false);
 	add_totals(totals, none);
 	json_decref(none);
 	for (size_t i = 0; i < snapshot->count; i++) {
 		const struct engine_service *service = (struct engine_service *)snapshot->rows + i;
-		json_t *object = report_service(service, snapshot->managed[service->number], false);
+		json_t *object = report_service(service, false);
 
 		add_totals(totals, object);
 		json_array_append_new(services, object);

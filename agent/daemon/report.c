@@ -106,7 +106,7 @@ static json_t *histogram(const __u64 *buckets)
 	return list;
 }
 
-json_t *report_service(const struct engine_service *service, uint64_t managed, bool histograms)
+json_t *report_service(const struct engine_service *service, bool histograms)
 {
 	const struct ac_service_key *key = &service->key;
 	const struct ac_service_stats *stats = &service->stats;
@@ -121,7 +121,7 @@ json_t *report_service(const struct engine_service *service, uint64_t managed, b
 #define PUT(name, value) json_object_set_new(object, name, json_integer(value))
 	/* Counted on different CPUs, so a sum may show the close of a flow before its opening. */
 	PUT("flows", stats->flows_opened > stats->flows_closed ? stats->flows_opened - stats->flows_closed : 0);
-	PUT("managed", managed);
+	PUT("managed", service->managed);
 	PUT("flows_opened", stats->flows_opened);
 	PUT("flows_closed", stats->flows_closed);
 	PUT("flows_passed", stats->flows_passed);

@@ -12,6 +12,6 @@ void report_log(const struct daemon *daemon);
 json_t *report_agent(const struct daemon *daemon);
 json_t *report_policy(const struct daemon *daemon);
 json_t *report_features(const struct engine_feature *features, size_t count);
-/* managed: live flows on a wrapper; histograms: also those. */
-json_t *report_service(const struct engine_service *service, uint64_t managed, bool histograms);
+/* histograms: also those. */
+json_t *report_service(const struct engine_service *service, bool histograms);
 json_t *report_flow(const struct daemon *daemon, const struct engine_flow *flow);

@@ -51,7 +51,7 @@ static int attach_iterator(struct engine *engine, enum iterator which, struct bp
 	union bpf_iter_link_info info = {};
 	struct bpf_program *program = bpf_object__find_program_by_name(object, name);
 
-	if (which == ITERATOR_DUMP) {
+	if (which == ITERATOR_DUMP || which == ITERATOR_ADD_UP) {
 		info.map.map_fd = objects_map(&engine->shared, "flows");
 		options.link_info = &info;
 		options.link_info_len = sizeof(info);
@@ -83,7 +83,8 @@ static int load_all(struct engine *engine, struct fault *fault)
 	return attach_iterator(engine, ITERATOR_RECONCILE, engine->reconcile, "reconcile", fault) ||
 			       attach_iterator(engine, ITERATOR_NAMES, engine->reconcile, "name_owners", fault) ||
 			       attach_iterator(engine, ITERATOR_SWEEP, engine->sweep, "sweep", fault) ||
-			       attach_iterator(engine, ITERATOR_DUMP, engine->dump, "dump", fault) ?
+			       attach_iterator(engine, ITERATOR_DUMP, engine->dump, "dump", fault) ||
+			       attach_iterator(engine, ITERATOR_ADD_UP, engine->dump, "add_up", fault) ?
 		       -1 :
 		       0;
 }

@@ -49,6 +49,7 @@ struct engine_service {
 	uint32_t number;
 	struct ac_service_key key;
 	struct ac_service_stats stats;
+	uint64_t managed;		/* open flows on a wrapper */
 };
 typedef int engine_service_visit(const struct engine_service *service, void *context);
 int engine_services(struct engine *engine, engine_service_visit *visit, void *context);

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/inside.h"
 #include "engine/passes.h"
@@ -21,24 +22,6 @@ static void add_up(struct ac_service_stats *total, const struct ac_service_stats
 	}
 }
 
-/* What an open flow will leave to its service when it closes. */
-static int add_live(const void *record, void *context)
-{
-	const struct ac_flow_record *r = record;
-	struct engine_service *services = context;
-	struct ac_service_stats *stats = &services[r->flow.service < AC_SERVICES_MAX ? r->flow.service : 0].stats;
-
-	stats->segments += r->segments;
-	stats->retransmits += r->retransmits;
-	stats->packets_out += r->packets_out;
-	stats->packets_in += r->packets_in;
-	stats->sent_bytes += r->sent_bytes;
-	stats->received_bytes += r->received_bytes;
-	if (r->call_bytes)
-		ac_call_count(stats, r->flow.call, r->call_bytes, r->small_below);
-	return 0;
-}
-
 /*
  * No counter may fall. Flows are read after the services, so one that closes in between is in neither, and what was said before is said
  * again until the next time.
@@ -52,6 +35,21 @@ static void keep_growing(struct ac_service_stats *stats, struct ac_service_stats
 			now[i] = before[i];
 		before[i] = now[i];
 	}
+}
+
+/* What the open flows will leave to their services when they close. */
+static int add_live(struct engine *engine, struct engine_service *services, uint32_t end)
+{
+	struct ac_live *live = engine->tables.live;
+	int err;
+
+	memset(live, 0, end * sizeof(*live));
+	err = pass_read(engine->iterators[ITERATOR_ADD_UP], 1, NULL, NULL);
+	for (uint32_t number = 0; number < end && !err; number++) {
+		add_up(&services[number].stats, &live[number].stats, 1);
+		services[number].managed = live[number].managed;
+	}
+	return err;
 }
 
 static int read_services(struct engine *engine, struct engine_service *services, uint32_t end)
@@ -73,7 +71,7 @@ static int read_services(struct engine *engine, struct engine_service *services,
 			add_up(&service->stats, per_cpu, cpus);
 	}
 	free(per_cpu);
-	return pass_read(engine->iterators[ITERATOR_DUMP], sizeof(struct ac_flow_record), add_live, services);
+	return add_live(engine, services, end);
 }
 
 int engine_services(struct engine *engine, engine_service_visit *visit, void *context)

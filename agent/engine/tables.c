@@ -43,6 +43,9 @@ int engine_tables_map(struct tables *tables, const struct shared_maps *shared, s
 	tables->control = map_memory(shared, "control", sizeof(struct ac_control), fault);
 	if (!tables->control)
 		return -1;
+	tables->live = map_memory(shared, "live", AC_SERVICES_MAX * sizeof(*tables->live), fault);
+	if (!tables->live)
+		return -1;
 	for (int t = 0; t < TABLE_MAX; t++) {
 		tables->table[t] = map_memory(shared, layout[t].map, 2 * layout[t].half * layout[t].stride, fault);
 		if (!tables->table[t])
@@ -55,6 +58,8 @@ void engine_tables_unmap(struct tables *tables)
 {
 	if (tables->control)
 		munmap(tables->control, to_pages(sizeof(struct ac_control)));
+	if (tables->live)
+		munmap(tables->live, to_pages(AC_SERVICES_MAX * sizeof(*tables->live)));
 	for (int t = 0; t < TABLE_MAX; t++)
 		if (tables->table[t])
 			munmap(tables->table[t], to_pages(2 * layout[t].half * layout[t].stride));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The maps that the agent writes by memory mapping: the control record and the policy tables. */
+/* The maps that the agent has in its memory: the control record, the policy tables, the sums of live flows. */
 #pragma once
 #include <autocork/control.h>
+#include <autocork/record.h>
 
 #include "engine/objects.h"
 #include "policy/policy.h"
@@ -11,6 +12,7 @@ enum table { TABLE_PORTS, TABLE_CHAIN, TABLE_RULES, TABLE_POLICIES, TABLE_MAX };
 struct tables {
 	struct ac_control *control;
 	void *table[TABLE_MAX];
+	struct ac_live *live;	/* by service number */
 };
 
 int engine_tables_map(struct tables *tables, const struct shared_maps *shared, struct fault *fault);

@@ -120,6 +120,7 @@ static void fill_services(void)
 			.hold_time = { [4] = 480 },
 		},
 	};
+	fake_engine.services[1].managed = 2;
 	fake_engine.services[0].stats.writes = 5;
 }
 
