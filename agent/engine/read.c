@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* What the kernel side has counted: services and flows, for status, metrics and advice. */
-#include <autocork/call.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
