@@ -74,7 +74,8 @@ static struct cli parse(struct input *input, char **argv, int argc)
 static void test_values(void **state)
 {
 	struct input input = { 0 };
-	struct cli cli = PARSE(&input, "--flag_of_two_words", "--seven", "-m300", "word", "--large", "-5", "-c", "blue",
+	/* A field that were written too wide would spoil one that was written before. */
+	struct cli cli = PARSE(&input, "--flag_of_two_words", "--large", "-5", "-m300", "--seven", "word", "-c", "blue",
 			       "--digits=010", "--text", "\xff", "--taken=3", "--for", "1500ms", "--json");
 
 	assert_true(input.flag);
