@@ -4,12 +4,15 @@
 kernel."""
 import contextlib
 import json
+import random
+import socket
+import struct
 import subprocess
+import threading
 import time
 
-from lib import (MANAGE, OFF, PATIENT, Agent, Net, Program, Stream, build, check, congestion, equal, free_port, main,
-                 tcp_info,
-                 wait_for, wait_port, world)
+from lib import (MANAGE, OBSERVE, OFF, PATIENT, Agent, Net, Program, Stream, build, check, congestion, equal, free_port,
+                 main, tcp_info, wait_for, wait_port, world)
 
 STALL_S = 5	# far above anything the agent may add, far below a test's limit
 
@@ -111,6 +114,62 @@ def test_restarts():
             w.agent.start()
         w.learn(stream)
         w.give_back(stream)
+
+
+def come_and_go(w, stop, slowest, seed):
+    """Connections one after the other, each with a rhythm and an end of its own."""
+    dice = random.Random(seed)
+    while not stop.is_set():
+        with Stream(w.net, dice.choice(("127.0.0.1", "::1"))) as stream:
+            writes = dice.choice((1, 3, 5, 15))
+            for _ in range(dice.randrange(1, 60)):
+                start = time.monotonic()
+                stream.exchange(writes if dice.random() < 0.9 else dice.choice((1, 2, 3)))
+                slowest[0] = max(slowest[0], time.monotonic() - start)
+            for _ in range(dice.randrange(4)):
+                stream.client.sendall(b"x")
+            if dice.random() < 0.3:
+                stream.client.shutdown(socket.SHUT_WR)
+            elif dice.random() < 0.3:
+                stream.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def guarded(failures, function, *arguments):
+    try:
+        function(*arguments)
+    except Exception as error:  # handed to the main thread
+        failures.append(repr(error))
+
+
+def test_churn():
+    """flows come and go while the agent is killed, stopped and reloaded: none stalls, none stays on a wrapper"""
+    before, stop, slowest, failures = struct_ops(), threading.Event(), [0.0], []
+    with world() as w:
+        threads = [threading.Thread(target=guarded, args=(failures, come_and_go, w, stop, slowest, seed))
+                   for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            for policy in MANAGE, OFF, PATIENT, OBSERVE, MANAGE:
+                time.sleep(0.5)
+                w.agent.reload(policy)
+                time.sleep(0.5)
+                w.agent.kill()
+                w.agent.start()
+                time.sleep(0.5)
+                w.agent.stop()
+                equal(w.net.wrapped(), 0, "flows on a wrapper after a stop")
+                w.agent.start()
+            mine = struct_ops() - before
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(30)
+        check(not failures, "; ".join(failures))
+        check(slowest[0] < STALL_S, f"a request took {slowest[0]:.1f} s")
+        w.agent.stop()
+        equal(w.net.wrapped(), 0, "flows on a wrapper at the end")
+        gone(mine)
 
 
 def test_adopt():
