@@ -43,10 +43,10 @@ class Stage:
     The CPUs are fixed because the scheduler would choose, run by run, whether the two sides share one, and that choice
     decides more about a round trip than anything measured here."""
 
-    def __init__(self, net, group, mode, agent, plan):
+    def __init__(self, net, group, mode, agent, plan, cpus):
         self.net, self.mode, self.agent, self.seconds = net, mode, agent, plan.seconds
         self.server, self.client = group.child("server"), group.child("client")
-        self.server_cpu, self.client_cpu = PLACEMENTS[plan.cpus]()
+        self.server_cpu, self.client_cpu = PLACEMENTS[cpus]()
 
     def environment(self):
         return {"LD_PRELOAD": PRELOAD} if self.mode == "preload" else {}
@@ -62,12 +62,12 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(mode, plan):
+def stage(mode, plan, cpus):
     with contextlib.ExitStack() as stack:
         group = stack.enter_context(Cgroup())
         net = stack.enter_context(Net("cubic"))
         agent = stack.enter_context(Agent(group, MODES[mode])) if MODES[mode] else None
-        yield Stage(net, group, mode, agent, plan)
+        yield Stage(net, group, mode, agent, plan, cpus)
 
 
 class Row:
@@ -131,6 +131,7 @@ class Work:
 
     name = title = ""
     modes = ("unmanaged", "managed")
+    cpus = None		# a placement that belongs to the work; None: the plan's
 
     def measure(self, stage):
         """Runs once on the stage; returns figures by name."""
@@ -151,7 +152,7 @@ class Work:
 
 
 def measure_round(work, mode, plan, say):
-    with stage(mode, plan) as here, contextlib.ExitStack() as stack:
+    with stage(mode, plan, work.cpus or plan.cpus) as here, contextlib.ExitStack() as stack:
         lines = []
         if plan.profile and here.agent:
             stack.enter_context(bpf_profile.programs(lines))

@@ -37,7 +37,8 @@ class NginxWork(Work):
 
 
 class KeepAlive(NginxWork):
-    name, title = "nginx", "nginx, 600-byte file, keep-alive, 16 connections"
+    def __init__(self, name, cpus=None, where=""):
+        self.name, self.cpus, self.title = name, cpus, "nginx, 600-byte file, keep-alive, 16 connections" + where
 
     def rows(self, rounds):
         return [
@@ -50,8 +51,10 @@ class KeepAlive(NginxWork):
 
 
 class Close(NginxWork):
-    name, title = "nginx-close", "nginx, the same, Connection: close"
     headers = ("Connection: close",)
+
+    def __init__(self, name, cpus=None, where=""):
+        self.name, self.cpus, self.title = name, cpus, "nginx, the same, Connection: close" + where
 
     def rows(self, rounds):
         base, managed = rounds["unmanaged"]["segments"], rounds["managed"]["segments"]
@@ -59,8 +62,11 @@ class Close(NginxWork):
             Row(self.title, "segments per connection", base, managed, Must(high=0.999, text="fewer")),
             self.pair(rounds, "rate", "connections per second", Must(low=1.0)),
             self.pair(rounds, "cpu_us", "CPU per connection, us"),
+            self.pair(rounds, "server_cpu_us", "of it nginx, us"),
             self.misses(rounds),
         ]
 
 
-WORKS = [KeepAlive(), Close()]
+# As between two machines: the client takes no time from the server, but each packet may have to wake the other side.
+APART = "apart", "; wrk on a CPU of its own"
+WORKS = [KeepAlive("nginx"), KeepAlive("nginx-apart", *APART), Close("nginx-close"), Close("nginx-close-apart", *APART)]
