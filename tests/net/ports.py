@@ -26,6 +26,7 @@ def tcp_info(sock):
     return {
         "state": raw[0],
         "unacked": struct.unpack_from("I", raw, 24)[0],
+        "snd_cwnd": struct.unpack_from("I", raw, 80)[0],
         "retransmits": struct.unpack_from("I", raw, 100)[0],
         "notsent_bytes": struct.unpack_from("I", raw, 144)[0],
         "data_segs_out": struct.unpack_from("I", raw, 156)[0],

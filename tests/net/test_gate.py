@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 
-from lib import MANAGE, PATIENT, Stream, check, congestion, equal, main, wait_for, world
+from lib import MANAGE, PATIENT, Stream, check, congestion, equal, main, tcp_info, wait_for, world
 
 
 def one_segment(address, connect=None, no_delay=True, congestion_control="cubic"):
@@ -111,6 +111,23 @@ def test_large_after_small():
             equal(stream.receive(stream.server, size), data, f"{size} bytes")
             stream.server.sendall(b"ok")
             stream.receive(stream.client, 2)
+
+
+def test_window_grows():
+    """what a hold takes from the window is given back once: a transfer after it grows the window"""
+    with world() as w:
+        # Segments so small that the window, not the receiver, limits a transfer.
+        w.net.ip("link", "set", "lo", "mtu", "1500")
+        with Stream(w.net) as stream:
+            w.learn(stream)
+            equal(congestion(stream.client), "autocork_cubic", "the congestion control")
+            before, data = tcp_info(stream.client)["snd_cwnd"], bytes(1 << 18)
+            for _ in range(20):
+                stream.client.sendall(data)
+                stream.receive(stream.server, len(data))
+            after = tcp_info(stream.client)["snd_cwnd"]
+            check(after >= 2 * before, f"a window of {before} segments has grown to {after}")
+            w.learn(stream)
 
 
 def test_idle_window():
