@@ -28,7 +28,7 @@ static const struct argp_option table[] = {
 	{ "job", 'j', "JOB", 0, "coalesce, forward or reflect (default: coalesce)", 1 },
 	{ "interface", 'i', "IFACE", 0,
 	  "use this kernel interface through AF_XDP; repeat it, the order makes the pairs", 1 },
-	{ "queues", 'q', "N|all", 0, "receive queues per port (default: 1)", 1 },
+	{ "queues", 'q', "N|all", 0, "receive queues per port (default: all)", 1 },
 	{ "hold", KEY_HOLD, "TIME", 0, "coalesce: let segments of a stream wait this long for the next, such as 50us "
 	  "(default: 0, merge only within a receive burst; at most 10ms)", 2 },
 	{ "flows", 'f', "N", 0, "coalesce: flows remembered per receive queue (default: 16384)", 2 },
@@ -231,7 +231,7 @@ void options_parse(struct fastpath_options *options, int argc, char **argv)
 
 	argp_program_version = "autocork-fastpath " AUTOCORK_VERSION;
 	argp_err_exit_status = EXIT_USAGE;
-	*options = (struct fastpath_options){ .queues = 1, .flows = FLOWS_DEFAULT, .run_dir = FASTPATH_RUN_DIR };
+	*options = (struct fastpath_options){ .flows = FLOWS_DEFAULT, .run_dir = FASTPATH_RUN_DIR };
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, options);
 	if (options->name[0])
 		return;

@@ -77,8 +77,8 @@ def test_queues():
 
 
 def test_fewer_queues():
-    """fewer queues than there are: it is said, and what they carry goes on"""
-    with Road(queues=3) as road, Fastpath(road.middle, *BUMP) as fast:
+    """fewer queues than there are, where that is asked for: it is said"""
+    with Road(queues=3) as road, Fastpath(road.middle, *BUMP, "--queues", "1") as fast:
         check("left: 1 of 3 queues are taken" in fast.output(), fast.output())
         equal(len(fast.lanes()), 2, "queues")
 
