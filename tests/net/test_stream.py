@@ -61,7 +61,7 @@ def both_ways(stream, total, sizes, pauses=PAUSES, seed=1):
 def streams(address, connect=None):
     with world(MANAGE) as w, Stream(w.net, address, connect) as stream, Stream(w.net, address, connect,
                                                                                no_delay=False) as nagle:
-        w.learn(stream, limit=2000)
+        w.learn(stream)
         both_ways(stream, 150000, SMALL)
         both_ways(stream, 2000000, MIXED, seed=3)
         both_ways(nagle, 60000, SMALL, seed=5)
@@ -138,7 +138,7 @@ def test_one_way():
 def test_reader_thread():
     """a program that writes in one thread while another reads for ever"""
     with world(MANAGE) as w, Stream(w.net) as stream:
-        w.learn(stream, limit=2000)
+        w.learn(stream)
         failure = Failure()
         reader = threading.Thread(target=failure.guard, args=(receive, stream.client, 60000))
         reader.start()

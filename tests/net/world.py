@@ -24,7 +24,7 @@ class World:
         self.servers = self.group.child("servers")
         self.clients = self.group.child("clients")
 
-    def learn(self, stream, writes=5, size=20, limit=400):
+    def learn(self, stream, writes=5, size=20, limit=2000):
         """Exchanges until whole requests leave as one segment each."""
         done = 0
         while done < limit:
