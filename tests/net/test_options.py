@@ -46,15 +46,19 @@ def test_no_delay_again():
 def test_cork_user():
     """a program that corks by itself is left to itself"""
     with world() as w, Stream(w.net) as stream:
-        before = tcp_info(stream.client)["data_segs_out"]
-        for _ in range(100):
-            cork(stream.client, 1)
-            for i in range(5):
-                stream.client.sendall(pattern(i * 20, 20))
-            cork(stream.client, 0)
-            expect(stream, pattern(0, 100), "the request")
-        segments = (tcp_info(stream.client)["data_segs_out"] - before) / 100
-        check(1.0 <= segments < 1.05, f"{segments} segments per request that the program joined")
+        def seen():
+            before = tcp_info(stream.client)["data_segs_out"]
+            for _ in range(100):
+                cork(stream.client, 1)
+                for i in range(5):
+                    stream.client.sendall(pattern(i * 20, 20))
+                cork(stream.client, 0)
+                expect(stream, pattern(0, 100), "the request")
+            segments = (tcp_info(stream.client)["data_segs_out"] - before) / 100
+            check(1.0 <= segments < 1.05, f"{segments} segments per request that the program joined")
+            return w.agent.totals()["bursts"]
+        # 100 requests may be over before the observer is there.
+        wait_for(seen, 30, "a burst that the agent saw")
         w.misses_below(0.02)
 
 
