@@ -17,7 +17,8 @@ static __always_inline void name_program(struct bpf_sock *sk, const char comm[AC
 
 /*
  * A program that connects again and again and never gains: following each of its connections costs 2 to 6 us, which is more than
- * nothing. One in so many is enough to notice a change; those that live on are taken in by the agent's recheck.
+ * nothing. One in so many keeps an eye on the rest; those that live on are taken in by the agent's recheck. While the observer is there,
+ * as in a recheck, all are followed: that is when a change is noticed.
  */
 #define FOLLOW_ONE_IN 16
 
@@ -29,7 +30,7 @@ static __always_inline bool passes_by(struct bpf_sock *sk, const char comm[AC_CO
 	struct ac_service_stats *stats;
 	__u32 *number;
 
-	if (!tp || c->event_mask)
+	if (!tp || c->event_mask || c->watching)
 		return false;
 	key.cgroup = cgroup_id(sk_of(tp));
 	key.port = flow_port(sk_of(tp), AC_SIDE_CLIENT);
