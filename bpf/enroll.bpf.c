@@ -25,16 +25,14 @@ static __always_inline void name_program(struct bpf_sock *sk, const char comm[AC
 static __always_inline bool passes_by(struct bpf_sock *sk, const char comm[AC_COMM_LEN], struct ac_control *c)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	struct ac_service_key key = { .side = AC_SIDE_CLIENT };
+	struct ac_service_key key = {};
 	struct ac_service_memory *memory;
 	struct ac_service_stats *stats;
 	__u32 *number;
 
 	if (!tp || c->event_mask || c->watching)
 		return false;
-	key.cgroup = cgroup_id(sk_of(tp));
-	key.port = flow_port(sk_of(tp), AC_SIDE_CLIENT);
-	__builtin_memcpy(key.comm, comm, AC_COMM_LEN);
+	service_key(&key, sk_of(tp), AC_SIDE_CLIENT, comm);
 	number = bpf_map_lookup_elem(&services, &key);
 	if (!number)
 		return false;

@@ -54,6 +54,14 @@ static __always_inline __u16 flow_port(struct sock *sk, __u8 side)
 	return side == AC_SIDE_SERVER ? sk->__sk_common.skc_num : bpf_ntohs(sk->__sk_common.skc_dport);
 }
 
+static __always_inline void service_key(struct ac_service_key *key, struct sock *sk, __u8 side, const char comm[AC_COMM_LEN])
+{
+	key->cgroup = cgroup_id(sk);
+	key->port = flow_port(sk, side);
+	key->side = side;
+	__builtin_memcpy(key->comm, comm, AC_COMM_LEN);
+}
+
 static __always_inline void flow_set_policy(struct ac_flow *f, const struct match *m, const struct ac_policy *p,
 					    const struct ac_control *c)
 {
@@ -128,12 +136,9 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	if (!m)
 		return false;
 	f->side = side;
-	key.cgroup = cgroup_id(sk);
 	if (!flow_match(sk, f, m, f->early.comm, c, adopting))
 		return false;
-	key.port = m->facts.port;
-	key.side = side;
-	__builtin_memcpy(key.comm, f->early.comm, AC_COMM_LEN);
+	service_key(&key, sk, side, f->early.comm);
 	f->service = service_number(&key, c);
 	memory = memory_of(f);
 	if (!memory)

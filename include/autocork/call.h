@@ -2,8 +2,8 @@
 /*
  * Write calls, counted exactly. What the observer sees of a call is its beginning (fentry) or each of its pieces
  * (tracepoint), never its result. How many bytes it queued shows in write_seq when the next call begins, or when the
- * flow closes; then it is counted. A call that queued nothing (EAGAIN) never is. What is still open at a scrape the
- * agent adds by itself (agent/engine/read.c).
+ * flow closes; then it is counted. A call that queued nothing (EAGAIN) never is. What is still open at a scrape
+ * bpf/dump.bpf.c adds.
  *
  * Pure: bpf/calls.bpf.h knows the kernel.
  */
