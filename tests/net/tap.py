@@ -77,6 +77,11 @@ def _say(text):
 def main(scope):
     """Runs the test_* functions of a module's globals(); TEST_ONLY=pattern runs only those that match."""
     tests = [value for name, value in scope.items() if name.startswith("test_") and callable(value)]
+    # Of two tests with one name Python keeps the second and says nothing.
+    with open(scope["__file__"], encoding="utf-8") as source:
+        written = len(re.findall(r"^def test_", source.read(), re.M))
+    if written != len(tests):
+        sys.exit(f"{scope['__file__']}: {written} tests, {len(tests)} names: rename the one that stands twice")
     only = os.environ.get("TEST_ONLY", "")
     tests = [test for test in tests if only in test.__name__]
     _say(f"TAP version 13\n1..{len(tests)}")

@@ -113,7 +113,7 @@ def test_large_after_small():
             stream.receive(stream.client, 2)
 
 
-def test_window_grows():
+def test_transfer_after_hold():
     """what a hold takes from the window is given back once: a transfer after it grows the window"""
     with world() as w:
         # Segments so small that the window, not the receiver, limits a transfer.
