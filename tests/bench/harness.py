@@ -62,12 +62,12 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(mode, plan, cpus):
+def stage(mode, plan, cpus=None):
     with contextlib.ExitStack() as stack:
         group = stack.enter_context(Cgroup())
         net = stack.enter_context(Net("cubic"))
         agent = stack.enter_context(Agent(group, MODES[mode])) if MODES[mode] else None
-        yield Stage(net, group, mode, agent, plan, cpus)
+        yield Stage(net, group, mode, agent, plan, cpus or plan.cpus)
 
 
 class Row:
@@ -152,7 +152,7 @@ class Work:
 
 
 def measure_round(work, mode, plan, say):
-    with stage(mode, plan, work.cpus or plan.cpus) as here, contextlib.ExitStack() as stack:
+    with stage(mode, plan, work.cpus) as here, contextlib.ExitStack() as stack:
         lines = []
         if plan.profile and here.agent:
             stack.enter_context(bpf_profile.programs(lines))
