@@ -2,8 +2,8 @@
 /* Which policy a flow falls under: the walk through the compiled tables (include/autocork/policy.h), once per new
  * flow. */
 #pragma once
-#include "maps.bpf.h"
 #include "tcp.bpf.h"
+#include <autocork/control.h>
 #include <autocork/policy_match.h>
 
 /* Both halves of each table, one after the other. */
@@ -16,7 +16,8 @@
 		__type(value, type_);                       \
 	} name_ SEC(".maps")
 
-POLICY_TABLE(ports, __u32, AC_PORTS);
+POLICY_TABLE(ports, struct ac_port, AC_PORTS);
+POLICY_TABLE(spans, struct ac_span, AC_SPANS_MAX);
 POLICY_TABLE(chain, __u32, AC_CHAIN_MAX);
 POLICY_TABLE(rules, struct ac_rule, AC_RULES_MAX);
 POLICY_TABLE(policies, struct ac_policy, AC_POLICIES_MAX);
@@ -27,8 +28,10 @@ POLICY_TABLE(policies, struct ac_policy, AC_POLICIES_MAX);
 struct match {
 	struct ac_facts facts;
 	__u64 cgroups[CGROUP_DEPTH]; /* ids of the flow's cgroup and its ancestors, root first */
+	struct ac_search search;
 	__u32 half;
 	__u32 next;	/* place in the chain */
+	__u32 rest;	/* chain to walk after this one, AC_CHAIN_END: none */
 	__u32 policy;	/* the answer */
 };
 
@@ -75,6 +78,22 @@ struct match_walk {
 	struct match *m;
 };
 
+static long match_search(__u32 index, struct match_walk *walk)
+{
+	struct match *m = walk->m;
+	struct ac_span *span;
+	__u32 key;
+
+	if (!ac_search_goes_on(&m->search))
+		return 1;
+	key = m->half * AC_SPANS_MAX + ac_search_next(&m->search);
+	span = bpf_map_lookup_elem(&spans, &key);
+	if (!span)
+		return 1;
+	ac_search_narrow(&m->search, span);
+	return 0;
+}
+
 static long match_step(__u32 index, struct match_walk *walk)
 {
 	struct match *m = walk->m;
@@ -82,8 +101,17 @@ static long match_step(__u32 index, struct match_walk *walk)
 	struct ac_rule *rule;
 
 	number = bpf_map_lookup_elem(&chain, &key);
-	if (!number || *number == AC_CHAIN_END)
+	if (!number)
 		return 1;
+	if (*number == AC_CHAIN_END) {
+		m->next = m->rest;
+		m->rest = AC_CHAIN_END;
+		return m->next == AC_CHAIN_END;
+	}
+	if (*number & AC_CHAIN_ON) {
+		m->next = *number & ~AC_CHAIN_ON;
+		return 0;
+	}
 	key = m->half * AC_RULES_MAX + *number;
 	rule = bpf_map_lookup_elem(&rules, &key);
 	if (!rule)
@@ -98,16 +126,30 @@ static long match_step(__u32 index, struct match_walk *walk)
 static __always_inline void match_policy(struct match *m, const struct ac_control *c)
 {
 	struct match_walk walk = { .m = m };
-	__u32 key, *first;
+	struct ac_port *port;
+	struct ac_span *span;
+	__u32 key;
 
 	m->half = c->policy_half & 1;
 	m->policy = AC_POLICY_DEFAULT;
 	key = m->half * AC_PORTS + m->facts.port;
-	first = bpf_map_lookup_elem(&ports, &key);
-	if (!first)
+	port = bpf_map_lookup_elem(&ports, &key);
+	if (!port)
 		return;
-	m->next = *first;
-	bpf_loop(AC_RULES_MAX, match_step, &walk, 0);
+	m->next = port->chain;
+	m->rest = AC_CHAIN_END;
+	if (port->span_count) {
+		ac_search_begin(&m->search, port, m->facts.peer);
+		bpf_loop(AC_SPANS_BITS + 1, match_search, &walk, 0);
+		key = m->half * AC_SPANS_MAX + m->search.first;
+		span = bpf_map_lookup_elem(&spans, &key);
+		if (span && span->chain != AC_CHAIN_END) {
+			m->rest = m->next;
+			m->next = span->chain;
+		}
+	}
+	/* Links of one walk: each rule once, at most 128 prefixes, two ends. */
+	bpf_loop(AC_RULES_MAX + 130, match_step, &walk, 0);
 }
 
 static __always_inline const struct ac_policy *match_values(const struct match *m)

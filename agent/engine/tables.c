@@ -13,7 +13,8 @@ static const struct {
 	const char *map;
 	size_t stride, half;	/* bytes per value, values per half */
 } layout[TABLE_MAX] = {
-	[TABLE_PORTS] = { "ports", STRIDE(__u32), AC_PORTS },
+	[TABLE_PORTS] = { "ports", STRIDE(struct ac_port), AC_PORTS },
+	[TABLE_SPANS] = { "spans", STRIDE(struct ac_span), AC_SPANS_MAX },
 	[TABLE_CHAIN] = { "chain", STRIDE(__u32), AC_CHAIN_MAX },
 	[TABLE_RULES] = { "rules", STRIDE(struct ac_rule), AC_RULES_MAX },
 	[TABLE_POLICIES] = { "policies", STRIDE(struct ac_policy), AC_POLICIES_MAX },
@@ -102,6 +103,7 @@ void engine_tables_apply(struct tables *tables, const struct policy_set *set)
 	fill(tables, TABLE_POLICIES, half, set->policies, sizeof(*set->policies), set->policy_count);
 	fill(tables, TABLE_RULES, half, set->rules, sizeof(*set->rules), set->rule_count);
 	fill(tables, TABLE_CHAIN, half, set->chain, sizeof(*set->chain), set->chain_count);
+	fill(tables, TABLE_SPANS, half, set->spans, sizeof(*set->spans), set->span_count);
 	fill(tables, TABLE_PORTS, half, set->ports, sizeof(*set->ports), AC_PORTS);
 	/* On before the rules are in force, off after: too many look-ups in between do no harm. */
 	if (cgroups)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * Sweeps over the ports. Between two neighbouring boundaries of any policy's ranges the same rules apply, so that a
- * stretch of ports shares a chain; and stretches to which the same rules apply, wherever they are, share one too. What
- * is compared to find that out is a running 128-bit hash of the set of groups in force, not the rules themselves: a
- * boundary costs a few instructions, and a chain is put together only when it is new.
+ * stretch of ports shares a chain; and stretches to which the same rules apply, wherever they are, share one too. So do
+ * those whose rules for peers are the same and the others differ, and the other way round: each part is put together by
+ * itself. What is compared to find that out is a running 128-bit hash of the set of groups in force, not the rules
+ * themselves: a boundary costs a few instructions, and a chain is put together only when it is new.
  */
 #include "policy/chains.h"
 
@@ -12,12 +13,16 @@
 #include <uthash.h>
 
 #include "lib/memory.h"
+#include "policy/peers.h"
+
+enum part_kind { PART_ANY_PEER, PART_PEERS, PART_MAX };
 
 /* The rules of one policy on its ranges of one width: they come and go together, with the same ranks. */
 struct group {
 	uint32_t first_rule, rule_count;
 	uint32_t width;
-	uint32_t slot;		/* where in active[] */
+	enum part_kind part;
+	uint32_t slot;		/* where in active[] of the part */
 	uint64_t hash[2];
 };
 
@@ -27,15 +32,18 @@ struct boundary {
 	bool opens;
 };
 
-struct link {
-	uint64_t rank;
-	uint32_t rule;
+/* What a set of groups was put together to. */
+struct known_rules {
+	uint64_t hash[2];
+	struct ac_port at;	/* of which PART_ANY_PEER has the chain, PART_PEERS the spans */
+	UT_hash_handle hh;
 };
 
-struct known_chain {
-	uint64_t hash[2];
-	uint32_t start;
-	UT_hash_handle hh;
+struct part {
+	uint32_t *active;	/* groups in force, in no order */
+	size_t active_count, active_rules;
+	uint64_t hash[2];	/* of the groups in force */
+	struct known_rules *known;
 };
 
 struct sweep {
@@ -44,54 +52,8 @@ struct sweep {
 	size_t group_count;
 	struct boundary *boundaries;
 	size_t boundary_count;
-	uint32_t *active;	/* groups in force, in no order */
-	size_t active_count, active_rules;
-	uint64_t hash[2];	/* of the groups in force */
-	struct known_chain *known;
+	struct part parts[PART_MAX];
 };
-
-/* Literal characters count; a name without wildcards is above every pattern, whatever its length. */
-static uint64_t program_rank(const char program[AC_COMM_LEN])
-{
-	unsigned int literal = 0;
-	bool pattern = false, in_set = false;
-
-	for (int i = 0; i < AC_COMM_LEN && program[i]; i++) {
-		if (strchr("*?[", program[i]))
-			pattern = true;
-		if (in_set)
-			in_set = program[i] != ']';
-		else if (program[i] == '[')
-			in_set = true;
-		else
-			literal += !strchr("*?", program[i]);
-	}
-	return !program[0] ? 0 : pattern ? 1 + literal : 31;
-}
-
-static uint64_t cgroup_depth(const struct policy_set *set, uint32_t rule)
-{
-	uint64_t depth = 0;
-
-	if (!set->rule_cgroups[rule])
-		return 0;
-	for (const char *at = set->cgroups[set->rule_cgroups[rule] - 1].path; *at; at++)
-		depth += *at == '/';
-	return depth < 255 ? depth : 255;
-}
-
-uint64_t chains_rank(const struct policy_set *set, uint32_t rule, uint32_t width)
-{
-	const struct ac_rule *it = &set->rules[rule];
-	uint64_t rank = it->peer_bits;
-
-	rank = rank << 8 | cgroup_depth(set, rule);
-	rank = rank << 5 | program_rank(it->program);
-	rank = rank << 17 | (AC_PORTS - width);
-	rank = rank << 1 | (it->side != AC_SIDE_ANY);
-	return rank << 16 | it->policy;	/* a tie: the later policy */
-}
-_Static_assert(AC_POLICIES_MAX <= 65536, "a policy's number fits in the rank");
 
 /* splitmix64: spreads small numbers over 64 bits. */
 static uint64_t spread(uint64_t x)
@@ -102,14 +64,9 @@ static uint64_t spread(uint64_t x)
 	return x ^ x >> 31;
 }
 
-static uint32_t range_width(const struct policy_range *range)
-{
-	return (uint32_t)range->last - range->first + 1;
-}
-
 static int by_width(const void *a, const void *b)
 {
-	uint32_t x = range_width(a), y = range_width(b);
+	uint32_t x = policy_range_width(a), y = policy_range_width(b);
 
 	return (x > y) - (x < y);
 }
@@ -129,14 +86,16 @@ static void add_policy(struct sweep *sweep, const struct policy_ranges *ports, u
 	memcpy(sorted, ranges.list, ranges.count * sizeof(*sorted));
 	qsort(sorted, ranges.count, sizeof(*sorted), by_width);
 	for (size_t i = 0; i < ranges.count; i++) {
-		if (!i || range_width(&sorted[i]) != range_width(&sorted[i - 1])) {
+		if (!i || policy_range_width(&sorted[i]) != policy_range_width(&sorted[i - 1])) {
 			uint64_t number = sweep->group_count;
 
 			sweep->groups = memory_room(sweep->groups, sweep->group_count, sizeof(*sweep->groups));
 			sweep->groups[sweep->group_count++] = (struct group){
 				.first_rule = first_rule,
 				.rule_count = rule_count,
-				.width = range_width(&sorted[i]),
+				.width = policy_range_width(&sorted[i]),
+				/* The peers of a policy do not overlap: if one is any peer, it is the only one. */
+				.part = sweep->set->rules[first_rule].peer_bits ? PART_PEERS : PART_ANY_PEER,
 				.hash = { spread(2 * number), spread(2 * number + 1) },
 			};
 		}
@@ -170,99 +129,139 @@ static int by_port(const void *a, const void *b)
 static void cross(struct sweep *sweep, const struct boundary *boundary)
 {
 	struct group *group = &sweep->groups[boundary->group];
+	struct part *part = &sweep->parts[group->part];
 
 	if (boundary->opens) {
-		group->slot = (uint32_t)sweep->active_count;
-		sweep->active[sweep->active_count++] = boundary->group;
-		sweep->active_rules += group->rule_count;
+		group->slot = (uint32_t)part->active_count;
+		part->active[part->active_count++] = boundary->group;
+		part->active_rules += group->rule_count;
 	} else {
-		uint32_t last = sweep->active[--sweep->active_count];
+		uint32_t last = part->active[--part->active_count];
 
-		sweep->active[group->slot] = last;
+		part->active[group->slot] = last;
 		sweep->groups[last].slot = group->slot;
-		sweep->active_rules -= group->rule_count;
+		part->active_rules -= group->rule_count;
 	}
-	sweep->hash[0] ^= group->hash[0];
-	sweep->hash[1] ^= group->hash[1];
+	part->hash[0] ^= group->hash[0];
+	part->hash[1] ^= group->hash[1];
 }
 
-static int by_rank(const void *a, const void *b)
+static struct ranked *rank_active(const struct sweep *sweep, const struct part *part)
 {
-	const struct link *x = a, *y = b;
+	struct ranked *rules = memory_zeroed(part->active_rules, sizeof(*rules)), *next = rules;
 
-	if (x->rank != y->rank)
-		return x->rank < y->rank ? 1 : -1;
-	return (x->rule > y->rule) - (x->rule < y->rule);
-}
-
-static void append_chain(struct sweep *sweep)
-{
-	struct policy_set *set = sweep->set;
-	struct link *links = memory_zeroed(sweep->active_rules, sizeof(*links));
-	size_t count = 0;
-
-	for (size_t i = 0; i < sweep->active_count; i++) {
-		const struct group *group = &sweep->groups[sweep->active[i]];
+	for (size_t i = 0; i < part->active_count; i++) {
+		const struct group *group = &sweep->groups[part->active[i]];
 
 		for (uint32_t rule = group->first_rule; rule < group->first_rule + group->rule_count; rule++)
-			links[count++] = (struct link){ chains_rank(set, rule, group->width), rule };
+			*next++ = (struct ranked){ rank_rule(sweep->set, rule, group->width), rule };
 	}
-	qsort(links, count, sizeof(*links), by_rank);
-	for (size_t i = 0; i <= count; i++) {
-		set->chain = memory_room(set->chain, set->chain_count, sizeof(*set->chain));
-		set->chain[set->chain_count++] = i < count ? links[i].rule : AC_CHAIN_END;
-	}
-	free(links);
+	return rules;
 }
 
-/* The chain of what is in force now; AC_CHAIN_END where it does not fit. */
-static uint32_t chain_now(struct sweep *sweep)
+static void build(struct policy_set *set, enum part_kind kind, struct ranked *rules, size_t count, struct ac_port *at)
 {
-	struct known_chain *known;
+	if (kind == PART_PEERS) {
+		at->spans = (uint32_t)set->span_count;
+		if (count)
+			peers_build(set, rules, count);
+		at->span_count = (uint32_t)set->span_count - at->spans;
+		return;
+	}
+	at->chain = (uint32_t)set->chain_count;
+	qsort(rules, count, sizeof(*rules), ranked_compare);
+	for (size_t i = 0; i < count; i++)
+		chain_append(set, rules[i].rule);
+	chain_append(set, AC_CHAIN_END);
+}
 
-	HASH_FIND(hh, sweep->known, sweep->hash, sizeof(sweep->hash), known);
+/* Where the tables have what is in force now; it is appended if it is new. */
+static struct ac_port part_now(struct sweep *sweep, enum part_kind kind)
+{
+	struct part *part = &sweep->parts[kind];
+	struct known_rules *known;
+	struct ranked *rules;
+
+	HASH_FIND(hh, part->known, part->hash, sizeof(part->hash), known);
 	if (known)
-		return known->start;
-	if (sweep->set->chain_count + sweep->active_rules + 1 > AC_CHAIN_MAX)
-		return AC_CHAIN_END;
+		return known->at;
 	known = memory_zeroed(1, sizeof(*known));
-	memcpy(known->hash, sweep->hash, sizeof(known->hash));
-	known->start = (uint32_t)sweep->set->chain_count;
-	HASH_ADD(hh, sweep->known, hash, sizeof(known->hash), known);
-	append_chain(sweep);
-	return known->start;
+	memcpy(known->hash, part->hash, sizeof(known->hash));
+	HASH_ADD(hh, part->known, hash, sizeof(known->hash), known);
+	rules = rank_active(sweep, part);
+	build(sweep->set, kind, rules, part->active_rules, &known->at);
+	free(rules);
+	return known->at;
+}
+
+static struct ac_port port_now(struct sweep *sweep)
+{
+	struct ac_port at = part_now(sweep, PART_PEERS);
+
+	at.chain = part_now(sweep, PART_ANY_PEER).chain;
+	return at;
+}
+
+/* What does not fit, and the policy that has most of it. */
+static void tell_overflow(const struct sweep *sweep, uint32_t port, struct chains_overflow *overflow)
+{
+	bool spans = sweep->set->span_count > AC_SPANS_MAX;
+	uint32_t most = 0;
+
+	*overflow = (struct chains_overflow){ .port = port, .spans = spans };
+	for (int kind = 0; kind < PART_MAX; kind++) {
+		const struct part *part = &sweep->parts[kind];
+
+		overflow->rules += part->active_rules;
+		for (size_t i = 0; i < part->active_count; i++) {
+			const struct group *group = &sweep->groups[part->active[i]];
+
+			if (group->rule_count <= most || (spans && group->part != PART_PEERS))
+				continue;
+			most = group->rule_count;
+			overflow->policy = sweep->set->rules[group->first_rule].policy;
+		}
+	}
+}
+
+/* Looked at after each port: one port's rules are never more than all, which are bounded. */
+static bool fits(const struct policy_set *set)
+{
+	return set->chain_count <= AC_CHAIN_MAX && set->span_count <= AC_SPANS_MAX;
 }
 
 bool chains_build(struct policy_set *set, struct chains_overflow *overflow)
 {
 	struct sweep sweep = { .set = set };
-	struct known_chain *known, *next;
+	struct known_rules *known, *next;
 	size_t crossed = 0;
-	bool fits = true;
 
 	add_policies(&sweep);
 	if (sweep.boundary_count)
 		qsort(sweep.boundaries, sweep.boundary_count, sizeof(*sweep.boundaries), by_port);
-	sweep.active = memory_zeroed(sweep.group_count, sizeof(*sweep.active));
-	for (uint32_t port = 0; fits && port < AC_PORTS;) {
-		uint32_t start, end;
+	for (int kind = 0; kind < PART_MAX; kind++)
+		sweep.parts[kind].active = memory_zeroed(sweep.group_count, sizeof(*sweep.parts[kind].active));
+	for (uint32_t port = 0; fits(set) && port < AC_PORTS;) {
+		struct ac_port now;
+		uint32_t end;
 
 		while (crossed < sweep.boundary_count && sweep.boundaries[crossed].port == port)
 			cross(&sweep, &sweep.boundaries[crossed++]);
 		end = crossed < sweep.boundary_count ? sweep.boundaries[crossed].port : AC_PORTS;
-		start = chain_now(&sweep);
-		fits = start != AC_CHAIN_END;
-		if (!fits)
-			*overflow = (struct chains_overflow){ port, sweep.active_rules };
+		now = port_now(&sweep);
+		if (!fits(set))
+			tell_overflow(&sweep, port, overflow);
 		for (; port < end; port++)
-			set->ports[port] = start;
+			set->ports[port] = now;
 	}
-	HASH_ITER(hh, sweep.known, known, next) {
-		HASH_DEL(sweep.known, known);
-		free(known);
+	for (int kind = 0; kind < PART_MAX; kind++) {
+		HASH_ITER(hh, sweep.parts[kind].known, known, next) {
+			HASH_DEL(sweep.parts[kind].known, known);
+			free(known);
+		}
+		free(sweep.parts[kind].active);
 	}
-	free(sweep.active);
 	free(sweep.boundaries);
 	free(sweep.groups);
-	return fits;
+	return fits(set);
 }

@@ -158,6 +158,21 @@ static struct policy_place *take_values(struct sections *sections, enum policy_s
 	return places;
 }
 
+static void add_overflow(const struct policy_set *set, const struct chains_overflow *overflow,
+			 struct policy_errors *errors)
+{
+	const struct policy_origin *origin = &set->origins[overflow->policy];
+
+	policy_error_add(errors, origin->file, origin->line,
+			 "[policy %s]: too many overlapping policies: %zu rules apply to port %u, most of them of this "
+			 "one, and %s of all ports together exceed what is allowed, %u: name fewer ports in policies "
+			 "that have many %s",
+			 origin->name, overflow->rules, overflow->port,
+			 overflow->spans ? "the stretches of addresses between peers" : "the lists of rules",
+			 overflow->spans ? AC_SPANS_MAX : AC_CHAIN_MAX,
+			 overflow->spans ? "peers" : "programs, cgroups or peers");
+}
+
 struct policy_set *policy_compile(struct sections *sections, struct policy_errors *errors)
 {
 	struct policy_set *set = memory_zeroed(1, sizeof(*set));
@@ -188,10 +203,7 @@ struct policy_set *policy_compile(struct sections *sections, struct policy_error
 	sections->file_count = 0;
 
 	if (errors->count == errors_before && !chains_build(set, &overflow))
-		policy_error_add(errors, set->files[set->file_count - 1], 0,
-				 "too many overlapping policies: %zu rules apply to port %u, and all ports' rules "
-				 "together exceed what is allowed, %u: name fewer ports in policies that have many "
-				 "programs, cgroups or peers", overflow.rules, overflow.port, AC_CHAIN_MAX);
+		add_overflow(set, &overflow, errors);
 	HASH_ITER(hh, known, path, next_path) {
 		HASH_DEL(known, path);
 		free(path);

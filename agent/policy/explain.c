@@ -9,6 +9,7 @@
 #include "lib/json.h"
 #include "lib/memory.h"
 #include "policy/keys.h"
+#include "policy/rank.h"
 
 struct flow {
 	const struct policy_set *set;
@@ -161,14 +162,19 @@ static json_t *origin_json(const struct policy_origin *origin)
 	return json;
 }
 
-/* Walks the chain as the data path does, to the policy that takes the flow; its rules in a row are one entry. */
+/*
+ * Goes through the port's rules in their order, to the policy that takes the flow; its rules in a row are one entry. The
+ * data path comes to the same, and passes over the rules of other peers without a look, which are told of here.
+ */
 static uint32_t walk(struct flow *flow, json_t *considered, size_t *more)
 {
 	const struct policy_set *set = flow->set;
-	uint32_t last = AC_POLICY_DEFAULT;
+	uint32_t last = AC_POLICY_DEFAULT, decides = AC_POLICY_DEFAULT;
+	size_t count;
+	struct ranked *rules = rank_rules_at(set, flow->facts.port, &count);
 
-	for (const uint32_t *link = &set->chain[set->ports[flow->facts.port]]; *link != AC_CHAIN_END; link++) {
-		const struct ac_rule *rule = &set->rules[*link];
+	for (size_t i = 0; i < count && decides == AC_POLICY_DEFAULT; i++) {
+		const struct ac_rule *rule = &set->rules[rules[i].rule];
 		const char *because = unmet(flow, rule);
 		size_t listed = json_array_size(considered);
 		json_t *entry = NULL;
@@ -186,9 +192,10 @@ static uint32_t walk(struct flow *flow, json_t *considered, size_t *more)
 			++*more;
 		last = rule->policy;
 		if (!because)
-			return last;
+			decides = last;
 	}
-	return AC_POLICY_DEFAULT;
+	free(rules);
+	return decides;
 }
 
 int policy_explain(const struct policy_set *set, const char *text, json_t **explained, struct fault *fault)

@@ -4,12 +4,31 @@
 
 #include "policy/policy.h"
 
-int64_t policy_match(const struct policy_set *set, const struct ac_facts *facts, policy_in_cgroup *in_cgroup,
-		     void *context)
+/* Where the chain of the rules for the flow's peer starts, AC_CHAIN_END if there is none. */
+static uint32_t peer_chain(const struct policy_set *set, const struct ac_facts *facts)
 {
-	for (const uint32_t *link = &set->chain[set->ports[facts->port]]; *link != AC_CHAIN_END; link++) {
-		const struct ac_rule *rule = &set->rules[*link];
+	const struct ac_port *port = &set->ports[facts->port];
+	struct ac_search search;
 
+	if (!port->span_count)
+		return AC_CHAIN_END;
+	ac_search_begin(&search, port, facts->peer);
+	while (ac_search_goes_on(&search))
+		ac_search_narrow(&search, &set->spans[ac_search_next(&search)]);
+	return set->spans[search.first].chain;
+}
+
+static int64_t walk(const struct policy_set *set, uint32_t start, const struct ac_facts *facts,
+		    policy_in_cgroup *in_cgroup, void *context)
+{
+	if (start == AC_CHAIN_END)
+		return -1;
+	for (const uint32_t *link = &set->chain[start]; *link != AC_CHAIN_END; link++) {
+		const struct ac_rule *rule;
+
+		if (*link & AC_CHAIN_ON)
+			link = &set->chain[*link & ~AC_CHAIN_ON];
+		rule = &set->rules[*link];
 		if (!ac_rule_matches(rule, facts))
 			continue;
 		if (!rule->cgroup ||
@@ -17,6 +36,14 @@ int64_t policy_match(const struct policy_set *set, const struct ac_facts *facts,
 			return *link;
 	}
 	return -1;
+}
+
+int64_t policy_match(const struct policy_set *set, const struct ac_facts *facts, policy_in_cgroup *in_cgroup,
+		     void *context)
+{
+	int64_t rule = walk(set, peer_chain(set, facts), facts, in_cgroup, context);
+
+	return rule >= 0 ? rule : walk(set, set->ports[facts->port].chain, facts, in_cgroup, context);
 }
 
 static bool is_unconditional(const struct ac_rule *rule)
@@ -35,8 +62,11 @@ static bool catches_all(const struct policy_set *set, uint32_t first)
 bool policy_default_reachable(const struct policy_set *set)
 {
 	/* Neighbouring ports share their chain, so a set of few policies has few to look through. */
-	for (size_t port = 0; port < AC_PORTS; port++)
-		if ((!port || set->ports[port] != set->ports[port - 1]) && !catches_all(set, set->ports[port]))
+	for (size_t port = 0; port < AC_PORTS; port++) {
+		uint32_t chain = set->ports[port].chain;
+
+		if ((!port || chain != set->ports[port - 1].chain) && !catches_all(set, chain))
 			return true;
+	}
 	return false;
 }

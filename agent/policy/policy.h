@@ -113,7 +113,9 @@ struct policy_set {
 	size_t rule_count;
 	uint32_t *chain;
 	size_t chain_count;
-	uint32_t ports[AC_PORTS];	/* index of the first element of the port's chain */
+	struct ac_span *spans;
+	size_t span_count;
+	struct ac_port ports[AC_PORTS];
 
 	struct policy_agent agent;
 	struct policy_place *agent_places;

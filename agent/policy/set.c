@@ -26,6 +26,7 @@ void policy_set_free(struct policy_set *set)
 	free(set->rules);
 	free(set->rule_cgroups);
 	free(set->chain);
+	free(set->spans);
 	free(set->cgroups);
 	free(set->files);
 	free(set);

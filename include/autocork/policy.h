@@ -2,12 +2,17 @@
 /*
  * A compiled policy set, as agent/policy/ makes it and the data path reads it: once per new flow, never per write.
  *
- *   ports[port]  -> where the port's chain starts
- *   chain[]      -> rule numbers, most specific first, ended by AC_CHAIN_END
+ *   ports[port]  -> the port's spans, and the chain of its rules for any peer
+ *   spans[]      -> stretches of addresses, in order, each with the chain of the rules for peers that hold there
+ *   chain[]      -> rule numbers, most specific first, ended by AC_CHAIN_END or by AC_CHAIN_ON | where it goes on
  *   rules[]      -> one conjunction of conditions each, naming its policy
  *   policies[]   -> what the [policy NAME] section says; number 0 is the built-in default (observe)
  *
- * The first rule of the port's chain that matches (policy_match.h) decides; where none does, policy 0 does.
+ * The chain of a span has the rules of the longest prefix that covers it, and goes on with those of the next shorter
+ * one: the prefix is what ranks first, so this is the order of the rules, and no rule is in the table twice. Which span
+ * an address is in takes a binary search: a port may have thousands of peers. The rules for any peer come last.
+ *
+ * The first rule that matches (policy_match.h) decides; where none does, policy 0 does.
  *
  * Every table exists twice (halves 0 and 1 of the same map); a reload fills the idle half and flips
  * control.policy_half.
@@ -20,6 +25,9 @@
 #define AC_RULES_MAX 32768
 #define AC_CHAIN_MAX 262144
 #define AC_CHAIN_END 0xffffffffu
+#define AC_CHAIN_ON 0x80000000u		/* what is left of such a link is a place in chain[] */
+#define AC_SPANS_BITS 17
+#define AC_SPANS_MAX (1 << AC_SPANS_BITS)
 #define AC_COMM_LEN 16			/* TASK_COMM_LEN */
 #define AC_POLICY_DEFAULT 0
 #define AC_CGROUP_UNRESOLVED (~0ull)	/* ac_rule.cgroup of a path that does not exist (yet): matches no flow */
@@ -47,6 +55,19 @@ struct ac_rule {
 	char program[AC_COMM_LEN]; /* shell pattern (* ? [set]) for the comm; empty = any */
 };
 
+struct ac_port {
+	__u32 chain;		/* where the chain of the rules for any peer starts */
+	__u32 spans;		/* where the spans start; the first is that of address :: */
+	__u32 span_count;	/* 0: no rule asks for the peer */
+};
+
+/* From this address to that of the next span. */
+struct ac_span {
+	__u64 high, low;	/* the address's halves as numbers */
+	__u32 chain;		/* where the chain starts */
+	__u32 pad;
+};
+
 /* What is known of a flow when its policy is looked up. */
 struct ac_facts {
 	__u16 port;		/* the service's port: local on a server, remote on a client */
@@ -58,3 +79,4 @@ struct ac_facts {
 
 _Static_assert(sizeof(struct ac_policy) == 16, "layout shared with BPF");
 _Static_assert(sizeof(struct ac_rule) == 48, "layout shared with BPF");
+_Static_assert(sizeof(struct ac_span) == 24, "layout shared with BPF");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Does a rule match a flow? Pure, shared by the data path and its C reference (agent/policy/match.c).
+ * Does a rule match a flow, and which span is its peer in? Pure, shared by the data path and its C reference
+ * (agent/policy/match.c).
  *
  * BPF callers should call these from a global (non-static) function or a bpf_loop() callback, so that the verifier
  * walks the matcher once and not once per rule.
@@ -86,6 +87,53 @@ static __always_inline bool ac_glob_match(const char pattern[AC_COMM_LEN], const
 		in_set = open | (in_set & ~close);
 	}
 	return !in_set && (live & end);
+}
+
+/* Half of an address as a number: its first byte is the most significant. */
+static __always_inline __u64 ac_address_half(const __u8 bytes[8])
+{
+	__u64 number = 0;
+
+	AC_UNROLL
+	for (int i = 0; i < 8; i++)
+		number = number << 8 | bytes[i];
+	return number;
+}
+
+/* A binary search: the span that starts last of those that do not start after the address is in [first, end). */
+struct ac_search {
+	__u64 high, low;	/* the address, as in struct ac_span */
+	__u32 first, end;	/* numbers of spans; more than one apart: go on */
+};
+
+static __always_inline void ac_search_begin(struct ac_search *s, const struct ac_port *port, const __u8 address[16])
+{
+	s->high = ac_address_half(address);
+	s->low = ac_address_half(address + 8);
+	s->first = port->spans;
+	s->end = port->spans + port->span_count;
+}
+
+static __always_inline bool ac_search_goes_on(const struct ac_search *s)
+{
+	return s->end - s->first > 1;
+}
+
+static __always_inline __u32 ac_search_next(const struct ac_search *s)
+{
+	return s->first + (s->end - s->first) / 2;
+}
+
+/* `span` is number ac_search_next(). */
+static __always_inline void ac_search_narrow(struct ac_search *s, const struct ac_span *span)
+{
+	bool after = span->high != s->high ? span->high > s->high : span->low > s->low;
+	__u32 middle = ac_search_next(s);
+
+	if (after)
+		s->end = middle;
+	else
+		s->first = middle;
 }
 
 /* Is `address` in the network of the `bits` leading bits of `network`? Both IPv6 or v4-mapped; 0 bits match all. */

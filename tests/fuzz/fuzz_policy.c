@@ -33,12 +33,16 @@ static struct policy_set *load(const char *const *texts, const size_t *lengths, 
 static void check_tables(const struct policy_set *set)
 {
 	REQUIRE(set->policy_count && set->policy_count <= AC_POLICIES_MAX && set->rule_count <= AC_RULES_MAX);
-	REQUIRE(set->chain_count && set->chain_count <= AC_CHAIN_MAX);
+	REQUIRE(set->chain_count && set->chain_count <= AC_CHAIN_MAX && set->span_count <= AC_SPANS_MAX);
 	REQUIRE(set->chain[set->chain_count - 1] == AC_CHAIN_END);
 	for (size_t i = 0; i < AC_PORTS; i++)
-		REQUIRE(set->ports[i] < set->chain_count);
+		REQUIRE(set->ports[i].chain < set->chain_count &&
+			set->ports[i].spans + set->ports[i].span_count <= set->span_count);
 	for (size_t i = 0; i < set->chain_count; i++)
-		REQUIRE(set->chain[i] < set->rule_count || set->chain[i] == AC_CHAIN_END);
+		REQUIRE(set->chain[i] < set->rule_count || set->chain[i] == AC_CHAIN_END ||
+			(set->chain[i] & AC_CHAIN_ON && (set->chain[i] & ~AC_CHAIN_ON) < i));
+	for (size_t i = 0; i < set->span_count; i++)
+		REQUIRE(set->spans[i].chain < set->chain_count || set->spans[i].chain == AC_CHAIN_END);
 	for (size_t i = 0; i < set->rule_count; i++)
 		REQUIRE(set->rules[i].policy < set->policy_count && set->rules[i].peer_bits <= 128);
 	for (size_t i = 0; i < set->policy_count; i++) {
@@ -78,7 +82,8 @@ static void check_again(const struct policy_set *set)
 	char *text = write_out(set, &length);
 	struct policy_set *again = load((const char *const *)&text, &length, 1, &errors);
 
-	REQUIRE(again && again->rule_count == set->rule_count && again->chain_count == set->chain_count);
+	REQUIRE(again && again->rule_count == set->rule_count && again->chain_count == set->chain_count &&
+		again->span_count == set->span_count);
 	for (size_t i = 0; i < set->rule_count; i++)
 		REQUIRE(!memcmp(&again->rules[i], &set->rules[i], sizeof(set->rules[i])));
 	policy_set_free(again);

@@ -71,7 +71,7 @@ def test_shutdown_counted():
 
 
 def test_more_behind():
-    """a write with MSG_MORE, which the kernel keeps for 200 ms, keeps nothing before it back beyond max_hold"""
+    """a write with MSG_MORE, which the kernel keeps for 200 ms, does not keep what was held before it beyond max_hold"""
     def more(stream):
         stream.client.send(b"more", socket.MSG_MORE)
         return b"more"

@@ -1,40 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The matcher as the data path uses it: a walk over rules in a map, in a bpf_loop() callback, and a pattern by itself.
- */
-#include <autocork/policy_match.h>
+/* The data path's look-up on flows that are given, and a pattern by itself. */
+#include "match.bpf.h"
 
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1024);
-	__type(key, __u32);
-	__type(value, struct ac_rule);
-} rules SEC(".maps");
-
-struct walk {
 	struct ac_facts facts;
-	__u32 found;
-};
+	__u64 cgroups[CGROUP_DEPTH];
+	struct ac_control control;
+	__u32 policy;	/* the answer */
+} flow;
 
-static long try_rule(__u32 index, void *context)
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct match);
+} scratch SEC(".maps");
+
+/* A kind of program that can be run many times in a row. */
+SEC("tc")
+int match_flow(struct __sk_buff *packet)
 {
-	struct walk *walk = context;
-	struct ac_rule *rule = bpf_map_lookup_elem(&rules, &index);
+	__u32 zero = 0;
+	struct match *m = bpf_map_lookup_elem(&scratch, &zero);
 
-	if (!rule || !ac_rule_matches(rule, &walk->facts))
-		return 0;
-	walk->found = index;
-	return 1;
-}
-
-/* Number of the first rule that matches the facts, which are the context; 1024 if none does. */
-SEC("syscall")
-int match_rules(struct ac_facts *facts)
-{
-	struct walk walk = { .found = 1024 };
-
-	walk.facts = *facts;
-	bpf_loop(1024, try_rule, &walk, 0);
-	return walk.found;
+	if (!m)
+		return 1;
+	m->facts = flow.facts;
+	__builtin_memcpy(m->cgroups, flow.cgroups, sizeof(m->cgroups));
+	match_policy(m, &flow.control);
+	flow.policy = m->policy;
+	return !match_values(m);
 }
 
 struct glob {

@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The matcher compiled for BPF: the verifier takes it, and it says what the same source says natively. */
+/* The look-up compiled for BPF: the verifier takes it, and it says what the C reference says. */
 #include <autocork/policy_match.h>
 
 #include <bpf/bpf.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include <sys/mman.h>
 
-#include <cmocka.h>
-
+#include "engine/tables.h"
 #include "tests/prog/policy_match.skel.h"
-
-#define RULES 1024
-#define NO_RULE RULES
+#include "../unit/policy/fixture.h"
+#include "../unit/policy/random.h"
 
 static struct policy_match_bpf *bpf;
 
@@ -64,50 +57,123 @@ static void test_globs(void **state)
 	assert_true(matched > 500);
 }
 
-static void fill_peer(__u8 peer[16])
+/* ------------------------------------------------------------------ whole sets, in the tables as the engine fills them */
+
+static struct tables tables;
+static struct ac_control control;
+
+static void *map_table(const struct bpf_map *map)
 {
-	for (int i = 0; i < 16; i++)
-		peer[i] = (__u8)(random() % 4 ? 0 : 1 << random() % 8);
+	size_t size = (bpf_map__value_size(map) + 7) / 8 * 8 * bpf_map__max_entries(map);
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	return memory;
 }
 
-static void test_rules(void **state)
+static void apply(const struct policy_set *set)
 {
-	static const char *const programs[] = { "", "*", "a*", "[!a]*", "redis", "?edis", "fifteen-letters" };
-	static const char *const comms[] = { "", "a", "b", "redis", "fifteen-letters" };
-	int map = bpf_map__fd(bpf->maps.rules);
-	struct ac_rule rules[RULES] = { 0 };
-	size_t found = 0;
+	if (!tables.control) {
+		tables.control = &control;
+		tables.table[TABLE_PORTS] = map_table(bpf->maps.ports);
+		tables.table[TABLE_SPANS] = map_table(bpf->maps.spans);
+		tables.table[TABLE_CHAIN] = map_table(bpf->maps.chain);
+		tables.table[TABLE_RULES] = map_table(bpf->maps.rules);
+		tables.table[TABLE_POLICIES] = map_table(bpf->maps.policies);
+	}
+	engine_tables_apply(&tables, set);
+	bpf->bss->flow.control = control;
+}
+
+/* Looks the flow up `times` in a row; how long one took, in ns. */
+static uint32_t look_up(const struct random_flow *flow, int times)
+{
+	char packet[64] = "";
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet, .data_size_in = sizeof(packet), .repeat = times);
+
+	bpf->bss->flow.facts = flow->facts;
+	memcpy(bpf->bss->flow.cgroups, flow->cgroups, sizeof(flow->cgroups));
+	bpf->bss->flow.policy = UINT32_MAX;
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(bpf->progs.match_flow), &options), 0);
+	assert_int_equal(options.retval, 0);
+	return options.duration;
+}
+
+static void test_random_sets(void **state)
+{
+	size_t decided = 0, by_peer = 0;
 
 	srandom(31);
-	for (uint32_t i = 0; i < RULES; i++) {
-		struct ac_rule *rule = &rules[i];
+	for (int round = 0; round < 200; round++) {
+		char *text = random_policies(round % 4 ? 25 : 150);
+		struct policy_set *set = fixture_set(text);
 
-		/* Half of the rules match next to nothing, so that walks end everywhere. */
-		rule->side = (__u8)(random() % AC_SIDE_MAX);
-		rule->peer_bits = (__u8)(random() % 2 ? 128 : 8 + random() % 121);
-		fill_peer(rule->peer);
-		strcpy(rule->program, programs[random() % 7]);
-		assert_int_equal(bpf_map_update_elem(map, &i, rule, BPF_ANY), 0);
-	}
-	for (int i = 0; i < 2000; i++) {
-		struct ac_facts facts = { .side = (__u8)(1 + random() % 2) };
-		uint32_t natively = 0;
+		random_resolve(set);
+		apply(set);
+		for (int i = 0; i < 500; i++) {
+			struct random_flow flow;
+			uint32_t expected;
+			int64_t rule;
 
-		fill_peer(facts.peer);
-		strcpy(facts.comm, comms[random() % 5]);
-		while (natively < RULES && !ac_rule_matches(&rules[natively], &facts))
-			natively++;
-		assert_int_equal(run(bpf->progs.match_rules, &facts, sizeof(facts)), natively);
-		found += natively != NO_RULE && natively > 0;
+			random_flow(set, &flow);
+			rule = policy_match(set, &flow.facts, random_in_cgroup, &flow);
+			expected = rule < 0 ? AC_POLICY_DEFAULT : set->rules[rule].policy;
+			look_up(&flow, 1);
+			if (bpf->bss->flow.policy != expected)
+				fail_msg("%u instead of %u in\n%s", bpf->bss->flow.policy, expected, text);
+			decided += expected != AC_POLICY_DEFAULT;
+			by_peer += rule >= 0 && set->rules[rule].peer_bits;
+		}
+		policy_set_free(set);
+		free(text);
 	}
-	assert_true(found > 200);
+	assert_true(decided > 50000 && by_peer > 20000);
+}
+
+/* ------------------------------------------------------------------ what a look-up costs */
+
+/* What one costs on a port with `count` networks, in all of which the last one's rule is the last, in ns. */
+static uint32_t cost_of_peers(int count)
+{
+	struct random_flow flow = { .facts = { .port = 443, .side = AC_SIDE_SERVER, .comm = "nginx" } };
+	struct policy_set *set;
+	uint32_t ns;
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	for (int i = 0; i < count; i++)
+		fprintf(out, "[policy p%d]\nports = 443\npeers = 10.%d.%d.0/24\nmode = autocork\n", i, i / 256, i % 256);
+	fprintf(out, "[policy rest]\nports = 443\nmode = observe\n");
+	fclose(out);
+	set = fixture_set(text);
+	apply(set);
+	assert_int_equal(inet_pton(AF_INET6, "::ffff:10.0.3.9", flow.facts.peer), 1);
+	ns = look_up(&flow, 20000);
+	assert_string_equal(set->origins[bpf->bss->flow.policy].name, "p3");
+	assert_int_equal(inet_pton(AF_INET6, "::ffff:11.0.0.1", flow.facts.peer), 1);
+	look_up(&flow, 1);
+	assert_string_equal(set->origins[bpf->bss->flow.policy].name, "rest");
+	policy_set_free(set);
+	free(text);
+	return ns;
+}
+
+static void test_cost_of_peers(void **state)
+{
+	uint32_t few = cost_of_peers(10), many = cost_of_peers(10000);
+
+	print_message("# a look-up on a port with 10 networks: %u ns, with 10,000: %u ns\n", few, many);
+	/* A walk through all would take a thousand times as long, 200,000 ns. */
+	assert_true(many < 20 * few + 2000);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_globs),
-		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_random_sets),
+		cmocka_unit_test(test_cost_of_peers),
 	};
 
 	return cmocka_run_group_tests_name("policy_match (BPF)", tests, load, unload);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* From policies to chains: which policy wins, what the limits say, and how long 10,000 policies take. */
 #include <arpa/inet.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "policy/fixture.h"
 #include "policy/keys.h"
+#include "policy/random.h"
 
 static struct ac_facts flow(uint16_t port, enum ac_side side, const char *peer, const char *comm)
 {
@@ -180,46 +182,73 @@ static bool in_ports(const struct policy_ranges *ports, uint16_t port, uint32_t 
 	return !ports->count;
 }
 
-static bool in_peer(const struct policy_peer *peer, const uint8_t address[16])
+/* The best of a list's elements that the flow meets: 0 if the list is empty, negative if it has none. */
+static int best_peer(const struct policy_peers *peers, const struct ac_facts *facts)
 {
-	for (int i = 0; i < peer->bits; i++) {
-		if ((peer->address[i / 8] ^ address[i / 8]) & 0x80 >> i % 8)
-			return false;
-	}
-	return true;
+	int best = peers->count ? -1 : 0;
+
+	for (size_t i = 0; i < peers->count; i++)
+		if (random_in_prefix(&peers->list[i], facts->peer))
+			best = peers->list[i].bits;
+	return best;
 }
 
-/*
- * The best of all policies by peers, programs, ports, side and place, without tables (and without cgroups and
- * patterns).
- */
-static uint32_t plain_reading(const struct policy_set *set, const struct ac_facts *facts)
+static int best_cgroup(const struct policy_strings *cgroups, const struct random_flow *flow)
 {
+	int best = cgroups->count ? -1 : 0;
+
+	for (size_t i = 0; i < cgroups->count; i++) {
+		int depth = 0;
+
+		if (!strcmp(cgroups->list[i], "/") && best < 0)
+			best = 0;
+		for (const char *at = cgroups->list[i]; *at; at++)
+			depth += *at == '/';
+		for (size_t k = 0; flow->cgroups[k]; k++)
+			if (!strcmp(random_cgroups[flow->cgroups[k] - 1], cgroups->list[i]) && depth > best)
+				best = depth;
+	}
+	return best;
+}
+
+/* A name is 31, a pattern 1 and as many as it has letters outside of sets. */
+static int best_program(const struct policy_strings *programs, const struct ac_facts *facts)
+{
+	int best = programs->count ? -1 : 0;
+
+	for (size_t i = 0; i < programs->count; i++) {
+		const char *program = programs->list[i];
+		int rank = !strcmp(program, "*") ? 0 : !strcmp(program, "?[a-b]*") ? 1 : strchr(program, '*') ? 2 : 31;
+
+		if (!fnmatch(program, facts->comm, FNM_NOESCAPE) && rank > best)
+			best = rank;
+	}
+	return best;
+}
+
+/* The best of all policies by peers, cgroups, programs, ports, side and place, without tables. */
+static uint32_t plain_reading(const struct policy_set *set, const struct random_flow *flow)
+{
+	const struct ac_facts *facts = &flow->facts;
 	uint64_t best = 0;
 	uint32_t decides = AC_POLICY_DEFAULT;
 
 	for (uint32_t i = 1; i < set->policy_count; i++) {
 		const struct policy_config *config = &set->origins[i].config;
-		uint32_t width, bits = 0;
-		bool program = !config->programs.count, peer = !config->peers.count;
+		int peer = best_peer(&config->peers, facts), cgroup = best_cgroup(&config->cgroups, flow);
+		int program = best_program(&config->programs, facts);
 		uint64_t score;
+		uint32_t width;
 
-		for (size_t p = 0; p < config->programs.count; p++)
-			program |= !strcmp(config->programs.list[p], facts->comm);
-		for (size_t p = 0; p < config->peers.count; p++) {
-			if (in_peer(&config->peers.list[p], facts->peer)) {
-				peer = true;
-				bits = config->peers.list[p].bits;
-			}
-		}
-		if (!program || !peer || !in_ports(&config->ports, facts->port, &width) ||
+		if (peer < 0 || cgroup < 0 || program < 0 || !in_ports(&config->ports, facts->port, &width) ||
 		    (config->side != AC_SIDE_ANY && config->side != facts->side))
 			continue;
-		score = bits;
-		score = score * 2 + !!config->programs.count;
+		score = (uint64_t)peer;
+		score = score * 10 + (uint64_t)cgroup;
+		score = score * 100 + (uint64_t)program;
 		score = score * 100000 + (AC_PORTS - width);
 		score = score * 2 + (config->side != AC_SIDE_ANY);
-		score = score * 100000 + i;
+		score = score * 1000 + i;
 		if (score >= best) {
 			best = score;
 			decides = i;
@@ -230,55 +259,38 @@ static uint32_t plain_reading(const struct policy_set *set, const struct ac_fact
 
 static void test_random_sets(void **state)
 {
-	static const char *const sides[] = { "any", "server", "client" };
-	static const char *const programs[] = { "a", "b", "a, b", "a, c" };
-	static const char *const peers[] = { "10.0.0.0/8", "10.1.0.0/16, 10.2.0.0/16", "10.1.1.1", "::/0",
-					     "fd00::/8, ::1" };
-	static const char *const addresses[] = { "10.1.1.1", "10.2.3.4", "11.0.0.1", "fd00::1", "::1", "2001:db8::1" };
-	static const char *const comms[] = { "a", "b", "c", "" };
-	size_t decided = 0;
+	size_t decided = 0, by_peer = 0;
 
 	srandom(22);
-	for (int round = 0; round < 60; round++) {
-		char *text;
-		size_t size;
-		FILE *out = open_memstream(&text, &size);
-		struct policy_set *set;
+	for (int round = 0; round < 400; round++) {
+		char *text = random_policies(round % 4 ? 25 : 150);
+		struct policy_set *set = fixture_set(text);
 
-		for (long i = 1 + random() % 25; i; i--) {
-			fprintf(out, "[policy p%ld]\nmode = off\nside = %s\n", i, sides[random() % 3]);
-			if (random() % 4) {
-				long port = 1 + random() % 40;
+		random_resolve(set);
+		for (int i = 0; i < 1000; i++) {
+			struct random_flow flow;
+			uint32_t expected;
+			int64_t rule;
 
-				fprintf(out, "ports = ");
-				for (long k = 1 + random() % 4; k; k--) {
-					long last = port + random() % 3 * (random() % 9);
+			random_flow(set, &flow);
+			expected = plain_reading(set, &flow);
+			rule = policy_match(set, &flow.facts, random_in_cgroup, &flow);
+			if (expected != (rule < 0 ? AC_POLICY_DEFAULT : set->rules[rule].policy)) {
+				char peer[INET6_ADDRSTRLEN];
 
-					fprintf(out, "%ld-%ld%s", port, last, k > 1 ? ", " : "\n");
-					port = last + 1 + random() % 10;
-				}
-			}
-			if (random() % 2)
-				fprintf(out, "programs = %s\n", programs[random() % 4]);
-			if (random() % 2)
-				fprintf(out, "peers = %s\n", peers[random() % 5]);
-		}
-		fclose(out);
-		set = fixture_set(text);
-		for (int i = 0; i < 2000; i++) {
-			struct ac_facts facts = flow((uint16_t)(random() % 100), 1 + random() % 2,
-						     addresses[random() % 6], comms[random() % 4]);
-			uint32_t expected = plain_reading(set, &facts);
-
-			if (strcmp(decide(set, facts), set->origins[expected].name))
-				fail_msg("port %u: %s instead of %s in\n%s", facts.port, decide(set, facts),
+				fail_msg("port %u side %u peer %s comm %s: %s instead of %s in\n%s", flow.facts.port,
+					 flow.facts.side,
+					 inet_ntop(AF_INET6, flow.facts.peer, peer, sizeof(peer)), flow.facts.comm,
+					 rule < 0 ? "none" : set->origins[set->rules[rule].policy].name,
 					 set->origins[expected].name, text);
+			}
 			decided += expected != AC_POLICY_DEFAULT;
+			by_peer += rule >= 0 && set->rules[rule].peer_bits;
 		}
 		policy_set_free(set);
 		free(text);
 	}
-	assert_true(decided > 50000);
+	assert_true(decided > 200000 && by_peer > 100000);
 }
 
 /* ------------------------------------------------------------------ limits and size */
@@ -304,8 +316,8 @@ static struct policy_set *load_big(const char *what, char *text)
 	if (seconds() - start > slower)
 		slower = seconds() - start;
 	free(text);
-	print_message("# %s: %zu policies, %zu rules, chains of %zu, %.3f s\n", what, set->policy_count - 1,
-		      set->rule_count, set->chain_count, slower);
+	print_message("# %s: %zu policies, %zu rules, chains of %zu, %zu spans, %.3f s\n", what,
+		      set->policy_count - 1, set->rule_count, set->chain_count, set->span_count, slower);
 	assert_true(slower < 5); /* 0.03 s where this was written; the bound to keep is 1 s */
 	return set;
 }
@@ -369,6 +381,29 @@ static void test_every_boundary(void **state)
 	policy_set_free(set);
 }
 
+/* Ports whose rules for peers are the same share them, and what differs is each port's own. */
+static void test_shared_peers(void **state)
+{
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	struct policy_set *set;
+
+	for (int i = 0; i < 2000; i++)
+		fprintf(out, "[policy peer%d]\npeers = 10.%d.%d.0/24\nmode = autocork\n", i, i / 256, i % 256);
+	for (int i = 0; i < 8000; i++)
+		fprintf(out, "[policy port%d]\nports = %d\nmode = off\n", i, 1 + i);
+	fclose(out);
+	set = load_big("2,000 peers of 8,000 ports", text);
+	/* A rule and an end for each, and an empty list for the other ports; from ::, and from each on, and behind the last. */
+	assert_int_equal(set->chain_count, 2 * 2000 + 2 * 8000 + 1);
+	assert_int_equal(set->span_count, 1 + 2000 + 1);
+	assert_string_equal(decide(set, flow(8000, AC_SIDE_SERVER, "10.7.207.1", "x")), "peer1999");
+	assert_string_equal(decide(set, flow(8000, AC_SIDE_SERVER, "10.7.208.1", "x")), "port7999");
+	assert_string_equal(decide(set, flow(8001, AC_SIDE_SERVER, "10.7.208.1", "x")), "built-in");
+	policy_set_free(set);
+}
+
 static void check_limit(char *text, const char *expected)
 {
 	char directory[64], *files[1];
@@ -379,6 +414,7 @@ static void check_limit(char *text, const char *expected)
 	files[0] = (char *)fixture_write(directory, "big.conf", text);
 	assert_int_equal(policy_check_files(files, 1, &errors, &fault), -1);
 	assert_int_equal(errors.count, 1);
+	assert_true(errors.list[0].line > 0);
 	if (!strstr(errors.list[0].what, expected))
 		fail_msg("\"%s\" is not in \"%s\"", expected, errors.list[0].what);
 	policy_errors_free(&errors);
@@ -415,7 +451,23 @@ static void test_limits(void **state)
 	for (int i = 0; i < 300; i++)
 		fprintf(out, "\n[policy p%d]\nmode = off\nports = %d", i, 1 + i);
 	fclose(out);
-	check_limit(text, "too many overlapping policies: 1001 rules apply to port 261");
+	check_limit(text, "[policy all]: too many overlapping policies: 1001 rules apply to port 261, most of them of "
+			  "this one, and the lists of rules of all ports together exceed what is allowed, 262144");
+
+	/* The same with peers, each of which is a stretch and has another one behind it, on ports that differ in their peers */
+	out = open_memstream(&text, &size);
+	fprintf(out, "[policy programs]\nmode = off\nprograms = p");
+	for (int i = 0; i < 1499; i++)
+		fprintf(out, ", p%d", i);
+	fprintf(out, "\n[policy all]\nmode = off\npeers = 10.0.0.0");
+	for (int i = 1; i < 1000; i++)
+		fprintf(out, ", 10.%d.%d.0", i / 100, i % 100);
+	for (int i = 0; i < 300; i++)
+		fprintf(out, "\n[policy p%d]\nmode = off\npeers = ::1\nports = %d", i, 1 + i);
+	fclose(out);
+	check_limit(text, "[policy all]: too many overlapping policies: 2501 rules apply to port 65, most of them of this "
+			  "one, and the stretches of addresses between peers of all ports together exceed what is "
+			  "allowed, 131072: name fewer ports in policies that have many peers");
 }
 
 int main(void)
@@ -426,6 +478,7 @@ int main(void)
 		cmocka_unit_test(test_ties),	    cmocka_unit_test(test_cgroups),
 		cmocka_unit_test(test_random_sets), cmocka_unit_test(test_many_ports),
 		cmocka_unit_test(test_many_peers),  cmocka_unit_test(test_every_boundary),
+		cmocka_unit_test(test_shared_peers),
 		cmocka_unit_test(test_limits),
 	};
 
