@@ -331,8 +331,14 @@ static __always_inline void gate_leave(struct sock *sk)
 
 	if (!f)
 		return;
-	if (f->held_now)
+	if (f->held_now) {
 		gate_released(f, tp->tcp_mstamp, AC_REASON_CLOSING);
+		/* By the program's own setsockopt(), after which nothing sends for 200 ms: the sweeper does. */
+		if (gate_is_open(tp)) {
+			f->flags |= AC_FLOW_MARKED;
+			kick(AC_KICK_APP_WAIT, netns_of(sk));
+		}
+	}
 	f->wrapper = AC_WRAPPER_NONE;
 	if (!(f->flags & AC_FLOW_OPEN))
 		return;

@@ -48,8 +48,10 @@ static __always_inline void give_back(struct tcp_sock *tp, struct ac_flow *f)
 	if (bpf_setsockopt(tp, SOL_TCP, TCP_CONGESTION, (void *)&kernel_names[wrapper], 16) || !f)
 		return;
 	f->wrapper = AC_WRAPPER_NONE;
-	if (held)
+	if (held) {
 		push_pending(tp);
+		f->flags &= ~AC_FLOW_MARKED;
+	}
 	stats = stats_of(f);
 	if (stats && f->flags & AC_FLOW_OPEN)
 		ac_count(&stats->flows_returned, 1);

@@ -19,7 +19,7 @@ int sweep(struct bpf_iter__tcp *ctx)
 	if (!tp)
 		return 0;
 	f = bpf_sk_storage_get(&flows, tp, 0, 0);
-	if (!f || !f->held_now)
+	if (!f || !(f->held_now || f->flags & AC_FLOW_MARKED))
 		return 0;
 	if (!(f->flags & AC_FLOW_MARKED)) {
 		if (now_us() - f->hold_us < f->max_hold_us)
@@ -28,6 +28,9 @@ int sweep(struct bpf_iter__tcp *ctx)
 		f->flags |= AC_FLOW_MARKED;
 	}
 	push_pending(tp);
+	/* It has left its wrapper: no gate takes the mark off. */
+	if (!f->held_now)
+		f->flags &= ~AC_FLOW_MARKED;
 	return 0;
 }
 

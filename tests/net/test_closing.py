@@ -44,40 +44,6 @@ def test_shutdown():
         no_flow_left(w)
 
 
-def released(w, stream):
-    return w.agent.service(stream.port, "client")["released"]
-
-
-def handed_over(reason, act):
-    """Of a flow that lives on, one hold more is on record as released for this reason, and none for another."""
-    with world() as w:
-        stream, = learned(w)
-        with stream:
-            data = w.hold(stream, 2)
-            before = released(w, stream)
-            data += act(stream)
-            equal(stream.receive(stream.server, len(data)), data, "what was written")
-            after = released(w, stream)
-            equal({name: after[name] - before[name] for name in after if after[name] != before[name]}, {reason: 1},
-                  "released")
-
-
-def test_shutdown_counted():
-    """what shutdown(SHUT_WR) lets go counts as released by it, at once"""
-    def shutdown(stream):
-        stream.client.shutdown(socket.SHUT_WR)
-        return b""
-    handed_over("closing", shutdown)
-
-
-def test_more_behind():
-    """a write with MSG_MORE, which the kernel keeps for 200 ms, does not keep what was held before it beyond max_hold"""
-    def more(stream):
-        stream.client.send(b"more", socket.MSG_MORE)
-        return b"more"
-    handed_over("deadline", more)
-
-
 def to_the_end_after(stream):
     stream.server.close()
     return to_the_end(stream.client)

@@ -69,8 +69,10 @@ def test_kill():
         stream.receive(stream.client, 2)
         timely(stream, 20)
         timely(nagle, 20)
-        # The heartbeat is stale by now: as if unmanaged.
+        # Once the heartbeat is stale: as if unmanaged, and for good.
         wait_for(lambda: timely(stream, 5) >= 5.0, 10, "flows behave as if unmanaged")
+        time.sleep(1.5)
+        unmanaged(timely(stream, 500), "segments per request, long after the agent was killed")
 
 
 def test_kill_under_load():
