@@ -20,7 +20,8 @@ struct {
 SEC("iter/bpf_sk_storage_map")
 int add_up(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
-	struct ac_service_stats *stats;
+	struct ac_service_stats *stats, *left;
+	struct ac_control *c = the_control();
 	struct ac_flow *f = ctx->value;
 	struct sock *sk = ctx->sk;
 	struct ac_live *sum;
@@ -32,19 +33,16 @@ int add_up(struct bpf_iter__bpf_sk_storage_map *ctx)
 	tp = bpf_skc_to_tcp_sock(sk);
 	number = f->service;
 	sum = bpf_map_lookup_elem(&live, &number);
-	if (!tp || !sum)
+	left = stats_of(f);
+	if (!tp || !sum || !left || !c)
 		return 0;
+	flow_weigh(f, left, sk, tp, c);
 	sum->managed += f->wrapper != AC_WRAPPER_NONE;
 	stats = &sum->stats;
-	stats->segments += tp->data_segs_out;
-	stats->retransmits += tp->total_retrans;
-	stats->packets_out += tp->segs_out;
-	stats->packets_in += tp->segs_in;
-	stats->sent_bytes += tp->bytes_sent;
-	stats->received_bytes += received_bytes(sk, tp);
+	count_socket(stats, sk, tp, f->weight);
 	bytes = ac_call_bytes(f, tp->write_seq, sk->sk_shutdown & SEND_SHUTDOWN);
 	if (bytes)
-		ac_call_count(stats, f->call, bytes, tp->mss_cache);
+		ac_call_count(stats, f->call, bytes, tp->mss_cache, f->weight);
 	return 0;
 }
 

@@ -132,8 +132,7 @@ int BPF_PROG(flow_closed, struct sock *sk)
 	if (length) {
 		if (f->wrapper)
 			ac_count(&stats->writes, length - f->seen);
-		ac_count(&stats->bursts, 1);
-		ac_count_in(stats->burst_length, length);
+		burst_count(stats, f, length);
 	}
 	ac_prior_learn(&memory->prior, &f->predictor);
 	call_settle(f, stats, tp, sk->sk_shutdown & SEND_SHUTDOWN);
@@ -141,15 +140,10 @@ int BPF_PROG(flow_closed, struct sock *sk)
 		ac_count(&stats->written_bytes, ac_call_unshut(tp->write_seq - f->counted_seq, sk->sk_shutdown & SEND_SHUTDOWN));
 	f->counted_seq = tp->write_seq;
 	ac_count(&stats->flows_closed, 1);
-	ac_count(&stats->segments, tp->data_segs_out);
-	ac_count(&stats->retransmits, tp->total_retrans);
-	ac_count(&stats->packets_out, tp->segs_out);
-	ac_count(&stats->packets_in, tp->segs_in);
-	ac_count(&stats->sent_bytes, tp->bytes_sent);
-	ac_count(&stats->received_bytes, received_bytes(sk, tp));
+	count_socket(stats, sk, tp, f->weight);
 	if (tp->srtt_us) {
-		ac_count(&stats->rtt_us, tp->srtt_us >> 3);
-		ac_count(&stats->rtts, 1);
+		ac_count(&stats->rtt_us, (__u64)f->weight * (tp->srtt_us >> 3));
+		ac_count(&stats->rtts, f->weight);
 	}
 	if (event_wanted(AC_EVENT_FLOW_CLOSED))
 		event_closed(sk, tp, f);

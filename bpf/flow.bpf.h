@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* A flow's way in: its policy, its service, its place on or off a wrapper. Shared by sockops and the iterators. */
 #pragma once
+#include "calls.bpf.h"
 #include "event.bpf.h"
 #include "maps.bpf.h"
 #include "match.bpf.h"
@@ -117,8 +118,8 @@ static __always_inline void flow_early_options(const struct ac_flow *f, struct a
 	if (f->side != AC_SIDE_CLIENT)
 		return;
 	for (int i = 0; i < AC_OPTION_MAX; i++) {
-		ac_count(&stats->option_calls[i], f->early.calls[i]);
-		ac_count(&stats->option_idle[i], f->early.idle[i]);
+		ac_count(&stats->option_calls[i], f->weight * f->early.calls[i]);
+		ac_count(&stats->option_idle[i], f->weight * f->early.idle[i]);
 	}
 }
 
@@ -143,6 +144,8 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	memory = memory_of(f);
 	if (!memory)
 		return false;
+	f->first_seq = tp->write_seq;
+	f->weight = ac_flow_weight(f->mode, f->first_seq & c->sample_mask, c->sample_mask);
 	stats = stats_of(f);
 	if (stats) {
 		ac_count(&stats->flows_opened, 1);
@@ -150,7 +153,7 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	}
 	ac_predictor_init(&f->predictor, &memory->prior);
 	flow_set_full(f, tp);
-	f->write_seq = f->first_seq = f->counted_seq = tp->write_seq;
+	f->write_seq = f->counted_seq = tp->write_seq;
 	f->copied_seq = tp->copied_seq;
 	f->opened_ms = now_ms();
 	f->flags |= AC_FLOW_OPEN;
@@ -264,6 +267,9 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 		if (memory && ac_predictor_gains(&f->predictor))
 			memory->no_gain = 0;
 	}
+	/* The policy may have just come to manage it; the gate's counts weigh 1. */
+	if (stats)
+		flow_weigh(f, stats, sk_of(tp), tp, c);
 	/* Either the gate sees it from now on, or nothing can be done for it. */
 	flow_unwatch(f, c);
 	if (!stats)

@@ -68,10 +68,9 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 	f->bursts++;
 	if (f->flags & AC_FLOW_WATCHED)
 		c->watched_bursts++;
-	ac_count(&stats->bursts, 1);
-	ac_count_in(stats->burst_length, length);
+	burst_count(stats, f, length);
 	if (missed)
-		ac_count(&stats->shadow_misses, 1);
+		ac_count(&stats->shadow_misses, f->weight);
 	if (ac_prior_due(&f->predictor))
 		ac_prior_learn(&memory->prior, &f->predictor);
 	shadow_judge(sk, f, memory, c);
@@ -80,9 +79,7 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 /* Above its budget the agent looks at some of the observed flows only; where a sequence number begins is as good as a die. */
 static __always_inline bool sampled_out(const struct ac_flow *f)
 {
-	struct ac_control *c = f->mode == AC_MODE_OBSERVE ? the_control() : NULL;
-
-	return c && f->first_seq & c->sample_mask;
+	return f->mode == AC_MODE_OBSERVE && !f->weight;
 }
 
 /* What stalled has left: the ACK that let it go is not seen here, but the time of the last packet sent is kept. */
@@ -94,10 +91,10 @@ static __always_inline void stall_ended(const struct tcp_sock *tp, struct ac_flo
 		return;
 	/* A packet may be sent ahead of its pacing time, and a clock be read after the packet. */
 	if ((__s32)waited > 0) {
-		ac_count(&stats->stalls, 1);
-		ac_count(&stats->stall_us, waited);
+		ac_count(&stats->stalls, f->weight);
+		ac_count(&stats->stall_us, (__u64)f->weight * waited);
 		if (f->stalled == AC_STALL_AVOIDABLE)
-			ac_count(&stats->shadow_stall_us, waited);
+			ac_count(&stats->shadow_stall_us, (__u64)f->weight * waited);
 	}
 	f->stalled = AC_STALL_NONE;
 }
@@ -170,9 +167,9 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, copied_seq != f->copied_seq);
 	f->copied_seq = copied_seq;
 	if (out.verdict == AC_HOLD) {
-		ac_count(&stats->shadow_held, 1);
+		ac_count(&stats->shadow_held, f->weight);
 		if (f->stalled)
-			ac_count(&stats->shadow_merged, 1);
+			ac_count(&stats->shadow_merged, f->weight);
 	}
 	if (out.ended)
 		shadow_burst_ended(sk, f, stats, out.ended, out.missed);
@@ -199,8 +196,8 @@ static __always_inline int on_read(struct sock *sk, int bytes)
 	if (!stats)
 		return 0;
 	if (bytes > 0) {
-		ac_count(&stats->reads, 1);
-		ac_count(&stats->read_bytes, bytes);
+		ac_count(&stats->reads, f->weight);
+		ac_count(&stats->read_bytes, (__u64)f->weight * bytes);
 	}
 	if (f->flags & AC_FLOW_WATCHED && is_reader(f))
 		shadow_bulk(sk, f);

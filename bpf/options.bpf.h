@@ -23,9 +23,9 @@ static __always_inline void option_count(struct bpf_sock *sk, const struct optio
 	stats = stats_of(f);
 	if (!stats)
 		return;
-	ac_count_at(stats->option_calls, AC_OPTION_MAX, option);
+	ac_add_at(stats->option_calls, AC_OPTION_MAX, option, f->weight);
 	if (call->idle)
-		ac_count_at(stats->option_idle, AC_OPTION_MAX, option);
+		ac_add_at(stats->option_idle, AC_OPTION_MAX, option, f->weight);
 }
 
 SEC("cgroup/setsockopt")

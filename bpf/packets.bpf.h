@@ -52,7 +52,7 @@ static __always_inline int on_packet(struct __sk_buff *skb, bool out)
 		return 1;
 	stats = stats_of(f);
 	if (stats)
-		ac_count(out ? &stats->small_out : &stats->small_in, 1);
+		ac_count(out ? &stats->small_out : &stats->small_in, f->weight);
 	return 1;
 }
 

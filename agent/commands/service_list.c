@@ -35,6 +35,7 @@ void listed_service_read(struct listed_service *service, const json_t *object)
 		.counts = {
 			.writes = json_number(object, "writes"),
 			.bursts = json_number(object, "bursts"),
+			.inferred_bursts = json_number(object, "inferred_bursts"),
 			.held = json_number(object, "held"),
 			.misses = json_number(object, "misses"),
 			.shadow_held = json_number(object, "shadow_held"),

@@ -133,6 +133,7 @@ json_t *report_service(const struct engine_service *service, bool histograms)
 	PUT("reads", stats->reads);
 	PUT("read_bytes", stats->read_bytes);
 	PUT("bursts", stats->bursts);
+	PUT("inferred_bursts", stats->inferred_bursts);
 	PUT("held", stats->held);
 	PUT("misses", stats->misses);
 	PUT("shadow_held", stats->shadow_held);

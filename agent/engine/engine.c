@@ -353,6 +353,8 @@ int engine_apply(struct engine *engine, const struct policy_set *set, struct fau
 	}
 	review_watching(engine);
 	adopt(engine);
+	if (engine->tables.control->sample_mask)
+		engine_weigh(engine);
 	return 0;
 }
 

@@ -31,4 +31,5 @@ uint64_t engine_events_lost(const struct engine *engine)
 void engine_sample(struct engine *engine, unsigned int shift)
 {
 	__atomic_store_n(&engine->tables.control->sample_mask, (1ull << shift) - 1, __ATOMIC_RELAXED);
+	engine_weigh(engine);
 }

@@ -46,3 +46,6 @@ struct engine {
 	uint32_t watched_bursts;	/* control.watched_bursts at the last beat */
 	uint32_t passed;		/* control.passed at the last adopt() */
 };
+
+/* Gives every flow the weight that goes with control.sample_mask and its policy now. */
+void engine_weigh(struct engine *engine);

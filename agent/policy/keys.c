@@ -79,7 +79,7 @@ static const struct policy_key keys[] = {
 
 	{ AGENT("budget", budget, budget), .least = 0.001, .most = 1, .fallback = "1%",
 	  .allowed = "0.1% to 100%, or off",
-	  .doc = "The share of one CPU that observing may cost; above it, telemetry samples. `off` sets no bound." },
+	  .doc = "The share of one CPU that observing may cost; above it, telemetry looks at a sample of the flows and infers the rest. `off` sets no bound." },
 	{ AGENT("metrics", metrics, endpoint), .fallback = "127.0.0.1:9464",
 	  .allowed = "ADDRESS:PORT such as 127.0.0.1:9464 or [::1]:9464 (port 0 takes a free one), or off",
 	  .doc = "Where the metrics and the web page are served." },

@@ -43,11 +43,17 @@ static double upper_bound(double hits, double tries)
 	return share < 1 ? share : 1;
 }
 
+/* What is known for sure rests on what was seen. */
+static double seen_bursts(const struct advice_counts *counts)
+{
+	return counts->bursts > counts->inferred_bursts ? counts->bursts - counts->inferred_bursts : 0;
+}
+
 static enum advice_verdict judge(const struct advice *advice, const struct advice_counts *counts)
 {
 	if (counts->held > counts->shadow_held)
 		return ADVICE_MANAGED;
-	if (counts->bursts < ADVICE_BURSTS_MIN)
+	if (seen_bursts(counts) < ADVICE_BURSTS_MIN)
 		return ADVICE_UNKNOWN;
 	if ((advice->saved_share < ADVICE_SAVED_MIN || advice->cpu_share <= 0) &&
 	    advice->stall_s_per_burst < ADVICE_STALL_MIN_S)
@@ -66,9 +72,12 @@ struct advice advice_make(uint16_t port, uint8_t side, const char *program, cons
 	make_id(advice.id, port, side, program);
 	if (counts->writes)
 		advice.saved_share = held / counts->writes;
-	if (counts->bursts)
+	if (counts->bursts) {
+		double seen = seen_bursts(counts);
+
 		advice.stall_s_per_burst = stall_s / counts->bursts;
-	advice.confidence = 1 - upper_bound(misses, counts->bursts);
+		advice.confidence = 1 - upper_bound(misses * seen / counts->bursts, seen);
+	}
 	if (seconds > 0) {
 		advice.packets_per_s = held / seconds;
 		advice.misses_per_s = misses / seconds;
@@ -143,6 +152,7 @@ void advice_counts_since(struct advice_counts *counts, const struct advice_count
 {
 	since(&counts->writes, before->writes);
 	since(&counts->bursts, before->bursts);
+	since(&counts->inferred_bursts, before->inferred_bursts);
 	since(&counts->held, before->held);
 	since(&counts->misses, before->misses);
 	since(&counts->shadow_held, before->shadow_held);

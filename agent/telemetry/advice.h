@@ -38,6 +38,7 @@
 /* What happened in the time looked at. */
 struct advice_counts {
 	uint64_t writes, bursts;
+	uint64_t inferred_bursts;		/* of them, those that the telemetry inferred and did not see */
 	uint64_t held, misses;			/* on managed flows */
 	uint64_t shadow_held, shadow_misses;	/* on flows in shadow */
 	uint64_t shadow_merged, shadow_stall_us; /* the same: not packets of their own; waits for an ACK,

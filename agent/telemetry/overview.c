@@ -56,7 +56,8 @@ static json_t *advice_json(const struct telemetry_service *service, double secon
 {
 	const struct ac_service_stats *stats = &service->stats;
 	struct advice_counts counts = {
-		.writes = stats->writes, .bursts = stats->bursts, .held = stats->held, .misses = stats->misses,
+		.writes = stats->writes, .bursts = stats->bursts,
+		.inferred_bursts = stats->inferred_bursts, .held = stats->held, .misses = stats->misses,
 		.shadow_held = stats->shadow_held, .shadow_misses = stats->shadow_misses,
 		.shadow_merged = stats->shadow_merged, .shadow_stall_us = stats->shadow_stall_us,
 	};

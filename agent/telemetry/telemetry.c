@@ -379,7 +379,7 @@ int telemetry_op_trial(struct daemon *daemon, struct control_client *client, con
 
 	if (!telemetry || !telemetry->trial)
 		return fault_set(fault, EXIT_FAILED, "trial: the agent is starting or stopping: try again");
-	/* Writes are sampled and segments are not: the segments per burst would be wrong. */
+	/* It compares what few flows do in a short time: too few for a sample of them. */
 	if (telemetry->shift)
 		sample(telemetry, 0);
 	return trial_run(telemetry->trial, client, request, fault);

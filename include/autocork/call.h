@@ -29,26 +29,32 @@ static __always_inline __u32 ac_call_bytes(const struct ac_flow *f, __u32 seq, b
 	return bytes >= whole ? whole : ac_call_unshut(bytes, shut);
 }
 
-/* Counts a call (enum ac_call) that queued `bytes`, not 0. True if the flow's own count of writes has it as well. */
-static __always_inline bool ac_call_count(struct ac_service_stats *stats, __u8 call, __u32 bytes, __u32 mss)
+/*
+ * Counts a call (enum ac_call) that queued `bytes`, not 0, with the flow's weight. True if the flow's own count of
+ * writes has it as well.
+ */
+static __always_inline bool ac_call_count(struct ac_service_stats *stats, __u8 call, __u32 bytes, __u32 mss,
+					  __u64 weight)
 {
+	__u64 weighed = weight * bytes;
+
 	if (bytes < mss)
-		ac_count(&stats->small_writes, 1);
-	ac_count_in(stats->write_size, bytes);
+		ac_count(&stats->small_writes, weight);
+	ac_add_in(stats->write_size, bytes, weight);
 	if (call & AC_CALL_MORE)
-		ac_count(&stats->more_writes, 1);
+		ac_count(&stats->more_writes, weight);
 	if (call & AC_CALL_SPLICED)
-		ac_count(&stats->spliced_bytes, bytes);
+		ac_count(&stats->spliced_bytes, weighed);
 	else if (call & AC_CALL_ZEROCOPY)
-		ac_count(&stats->zerocopy_bytes, bytes);
+		ac_count(&stats->zerocopy_bytes, weighed);
 	else if (bytes >= AC_LARGE_WRITE)
-		ac_count(&stats->large_copied_bytes, bytes);
+		ac_count(&stats->large_copied_bytes, weighed);
 	if (!(call & AC_CALL_GATED))
-		ac_count(&stats->written_bytes, bytes);
+		ac_count(&stats->written_bytes, weighed);
 	/* The gate looks away while the program corks by itself. */
 	if (call & AC_CALL_GATED && !(call & (AC_CALL_MORE | AC_CALL_CORKED)))
 		return false;
-	ac_count(&stats->writes, 1);
+	ac_count(&stats->writes, weight);
 	return true;
 }
 

@@ -43,7 +43,8 @@ struct ac_control {
 	__u32 pad;
 	__u64 lost_kicks;	/* kicks that found the ring full */
 	__u64 lost_events;	/* the same for events */
-	__u64 sample_mask;	/* of observed flows only those are counted whose first_seq has these bits 0 (agent) */
+	__u64 sample_mask;	/* of observed flows only those are counted whose first_seq has these bits 0 (agent):
+				 * AC_WEIGHT_MAX - 1 at most */
 };
 
 /*

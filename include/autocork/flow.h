@@ -151,6 +151,7 @@ struct ac_flow {
 	__u32 piece_seq;	/* write_seq when it was seen last */
 	__u8 call;		/* enum ac_call; 0 = none */
 	__u8 stalled;		/* enum ac_stall */
+	__u8 weight;		/* ac_flow_weight() as its counters have it */
 	__u16 seen;		/* writes of the gate's burst that came before the flow was on its wrapper */
 };
 _Static_assert(sizeof(struct ac_flow) <= 184, "one 256-byte slab object per flow");

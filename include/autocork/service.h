@@ -30,6 +30,22 @@ struct ac_service_memory {
 #define AC_SMALL_PACKET 128	/* bytes: a payload below is worth less than twice the headers of its Ethernet frame */
 #define AC_LARGE_WRITE 16384	/* bytes: four pages; below, copying is cheaper than handing over pages */
 
+/*
+ * While the telemetry samples, an observed flow that is looked at stands for so many as there are for each of them, and
+ * one that is not for none. All counters that the observer or the flow's socket keeps are weighed so, and no others:
+ * sums stay what they would be if all flows were looked at, as far as the sample is like the rest, and the counters of
+ * a service go with each other, being of the same flows at any time.
+ */
+#define AC_WEIGHT_MAX 128	/* fits in ac_flow.weight */
+
+/* `out`: the bits of control.sample_mask that the flow's first sequence number has set. */
+static __always_inline __u32 ac_flow_weight(__u8 mode, __u64 out, __u64 mask)
+{
+	if (mode != AC_MODE_OBSERVE)
+		return 1;
+	return out ? 0 : (__u32)mask + 1;
+}
+
 /* One per CPU and service; user space adds them up. All counters only grow. */
 struct ac_service_stats {
 	__u64 flows_opened;
@@ -44,6 +60,7 @@ struct ac_service_stats {
 	__u64 reads;
 	__u64 read_bytes;
 	__u64 bursts;
+	__u64 inferred_bursts;	/* of these, those that nobody saw: what weights above 1 added */
 	__u64 held;		/* writes held: each is a packet saved on a TCP_NODELAY flow */
 	__u64 misses;
 	__u64 shadow_held;	/* the same two, for flows in shadow */

@@ -227,6 +227,65 @@ def test_budget():
                                              text=True, check=True).stdout, "status still speaks of the budget")
 
 
+def test_sample_is_one_population():
+    """while telemetry samples, what a socket counted goes with the writes that were seen: of the same flows and times"""
+    def counted(agent, stream):
+        return {side: agent.service(stream.port, side) for side in ("client", "server")}
+
+    def grown(new, old, side):
+        return {name: new[side][name] - old[side][name] for name in (
+            "writes", "written_bytes", "segments", "retransmits", "sent_bytes", "received_bytes", "read_bytes",
+            "bursts", "inferred_bursts")}
+
+    def weight_of(stream, before, segments):
+        """How often its client's flow counted in 20 rounds that took so many segments each."""
+        after = counted(w.agent, stream)
+        client, server = (grown(after, before, side) for side in ("client", "server"))
+        weight = client["writes"] / (WRITES * 20)
+        # The kernel may join two writes by itself, and a slow machine send a segment again.
+        equal(client["segments"], weight * round(20 * segments), f"segments of {client}")
+        if not client["retransmits"]:
+            equal(client["sent_bytes"], client["written_bytes"], f"bytes of {client}")
+        equal(server["received_bytes"], server["read_bytes"], f"bytes of {server}")
+        return weight
+
+    def weights_of(streams):
+        before = [counted(w.agent, stream) for stream in streams]
+        segments = [stream.exchange(WRITES, SIZE, 20) for stream in streams]
+        return [weight_of(*each) for each in zip(streams, before, segments)]
+
+    with world(OBSERVED.replace("[policy", "budget = 0.1%\n[policy")) as w, contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(Stream(w.net)) for _ in range(10)]
+        busy = stack.enter_context(Stream(w.net))
+        for stream in streams:
+            stream.exchange()
+        equal(weights_of(streams), [1] * 10, "weights before")
+
+        def sampling():
+            return w.agent.status()["telemetry"]["sampling"]
+
+        def samples_while_busy():
+            busy.exchange(WRITES, SIZE, 200)
+            return sampling() < 1
+        wait_for(samples_while_busy, 60, "sampling under load")
+        ratio, weights = sampling(), weights_of(streams)
+        if sampling() == ratio:
+            check(set(weights) <= {0, 1 / ratio}, f"weights at {ratio}: {weights}")
+            check(len(set(weights)) == 2, f"all of {len(streams)} flows have one weight: {weights}")
+            inferred = sum(counted(w.agent, s)["client"]["inferred_bursts"] for s in streams)
+            bursts = 20 * sum(weight > 0 for weight in weights) * (1 / ratio - 1)
+            check(0.8 * bursts <= inferred <= bursts, f"{inferred} of {bursts} bursts inferred")
+        wait_for(lambda: sampling() == 1, 90, "the end of sampling once idle")
+        equal(weights_of(streams), [1] * 10, "weights after")
+        before = [counted(w.agent, stream)["client"] for stream in streams]
+        for stream in streams:
+            stream.client.close()
+            stream.server.close()
+        after = [counted(w.agent, stream)["client"] for stream in streams]
+        for name in "segments", "sent_bytes", "received_bytes", "writes":
+            equal([a[name] for a in after], [b[name] for b in before], f"{name} of flows that closed")
+
+
 def test_stalls():
     """what Nagle's algorithm makes a program wait for is measured, and advised against"""
     with world(OBSERVED) as w, Stream(w.net, no_delay=False) as stream:

@@ -28,6 +28,12 @@ static void verdicts(void **state)
 		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000 }, ADVICE_MANAGE },
 		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_misses = 200 }, ADVICE_DOUBTFUL },
 		{ { .writes = 1000, .bursts = 1000 }, ADVICE_LEAVE },
+		/* what was inferred is not known any better: of 15 bursts seen too little, of 120 what 120 say */
+		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .inferred_bursts = 905 }, ADVICE_UNKNOWN },
+		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .inferred_bursts = 880 }, ADVICE_MANAGE },
+		{ { .writes = 150000, .bursts = 10000, .shadow_held = 140000, .shadow_misses = 300 }, ADVICE_MANAGE },
+		{ { .writes = 150000, .bursts = 10000, .shadow_held = 140000, .shadow_misses = 300, .inferred_bursts = 9800 },
+		  ADVICE_DOUBTFUL },
 		{ { .writes = 1000, .bursts = 950, .shadow_held = 50 }, ADVICE_LEAVE },
 		{ { .writes = 15000, .bursts = 1000, .held = 14000 }, ADVICE_MANAGED },
 		/* Nagle's algorithm joins them anyway: one packet a burst, which is too little, unless they wait for an

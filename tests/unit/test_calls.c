@@ -9,6 +9,8 @@
 
 #include <autocork/call.h>
 
+#include "telemetry/budget.h"
+
 #define MSS 1448
 
 /* What a call of `bytes` must add; everything else must stay. */
@@ -38,7 +40,7 @@ static const struct expected cases[] = {
 	{ "managed, large", AC_CALL_OPEN | AC_CALL_GATED, 70000, .large = 70000 },
 };
 
-static void counters(void **state)
+static void check_counters(uint64_t weight)
 {
 	for (size_t i = 0; i < AC_ARRAY_SIZE(cases); i++) {
 		const struct expected *e = &cases[i];
@@ -54,11 +56,35 @@ static void counters(void **state)
 		wanted.zerocopy_bytes = e->zerocopy;
 		wanted.large_copied_bytes = e->large;
 		wanted.write_size[ac_bucket(e->bytes)] = 1;
-		if (ac_call_count(&stats, e->call, e->bytes, MSS) != !!e->writes)
+		for (size_t k = 0; k < sizeof(wanted) / sizeof(__u64); k++)
+			((__u64 *)&wanted)[k] *= weight;
+		if (ac_call_count(&stats, e->call, e->bytes, MSS, weight) != !!e->writes)
 			fail_msg("%s: counts among the flow's writes, or not", e->what);
 		if (memcmp(&stats, &wanted, sizeof(stats)))
 			fail_msg("%s: other counters than expected", e->what);
 	}
+}
+
+static void counters(void **state)
+{
+	check_counters(1);
+	/* of a sample: more than fits in 32 bits */
+	check_counters(AC_WEIGHT_MAX);
+	check_counters(1 << 20);
+	/* not in the sample */
+	check_counters(0);
+}
+
+static void weights(void **state)
+{
+	assert_int_equal(ac_flow_weight(AC_MODE_OBSERVE, 0, 0), 1);
+	assert_int_equal(ac_flow_weight(AC_MODE_OBSERVE, 0, 3), 4);
+	assert_int_equal(ac_flow_weight(AC_MODE_OBSERVE, 2, 3), 0);
+	assert_int_equal(ac_flow_weight(AC_MODE_OBSERVE, 0, AC_WEIGHT_MAX - 1), AC_WEIGHT_MAX);
+	assert_int_equal(ac_flow_weight(AC_MODE_AUTOCORK, 2, 3), 1);
+	/* The strictest sample fits in what a flow has for its weight. */
+	assert_int_equal(1 << BUDGET_SHIFT_MAX, AC_WEIGHT_MAX);
+	assert_int_equal((__typeof__(((struct ac_flow *)0)->weight))AC_WEIGHT_MAX, AC_WEIGHT_MAX);
 }
 
 static void ends(void **state)
@@ -99,6 +125,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(counters),
+		cmocka_unit_test(weights),
 		cmocka_unit_test(ends),
 		cmocka_unit_test(pieces),
 	};
