@@ -228,7 +228,8 @@ def test_second_instance():
 
 def test_namespaces():
     """flows of several network namespaces are managed, swept and given back"""
-    with world() as w, Net() as second, Net("reno") as third, Stream(second) as two, Stream(third) as three, Stream(w.net) as one:
+    with (world() as w, Net() as second, Net("reno") as third, Stream(second) as two, Stream(third) as three,
+          Stream(w.net) as one):
         for stream in one, two, three:
             w.learn(stream)
             data = w.hold(stream)

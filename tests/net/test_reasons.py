@@ -21,8 +21,8 @@ def released(w, stream):
 
 
 def ends(reason, act, writes=2, mtu=65536, then=lambda w: None, **stream_options):
-    """Of a flow that lives on, one hold more is on record as released for this reason, and none for another. `act` returns
-    what it wrote; `then` happens once the flow has learned."""
+    """Of a flow that lives on, one hold more is on record as released for this reason, and none for another. `act`
+    returns what it wrote; `then` happens once the flow has learned."""
     with world() as w:
         w.net.ip("link", "set", "lo", "mtu", str(mtu))
         with Stream(w.net, **stream_options) as stream:
@@ -137,7 +137,7 @@ def test_own_congestion_control():
 
 
 def test_ceiling():
-    """an agent that does not run for a while: the kernel's own timer sends what is held, and the next holds are as ever"""
+    """an agent that does not run for a while: the kernel's own timer sends what is held, and holds go on as ever"""
     with world(MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\nmode")) as w, Stream(w.net) as stream:
         w.learn(stream)
         data, pid = w.hold(stream, 2), w.agent.process.pid
