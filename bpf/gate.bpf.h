@@ -103,6 +103,8 @@ static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f,
 	}
 	if (ac_predictor_idle(&f->predictor) && flow_asks_again(f))
 		kick(AC_KICK_RECONCILE, netns_of(sk));
+	if (missed && f->predictor.debt > (AC_ALLOWANCE - 1) * AC_MISS && event_wanted(AC_EVENT_BACKOFF))
+		event_backoff(sk, f, f->predictor.debt - (AC_ALLOWANCE - 1) * AC_MISS);
 }
 
 static __always_inline bool gate_is_open(struct tcp_sock *tp)
@@ -253,8 +255,6 @@ static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, _
 	/* 0: the next write will tell whether that was the burst's end or a stall in it. */
 	if (length)
 		gate_burst_ended(sk_of(tp), f, length, f->write_seq, true);
-	if (f->predictor.debt > (AC_ALLOWANCE - 1) * AC_MISS && event_wanted(AC_EVENT_BACKOFF))
-		event_backoff(sk_of(tp), f, f->predictor.debt - (AC_ALLOWANCE - 1) * AC_MISS);
 }
 
 /*

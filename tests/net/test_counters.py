@@ -14,8 +14,8 @@ import subprocess
 import tempfile
 import time
 
-from lib import (PATIENT, Program, Stream, build, check, equal, free_port, main, pattern, program, tcp_info, wait_for,
-                 wait_port, world)
+from lib import (PATIENT, Pair, Program, Stream, build, check, congestion, equal, free_port, main, pattern, program,
+                 tcp_info, wait_for, wait_port, world)
 from schemas import valid
 from servers import Nginx, Redis
 
@@ -347,6 +347,71 @@ def test_managed():
         equal(client["writes"], client["written_bytes"] // 20, "writes of 20 bytes")
         equal(client["small_writes"], client["written_bytes"] // 20, "small writes")
         equal(client["segments"], segments, "segments")
+
+
+def test_managed_kinds():
+    """a flow that is managed, corks by itself now and then, and comes off its wrapper: each write is counted once"""
+    with world(PATIENT + "[policy look]\nports = 1\nmode = observe\n") as w, tempfile.TemporaryFile() as file:
+        file.write(pattern(0, 600))
+        file.flush()
+        with Stream(w.net) as stream:
+            port, size = stream.port, 20
+            writes = 5 * w.learn(stream)
+            total = writes * size
+
+            def answered(*written):
+                stream.receive(stream.server, sum(written))
+                stream.server.sendall(b"ok")
+                stream.receive(stream.client, 2)
+                return len(written)
+            for number in range(60):
+                stream.exchange(5, size, 3)
+                writes, total = writes + 15, total + 300
+                if number % 3 == 0:
+                    sent = [stream.client.send(pattern(0, size), socket.MSG_MORE) for _ in range(2)]
+                    sent.append(stream.client.send(pattern(0, size)))
+                elif number % 3 == 1:
+                    stream.client.setsockopt(socket.IPPROTO_TCP, CORK, 1)
+                    sent = [stream.client.send(pattern(0, size)) for _ in range(4)]
+                    stream.client.setsockopt(socket.IPPROTO_TCP, CORK, 0)
+                else:
+                    sent = [stream.client.send(pattern(0, size)), stream.client.sendfile(file)]
+                    file.seek(0)
+                writes, total = writes + answered(*sent), total + sum(sent)
+            for _ in range(100):
+                stream.exchange(1, size, 50)
+                writes, total = writes + 50, total + 50 * size
+                if congestion(stream.client) == "cubic":
+                    break
+            equal(congestion(stream.client), "cubic", "the congestion control of what gains no more")
+            now = w.agent.service(port, "client")
+            equal((now["writes"], now["written_bytes"]), (writes, total), "writes and bytes while the flow is open")
+            stream.exchange(1, size, 50)
+            writes, total = writes + 50, total + 50 * size
+        client, _ = closed(w.agent, port, 1)
+        equal((client["writes"], client["written_bytes"]), (writes, total), "writes and bytes")
+        equal(client["more_writes"], 20 * 2, "writes with MSG_MORE")
+        equal(client["spliced_bytes"], 20 * 600, "bytes by sendfile")
+
+
+def test_sent_again():
+    """segments that are sent again over a cable that was cut: as TCP_INFO has them, open and closed"""
+    with world(OBSERVE) as w, Pair() as pair:
+        with Stream(pair.a, pair.B4, server_net=pair.b) as stream:
+            port = stream.port
+            stream.exchange(rounds=3)
+            pair.b.ip("link", "set", "cable", "down")
+            stream.client.sendall(pattern(0, 100))
+            wait_for(lambda: tcp_info(stream.client)["retransmits"] >= 2, 10, "segments sent again")
+            pair.b.ip("link", "set", "cable", "up")
+            equal(stream.receive(stream.server, 100), pattern(0, 100), "what was sent again")
+            stream.exchange(rounds=3)
+            again = tcp_info(stream.client)["retransmits"]
+            row = w.agent.service(port, "client")
+            equal((row["retransmits"], row["segments"]), (again, tcp_info(stream.client)["data_segs_out"]),
+                  "segments again, and in all, while the flow is open")
+        client, _ = closed(w.agent, port, 1)
+        equal(client["retransmits"], again, "segments sent again")
 
 
 if __name__ == "__main__":

@@ -2,14 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The gate on plain sockets: requests in small writes become one segment, and nothing else changes."""
 import contextlib
-import json
 import pathlib
 import select
 import socket
-import subprocess
 import time
 
-from lib import MANAGE, PATIENT, Stream, check, congestion, equal, main, tcp_info, wait_for, world
+from lib import MANAGE, PATIENT, Stream, check, congestion, control, equal, main, tcp_info, wait_for, world
 
 
 def one_segment(address, connect=None, no_delay=True, congestion_control="cubic"):
@@ -157,6 +155,10 @@ def test_no_gain():
         equal(congestion(stream.client), "cubic", "the congestion control")
         counted = sum(row["refused"]["no_gain"] for row in w.agent.services())
         equal(counted, 2, "flows counted as having nothing to gain: both ends")
+        with Stream(w.net) as another:
+            another.exchange(writes=1, rounds=10)
+            equal(control("watched"), 2, "flows watched: both ends of a new one")
+        wait_for(lambda: not control("watched"), 5, "no flow watched once it is closed")
 
 
 def test_no_gain_later():
@@ -216,14 +218,6 @@ def test_passed_by():
             w.agent.reload(PATIENT)
             clients = [flow["program"] for flow in w.agent.flows() if flow["side"] == "client"]
             equal(clients, [pathlib.Path("/proc/self/comm").read_text().strip()] * 8, "programs of those that live on")
-
-
-def control(member):
-    """What the agent and its programs tell each other (include/autocork/control.h): "watched" has flows that the
-    observer looks at."""
-    out = subprocess.run(["bpftool", "-j", "map", "dump", "name", "control"], capture_output=True, text=True,
-                         check=True).stdout
-    return json.loads(out)[0]["formatted"]["value"][member]
 
 
 def no_reason(what):

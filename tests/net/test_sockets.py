@@ -24,7 +24,8 @@ LATE_S = 0.15	# far above max_hold (50 ms), and below what only the kernel's own
 
 
 def alike(script):
-    """Runs script(world, stream), which returns what was seen, on a flow that is left alone and on one that has learned."""
+    """Runs script(world, stream), which returns what was seen, on a flow that is left alone and on one that has
+    learned."""
     seen = []
     for policy in OFF, PATIENT:
         with world(policy) as w, Stream(w.net) as stream:
@@ -93,7 +94,7 @@ heir.sendall(b"at the end")
 
 
 def test_handed_on():
-    """a connection handed to another program of another control group, with a write held: nothing is lost, it goes on"""
+    """a connection handed to another program of another control group, with a write held, loses nothing and goes on"""
     def script(w, stream):
         ours, theirs = socket.socketpair()
         rounds = 100
@@ -102,7 +103,8 @@ def test_handed_on():
             heir = subprocess.Popen([sys.executable, "-c", HEIR, str(rounds)], stdin=theirs)
             try:
                 w.clients.add(heir.pid)
-                ours.sendmsg([b"!"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [stream.client.fileno()]))])
+                handed = array.array("i", [stream.client.fileno()])
+                ours.sendmsg([b"!"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, handed)])
                 stream.client.close()
                 got = [stream.receive(stream.server, len(data))]
                 for _ in range(rounds):
@@ -215,7 +217,7 @@ def test_repair():
 
 
 def test_choice_copied():
-    """a program that gives a new socket the congestion control it reads from an old one: bytes arrive, all is given back"""
+    """a program gives a new socket the congestion control it reads from an old one: bytes arrive, all is given back"""
     with world() as w, Stream(w.net) as stream:
         w.learn(stream)
         name = congestion(stream.client)
@@ -270,7 +272,7 @@ def message(sock, dice, position):
 
 
 def test_nothing_late():
-    """now and then a message of mixed operations after many alike, so that holds are wrong: no more are late than unmanaged"""
+    """a message of mixed operations after many alike, so that holds are wrong: no more are late than unmanaged"""
     late, rounds = {}, 3000
     for policy in OFF, BOLD:
         with world(policy) as w, Stream(w.net) as stream:
