@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Tells what a program did for each response: writes, option calls, segments. Attached only while somebody listens. */
+/*
+ * Tells what a program did for each response: writes, option calls, segments. Attached only while somebody wants to know:
+ * who listens to events is told of each, who watches (`autocork responses`) has them added up by pattern, in programs and
+ * maps of the watch's own, so that no rate is too high.
+ */
 #include "event.bpf.h"
 #include "option.bpf.h"
 #include <autocork/response.h>
+#include <autocork/response_sum.h>
 #include <bpf/bpf_tracing.h>
 
 struct {
@@ -11,6 +16,19 @@ struct {
 	__type(key, int);
 	__type(value, struct ac_response);
 } responses SEC(".maps");
+
+const volatile struct ac_response_watch watch SEC(".rodata.watch");
+
+/* Bounded, so that one with more patterns than that does not take all memory; the agent puts AC_RESPONSE_OTHER in. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, AC_RESPONSE_KEYS_MAX);
+	__type(key, struct ac_response_key);
+	__type(value, struct ac_response_sum);
+} response_sums SEC(".maps");
+
+static const struct ac_response_sum nothing;
 
 static __always_inline void look(struct tcp_sock *tp, const struct ac_flow *f, struct ac_response_facts *facts)
 {
@@ -31,19 +49,56 @@ static __always_inline void look(struct tcp_sock *tp, const struct ac_flow *f, s
 
 static __always_inline struct ac_flow *flow_of(struct sock *sk)
 {
-	struct ac_flow *f = flow_find(sk);
+	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
 
 	return f && f->flags & AC_FLOW_OPEN ? f : NULL;
 }
 
-static __always_inline void tell(struct sock *sk, struct ac_flow *f, const struct ac_response *r)
+static __always_inline struct ac_response_sum *sum_of(const struct ac_flow *f, const struct ac_event_response *told)
 {
-	struct ac_event *e = event_begin(sk, f, AC_EVENT_RESPONSE);
+	struct ac_response_key key = { .service = f->service, .calls = ac_response_calls(told) };
+	struct ac_response_key other = { .service = AC_RESPONSE_OTHER };
+	struct ac_response_sum *sum = bpf_map_lookup_elem(&response_sums, &key);
 
+	if (sum)
+		return sum;
+	/* Where another CPU was first, its entry is found. */
+	bpf_map_update_elem(&response_sums, &key, &nothing, BPF_NOEXIST);
+	sum = bpf_map_lookup_elem(&response_sums, &key);
+	return sum ? sum : bpf_map_lookup_elem(&response_sums, &other);
+}
+
+/* Once in each program is enough: it is long. */
+static __noinline int add_up(struct ac_flow *f, struct ac_response *r)
+{
+	struct ac_response_sum *sum;
+
+	if (!f || !r)
+		return 0;
+	sum = sum_of(f, &r->told);
+	if (sum)
+		ac_response_sum_add(sum, &r->told);
+	return 0;
+}
+
+static __always_inline void tell(struct sock *sk, struct ac_flow *f, struct ac_response *r)
+{
+	struct ac_event *e;
+
+	if (watch.adds_up) {
+		add_up(f, r);
+		return;
+	}
+	e = event_begin(sk, f, AC_EVENT_RESPONSE);
 	if (!e)
 		return;
 	e->response = r->told;
 	bpf_ringbuf_submit(e, 0);
+}
+
+static __always_inline bool is_watched(struct sock *sk)
+{
+	return !watch.port || watch.port == sk->__sk_common.skc_num || watch.port == bpf_ntohs(sk->__sk_common.skc_dport);
 }
 
 /* The flow's record, and what its socket shows; a read since ends a response here, whichever way the program read. */
@@ -53,7 +108,7 @@ static __always_inline struct ac_response *visit(struct sock *sk, struct ac_resp
 	struct ac_response *r;
 	struct tcp_sock *tp;
 
-	if (!f)
+	if (!f || !is_watched(sk))
 		return NULL;
 	r = bpf_sk_storage_get(&responses, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	tp = bpf_skc_to_tcp_sock(sk);

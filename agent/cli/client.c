@@ -103,7 +103,7 @@ static int send_request(const char *path, FILE *stream, json_t *request, struct 
 	return 0;
 }
 
-#define SILENT 1	/* the socket's timeout passed */
+#define SILENT (-2)	/* the socket's timeout passed, or a signal came */
 
 /* Reads one line. */
 static int receive(const char *path, FILE *stream, char **line, size_t *size, json_t **value, struct fault *fault)
@@ -112,8 +112,10 @@ static int receive(const char *path, FILE *stream, char **line, size_t *size, js
 
 	errno = 0;
 	length = getline(line, size, stream);
-	if (length <= 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+	if (length <= 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+		clearerr(stream);
 		return SILENT;
+	}
 	if (length <= 0)
 		return fault_set(fault, EXIT_FAILED, "%s: the agent went away in mid-answer: see its log", path);
 	*value = json_loadb(*line, length, 0, NULL);
@@ -183,19 +185,12 @@ static bool wait_until(FILE *stream, double end)
 	return true;
 }
 
-int client_list(const char *control, json_t *request, client_visit *visit, void *context, struct fault *fault)
-{
-	return client_list_for(control, request, 0, visit, context, fault);
-}
-
-static volatile sig_atomic_t interrupted;
 static int listening = -1;
 
-/* Ends the stream where it is, also between a look at the flag and the wait for more; a second one ends the program. */
+/* As if the time had come; a second one ends the program. */
 static void on_interrupt(int number)
 {
-	interrupted = 1;
-	shutdown(listening, SHUT_RD);
+	shutdown(listening, SHUT_WR);
 }
 
 static void stop_at_interrupt(FILE *stream)
@@ -206,32 +201,19 @@ static void stop_at_interrupt(FILE *stream)
 	sigaction(SIGINT, &action, NULL);
 }
 
-int client_list_for(const char *control, json_t *request, double seconds, client_visit *visit, void *context,
-		    struct fault *fault)
+/* Hands items to the visitor until the end, or, unless `end` is NULL, until that time. SILENT: it has come. */
+static int visit_items(const char *control, FILE *stream, const double *end, client_visit *visit, void *context,
+		       struct fault *fault)
 {
-	FILE *stream = client_open(control, fault);
-	double end = now() + seconds;
 	char *line = NULL;
 	size_t size = 0;
-	int result;
+	int result = 0;
 
-	if (!stream) {
-		json_decref(request);
-		return -1;
-	}
-	if (seconds)
-		stop_at_interrupt(stream);
-	result = send_request(control, stream, request, fault);
-	while (!result && !interrupted && (!seconds || wait_until(stream, end))) {
+	while (!result) {
 		json_t *value, *item;
 
-		result = receive(control, stream, &line, &size, &value, fault);
-		if (result == SILENT || interrupted) {
-			if (!result)
-				json_decref(value);
-			result = 0;
-			break;
-		}
+		result = end && !wait_until(stream, *end) ? SILENT :
+							    receive(control, stream, &line, &size, &value, fault);
 		if (result)
 			break;
 		item = json_object_get(value, "item");
@@ -242,9 +224,50 @@ int client_list_for(const char *control, json_t *request, double seconds, client
 		result = visit(item, context);
 		json_decref(value);
 	}
-	if (seconds)
-		signal(SIGINT, SIG_DFL);
 	free(line);
+	return result;
+}
+
+int client_list(const char *control, json_t *request, client_visit *visit, void *context, struct fault *fault)
+{
+	FILE *stream = client_open(control, fault);
+	int result;
+
+	if (!stream) {
+		json_decref(request);
+		return -1;
+	}
+	result = send_request(control, stream, request, fault);
+	if (!result)
+		result = visit_items(control, stream, NULL, visit, context, fault);
+	fclose(stream);
+	return result;
+}
+
+int client_watch(const char *control, json_t *request, double seconds, client_visit *visit, void *context,
+		 struct fault *fault)
+{
+	FILE *stream = client_open(control, fault);
+	double end;
+	int result;
+
+	if (!stream) {
+		json_decref(request);
+		return -1;
+	}
+	stop_at_interrupt(stream);
+	result = send_request(control, stream, request, fault);
+	end = now() + seconds;
+	if (!result)
+		result = visit_items(control, stream, &end, visit, context, fault);
+	if (result == SILENT) {
+		shutdown(fileno(stream), SHUT_WR);
+		end = now() + CALL_TIMEOUT_S;
+		result = visit_items(control, stream, &end, visit, context, fault);
+		if (result == SILENT)
+			result = fault_set(fault, EXIT_FAILED, "%s: the agent does not answer: see its log", control);
+	}
+	signal(SIGINT, SIG_DFL);
 	fclose(stream);
 	return result;
 }

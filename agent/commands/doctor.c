@@ -51,6 +51,7 @@ static int try_by_itself(json_t **found, struct fault *fault)
 	log_set_level(LOG_LEVEL_ERROR);
 	result = engine_start(&engine, &everything, fault);
 	if (!result) {
+		engine_try_rest(engine);
 		features = engine_features(engine, &count);
 		*found = json_pack("{ss ss so}", "source", "trial", "mode", report_mode(features, count), "features",
 				   report_features(features, count));

@@ -21,7 +21,6 @@ struct watch {
 	json_t *request;
 	double seconds;
 	struct response_table *table;
-	uint64_t lost;
 };
 
 #define OUT_OF_MEMORY 1	/* of the visitor */
@@ -55,26 +54,24 @@ static const struct table_column columns[] = {
 	{ "WASTE", TABLE_LEFT },
 };
 
-static int visit(json_t *event, void *context)
+static int visit(json_t *item, void *context)
 {
 	struct watch *watch = context;
-	struct ac_event_response response;
-	struct response_service service;
+	struct response_row row;
 
-	if (!strcmp(json_member_text(event, "type"), "lost")) {
-		watch->lost += json_number(event, "count");
+	/* The first one says that it has begun. */
+	if (json_object_get(item, "watching"))
 		return 0;
-	}
-	response_read(event, &service, &response);
-	return response_table_add(watch->table, &service, &response) ? 0 : OUT_OF_MEMORY;
+	response_read(item, &row);
+	return response_table_add(watch->table, &row) ? 0 : OUT_OF_MEMORY;
 }
 
-static void range_cell(struct table *table, const struct response_range *range, uint64_t count)
+static void range_cell(struct table *table, const struct ac_response_range *range, uint64_t count)
 {
 	if (range->min == range->max)
-		table_cell(table, TABLE_PLAIN, "%" PRIu64, range->min);
+		table_cell(table, TABLE_PLAIN, "%llu", range->min);
 	else
-		table_cell(table, TABLE_PLAIN, "%" PRIu64 "/%.1f/%" PRIu64, range->min, (double)range->total / count,
+		table_cell(table, TABLE_PLAIN, "%llu/%.1f/%llu", range->min, (double)range->total / count,
 			   range->max);
 }
 
@@ -83,42 +80,42 @@ static void waste_cell(struct table *table, const struct response_pattern *patte
 	char text[256] = "";
 	size_t used = 0;
 
-	for (size_t i = 0; i < RESPONSE_WASTE_MAX && used < sizeof(text); i++)
-		if (pattern->waste[i].responses)
+	for (size_t i = 0; i < AC_WASTE_MAX && used < sizeof(text); i++)
+		if (pattern->sum.waste[i].responses)
 			used += snprintf(text + used, sizeof(text) - used, "%s%s %.0f%%", used ? ", " : "",
 					 response_waste_texts[i].name,
-					 100.0 * pattern->waste[i].responses / pattern->count);
+					 100.0 * pattern->sum.waste[i].responses / pattern->sum.count);
 	table_cell(table, TABLE_WARN, "%s", text);
 }
 
 static void add_row(struct table *table, const struct response_pattern *pattern)
 {
-	uint64_t options = pattern->nodelay_calls + pattern->cork_calls;
+	uint64_t options = pattern->sum.nodelay_calls + pattern->sum.cork_calls;
 	struct units units;
 
-	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, pattern->count));
+	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, pattern->sum.count));
 	if (pattern->other)
 		table_cell(table, TABLE_DIM, "other");
 	else
 		table_cell(table, TABLE_PLAIN, "%u", pattern->service.port);
 	table_cell(table, TABLE_PLAIN, "%s", pattern->service.side);
 	table_cell(table, TABLE_PLAIN, "%s", pattern->service.program);
-	range_cell(table, &pattern->writes, pattern->count);
-	table_cell(table, TABLE_PLAIN, "%.4g", (double)options / pattern->count);
-	range_cell(table, &pattern->segments, pattern->count);
-	table_cell(table, TABLE_PLAIN, "%.4g", (double)pattern->needed / pattern->count);
-	range_cell(table, &pattern->bytes, pattern->count);
+	range_cell(table, &pattern->sum.writes, pattern->sum.count);
+	table_cell(table, TABLE_PLAIN, "%.4g", (double)options / pattern->sum.count);
+	range_cell(table, &pattern->sum.segments, pattern->sum.count);
+	table_cell(table, TABLE_PLAIN, "%.4g", (double)pattern->sum.needed / pattern->sum.count);
+	range_cell(table, &pattern->sum.bytes, pattern->sum.count);
 	waste_cell(table, pattern);
 }
 
-static void print_wastes(const struct response_pattern *sum)
+static void print_wastes(const struct ac_response_sum *sum)
 {
-	for (size_t i = 0; i < RESPONSE_WASTE_MAX; i++) {
+	for (size_t i = 0; i < AC_WASTE_MAX; i++) {
 		const struct response_waste_text *text = &response_waste_texts[i];
 
 		if (!sum->waste[i].responses)
 			continue;
-		printf("\n%s: in %" PRIu64 " of %" PRIu64 " responses, %" PRIu64 " %s in all: %s.\n", text->name,
+		printf("\n%s: in %llu of %llu responses, %llu %s in all: %s.\n", text->name,
 		       sum->waste[i].responses, sum->count, sum->waste[i].amount, text->unit, text->text);
 		printf("  %s.\n", text->advice);
 	}
@@ -126,11 +123,9 @@ static void print_wastes(const struct response_pattern *sum)
 
 static void print_text(const struct watch *watch)
 {
-	struct response_pattern sum = response_table_sum(watch->table);
+	struct ac_response_sum sum = response_table_sum(watch->table);
 	struct table *table;
 
-	if (watch->lost)
-		printf("%" PRIu64 " responses were lost and are not counted: watch one --port.\n\n", watch->lost);
 	if (!sum.count) {
 		printf("No response ended within %.3g seconds.\n", watch->seconds);
 		return;
@@ -145,13 +140,13 @@ static void print_text(const struct watch *watch)
 
 static void print_json(const struct watch *watch)
 {
-	struct response_pattern sum = response_table_sum(watch->table);
+	struct ac_response_sum sum = response_table_sum(watch->table);
 	json_t *patterns = json_array();
 
 	for (size_t i = 0; i < response_table_count(watch->table); i++)
 		json_array_append_new(patterns, response_pattern_json(response_table_at(watch->table, i)));
-	json_print(stdout, json_pack("{sf sI sI so}", "seconds", watch->seconds, "responses", (json_int_t)sum.count,
-				     "lost", (json_int_t)watch->lost, "patterns", patterns));
+	json_print(stdout, json_pack("{sf sI so}", "seconds", watch->seconds, "responses", (json_int_t)sum.count,
+				     "patterns", patterns));
 }
 
 int command_responses(struct cli *cli, int argc, char **argv)
@@ -162,12 +157,12 @@ int command_responses(struct cli *cli, int argc, char **argv)
 	double elapsed;
 	int result;
 
-	watch.request = json_pack("{ss s[ss]}", "op", "events", "types", "response", "lost");
+	watch.request = json_pack("{ss}", "op", "responses");
 	cli_parse(cli, &syntax, argc, argv, &watch);
 	if (cli->terminal && !cli->json)
 		fprintf(stderr, "Watching for %g seconds; Ctrl-C ends it early …\n", watch.seconds);
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	result = watch.table ? client_list_for(cli->control, watch.request, watch.seconds, visit, &watch, &fault)
+	result = watch.table ? client_watch(cli->control, watch.request, watch.seconds, visit, &watch, &fault)
 			     : OUT_OF_MEMORY;
 	if (result == OUT_OF_MEMORY)
 		result = fault_set(&fault, EXIT_FAILED, "responses: out of memory: watch one --port");

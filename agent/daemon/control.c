@@ -41,6 +41,7 @@ struct control_client {
 	struct control_list list;
 	size_t items;
 	void (*gone)(void *context);
+	void (*finish)(void *context); /* NULL: a stream has no end but the client's */
 	void *gone_context;
 	uint64_t progress_us; /* when it last asked or took something */
 	bool listing, subscribed, answered;
@@ -154,8 +155,20 @@ void control_subscribe(struct control_client *client, void (*gone)(void *context
 {
 	client->answered = true;
 	client->gone = gone;
+	client->finish = NULL;
 	client->gone_context = context;
 	client->subscribed = true;
+}
+
+void control_on_end(struct control_client *client, void (*finish)(void *context))
+{
+	client->finish = finish;
+}
+
+static void finish_stream(struct control_client *client)
+{
+	client->subscribed = false;
+	client->finish(client->gone_context);
 }
 
 bool control_push(struct control_client *client, json_t *value)
@@ -297,6 +310,8 @@ static int on_client(sd_event_source *source, int fd, uint32_t events, void *dat
 		client_read(client, &ended);
 	if (events & EPOLLERR)
 		client->broken = true;
+	if (ended && client->subscribed && client->finish)
+		finish_stream(client);
 	client_flush(client);
 	continue_list(client);
 	client_flush(client);

@@ -75,3 +75,9 @@ void control_list(struct control_client *client, const struct control_list *list
  */
 void control_subscribe(struct control_client *client, void (*gone)(void *context), void *context);
 bool control_push(struct control_client *client, json_t *value);
+
+/*
+ * To be called after control_subscribe(). A client that closes its side of the connection wants the stream to end: then
+ * finish() is called, with the context of gone(), which is not called any more. It answers with control_list().
+ */
+void control_on_end(struct control_client *client, void (*finish)(void *context));

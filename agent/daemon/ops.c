@@ -216,11 +216,13 @@ static int op_status(struct daemon *daemon, struct control_client *client, const
 
 static int op_doctor(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
 {
+	const struct engine_feature *features;
 	size_t count;
-	const struct engine_feature *features = engine_features(daemon->engine, &count);
 
 	if (no_arguments(request, "doctor", fault))
 		return -1;
+	engine_try_rest(daemon->engine);
+	features = engine_features(daemon->engine, &count);
 	control_reply(client, json_pack("{ss so}", "mode", report_mode(features, count), "features",
 					report_features(features, count)));
 	return 0;
@@ -258,6 +260,7 @@ const struct control_op daemon_ops[] = {
 	{ "policy", CONTROL_READ, op_policy },
 	{ "reload", CONTROL_CHANGE, op_reload },
 	{ "events", CONTROL_READ, telemetry_op_events },
+	{ "responses", CONTROL_READ, telemetry_op_responses },
 	{ "trial", CONTROL_CHANGE, telemetry_op_trial },
 };
 

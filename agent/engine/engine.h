@@ -4,6 +4,7 @@
  * the policy tables, keeps the heartbeat, sweeps wrong holds, and gives every flow back when it stops.
  */
 #pragma once
+#include <autocork/response_sum.h>
 #include <autocork/service.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,7 +17,6 @@ struct engine;
 struct engine_options {
 	/* cgroup v2 directory whose flows are handled; NULL = the root, found from the mounts */
 	const char *cgroup;
-	unsigned int max_flows;	/* followed at once; 0 = AC_FLOWS_DEFAULT */
 	bool without_fentry;	/* force the tracepoint fallback */
 	bool without_wrappers;	/* force observe-only */
 };
@@ -62,13 +62,11 @@ int engine_services(struct engine *engine, engine_service_visit *visit, void *co
 /* Returns 0, or -1 where this kernel cannot tell of responses. */
 int engine_event_types(struct engine *engine, uint32_t types, struct fault *fault);
 int engine_event_ring(const struct engine *engine);
-/* Connections that were not followed because there were max_flows already; grows. */
-uint64_t engine_flows_lost(const struct engine *engine);
 uint64_t engine_events_lost(const struct engine *engine);
 /* Of the flows that are only observed, one in 2^shift is counted from now on. */
 void engine_sample(struct engine *engine, unsigned int shift);
 
-/* One live flow, as the iterator saw it. */
+/* One live flow, as `iter/bpf_sk_storage_map` saw it. */
 struct engine_flow {
 	uint64_t cookie;	/* socket cookie, unique per boot */
 	uint64_t netns;		/* inode number of the network namespace */
@@ -84,5 +82,24 @@ struct engine_flow {
 typedef int engine_flow_visit(const struct engine_flow *flow, void *context);
 int engine_flows(struct engine *engine, engine_flow_visit *visit, void *context);
 
-/* The features tried at start, in the order tried. */
+/*
+ * Responses added up by pattern (include/autocork/response_sum.h) from now on, of flows with this port, local or remote,
+ * or of all (0). Each watch counts for itself.
+ */
+struct engine_watch;
+struct engine_response {
+	struct ac_service_key service;
+	bool other;		/* patterns for which there was no room: no service and no calls */
+	struct ac_response_calls calls;
+	struct ac_response_sum sum;
+};
+typedef int engine_response_visit(const struct engine_response *response, void *context);
+int engine_watch_start(struct engine *engine, uint16_t port, struct engine_watch **watch, struct fault *fault);
+int engine_watch_read(const struct engine_watch *watch, engine_response_visit *visit, void *context);
+/* NULL is allowed. Before engine_stop(). */
+void engine_watch_stop(struct engine_watch *watch);
+
+/* Tries what only somebody's question is worth: some programs are loaded when they are asked for. Once. */
+void engine_try_rest(struct engine *engine);
+/* The features tried, in the order tried. */
 const struct engine_feature *engine_features(const struct engine *engine, size_t *count);

@@ -28,15 +28,17 @@ struct engine {
 	struct shared_maps shared;
 	struct bpf_object *enroll, *reconcile, *sweep, *dump;
 	struct bpf_link *sockops, *closed;
-	unsigned int max_flows;	/* as in struct engine_options */
 	struct ac_service_stats *shown;	/* of each service, what engine_services() said last */
 	struct bpf_link *iterators[ITERATOR_MAX];
 	struct observer observer;
-	struct responses responses;
+	struct responses responses;	/* told of one by one */
+	unsigned int watches;		/* that have them added up */
+	uint32_t event_types;		/* that somebody listens to */
 	int cgroup;		/* the directory whose flows are handled, open; 0 = not yet */
 	struct wrapper wrappers[AC_WRAPPER_MAX];
 	struct tables tables;
 	struct ring_buffer *kicks;
+	bool tried_rest;	/* engine_try_rest() did */
 	struct pending to_sweep, to_reconcile;
 	bool overdue;
 	bool observes;		/* a policy observes: its flows are watched from their first write on */
@@ -47,6 +49,11 @@ struct engine {
 	uint32_t watched_bursts;	/* control.watched_bursts at the last beat */
 	uint32_t passed;		/* control.passed at the last adopt() */
 };
+
+/* Tells the kernel side what is wanted: event_types, and whether there are watches. */
+void engine_listen(struct engine *engine);
+
+#define RESPONSES_REFUSED "responses: cannot be watched: %s: it takes a kernel from 6.15 on"
 
 /* Gives every flow the weight that goes with control.sample_mask and its policy now. */
 void engine_weigh(struct engine *engine);

@@ -147,6 +147,20 @@ int engine_flows(struct engine *engine, engine_flow_visit *visit, void *context)
 	return pass_read(engine->iterators[ITERATOR_DUMP], sizeof(struct ac_flow_record), take_flow, &v);
 }
 
+void engine_try_rest(struct engine *engine)
+{
+	int err;
+
+	if (engine->tried_rest)
+		return;
+	engine->tried_rest = true;
+	err = responses_try(&engine->shared);
+	features_note(&engine->features, "responses", !err,
+		      "there is no `autocork responses`, and no event of type response", "a kernel from 6.15 on", "%s",
+		      err ? objects_complaint()[0] ? objects_complaint() : strerror(-err) :
+			    "tracepoints of writes, reads and packets");
+}
+
 const struct engine_feature *engine_features(const struct engine *engine, size_t *count)
 {
 	*count = engine->features.count;

@@ -1,31 +1,46 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "engine/responses.h"
 
+#include <autocork/response_sum.h>
+
+#include <bpf/bpf.h>
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "bpf/responses.skel.h"
+#include "engine/inside.h"
 
-static int load(struct responses *r, const struct shared_maps *shared)
+static int load(struct responses *r, const struct ac_response_watch *watch, const struct shared_maps *shared)
 {
-	size_t size;
+	size_t size, room;
 	const void *bytes = responses_bpf__elf_bytes(&size);
+	struct bpf_map *map;
+	void *at;
 
 	r->object = objects_open(bytes, size);
 	if (!r->object)
 		return -errno;
+	map = bpf_object__find_map_by_name(r->object, ".rodata.watch");
+	at = map ? (void *)bpf_map__initial_value(map, &room) : NULL;
+	if (!at || room != sizeof(*watch))
+		return -EINVAL;
+	memcpy(at, watch, sizeof(*watch));
 	return objects_load_guest(r->object, shared);
 }
 
 int responses_try(const struct shared_maps *shared)
 {
+	struct ac_response_watch watch = { .adds_up = true };
 	struct responses trial = { 0 };
-	int err = load(&trial, shared);
+	int err = load(&trial, &watch, shared);
 
 	responses_stop(&trial);
 	return err;
 }
 
-int responses_start(struct responses *r, const struct shared_maps *shared, int cgroup)
+int responses_start(struct responses *r, const struct ac_response_watch *watch, const struct shared_maps *shared,
+		    int cgroup)
 {
 	struct bpf_program *program;
 	size_t count = 0;
@@ -33,7 +48,7 @@ int responses_start(struct responses *r, const struct shared_maps *shared, int c
 
 	if (r->object)
 		return 0;
-	err = load(r, shared);
+	err = load(r, watch, shared);
 	if (err)
 		goto fail;
 	bpf_object__for_each_program(program, r->object) {
@@ -59,4 +74,96 @@ void responses_stop(struct responses *r)
 	}
 	bpf_object__close(r->object);
 	r->object = NULL;
+}
+
+/* ------------------------------------------------------------------ watches */
+
+struct engine_watch {
+	struct responses responses;
+	struct engine *engine;
+};
+
+static int sums_of(const struct engine_watch *watch)
+{
+	return bpf_object__find_map_fd_by_name(watch->responses.object, "response_sums");
+}
+
+/* One value for each CPU, as the kernel wants them; the caller frees it. */
+static struct ac_response_sum *room_for_cpus(int *cpus)
+{
+	*cpus = libbpf_num_possible_cpus();
+	_Static_assert(sizeof(struct ac_response_sum) % 8 == 0, "values of CPUs follow each other without a gap");
+	return *cpus > 0 ? calloc(*cpus, sizeof(struct ac_response_sum)) : NULL;
+}
+
+/* What finds no room goes there, so it must be there first. */
+static int add_other(const struct engine_watch *watch)
+{
+	const struct ac_response_key other = { .service = AC_RESPONSE_OTHER };
+	int cpus, err;
+	struct ac_response_sum *nothing = room_for_cpus(&cpus);
+
+	if (!nothing)
+		return -ENOMEM;
+	err = bpf_map_update_elem(sums_of(watch), &other, nothing, BPF_ANY) ? -errno : 0;
+	free(nothing);
+	return err;
+}
+
+int engine_watch_start(struct engine *engine, uint16_t port, struct engine_watch **out, struct fault *fault)
+{
+	const struct ac_response_watch what = { .port = port, .adds_up = true };
+	struct engine_watch *watch = calloc(1, sizeof(*watch));
+	int err;
+
+	if (!watch)
+		return fault_set(fault, EXIT_FAILED, "responses: out of memory");
+	watch->engine = engine;
+	err = responses_start(&watch->responses, &what, &engine->shared, engine->cgroup);
+	if (!err)
+		err = add_other(watch);
+	if (err) {
+		responses_stop(&watch->responses);
+		free(watch);
+		return fault_set(fault, EXIT_UNSUPPORTED, RESPONSES_REFUSED, strerror(-err));
+	}
+	engine->watches++;
+	engine_listen(engine);
+	*out = watch;
+	return 0;
+}
+
+int engine_watch_read(const struct engine_watch *watch, engine_response_visit *visit, void *context)
+{
+	int sums = sums_of(watch), keys = objects_map(&watch->engine->shared, "service_keys"), cpus, result = 0;
+	struct ac_response_sum *per_cpu = room_for_cpus(&cpus);
+	struct ac_response_key key, *last = NULL;
+
+	if (!per_cpu)
+		return -ENOMEM;
+	while (!result && !bpf_map_get_next_key(sums, last, &key)) {
+		struct engine_response response = { .calls = key.calls, .other = key.service == AC_RESPONSE_OTHER };
+
+		last = &key;
+		if (bpf_map_lookup_elem(sums, &key, per_cpu))
+			continue;
+		if (!response.other && bpf_map_lookup_elem(keys, &key.service, &response.service))
+			continue;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			ac_response_sum_merge(&response.sum, &per_cpu[cpu]);
+		if (response.sum.count)
+			result = visit(&response, context);
+	}
+	free(per_cpu);
+	return result;
+}
+
+void engine_watch_stop(struct engine_watch *watch)
+{
+	if (!watch)
+		return;
+	responses_stop(&watch->responses);
+	watch->engine->watches--;
+	engine_listen(watch->engine);
+	free(watch);
 }

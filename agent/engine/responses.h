@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The programs that tell one response from the next: in the kernel only while somebody listens to them. */
+/* The programs that tell one response from the next: in the kernel only while somebody wants to know. */
 #pragma once
+#include <autocork/response.h>
+
 #include "engine/objects.h"
 
 #define RESPONSES_LINKS 6
@@ -14,5 +16,6 @@ struct responses {
 int responses_try(const struct shared_maps *shared);
 /* Loads and attaches, if that is not done. `cgroup`: where setsockopt calls are seen. Returns 0 or -errno, and nothing
  * stays. */
-int responses_start(struct responses *responses, const struct shared_maps *shared, int cgroup);
+int responses_start(struct responses *responses, const struct ac_response_watch *watch, const struct shared_maps *shared,
+		    int cgroup);
 void responses_stop(struct responses *responses);

@@ -21,6 +21,7 @@
 #include "telemetry/http.h"
 #include "telemetry/metrics.h"
 #include "telemetry/overview.h"
+#include "telemetry/response_watch.h"
 #include "telemetry/selfcost.h"
 #include "telemetry/series.h"
 #include "telemetry/text.h"
@@ -39,6 +40,7 @@ struct telemetry {
 	struct http *http;
 	struct trial *trial;
 	struct event_hub *events;
+	struct response_watch *watches;
 	unsigned windows, shift;	/* of the cost looked at last; 1 flow in 2^shift is observed */
 	struct history history;
 	sd_event_source *timer;
@@ -121,7 +123,6 @@ static void collect_agent(struct telemetry *telemetry, struct telemetry_agent *a
 	agent->reloads_failed = daemon->reload.bad;
 	agent->policies = daemon->policy->policy_count;
 	agent->sampling = 1.0 / (1u << telemetry->shift);
-	agent->flows_lost = engine_flows_lost(daemon->engine);
 	agent->events_lost = event_hub_lost(telemetry->events);
 	agent->scrape_seconds = telemetry->scrape_seconds;
 	if (telemetry->http) {
@@ -336,6 +337,7 @@ void telemetry_stop(void *data)
 
 	trial_free(telemetry->trial);
 	http_stop(telemetry->http);
+	response_watches_stop(&telemetry->watches);
 	event_hub_free(telemetry->events);
 	sd_event_source_disable_unref(telemetry->timer);
 	selfcost_stop(telemetry->cost);
@@ -394,4 +396,14 @@ int telemetry_op_events(struct daemon *daemon, struct control_client *client, co
 	if (!telemetry)
 		return fault_set(fault, EXIT_FAILED, "events: the agent is starting or stopping: try again");
 	return event_hub_subscribe(telemetry->events, client, request, fault);
+}
+
+int telemetry_op_responses(struct daemon *daemon, struct control_client *client, const json_t *request,
+			   struct fault *fault)
+{
+	struct telemetry *telemetry = daemon_part_data(daemon, "telemetry");
+
+	if (!telemetry)
+		return fault_set(fault, EXIT_FAILED, "responses: the agent is starting or stopping: try again");
+	return response_watch_subscribe(&telemetry->watches, daemon->engine, client, request, fault);
 }

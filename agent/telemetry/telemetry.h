@@ -8,8 +8,10 @@ void telemetry_stop(void *data);
 void telemetry_reloaded(struct daemon *daemon, void *data);
 /* Adds "metrics_url" (null where nothing is served) and "telemetry". */
 void telemetry_status(struct daemon *daemon, void *data, json_t *status);
-/* The operations "trial" and "events". */
+/* The operations "trial", "events" and "responses". */
 int telemetry_op_trial(struct daemon *daemon, struct control_client *client, const json_t *request,
 		       struct fault *fault);
 int telemetry_op_events(struct daemon *daemon, struct control_client *client, const json_t *request,
 			struct fault *fault);
+int telemetry_op_responses(struct daemon *daemon, struct control_client *client, const json_t *request,
+			   struct fault *fault);

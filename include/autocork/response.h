@@ -39,6 +39,13 @@ struct ac_response_facts {
 	__u8 room;		/* the windows would let a segment leave */
 };
 
+/* What the kernel side is told before it is loaded. */
+struct ac_response_watch {
+	__u16 port;	/* local or remote; 0: every one */
+	__u8 adds_up;	/* instead of telling of each */
+	__u8 pad;
+};
+
 static __always_inline void ac_response_reset(struct ac_response *r, const struct ac_response_facts *f)
 {
 	__u8 cut = r->state & AC_RESPONSE_READY && f->write_seq != f->snd_nxt ? AC_RESPONSE_OVERLAPS : 0;

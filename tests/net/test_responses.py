@@ -3,13 +3,15 @@
 """What a program did for each response: the writes, option calls, segments and bytes told are exactly those made."""
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import tempfile
 import time
 
-from lib import OBSERVE, Skip, Stream, build, check, equal, main, tcp_info, world
+from lib import OBSERVE, Skip, Stream, build, check, equal, main, program, tcp_info, wait_for, world
+from servers import Nginx
 from test_telemetry import Listener, valid
 
 NODELAY, CORK = socket.TCP_NODELAY, socket.TCP_CORK
@@ -166,7 +168,7 @@ def test_report():
         equal([watch.returncode for watch in watches], [0, 0], "exit codes")
         report = json.loads(outputs[0])
         valid("responses", report)
-        equal((report["lost"], report["responses"]), (0, sum(p["responses"] for p in report["patterns"])), "sums")
+        equal(report["responses"], sum(p["responses"] for p in report["patterns"]), "sum")
         one, two = (p for p in report["patterns"] if p["side"] == "server")
         totals = [[p[name]["total"] for name in ("writes", "bytes", "segments")] for p in (one, two)]
         equal([(p["port"], p["responses"], *sums) for p, sums in zip((one, two), totals)],
@@ -175,6 +177,64 @@ def test_report():
         equal([{u["name"]: (u["responses"], u["amount"]) for u in p["waste"]} for p in (one, two)],
               [{}, {"head_alone": (5, 5), "more_segments": (5, 5)}], "waste")
         check("head_alone: in 5 of " in outputs[1] and "writev()" in outputs[1], outputs[1])
+
+
+def test_nothing_is_lost():
+    """at the rate that nginx reaches here every response is in the report, by both sides"""
+    with world(OBSERVE) as w, Nginx(w.net, w.servers) as server:
+        supported(w)
+        watch = subprocess.Popen([build("autocork"), "responses", "--for", "8s", "--json", "--port", str(server.port),
+                                  "--control", w.agent.control], stdout=subprocess.PIPE, text=True)
+        time.sleep(2)
+        text = w.net.run(program("wrk"), "-c16", "-t1", "-d3s", f"http://127.0.0.1:{server.port}/file.bin")
+        requests = int(re.search(r"(\d+) requests in", text).group(1))
+        report = json.loads(watch.communicate(timeout=30)[0])
+        print(f"# {requests} requests in 3 s", flush=True)
+        for side in "server", "client":
+            seen = sum(p["responses"] for p in report["patterns"] if p["side"] == side)
+            # Those under way when wrk went away it does not count.
+            check(requests <= seen <= requests + 16, f"{side}: {seen} responses to {requests} requests")
+        # An answer of nginx is a header and a body; all have the same size.
+        body = max((p for p in report["patterns"] if p["side"] == "server"), key=lambda p: p["responses"])
+        equal(body["bytes"]["min"], body["bytes"]["max"], "bytes of the least and the largest answer")
+        equal(body["writes"]["total"], body["writes"]["min"] * body["responses"], "writes of all answers")
+
+
+def test_watches_count_for_themselves():
+    """a watch that begins later has what came later; more than 8 at a time are refused, and leave room when they end"""
+    with world(OBSERVE) as w, Stream(w.net) as stream:
+        supported(w)
+
+        def begin():
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(20)
+            sock.connect(w.agent.control)
+            sock.sendall(json.dumps({"op": "responses", "port": stream.port}).encode() + b"\n")
+            lines = sock.makefile()
+            return sock, lines, json.loads(lines.readline())
+
+        def end(sock, lines):
+            sock.shutdown(socket.SHUT_WR)
+            rows = [json.loads(line) for line in lines]
+            equal(rows[-1], {"end": {"items": len(rows) - 1}}, "the last line")
+            sock.close()
+            return sum(row["item"]["responses"] for row in rows[:-1] if row["item"]["side"] == "client")
+
+        early = begin()
+        equal(early[2], {"item": {"watching": True}}, "the first line")
+        stream.exchange(rounds=10)
+        late = begin()
+        stream.exchange(rounds=5)
+        equal((end(*early[:2]), end(*late[:2])), (15, 5), "responses of the early and the late watch")
+        watches = [begin() for _ in range(8)]
+        equal([watch[2] for watch in watches], [{"item": {"watching": True}}] * 8, "eight watches")
+        refused = begin()
+        check("8 are watching already" in refused[2]["error"]["message"], f"the ninth: {refused[2]}")
+        watches[0][1].close()
+        watches[0][0].close()
+        wait_for(lambda: "item" in begin()[2], 10, "room for another one")
+        for sock, lines, _ in watches[1:]:
+            end(sock, lines)
 
 
 def test_interrupted():

@@ -91,7 +91,6 @@ def reported(path, size):
             report = json.loads(watch.communicate(timeout=30)[0])
             segments = segments_of(dump)
         valid("responses", report)
-        equal(report["lost"], 0, "lost")
         with open(trace, encoding="utf-8") as file:
             return [p for p in report["patterns"] if p["side"] == "server"], traced(file.read()), segments
 

@@ -83,12 +83,6 @@ int engine_event_ring(const struct engine *engine)
 	return -1;
 }
 
-uint64_t engine_flows_lost(const struct engine *engine)
-{
-	(void)engine;
-	return 0;
-}
-
 uint64_t engine_events_lost(const struct engine *engine)
 {
 	return 0;
@@ -97,4 +91,35 @@ uint64_t engine_events_lost(const struct engine *engine)
 void engine_sample(struct engine *engine, unsigned int shift)
 {
 	fake_engine.sample_shift = shift;
+}
+
+int engine_watch_start(struct engine *engine, uint16_t port, struct engine_watch **watch, struct fault *fault)
+{
+	if (fake_engine.refuse_watches)
+		return fault_set(fault, EXIT_UNSUPPORTED, "responses: refused: by the test");
+	fake_engine.watches++;
+	fake_engine.watched_port = port;
+	*watch = (struct engine_watch *)&fake_engine;
+	return 0;
+}
+
+int engine_watch_read(const struct engine_watch *watch, engine_response_visit *visit, void *context)
+{
+	for (size_t i = 0; i < fake_engine.response_count; i++) {
+		int result = visit(&fake_engine.responses[i], context);
+
+		if (result)
+			return result;
+	}
+	return 0;
+}
+
+void engine_watch_stop(struct engine_watch *watch)
+{
+	fake_engine.watches -= watch != NULL;
+}
+
+void engine_try_rest(struct engine *engine)
+{
+	fake_engine.tried_rest++;
 }

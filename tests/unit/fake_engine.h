@@ -12,7 +12,12 @@ struct fake_engine {
 	size_t feature_count;
 	uint32_t event_types;
 	unsigned int sample_shift;
-	bool refuse_policies;
+	bool refuse_policies, refuse_watches;
+	int watches;		/* under way */
+	uint16_t watched_port;	/* of the last one */
+	struct engine_response responses[4];
+	size_t response_count;
+	unsigned int tried_rest;
 	unsigned int applied, beats;
 	size_t policies;	/* of the last set applied */
 };

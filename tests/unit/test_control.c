@@ -26,6 +26,7 @@ static struct fixture {
 	char dir[64], path[80];
 	sd_event *loop;
 	struct control *control;
+	int finished; /* streams */
 	int made, done, gone; /* list items made, lists done, subscribers gone */
 	struct control_client *subscriber;
 } f;
@@ -71,9 +72,24 @@ static int op_watch(struct daemon *daemon, struct control_client *client, const 
 	return 0;
 }
 
+/* A stream that ends with a list when the client has said all. */
+static void stream_ends(void *context)
+{
+	f.finished++;
+	f.made = f.done = 0;
+	control_list(f.subscriber, &(struct control_list){ make_item, list_done, NULL });
+}
+
+static int op_sum(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
+{
+	op_watch(daemon, client, request, fault);
+	control_on_end(client, stream_ends);
+	return 0;
+}
+
 static const struct control_op ops[] = {
 	{ "echo", CONTROL_READ, op_echo },   { "fail", CONTROL_READ, op_fail },	    { "list", CONTROL_READ, op_list },
-	{ "watch", CONTROL_READ, op_watch }, { "change", CONTROL_CHANGE, op_echo },
+	{ "watch", CONTROL_READ, op_watch }, { "change", CONTROL_CHANGE, op_echo }, { "sum", CONTROL_READ, op_sum },
 };
 
 static int open_control(struct control **control, struct fault *fault)
@@ -330,6 +346,37 @@ static void subscriber_that_does_not_read_loses_lines(void **state)
 	assert_null(f.subscriber);
 }
 
+static void stream_ends_with_a_list(void **state)
+{
+	bool ended = false;
+	size_t lines = 0;
+	int fd = dial();
+
+	say(fd, "{\"op\":\"sum\"}\n");
+	assert_non_null(f.subscriber);
+	assert_int_equal(f.finished, 0);
+	shutdown(fd, SHUT_WR);
+	pump();
+	assert_int_equal(f.finished, 1);
+	while (!ended) {
+		for (const char *c = hear(fd, &ended); *c; c++)
+			lines += *c == '\n';
+		pump();
+	}
+	assert_int_equal(lines, LIST_ITEMS + 1);
+	/* One of the two ends of it, not both, and once. */
+	assert_int_equal(f.done, 1);
+	assert_int_equal(f.gone, 0);
+	close(fd);
+	/* A client that goes altogether wants no list. */
+	fd = dial();
+	say(fd, "{\"op\":\"sum\"}\n");
+	f.done = 0;
+	close(fd);
+	pump();
+	assert_int_equal(f.gone + f.done, 1);
+}
+
 static void push_to_a_client_that_went(void **state)
 {
 	int fd = dial();
@@ -494,6 +541,7 @@ int main(void)
 		TEST(list_is_made_as_it_is_read),
 		TEST(list_ends_with_its_client),
 		TEST(subscriber_that_does_not_read_loses_lines),
+		TEST(stream_ends_with_a_list),
 		TEST(push_to_a_client_that_went),
 		TEST(clients_are_bounded),
 		TEST(other_users_are_refused),

@@ -9,9 +9,8 @@
 #include <cmocka.h>
 
 #include "commands/response_table.h"
-#include "telemetry/event_format.h"
 
-#define WASTE(id, amount) [RESPONSE_WASTE_##id] = amount
+#define WASTE(id, amount) [AC_WASTE_##id] = amount
 
 static const struct response_service web = { .port = 80, .side = "server", .program = "web" };
 
@@ -20,7 +19,7 @@ static void wastes(void **state)
 	static const struct {
 		const char *what;
 		struct ac_event_response response;
-		uint64_t amounts[RESPONSE_WASTE_MAX];
+		uint64_t amounts[AC_WASTE_MAX];
 	} cases[] = {
 		{ "one write", { .writes = 1, .bytes = 600, .segments = 1, .mss = 1448, .head_bytes = 600 }, { 0 } },
 		{ "full segments", { .writes = 1, .bytes = 2896, .segments = 2, .mss = 1448 }, { 0 } },
@@ -60,23 +59,25 @@ static void wastes(void **state)
 	};
 
 	for (size_t i = 0; i < AC_ARRAY_SIZE(cases); i++) {
-		uint64_t amounts[RESPONSE_WASTE_MAX];
+		for (size_t w = 0; w < AC_WASTE_MAX; w++) {
+			uint64_t amount = ac_waste_amount(&cases[i].response, (enum ac_waste)w);
 
-		response_waste_judge(&cases[i].response, amounts);
-		for (size_t w = 0; w < RESPONSE_WASTE_MAX; w++)
-			if (amounts[w] != cases[i].amounts[w])
+			if (amount != cases[i].amounts[w])
 				fail_msg("%s: %s is %llu, not %llu", cases[i].what, response_waste_texts[w].name,
-					 (unsigned long long)amounts[w], (unsigned long long)cases[i].amounts[w]);
+					 (unsigned long long)amount, (unsigned long long)cases[i].amounts[w]);
+		}
 	}
 }
 
 static void add(struct response_table *table, const struct response_service *service, uint32_t writes, uint32_t bytes)
 {
-	struct ac_event_response response = {
+	const struct ac_event_response response = {
 		.writes = writes, .bytes = bytes, .segments = writes, .mss = 1448, .cork_calls = 2,
 	};
+	struct response_row row = { .service = *service, .calls = ac_response_calls(&response) };
 
-	assert_true(response_table_add(table, service, &response));
+	ac_response_sum_add(&row.sum, &response);
+	assert_true(response_table_add(table, &row));
 }
 
 static void patterns(void **state)
@@ -84,7 +85,7 @@ static void patterns(void **state)
 	struct response_table *table = response_table_new();
 	struct response_service other = web;
 	const struct response_pattern *p;
-	struct response_pattern sum;
+	struct ac_response_sum sum;
 
 	assert_non_null(table);
 	other.port = 81;
@@ -98,18 +99,18 @@ static void patterns(void **state)
 	assert_int_equal(response_table_count(table), 3);
 	p = response_table_at(table, 0);
 	assert_int_equal(p->service.port, 80);
-	assert_int_equal(p->count, 3);
-	assert_int_equal(p->writes.min, 2);
-	assert_int_equal(p->writes.max, 2);
-	assert_int_equal(p->bytes.min, 100);
-	assert_int_equal(p->bytes.max, 600);
-	assert_int_equal(p->bytes.total, 900);
-	assert_int_equal(p->segments.total, 6);
-	assert_int_equal(p->needed, 3);
-	assert_int_equal(p->cork_calls, 6);
-	assert_int_equal(p->waste[RESPONSE_WASTE_MORE_SEGMENTS].responses, 3);
-	assert_int_equal(p->waste[RESPONSE_WASTE_MORE_SEGMENTS].amount, 3);
-	assert_int_equal(response_table_at(table, 1)->writes.min, 3);
+	assert_int_equal(p->sum.count, 3);
+	assert_int_equal(p->sum.writes.min, 2);
+	assert_int_equal(p->sum.writes.max, 2);
+	assert_int_equal(p->sum.bytes.min, 100);
+	assert_int_equal(p->sum.bytes.max, 600);
+	assert_int_equal(p->sum.bytes.total, 900);
+	assert_int_equal(p->sum.segments.total, 6);
+	assert_int_equal(p->sum.needed, 3);
+	assert_int_equal(p->sum.cork_calls, 6);
+	assert_int_equal(p->sum.waste[AC_WASTE_MORE_SEGMENTS].responses, 3);
+	assert_int_equal(p->sum.waste[AC_WASTE_MORE_SEGMENTS].amount, 3);
+	assert_int_equal(response_table_at(table, 1)->sum.writes.min, 3);
 	assert_int_equal(response_table_at(table, 2)->service.port, 81);
 	sum = response_table_sum(table);
 	assert_int_equal(sum.count, 6);
@@ -117,7 +118,7 @@ static void patterns(void **state)
 	assert_int_equal(sum.writes.min, 2);
 	assert_int_equal(sum.writes.max, 3);
 	assert_int_equal(sum.bytes.min, 50);
-	assert_int_equal(sum.waste[RESPONSE_WASTE_MORE_SEGMENTS].amount, 8);
+	assert_int_equal(sum.waste[AC_WASTE_MORE_SEGMENTS].amount, 8);
 	response_table_free(table);
 }
 
@@ -125,19 +126,19 @@ static void many_writes_share_a_pattern(void **state)
 {
 	struct response_table *table = response_table_new();
 
-	for (uint32_t writes = 1; writes <= RESPONSE_EXACT; writes++)
+	for (uint32_t writes = 1; writes <= AC_RESPONSE_EXACT; writes++)
 		add(table, &web, writes, 100);
-	assert_int_equal(response_table_count(table), RESPONSE_EXACT);
+	assert_int_equal(response_table_count(table), AC_RESPONSE_EXACT);
 	/* 9 to 17 are one class, 18 to 35 the next */
 	add(table, &web, 9, 100);
 	add(table, &web, 17, 100);
-	assert_int_equal(response_table_count(table), RESPONSE_EXACT + 1);
+	assert_int_equal(response_table_count(table), AC_RESPONSE_EXACT + 1);
 	add(table, &web, 18, 100);
 	add(table, &web, 35, 100);
-	assert_int_equal(response_table_count(table), RESPONSE_EXACT + 2);
+	assert_int_equal(response_table_count(table), AC_RESPONSE_EXACT + 2);
 	add(table, &web, 36, 100);
 	add(table, &web, UINT32_MAX, 100);
-	assert_int_equal(response_table_count(table), RESPONSE_EXACT + 4);
+	assert_int_equal(response_table_count(table), AC_RESPONSE_EXACT + 4);
 	response_table_free(table);
 }
 
@@ -161,7 +162,7 @@ static void the_table_is_bounded(void **state)
 			continue;
 		assert_false(seen);
 		seen = true;
-		assert_int_equal(p->count, 101);
+		assert_int_equal(p->sum.count, 101);
 		assert_int_equal(p->service.port, 0);
 	}
 	assert_true(seen);
@@ -170,39 +171,61 @@ static void the_table_is_bounded(void **state)
 	add(table, &service, 1, 100);
 	response_table_sort(table);
 	assert_int_equal(response_table_at(table, 1)->service.port, 1);
-	assert_int_equal(response_table_at(table, 1)->count, 2);
+	assert_int_equal(response_table_at(table, 1)->sum.count, 2);
 	response_table_free(table);
 }
 
-/* What the agent says of an event is read back whole. */
-static void events_are_read_back(void **state)
+/* A sum of random responses is, in whatever parts it was made, what a plain reading of them says. */
+static void sums(void **state)
 {
-	struct ac_event event = {
-		.type = AC_EVENT_RESPONSE,
-		.flow = { .local_port = 40000, .remote_port = 443, .side = AC_SIDE_CLIENT, .comm = "curl" },
-		.response = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
-			      AC_RESPONSE_TAIL_CORKED | AC_RESPONSE_CLOSED, { 0 } },
-	};
-	struct event_names names = { .unit = "" };
-	struct ac_event_response response;
-	struct response_service service;
-	json_t *json = event_json(&event, &names);
+	struct ac_response_sum whole = { 0 }, parts[3] = { 0 }, merged = { 0 };
+	uint64_t bytes = 0, wasted = 0, least = UINT64_MAX, most = 0;
 
-	response_read(json, &service, &response);
-	assert_memory_equal(&response, &event.response, sizeof(response));
-	assert_int_equal(service.port, 443);
-	assert_string_equal(service.side, "client");
-	assert_string_equal(service.program, "curl");
-	json_object_set_new(json, "side", json_string("server"));
-	json_object_set_new(json, "bytes", json_integer(-1));
-	json_object_set_new(json, "writes", json_string("many"));
-	json_object_set_new(json, "program", json_string("a name longer than any that a kernel would ever say "
-							 "of a program, escaped"));
-	response_read(json, &service, &response);
-	assert_int_equal(service.port, 40000);
-	assert_int_equal(response.bytes, 0);
-	assert_int_equal(response.writes, 0);
-	assert_int_equal(strlen(service.program), RESPONSE_PROGRAM_LEN - 1);
+	srandom(41);
+	for (int i = 0; i < 3000; i++) {
+		struct ac_event_response r = {
+			.writes = 1 + (uint32_t)random() % 20, .bytes = (uint32_t)random(),
+			.segments = (uint32_t)random() % 3000000, .mss = 1448, .idle_calls = random() % 4 ? 0 : 2,
+			.flags = random() % 3 ? 0 : AC_RESPONSE_CLOSED | AC_RESPONSE_OVERLAPS,
+		};
+
+		bytes += r.bytes;
+		least = r.bytes < least ? r.bytes : least;
+		most = r.bytes > most ? r.bytes : most;
+		wasted += r.idle_calls;
+		ac_response_sum_add(&whole, &r);
+		/* One of three has none. */
+		ac_response_sum_add(&parts[random() % 2 * 2], &r);
+	}
+	for (int i = 0; i < 3; i++)
+		ac_response_sum_merge(&merged, &parts[i]);
+	assert_memory_equal(&merged, &whole, sizeof(whole));
+	assert_int_equal(whole.count, 3000);
+	assert_int_equal(whole.overlapping, whole.closed);
+	assert_in_range(whole.closed, 900, 1100);
+	assert_int_equal(whole.bytes.total, bytes);
+	assert_int_equal(whole.bytes.min, least);
+	assert_int_equal(whole.bytes.max, most);
+	assert_int_equal(whole.waste[AC_WASTE_IDLE_OPTIONS].amount, wasted);
+	assert_int_equal(whole.waste[AC_WASTE_IDLE_OPTIONS].responses, wasted / 2);
+}
+
+/* What comes over the socket and is not as it should be makes nothing worse than wrong. */
+static void bad_rows(void **state)
+{
+	struct response_row row;
+	json_t *json = json_pack("{ss sI sI s[s] s[i] ss}", "side", "a side of which nobody has heard", "port",
+				 (json_int_t)70000, "responses", (json_int_t)-1, "calls", "many", "waste", 7, "program",
+				 "a name longer than any that a kernel would ever say of a program, escaped");
+
+	assert_non_null(json);
+	response_read(json, &row);
+	assert_int_equal(row.service.port, 0);
+	assert_int_equal(row.sum.count, 0);
+	assert_int_equal(row.calls.writes, 0);
+	assert_int_equal(row.sum.waste[0].amount, 0);
+	assert_int_equal(strlen(row.service.side), sizeof(row.service.side) - 1);
+	assert_int_equal(strlen(row.service.program), RESPONSE_PROGRAM_LEN - 1);
 	json_decref(json);
 }
 
@@ -235,7 +258,8 @@ int main(void)
 		cmocka_unit_test(patterns),
 		cmocka_unit_test(many_writes_share_a_pattern),
 		cmocka_unit_test(the_table_is_bounded),
-		cmocka_unit_test(events_are_read_back),
+		cmocka_unit_test(sums),
+		cmocka_unit_test(bad_rows),
 		cmocka_unit_test(patterns_as_json),
 	};
 
