@@ -10,10 +10,11 @@ BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PKG     ?= pkg-config
 
 # Debian packages: to build and run, and what only the tests and benchmarks need. The one list; `make deps` installs it.
-DEPS := bpftool clang gcc libbpf-dev libcap-ng-dev libelf-dev libinih-dev libjansson-dev libmicrohttpd-dev libncurses-dev \
-	libsystemd-dev libxdp-dev make pkg-config uthash-dev dpdk-dev libdpdk-dev
-TEST_DEPS := chromium ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-14-dev libcmocka-dev nginx-light openssl procps prometheus python3 python3-jsonschema python3-prometheus-client \
-	qemu-system-x86 busybox-static redis-server redis-tools strace tcpdump wrk
+DEPS := bpftool clang gcc libbpf-dev libcap-ng-dev libelf-dev libinih-dev libjansson-dev libmicrohttpd-dev \
+	libncurses-dev libsystemd-dev libxdp-dev make pkg-config uthash-dev dpdk-dev libdpdk-dev
+TEST_DEPS := chromium ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-14-dev libcmocka-dev nginx-light \
+	openssl procps prometheus python3 python3-jsonschema python3-prometheus-client qemu-system-x86 busybox-static \
+	redis-server redis-tools strace tcpdump wrk
 
 V ?= 0
 ifeq ($(V),0)
@@ -28,7 +29,8 @@ CPPFLAGS += -D_GNU_SOURCE -Iinclude -Iagent -I$(BUILD)
 CFLAGS   ?= -O2 -g
 CFLAGS   += -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter $(shell $(PKG) --cflags $(LIBS) 2>/dev/null)
 LDLIBS   += $(shell $(PKG) --libs $(LIBS) 2>/dev/null) -lm
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ivmlinux -Iinclude -Ibpf -idirafter /usr/include/$(shell $(CC) -print-multiarch) -Wall -Wextra -Werror -Wno-unused-parameter
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ivmlinux -Iinclude -Ibpf \
+	-idirafter /usr/include/$(shell $(CC) -print-multiarch) -Wall -Wextra -Werror -Wno-unused-parameter
 
 # agent/autocorkd.c and agent/autocork.c are the programs; every sub-folder's sources are one archive that both link.
 # agent/fastpath/ is a third program, a DPDK process (agent/fastpath/fastpath.mk).
@@ -84,7 +86,10 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/agent.a
 
 deps: ## install what is missing from Debian's packages (root)
 	@missing=$$(for p in $(DEPS) $(TEST_DEPS); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
-	if [ -n "$$missing" ]; then apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; fi
+	if [ -n "$$missing" ]; then \
+		apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
+	fi
 
 unit: $(UNIT_TESTS) ## run the unit tests only (no root)
 	@tests/run unit

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* autocorkd: the agent. Options only; its life is in agent/daemon/daemon.c. */
 #include <argp.h>
+#include <autocork/flow.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
 
 #include "daemon/daemon.h"
 #include "lib/log.h"
@@ -15,9 +19,13 @@ enum {
 	OPTION_CONTROL,
 	OPTION_CGROUP,
 	OPTION_LOG_LEVEL,
+	OPTION_MAX_FLOWS,
 	OPTION_WITHOUT_FENTRY,
 	OPTION_WITHOUT_WRAPPERS,
 };
+
+#define TEXT(token) #token
+#define TEXT_OF(macro) TEXT(macro)
 
 static const struct argp_option options[] = {
 	{ "policy-dir", OPTION_POLICY_DIR, "DIR", 0,
@@ -27,6 +35,8 @@ static const struct argp_option options[] = {
 	{ "control", OPTION_CONTROL, "PATH", 0, "Control socket (default " AUTOCORK_CONTROL ")", 0 },
 	{ "cgroup", OPTION_CGROUP, "PATH", 0, "Handle only the flows of this cgroup v2 directory (default: all)", 0 },
 	{ "log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "error, warning, info (default) or debug", 0 },
+	{ "max-flows", OPTION_MAX_FLOWS, "NUMBER", 0,
+	  "Follow at most so many flows at once; those above are left alone, and counted (default " TEXT_OF(AC_FLOWS_DEFAULT) ")", 0 },
 	{ "without-fentry", OPTION_WITHOUT_FENTRY, 0, 0, "Use tracepoints even where fentry works", 0 },
 	{ "without-wrappers", OPTION_WITHOUT_WRAPPERS, 0, 0, "Only observe: hold nothing, whatever the policies say",
 	  0 },
@@ -43,6 +53,18 @@ static void add_policy_dir(struct daemon_options *given, const char *dir, struct
 	if (count == DAEMON_DIRS_MAX)
 		argp_error(state, "--policy-dir %s: more than %d of them", dir, DAEMON_DIRS_MAX);
 	given->policy_dirs[count] = dir;
+}
+
+static unsigned int parse_max_flows(const char *arg, struct argp_state *state)
+{
+	char *end;
+	unsigned long value;
+
+	errno = 0;
+	value = strtoul(arg, &end, 10);
+	if (errno || *end || !isdigit((unsigned char)*arg) || value < AC_FLOWS_MIN || value > AC_FLOWS_MAX)
+		argp_error(state, "--max-flows %s: not a number from %d to %d", arg, AC_FLOWS_MIN, AC_FLOWS_MAX);
+	return value;
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -64,6 +86,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		if (!log_level_parse(arg, &level))
 			argp_error(state, "--log-level %s: not one of error, warning, info, debug", arg);
 		log_set_level(level);
+		return 0;
+	case OPTION_MAX_FLOWS:
+		given->engine.max_flows = parse_max_flows(arg, state);
 		return 0;
 	case OPTION_WITHOUT_FENTRY:
 		given->engine.without_fentry = true;

@@ -8,14 +8,19 @@
 #define SEND_SHUTDOWN 2	/* include/net/sock.h */
 
 /* The call under way, if there is one, is over. */
+static __always_inline void call_settle_at(struct ac_flow *f, struct ac_service_stats *stats, __u32 seq, __u32 mss, bool shut)
+{
+	__u32 bytes = ac_call_bytes(f, seq, shut);
+
+	if (bytes && ac_call_count(stats, f->call, bytes, mss, f->weight))
+		f->writes++;
+	f->call = 0;
+}
+
 static __always_inline void call_settle(struct ac_flow *f, struct ac_service_stats *stats, struct tcp_sock *tp,
 					bool shut)
 {
-	__u32 bytes = ac_call_bytes(f, tp->write_seq, shut);
-
-	if (bytes && ac_call_count(stats, f->call, bytes, tp->mss_cache, f->weight))
-		f->writes++;
-	f->call = 0;
+	call_settle_at(f, stats, tp->write_seq, tp->mss_cache, shut);
 }
 
 static __always_inline bool sock_flag(struct sock *sk, __u64 flag)
@@ -23,10 +28,10 @@ static __always_inline bool sock_flag(struct sock *sk, __u64 flag)
 	return sk->__sk_common.skc_flags >> flag & 1;
 }
 
-/* Payload received: the kernel counts the peer's FIN too. */
-static __always_inline __u64 received_bytes(struct sock *sk, struct tcp_sock *tp)
+/* Payload received, from tp->bytes_received and sk->sk_flags: the kernel counts the peer's FIN too. */
+static __always_inline __u64 received_payload(__u64 received, __u64 flags)
 {
-	return tp->bytes_received - sock_flag(sk, bpf_core_enum_value(enum sock_flags, SOCK_DONE));
+	return received - (flags >> bpf_core_enum_value(enum sock_flags, SOCK_DONE) & 1);
 }
 
 /* A burst of `length` writes, of a flow that is not managed, is over. */
@@ -38,15 +43,51 @@ static __always_inline void burst_count(struct ac_service_stats *stats, const st
 		ac_count(&stats->inferred_bursts, f->weight - 1);
 }
 
-/* What the socket itself has counted, so many times; the number may be negative. */
-static __always_inline void count_socket(struct ac_service_stats *stats, struct sock *sk, struct tcp_sock *tp, __s64 weight)
+/* What the socket itself has counted. */
+struct socket_counts {
+	__u64 segments, retransmits, packets_out, packets_in, sent_bytes, received_bytes;
+	__u32 write_seq, mss;
+	bool shut;	/* the FIN is among the bytes written */
+};
+
+static __always_inline void socket_counts(struct socket_counts *counts, struct tcp_sock *tp)
 {
-	ac_count(&stats->segments, weight * tp->data_segs_out);
-	ac_count(&stats->retransmits, weight * tp->total_retrans);
-	ac_count(&stats->packets_out, weight * tp->segs_out);
-	ac_count(&stats->packets_in, weight * tp->segs_in);
-	ac_count(&stats->sent_bytes, weight * tp->bytes_sent);
-	ac_count(&stats->received_bytes, weight * received_bytes(sk, tp));
+	struct sock *sk = sk_of(tp);
+
+	counts->segments = tp->data_segs_out;
+	counts->retransmits = tp->total_retrans;
+	counts->packets_out = tp->segs_out;
+	counts->packets_in = tp->segs_in;
+	counts->sent_bytes = tp->bytes_sent;
+	counts->received_bytes = received_payload(tp->bytes_received, sk->__sk_common.skc_flags);
+	counts->write_seq = tp->write_seq;
+	counts->mss = tp->mss_cache;
+	counts->shut = sk->sk_shutdown & SEND_SHUTDOWN;
+}
+
+/* The same of a socket that is neither locked nor kept: by probing. */
+static __always_inline void socket_counts_probed(struct socket_counts *counts, struct tcp_sock *tp)
+{
+	counts->segments = BPF_CORE_READ(tp, data_segs_out);
+	counts->retransmits = BPF_CORE_READ(tp, total_retrans);
+	counts->packets_out = BPF_CORE_READ(tp, segs_out);
+	counts->packets_in = BPF_CORE_READ(tp, segs_in);
+	counts->sent_bytes = BPF_CORE_READ(tp, bytes_sent);
+	counts->received_bytes = received_payload(BPF_CORE_READ(tp, bytes_received), SOCK_PROBED(tp, __sk_common.skc_flags));
+	counts->write_seq = BPF_CORE_READ(tp, write_seq);
+	counts->mss = BPF_CORE_READ(tp, mss_cache);
+	counts->shut = SOCK_PROBED(tp, sk_shutdown) & SEND_SHUTDOWN;
+}
+
+/* Adds it so many times; the number may be negative. */
+static __always_inline void socket_count(struct ac_service_stats *stats, const struct socket_counts *counts, __s64 weight)
+{
+	ac_count(&stats->segments, weight * counts->segments);
+	ac_count(&stats->retransmits, weight * counts->retransmits);
+	ac_count(&stats->packets_out, weight * counts->packets_out);
+	ac_count(&stats->packets_in, weight * counts->packets_in);
+	ac_count(&stats->sent_bytes, weight * counts->sent_bytes);
+	ac_count(&stats->received_bytes, weight * counts->received_bytes);
 }
 
 /*
@@ -54,15 +95,15 @@ static __always_inline void count_socket(struct ac_service_stats *stats, struct 
  * by now is added with the difference, so that each part of them has the weight that the writes of that time have. The
  * sum over CPUs and open flows is right, whatever the parts wrap to.
  */
-static __always_inline void flow_weigh(struct ac_flow *f, struct ac_service_stats *stats, struct sock *sk, struct tcp_sock *tp,
+static __always_inline void flow_weigh(struct ac_flow *f, struct ac_service_stats *stats, const struct socket_counts *counts,
 				       const struct ac_control *c)
 {
 	__u32 weight = ac_flow_weight(f->mode, f->first_seq & c->sample_mask, c->sample_mask);
 
 	if (weight == f->weight)
 		return;
-	call_settle(f, stats, tp, sk->sk_shutdown & SEND_SHUTDOWN);
-	count_socket(stats, sk, tp, (__s64)f->weight - weight);
+	call_settle_at(f, stats, counts->write_seq, counts->mss, counts->shut);
+	socket_count(stats, counts, (__s64)f->weight - weight);
 	f->weight = weight;
 }
 

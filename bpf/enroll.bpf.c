@@ -2,17 +2,24 @@
 /* New flows: sockops callbacks of the cgroup subtree tell who listens, who connects, and when a connection is established. */
 #include "calls.bpf.h"
 #include "flow.bpf.h"
+#include "hold.bpf.h"
+#include "listener.bpf.h"
 #include <bpf/bpf_tracing.h>
 
-/* listen() and connect() run in the program's own context: the only time its name is certain. */
-static __always_inline void name_program(struct bpf_sock *sk, const char comm[AC_COMM_LEN])
+static __always_inline void connects(struct bpf_sock *sk, const char comm[AC_COMM_LEN])
 {
-	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct ac_flow *f = flow_find_or_add(sk);
 
-	if (!f || f->flags & AC_FLOW_OPEN)
-		return;
-	__builtin_memcpy(f->early.comm, comm, AC_COMM_LEN);
-	f->flags |= AC_FLOW_COMM;
+	if (f && !(f->flags & AC_FLOW_OPEN))
+		flow_name(f, comm);
+}
+
+static __always_inline void listens(struct bpf_sock *sk, const char comm[AC_COMM_LEN])
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (tp)
+		listener_note(sk_of(tp), comm, BPF_ANY);
 }
 
 /*
@@ -46,7 +53,8 @@ static __always_inline bool passes_by(struct bpf_sock *sk, const char comm[AC_CO
 	return true;
 }
 
-static __always_inline void begins(struct bpf_sock_ops *ctx, bool listens)
+/* listen() and connect() run in the program's own context: the only time its name is certain. */
+static __always_inline void begins(struct bpf_sock_ops *ctx, bool accepts)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct ac_control *c = the_control();
@@ -56,8 +64,23 @@ static __always_inline void begins(struct bpf_sock_ops *ctx, bool listens)
 	if (!sk || !c)
 		return;
 	bpf_probe_read_kernel_str(comm, sizeof(comm), task->comm);
-	if (listens || !passes_by(sk, comm, c))
-		name_program(sk, comm);
+	if (accepts)
+		listens(sk, comm);
+	else if (!passes_by(sk, comm, c))
+		connects(sk, comm);
+}
+
+static __always_inline struct ac_flow *accepted(struct bpf_sock *sk, struct tcp_sock *tp)
+{
+	struct ac_flow *f = flow_add(sk);
+	struct listener *listener;
+
+	if (!f)
+		return NULL;
+	listener = listener_find(sk_of(tp));
+	if (listener)
+		flow_name(f, listener->comm);
+	return f;
 }
 
 static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
@@ -69,18 +92,17 @@ static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
 
 	if (!sk || !c)
 		return;
-	/* A client that was passed by has no record; one that connected before the agent came is adopted, or left alone. */
-	f = bpf_sk_storage_get(&flows, sk, 0, side == AC_SIDE_SERVER ? BPF_SK_STORAGE_GET_F_CREATE : 0);
-	if (!f)
-		return;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return;
-	/* Who listens gets a name for the flow; the other programs may only read it. */
-	if (c->event_mask)
-		bpf_get_socket_cookie(ctx);
+	/* A client that was passed by has no record; one that connected before the agent came is adopted, or left alone. */
+	f = side == AC_SIDE_SERVER ? accepted(sk, tp) : flow_find(sk);
+	if (!f)
+		return;
+	/* Makes the flow's name; most of the other programs may only read it. */
+	bpf_get_socket_cookie(ctx);
 	if (!flow_open(tp, f, side, c, false)) {
-		bpf_sk_storage_delete(&flows, sk);
+		flow_remove(sk);
 		return;
 	}
 	flow_place(ctx, tp, f, c);
@@ -106,24 +128,20 @@ int enroll(struct bpf_sock_ops *ctx)
 	return 1;
 }
 
-/* The last sight of a flow: what it leaves to its service. */
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(flow_closed, struct sock *sk)
+/* What a flow leaves to its service. */
+static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 {
-	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct ac_service_memory *memory = memory_of(f);
+	struct ac_service_stats *stats = stats_of(f);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct ac_control *c = the_control();
-	struct ac_service_memory *memory;
-	struct ac_service_stats *stats;
-	struct tcp_sock *tp;
+	struct socket_counts counts;
 	__u32 length;
 
-	if (!f || !(f->flags & AC_FLOW_OPEN))
-		return 0;
-	stats = stats_of(f);
-	tp = bpf_skc_to_tcp_sock(sk);
-	memory = memory_of(f);
 	if (!stats || !tp || !memory || !c)
-		return 0;
+		return;
+	if (f->held_now)
+		hold_ended(f, tp->tcp_mstamp, AC_REASON_CLOSING);
 	/* A flow too short to be judged, of a service that never gained: it counts as one with nothing to gain. */
 	if (f->flags & AC_FLOW_WATCHED && !ac_predictor_gains(&f->predictor) && memory->no_gain < AC_NO_GAIN_KNOWN)
 		memory->no_gain++;
@@ -140,13 +158,27 @@ int BPF_PROG(flow_closed, struct sock *sk)
 		ac_count(&stats->written_bytes, ac_call_unshut(tp->write_seq - f->counted_seq, sk->sk_shutdown & SEND_SHUTDOWN));
 	f->counted_seq = tp->write_seq;
 	ac_count(&stats->flows_closed, 1);
-	count_socket(stats, sk, tp, f->weight);
+	socket_counts(&counts, tp);
+	socket_count(stats, &counts, f->weight);
 	if (tp->srtt_us) {
 		ac_count(&stats->rtt_us, (__u64)f->weight * (tp->srtt_us >> 3));
 		ac_count(&stats->rtts, f->weight);
 	}
 	if (event_wanted(AC_EVENT_FLOW_CLOSED))
 		event_closed(sk, tp, f);
+}
+
+/* The last sight of every TCP socket. The congestion control's release comes behind it. */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(flow_closed, struct sock *sk)
+{
+	struct ac_flow *f = flow_find(sk);
+
+	if (!f)
+		return 0;
+	if (f->flags & AC_FLOW_OPEN)
+		leaves(sk, f);
+	flow_remove(sk);
 	return 0;
 }
 

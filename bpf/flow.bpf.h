@@ -123,6 +123,12 @@ static __always_inline void flow_early_options(const struct ac_flow *f, struct a
 	}
 }
 
+static __always_inline void flow_name(struct ac_flow *f, const char comm[AC_COMM_LEN])
+{
+	__builtin_memcpy(f->early.comm, comm, AC_COMM_LEN);
+	f->flags |= AC_FLOW_COMM;
+}
+
 /* A connection is established: policy, service, what its siblings learned. False if it is to be left alone. */
 static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __u8 side, struct ac_control *c, bool adopting)
 {
@@ -251,6 +257,7 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 {
 	struct ac_service_memory *memory = memory_of(f);
 	struct ac_service_stats *stats = stats_of(f);
+	struct socket_counts counts;
 
 	if (!f->refusal && err)
 		f->refusal = err == -1 /* EPERM */ ? AC_REFUSAL_ROUTE_LOCKED : AC_REFUSAL_ERROR;
@@ -268,8 +275,10 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 			memory->no_gain = 0;
 	}
 	/* The policy may have just come to manage it; the gate's counts weigh 1. */
-	if (stats)
-		flow_weigh(f, stats, sk_of(tp), tp, c);
+	if (stats && f->weight != 1) {
+		socket_counts(&counts, tp);
+		flow_weigh(f, stats, &counts, c);
+	}
 	/* Either the gate sees it from now on, or nothing can be done for it. */
 	flow_unwatch(f, c);
 	if (!stats)

@@ -9,15 +9,11 @@
 #pragma once
 #include "calls.bpf.h"
 #include "event.bpf.h"
+#include "hold.bpf.h"
 #include "maps.bpf.h"
 #include "tcp.bpf.h"
 #include "wheel.bpf.h"
 #include <bpf/bpf_tracing.h>
-
-static __always_inline struct ac_flow *gate_flow(struct sock *sk)
-{
-	return bpf_sk_storage_get(&flows, sk, 0, 0);
-}
 
 static __always_inline void gate_put_back(struct tcp_sock *tp, struct ac_flow *f)
 {
@@ -30,31 +26,11 @@ static __always_inline void gate_put_back(struct tcp_sock *tp, struct ac_flow *f
 /* For the callbacks that only must not see the gated window. */
 static __always_inline struct ac_flow *gate_clear(struct sock *sk)
 {
-	struct ac_flow *f = gate_flow(sk);
+	struct ac_flow *f = flow_find(sk);
 
 	if (f)
 		gate_put_back(tcp_sk(sk), f);
 	return f;
-}
-
-/* Ends the hold under way: accounts for it. The window is back already. */
-static __always_inline void gate_released(struct ac_flow *f, __u32 now, __u32 reason)
-{
-	struct ac_service_stats *stats = stats_of(f);
-	/* Without a last write to join, the first of the held ones would have been a packet anyway. */
-	__u32 saved = reason == AC_REASON_COMPLETE ? f->held_now : f->held_now - 1;
-	__u32 held_us = now - f->hold_us;
-
-	wheel_leave(f->wheel_slot);
-	f->held += saved;
-	f->held_now = 0;
-	f->flags &= ~AC_FLOW_MARKED;
-	if (!stats)
-		return;
-	ac_count(&stats->held, saved);
-	ac_count(&stats->hold_us, held_us);
-	ac_count_in(stats->hold_time, held_us);
-	ac_count_at(stats->released, AC_REASON_MAX, reason);
 }
 
 /* Says what becomes of the hold under way, before it is accounted for. */
@@ -103,6 +79,8 @@ static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f,
 	}
 	if (ac_predictor_idle(&f->predictor) && flow_asks_again(f))
 		kick(AC_KICK_RECONCILE, netns_of(sk));
+	if (missed && f->predictor.debt > (AC_ALLOWANCE - 1) * AC_MISS && event_wanted(AC_EVENT_BACKOFF))
+		event_backoff(sk, f, f->predictor.debt - (AC_ALLOWANCE - 1) * AC_MISS);
 }
 
 static __always_inline bool gate_is_open(struct tcp_sock *tp)
@@ -116,7 +94,7 @@ static __always_inline bool gate_is_open(struct tcp_sock *tp)
 static __always_inline void gate_closing(struct tcp_sock *tp, struct ac_flow *f, __u32 now)
 {
 	gate_tell(tp, f, now, AC_EVENT_RELEASE, AC_REASON_CLOSING);
-	gate_released(f, now, AC_REASON_CLOSING);
+	hold_ended(f, now, AC_REASON_CLOSING);
 	ac_on_release(&f->predictor);
 }
 
@@ -215,7 +193,7 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, _
 	if (f->held_now) {
 		reason = out.verdict == AC_HOLD ? AC_REASON_FULL : AC_REASON_COMPLETE;
 		gate_tell(tp, f, now, AC_EVENT_RELEASE, reason);
-		gate_released(f, now, reason);
+		hold_ended(f, now, reason);
 	}
 }
 
@@ -243,7 +221,7 @@ static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, _
 	}
 	missed = reason != AC_REASON_OPTION && reason != AC_REASON_CLOSING;
 	gate_tell(tp, f, now, missed ? AC_EVENT_MISS : AC_EVENT_RELEASE, reason);
-	gate_released(f, now, reason);
+	hold_ended(f, now, reason);
 	if (!missed) {
 		ac_on_release(&f->predictor);
 		return;
@@ -253,8 +231,6 @@ static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, _
 	/* 0: the next write will tell whether that was the burst's end or a stall in it. */
 	if (length)
 		gate_burst_ended(sk_of(tp), f, length, f->write_seq, true);
-	if (f->predictor.debt > (AC_ALLOWANCE - 1) * AC_MISS && event_wanted(AC_EVENT_BACKOFF))
-		event_backoff(sk_of(tp), f, f->predictor.debt - (AC_ALLOWANCE - 1) * AC_MISS);
 }
 
 /*
@@ -265,7 +241,7 @@ static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
 	__u32 now = tp->tcp_mstamp, seq = tp->write_seq, bytes;
-	struct ac_flow *f = gate_flow(sk);
+	struct ac_flow *f = flow_find(sk);
 
 	if (!f)
 		return;
@@ -316,12 +292,12 @@ static __always_inline void gate_before_ssthresh(struct sock *sk)
 
 static __always_inline __u32 gate_undo(struct sock *sk, __u32 cwnd)
 {
-	struct ac_flow *f = gate_flow(sk);
+	struct ac_flow *f = flow_find(sk);
 
 	return f && f->prior_cwnd > cwnd ? f->prior_cwnd : cwnd;
 }
 
-/* The flow leaves the wrapper: by the agent, by the program's own setsockopt, or because it is destroyed. */
+/* The flow leaves the wrapper, by the agent or by the program's own setsockopt. One that is destroyed has no record any more. */
 static __always_inline void gate_leave(struct sock *sk)
 {
 	struct ac_flow *f = gate_clear(sk);
@@ -332,7 +308,7 @@ static __always_inline void gate_leave(struct sock *sk)
 	if (!f)
 		return;
 	if (f->held_now) {
-		gate_released(f, tp->tcp_mstamp, AC_REASON_CLOSING);
+		hold_ended(f, tp->tcp_mstamp, AC_REASON_CLOSING);
 		/* By the program's own setsockopt(), after which nothing sends for 200 ms: the sweeper does. */
 		if (gate_is_open(tp)) {
 			f->flags |= AC_FLOW_MARKED;
@@ -342,7 +318,7 @@ static __always_inline void gate_leave(struct sock *sk)
 	f->wrapper = AC_WRAPPER_NONE;
 	if (!(f->flags & AC_FLOW_OPEN))
 		return;
-	/* The observer begins with a burst of its own; of a flow that closed nothing is left to count. */
+	/* The observer begins with a burst of its own. */
 	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);
 	stats = stats_of(f);
 	if (!stats)

@@ -120,7 +120,7 @@ enum sight {
 
 static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flags, enum sight sight)
 {
-	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct ac_flow *f = flow_find(sk);
 	struct ac_service_stats *stats;
 	__u32 copied_seq, seq, now;
 	struct ac_outcome out;
@@ -186,7 +186,7 @@ static __always_inline bool is_reader(const struct ac_flow *f)
 
 static __always_inline int on_read(struct sock *sk, int bytes)
 {
-	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct ac_flow *f = flow_find(sk);
 	struct ac_service_stats *stats;
 	struct tcp_sock *tp;
 
@@ -212,7 +212,7 @@ static __always_inline int on_read(struct sock *sk, int bytes)
 /* The program waits for input while its write is held: the guess was wrong, do not wait for the deadline. */
 static __always_inline int on_wait(struct sock *sk)
 {
-	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct ac_flow *f = flow_find(sk);
 
 	/* On a flow with a reader thread waiting for input says nothing about the writes. */
 	if (!f || !f->held_now || f->flags & AC_FLOW_MARKED || f->predictor.duplex & 1)

@@ -6,7 +6,7 @@
 
 static __always_inline void option_count(struct bpf_sock *sk, const struct option_call *call)
 {
-	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct ac_flow *f = flow_find_or_add(sk);
 	struct ac_service_stats *stats;
 	__u32 option = call->option;
 

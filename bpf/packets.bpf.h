@@ -47,7 +47,7 @@ static __always_inline int on_packet(struct __sk_buff *skb, bool out)
 	if (!payload || payload >= AC_SMALL_PACKET || !sk)
 		return 1;
 	sk = bpf_sk_fullsock(sk);
-	f = sk ? bpf_sk_storage_get(&flows, sk, 0, 0) : NULL;
+	f = sk ? flow_find(sk) : NULL;
 	if (!f || !(f->flags & AC_FLOW_OPEN))
 		return 1;
 	stats = stats_of(f);

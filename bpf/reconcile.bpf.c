@@ -4,20 +4,8 @@
  * applies a changed policy, takes in flows older than the agent, and at the end gives all of them back. control.reconcile says which.
  */
 #include "flow.bpf.h"
+#include "listener.bpf.h"
 #include <bpf/bpf_tracing.h>
-
-/* Ports that are listened on, by namespace: what is connected to them was accepted. Listeners come first in every pass. */
-struct listener {
-	__u32 netns;
-	__u32 port;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, struct listener);
-	__type(value, __u8);
-} listeners SEC(".maps");
 
 static __always_inline bool in_scope(struct sock *sk, const struct ac_control *c)
 {
@@ -59,21 +47,6 @@ static __always_inline void give_back(struct tcp_sock *tp, struct ac_flow *f)
 		event_managed(sk_of(tp), f, AC_EVENT_FLOW_RETURNED, wrapper);
 }
 
-static __always_inline void note_listener(struct sock *sk)
-{
-	struct listener key = { .netns = netns_of(sk), .port = sk->__sk_common.skc_num };
-	__u8 yes = 1;
-
-	bpf_map_update_elem(&listeners, &key, &yes, BPF_ANY);
-}
-
-static __always_inline __u8 guess_side(struct sock *sk)
-{
-	struct listener key = { .netns = netns_of(sk), .port = sk->__sk_common.skc_num };
-
-	return bpf_map_lookup_elem(&listeners, &key) ? AC_SIDE_SERVER : AC_SIDE_CLIENT;
-}
-
 /* A new policy set is in force. False if the flow is to be left alone from now on. */
 static __always_inline bool rematch(struct sock *sk, struct ac_flow *f, const struct ac_control *c)
 {
@@ -102,6 +75,8 @@ static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct 
 		flow_manage(tp, tp, f, c);
 }
 
+static const char nobody[AC_COMM_LEN];
+
 SEC("iter/tcp")
 int reconcile(struct bpf_iter__tcp *ctx)
 {
@@ -117,9 +92,10 @@ int reconcile(struct bpf_iter__tcp *ctx)
 	if (!tp)
 		return 0;
 	sk = sk_of(tp);
-	f = bpf_sk_storage_get(&flows, tp, 0, 0);
+	f = flow_find(tp);
 	if (skc->skc_state == TCP_LISTEN) {
-		note_listener(sk);
+		/* Its program is unknown here. Listeners come first in every pass. */
+		listener_note(sk, nobody, BPF_NOEXIST);
 		return 0;
 	}
 	if (c->reconcile == AC_RECONCILE_GIVE_BACK) {
@@ -134,11 +110,12 @@ int reconcile(struct bpf_iter__tcp *ctx)
 	if (!f || !(f->flags & AC_FLOW_OPEN)) {
 		if (c->reconcile != AC_RECONCILE_ADOPT || !in_scope(sk, c))
 			return 0;
-		f = bpf_sk_storage_get(&flows, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		f = flow_find_or_add(tp);
 		if (!f)
 			return 0;
-		if (!flow_open(tp, f, guess_side(sk), c, true)) {
-			bpf_sk_storage_delete(&flows, tp);
+		bpf_get_socket_cookie(sk);
+		if (!flow_open(tp, f, listener_find(sk) ? AC_SIDE_SERVER : AC_SIDE_CLIENT, c, true)) {
+			flow_remove(tp);
 			return 0;
 		}
 		flow_place(tp, tp, f, c);
@@ -147,7 +124,7 @@ int reconcile(struct bpf_iter__tcp *ctx)
 	if (f->generation != (__u16)c->policy_generation && !rematch(sk, f, c)) {
 		give_back(tp, f);
 		flow_unwatch(f, c);
-		bpf_sk_storage_delete(&flows, tp);
+		flow_remove(tp);
 		return 0;
 	}
 	tend(tp, f, c);
@@ -161,9 +138,11 @@ int name_owners(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct ac_control *c = the_control();
+	char comm[AC_COMM_LEN] = {};
 	struct tcp_sock *tp;
 	struct socket *socket;
 	struct ac_flow *f;
+	struct sock *sk;
 
 	if (!task || !file || !c)
 		return 0;
@@ -173,11 +152,20 @@ int name_owners(struct bpf_iter__task_file *ctx)
 	tp = bpf_skc_to_tcp_sock(socket->sk);
 	if (!tp || !in_scope(sk_of(tp), c))
 		return 0;
-	f = bpf_sk_storage_get(&flows, tp, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!f || f->flags & (AC_FLOW_OPEN | AC_FLOW_COMM))
-		return 0;
-	bpf_probe_read_kernel_str(f->early.comm, sizeof(f->early.comm), task->comm);
-	f->flags |= AC_FLOW_COMM;
+	sk = sk_of(tp);
+	bpf_probe_read_kernel_str(comm, sizeof(comm), task->comm);
+	switch (sk->__sk_common.skc_state) {
+	case TCP_LISTEN:
+		listener_note(sk, comm, BPF_NOEXIST);
+		break;
+	case TCP_SYN_SENT:
+	case TCP_ESTABLISHED:
+	case TCP_CLOSE_WAIT:
+		/* Not destroyed before its file, which we hold. */
+		f = flow_find_or_add(tp);
+		if (f && !(f->flags & (AC_FLOW_OPEN | AC_FLOW_COMM)))
+			flow_name(f, comm);
+	}
 	return 0;
 }
 

@@ -49,7 +49,7 @@ static __always_inline void look(struct tcp_sock *tp, const struct ac_flow *f, s
 
 static __always_inline struct ac_flow *flow_of(struct sock *sk)
 {
-	struct ac_flow *f = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct ac_flow *f = flow_find(sk);
 
 	return f && f->flags & AC_FLOW_OPEN ? f : NULL;
 }

@@ -18,7 +18,7 @@ int sweep(struct bpf_iter__tcp *ctx)
 	tp = bpf_skc_to_tcp_sock(skc);
 	if (!tp)
 		return 0;
-	f = bpf_sk_storage_get(&flows, tp, 0, 0);
+	f = flow_find(tp);
 	if (!f || !(f->held_now || f->flags & AC_FLOW_MARKED))
 		return 0;
 	if (!(f->flags & AC_FLOW_MARKED)) {

@@ -16,6 +16,9 @@ static __always_inline struct sock *sk_of(struct tcp_sock *tp)
 	return &tp->inet_conn.icsk_inet.sk;
 }
 
+/* A member of the struct sock, of a socket that may be gone. */
+#define SOCK_PROBED(tp, member) BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.member)
+
 static __always_inline __u32 packets_in_flight(const struct tcp_sock *tp)
 {
 	return tp->packets_out - (tp->sacked_out + tp->lost_out) + tp->retrans_out;

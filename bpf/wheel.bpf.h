@@ -149,7 +149,7 @@ static __always_inline void wheel_arm(struct ac_control *c)
 	bpf_timer_start(&clock->timer, AC_WHEEL_TICK_US * 1000, 0);
 }
 
-/* A hold begins that must end by now + max_hold. Returns its slot, for wheel_leave(). */
+/* A hold begins that must end by now + max_hold. Returns its slot, for wheel_leave() (hold.bpf.h). */
 static __always_inline __u16 wheel_join(struct ac_control *c, __u32 now, __u32 max_hold_us)
 {
 	__u32 slot = wheel_tick(now + max_hold_us) & (AC_WHEEL_SLOTS - 1), zero = 0;
@@ -161,13 +161,4 @@ static __always_inline __u16 wheel_join(struct ac_control *c, __u32 now, __u32 m
 	}
 	wheel_arm(c);
 	return slot;
-}
-
-static __always_inline void wheel_leave(__u16 slot)
-{
-	__u32 zero = 0;
-	struct ac_wheel *w = bpf_map_lookup_elem(&wheel, &zero);
-
-	if (w)
-		__sync_fetch_and_add(&w->due[slot & (AC_WHEEL_SLOTS - 1)], -1);
 }

@@ -25,14 +25,16 @@ run: deps ## install what is missing, build, run the agent with a live table (ro
 install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
 	install -D -m 755 $(BUILD)/autocorkd $(DESTDIR)$(SBINDIR)/autocorkd
 	install -D -m 755 $(BUILD)/autocork $(DESTDIR)$(BINDIR)/autocork
-	$(if $(wildcard $(BUILD)/autocork-fastpath),install -D -m 755 $(BUILD)/autocork-fastpath $(DESTDIR)$(SBINDIR)/autocork-fastpath)
+	$(if $(wildcard $(BUILD)/autocork-fastpath),\
+		install -D -m 755 $(BUILD)/autocork-fastpath $(DESTDIR)$(SBINDIR)/autocork-fastpath)
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/autocork/policy.d
 	sed 's|@SBINDIR@|$(SBINDIR)|' packaging/autocorkd.service > $(DESTDIR)$(UNITDIR)/autocorkd.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/autocorkd.service
 	install -D -m 644 packaging/autocork.sysusers $(DESTDIR)$(SYSUSERDIR)/autocork.conf
 	install -D -m 644 packaging/completion.bash $(DESTDIR)$(COMPDIR)/autocork
 	ln -sf autocork $(DESTDIR)$(COMPDIR)/autocorkd
-	$(foreach page,$(MAN_PAGES),install -D -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) &&) true
+	$(foreach page,$(MAN_PAGES),install -D -m 644 $(page) \
+		$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) &&) true
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples $(wildcard docs/examples/*/*.conf) packaging/dpdk.conf
 	install -m 644 -t $(DESTDIR)$(DOCDIR) README.md $(wildcard docs/*.md docs/*.yml docs/*.json)
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/schema $(wildcard docs/schema/*.json)

@@ -213,9 +213,9 @@ struct bpf_iter__task_file {
 	struct file *file;
 };
 
-struct bpf_iter__bpf_sk_storage_map {
+struct bpf_iter__bpf_map_elem {
 	struct bpf_iter_meta *meta;
-	struct sock *sk;
+	void *key;
 	void *value;
 };
 
@@ -225,7 +225,7 @@ enum sock_flags { SOCK_DONE = 1, SOCK_ZEROCOPY = 26 };
 #pragma clang attribute pop
 
 /* include/net/tcp_states.h; part of the user-space ABI (tcp_diag). */
-enum { TCP_ESTABLISHED = 1, TCP_CLOSE_WAIT = 8, TCP_LISTEN = 10 };
+enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_CLOSE_WAIT = 8, TCP_LISTEN = 10 };
 
 /* include/uapi/linux/tcp.h */
 enum { TCP_CA_Open, TCP_CA_Disorder, TCP_CA_CWR, TCP_CA_Recovery, TCP_CA_Loss };

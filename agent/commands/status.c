@@ -125,6 +125,15 @@ static void print_copies(FILE *out, const json_t *services, json_int_t total)
 	fputc('\n', out);
 }
 
+static void print_lost(FILE *out, const struct cli *cli, json_int_t lost)
+{
+	struct units units;
+
+	if (lost)
+		fprintf(out, "%slost    %s connections were not followed: start autocorkd with a higher --max-flows%s\n",
+			table_paint(TABLE_WARN, cli->colour), units_count(&units, lost), table_paint(TABLE_PLAIN, cli->colour));
+}
+
 static void print_page(FILE *out, const struct cli *cli, const json_t *status)
 {
 	const json_t *agent = json_object_get(status, "agent"), *totals = json_object_get(status, "totals");
@@ -141,6 +150,7 @@ static void print_page(FILE *out, const struct cli *cli, const json_t *status)
 	fprintf(out, "flows   %s open, %s managed; %s packets saved\n",
 		units_count(&flows, json_number(totals, "flows")),
 		units_count(&managed, json_number(totals, "managed")), units_count(&held, json_number(totals, "held")));
+	print_lost(out, cli, json_number(agent, "flows_lost"));
 	print_copies(out, json_object_get(status, "services"), json_number(totals, "large_copied_bytes"));
 	print_sampling(out, cli, json_object_get(status, "telemetry"));
 	fputc('\n', out);

@@ -30,12 +30,22 @@ static uint64_t monotonic_us(void)
 	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
 }
 
+static void limit_flows(struct engine *engine, struct bpf_object *object)
+{
+	struct bpf_map *flows = bpf_object__find_map_by_name(object, "flows");
+
+	if (flows && engine->max_flows)
+		bpf_map__set_max_entries(flows, engine->max_flows);
+}
+
 static int load(struct engine *engine, struct bpf_object **object, const char *name, const void *bytes, size_t size,
 		struct fault *fault)
 {
 	int err;
 
 	*object = objects_open(bytes, size);
+	if (*object)
+		limit_flows(engine, *object);
 	err = *object ? objects_load(*object, &engine->shared) : -errno;
 	if (!err)
 		return 0;
@@ -266,6 +276,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	if (!engine)
 		return fault_set(fault, EXIT_FAILED, "engine: out of memory");
 	*out = engine;
+	engine->max_flows = options->max_flows;
 	objects_capture_log();
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	stale = wrappers_remove_stale();
@@ -279,9 +290,13 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 		engine->tables.control->wrappers = wrappers_register(engine->wrappers, &engine->shared, &engine->features);
 	else
 		features_note(&engine->features, "wrappers", false, "nothing is managed, only observed", NULL, "forced off");
+	/* Without it flows would stay in the map for ever, and their sockets' addresses would name others. */
 	engine->closed = bpf_program__attach(bpf_object__find_program_by_name(engine->enroll, "flow_closed"));
-	features_note(&engine->features, "flow end", engine->closed, "flows that close leave no totals", "a kernel with tracepoint tcp_destroy_sock",
-		      "%s", engine->closed ? "tracepoint tcp_destroy_sock" : strerror(errno));
+	if (!engine->closed) {
+		fault_set(fault, EXIT_UNSUPPORTED, "tracepoint tcp_destroy_sock: %s: run `autocork doctor`", strerror(errno));
+		goto fail;
+	}
+	features_note(&engine->features, "flow end", true, "", "", "tracepoint tcp_destroy_sock");
 	err = observer_start(&engine->observer, engine->cgroup, &engine->shared, options->without_fentry, &engine->features);
 	if (err) {
 		fault_set(fault, EXIT_FAILED, "observer: cannot be attached: %s: run `autocork doctor`", strerror(-err));

@@ -17,6 +17,7 @@ struct engine;
 struct engine_options {
 	/* cgroup v2 directory whose flows are handled; NULL = the root, found from the mounts */
 	const char *cgroup;
+	unsigned int max_flows;	/* followed at once; 0 = AC_FLOWS_DEFAULT */
 	bool without_fentry;	/* force the tracepoint fallback */
 	bool without_wrappers;	/* force observe-only */
 };
@@ -62,11 +63,13 @@ int engine_services(struct engine *engine, engine_service_visit *visit, void *co
 /* Returns 0, or -1 where this kernel cannot tell of responses. */
 int engine_event_types(struct engine *engine, uint32_t types, struct fault *fault);
 int engine_event_ring(const struct engine *engine);
+/* Connections that were not followed because there were max_flows already; grows. */
+uint64_t engine_flows_lost(const struct engine *engine);
 uint64_t engine_events_lost(const struct engine *engine);
 /* Of the flows that are only observed, one in 2^shift is counted from now on. */
 void engine_sample(struct engine *engine, unsigned int shift);
 
-/* One live flow, as `iter/bpf_sk_storage_map` saw it. */
+/* One live flow, as the iterator saw it. */
 struct engine_flow {
 	uint64_t cookie;	/* socket cookie, unique per boot */
 	uint64_t netns;		/* inode number of the network namespace */

@@ -32,6 +32,11 @@ int engine_event_ring(const struct engine *engine)
 	return objects_map(&engine->shared, "events");
 }
 
+uint64_t engine_flows_lost(const struct engine *engine)
+{
+	return __atomic_load_n(&engine->tables.control->flows_lost, __ATOMIC_RELAXED);
+}
+
 uint64_t engine_events_lost(const struct engine *engine)
 {
 	return __atomic_load_n(&engine->tables.control->lost_events, __ATOMIC_RELAXED);

@@ -1,6 +1,6 @@
 # autocork-fastpath, the DPDK process. Without DPDK's development files only its pure parts are built, for the tests.
-FASTPATH_PURE := $(patsubst %.c,$(BUILD)/%.o,$(addprefix agent/fastpath/,packet.c segment.c coalesce.c reflect.c options.c))
-FASTPATH_DPDK := $(patsubst %.c,$(BUILD)/%.o,$(addprefix agent/fastpath/,main.c claim.c diagnose.c ports.c worker.c sleeper.c))
+FASTPATH_PURE := $(addprefix $(BUILD)/agent/fastpath/,packet.o segment.o coalesce.o reflect.o options.o)
+FASTPATH_DPDK := $(addprefix $(BUILD)/agent/fastpath/,main.o claim.o diagnose.o ports.o worker.o sleeper.o)
 
 $(BUILD)/fastpath.a: $(FASTPATH_PURE)
 	$(call say,AR,$@)

@@ -157,6 +157,8 @@ void event_print(FILE *out, const json_t *event, bool colour)
 			fprintf(out, "  %s %s", name, json_string_value(value));
 		else if (json_is_boolean(value))
 			fprintf(out, "  %s %s", name, json_is_true(value) ? "yes" : "no");
+		else if (json_is_real(value))
+			fprintf(out, "  %s %g", name, json_real_value(value));
 		else
 			fprintf(out, "  %s %" PRIdMAX, name, (intmax_t)json_number(event, name));
 	}

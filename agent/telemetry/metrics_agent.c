@@ -29,6 +29,7 @@ static const struct agent_metric agent_metrics[] = {
 	{ "policy_reloads", COUNTER, "", "Reloads that were applied.", AGENT(reloads_good), U64 },
 	{ "policy_reload_failures", COUNTER, "", "Reloads that were refused.", AGENT(reloads_failed), U64 },
 	{ "policies", GAUGE, "", "Policies in force.", AGENT(policies), U64 },
+	{ "flows_lost", COUNTER, "", "Connections not followed because --max-flows were open already.", AGENT(flows_lost), U64 },
 	{ "events_lost", COUNTER, "", "Event records that found the ring full.", AGENT(events_lost), U64 },
 	{ "bpf_measured_seconds", COUNTER, "seconds", "Time in which the kernel measured the run time of BPF programs.",
 	  AGENT(measured_seconds), DOUBLE },

@@ -46,6 +46,7 @@ struct telemetry_agent {
 	double reload_time;		/* Unix time of the last reload, good or not */
 	uint64_t reloads_good, reloads_failed;
 	uint64_t policies;		/* in force, the built-in default included */
+	uint64_t flows_lost;
 	uint64_t events_lost;
 	double measured_seconds;	/* time in which the kernel measured BPF run time */
 	double sampling; /* share of flows whose telemetry is counted: 1 unless the budget asks for less */

@@ -123,6 +123,7 @@ static void collect_agent(struct telemetry *telemetry, struct telemetry_agent *a
 	agent->reloads_failed = daemon->reload.bad;
 	agent->policies = daemon->policy->policy_count;
 	agent->sampling = 1.0 / (1u << telemetry->shift);
+	agent->flows_lost = engine_flows_lost(daemon->engine);
 	agent->events_lost = event_hub_lost(telemetry->events);
 	agent->scrape_seconds = telemetry->scrape_seconds;
 	if (telemetry->http) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* One TCP socket as the agent sees it: the value of the socket-local storage map `flows`. */
+/* One TCP socket as the agent sees it: the value of the map `flows`. */
 #pragma once
 #include <autocork/types.h>
 #include <autocork/predictor.h>
@@ -101,10 +101,12 @@ struct ac_early {
 	__u8 idle[AC_OPTION_MAX];	/* … and those of them that changed nothing */
 };
 
-/*
- * sizeof <= 184: with the kernel's element header (72 bytes) one flow then takes a 256-byte slab object, and with its
- * bpf_local_storage (192) 448 bytes; docs/bench.md has what was measured.
- */
+/* How many are followed at once: the option --max-flows. The map takes 16 bytes for each from the start. */
+#define AC_FLOWS_MIN 1024
+#define AC_FLOWS_DEFAULT 262144
+#define AC_FLOWS_MAX 16777216
+
+/* sizeof <= 192: with the element's header (48 bytes), its key (8) and the allocator's link (8) one flow then takes a 256-byte object. */
 struct ac_flow {
 	/* the gate: what every write touches */
 	__u32 write_seq;	/* tp->write_seq when last looked at */
@@ -154,4 +156,4 @@ struct ac_flow {
 	__u8 weight;		/* ac_flow_weight() as its counters have it */
 	__u16 seen;		/* writes of the gate's burst that came before the flow was on its wrapper */
 };
-_Static_assert(sizeof(struct ac_flow) <= 184, "one 256-byte slab object per flow");
+_Static_assert(sizeof(struct ac_flow) <= 192, "one 256-byte object per flow");

@@ -2,8 +2,8 @@
 """Alternating rounds: each mode of a work gets its turn in every round, so that what the machine does meanwhile
 meets all alike.
 
-A mode is a way to run the same programs. Between two modes the agent is started or stopped, and the programs are started
-anew: a baseline has no agent in the kernel at all, not one that looks away."""
+A mode is a way to run the same programs. Between two modes the agent is started or stopped, and the programs are
+started anew: a baseline has no agent in the kernel at all, not one that looks away."""
 import contextlib
 import os
 import statistics
@@ -38,7 +38,8 @@ class Plan:
 
 
 class Stage:
-    """What a work measures on: a namespace with cubic on every route, a cgroup and a CPU for the servers, and for the clients.
+    """What a work measures on: a namespace with cubic on every route, a cgroup and a CPU for the servers, and for the
+    clients.
 
     The CPUs are fixed because the scheduler would choose, run by run, whether the two sides share one, and that choice
     decides more about a round trip than anything measured here."""
@@ -71,7 +72,8 @@ def stage(mode, plan, cpus=None):
 
 
 class Row:
-    """A line of the table: `managed` against `base`, medians both; and their ratio, where that is not simply the quotient."""
+    """A line of the table: `managed` against `base`, medians both; and their ratio, where that is not simply the
+    quotient."""
 
     def __init__(self, work, figure, base, managed, must, ratio=None, against="unmanaged"):
         self.work, self.figure, self.base, self.managed, self.against = work, figure, base, managed, against
@@ -110,12 +112,13 @@ class Rounds:
 
     def __init__(self, history, modes):
         self.history = history
-        self.median = {mode: {figure: statistics.median(taken[mode][figure] for taken in history) for figure in history[0][mode]}
-                       for mode in modes}
+        self.median = {mode: {figure: statistics.median(taken[mode][figure] for taken in history)
+                              for figure in history[0][mode]} for mode in modes}
         for mode in modes:
             if "missed" in self.median[mode]:
                 bursts = sum(taken[mode]["bursts"] for taken in history)
-                self.median[mode]["misses"] = sum(taken[mode]["missed"] for taken in history) / bursts if bursts else 0.0
+                missed = sum(taken[mode]["missed"] for taken in history)
+                self.median[mode]["misses"] = missed / bursts if bursts else 0.0
 
     def __getitem__(self, mode):
         return self.median[mode]

@@ -45,5 +45,5 @@ def describe(cpus):
 
 def text(machine):
     return (f"{machine['cpu']}, {machine['cores']} cores{' (virtual machine)' if machine['virtual'] else ''}, "
-            f"{machine['memory_mib']} MiB, load average {machine['load']} at the start; Linux {machine['kernel']}, {machine['libc']}; {machine['congestion_control']}; "
-            f"{machine['network']}")
+            f"{machine['memory_mib']} MiB, load average {machine['load']} at the start; "
+            f"Linux {machine['kernel']}, {machine['libc']}; {machine['congestion_control']}; {machine['network']}")

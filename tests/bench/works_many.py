@@ -15,7 +15,8 @@ SETTLE_S, STILL_BYTES = 15, 128 << 10
 
 
 def settled_bytes():
-    """The same, once it stays: what the round before left is freed behind its back, and would be taken for this one's."""
+    """The same, once it stays: what the round before left is freed behind its back, and would be taken for this
+    one's."""
     before, end = kernel_bytes(), time.monotonic() + SETTLE_S
     while time.monotonic() < end:
         time.sleep(0.5)
@@ -47,9 +48,9 @@ class Many(Work):
             wait_port(stage.net, port, alive=server)
             # Two messages' worth of writes on each connection, so that each has learned something.
             before = settled_bytes()
-            with Program(stage.net, [*bench, "client", "--no_delay", "--host", "127.0.0.1", "--port", port, "--connections",
-                                     CONNECTIONS, "--messages", 4 * CONNECTIONS, "--keep", 60], stage.client,
-                         cpu=stage.client_cpu) as client:
+            with Program(stage.net, [*bench, "client", "--no_delay", "--host", "127.0.0.1", "--port", port,
+                                     "--connections", CONNECTIONS, "--messages", 4 * CONNECTIONS, "--keep", 60],
+                         stage.client, cpu=stage.client_cpu) as client:
                 wait_for(lambda: "packets per message" in client.output(), 120, "the messages' end")
                 figures = {"bytes": (settled_bytes() - before) / ENDS}
                 if stage.agent:
@@ -61,7 +62,8 @@ class Many(Work):
         times = []
         for _ in range(STATUS_TRIES):
             start = time.monotonic()
-            subprocess.run([build("autocork"), "status", "--control", agent.control], stdout=subprocess.DEVNULL, check=True)
+            subprocess.run([build("autocork"), "status", "--control", agent.control], stdout=subprocess.DEVNULL,
+                           check=True)
             times.append((time.monotonic() - start) * 1000)
         return statistics.median(times), agent.totals()["flows"]
 

@@ -7,8 +7,8 @@ from works_http import NginxWork
 from works_messages import exchange
 
 WRITES = 15
-# For one second in twenty, the first a second after its start, the agent has the kernel time every BPF program, which makes
-# them half as dear again: a short run must not be all in it.
+# For one second in twenty, the first a second after its start, the agent has the kernel time every BPF program, which
+# makes them half as dear again: a short run must not be all in it.
 OWN_WINDOW_S = 2.2
 
 

@@ -11,7 +11,8 @@ $(FUZZERS): $(BUILD)/%: %.c $(FUZZ_SRCS) $(wildcard include/autocork/*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -g -O1 -Wall -Wextra -Werror -Wno-unused-parameter \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $< $(FUZZ_SRCS) $(shell $(PKG) --libs jansson inih) -lm -o $@
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $< $(FUZZ_SRCS) \
+		$(shell $(PKG) --libs jansson inih) -lm -o $@
 
 .PHONY: fuzz
 fuzz: $(FUZZERS) ## fuzz the predictor, the trace reader and the policy files, FUZZ_SECONDS each (20)

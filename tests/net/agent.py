@@ -35,6 +35,14 @@ def build(name):
     return str(ROOT / "build" / name)
 
 
+def control(member):
+    """What the agent and its programs tell each other (include/autocork/control.h): "watched" has flows that the
+    observer looks at."""
+    out = subprocess.run(["bpftool", "-j", "map", "dump", "name", "control"], capture_output=True, text=True,
+                         check=True).stdout
+    return json.loads(out)[0]["formatted"]["value"][member]
+
+
 class Agent:
     """`with Agent(cgroup) as agent:` runs one. It holds a lock from start() to stop() or kill()."""
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Network namespaces of the test's own: one with its loopback (Net), or two joined by a cable (Pair). They have no names and
-no mounts: a namespace lives as long as this process holds it open."""
+"""Network namespaces of the test's own: one with its loopback (Net), or two joined by a cable (Pair). They have no
+names and no mounts: a namespace lives as long as this process holds it open."""
 import contextlib
 import ctypes
 import os
@@ -78,7 +78,8 @@ class Net:
         """Runs a command to its end; returns its output."""
         done = subprocess.run(command, preexec_fn=self._move_in, capture_output=True, text=True, check=False, **options)
         if check and done.returncode:
-            raise AssertionError(f"{' '.join(command)}: {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
+            said = done.stderr.strip() or done.stdout.strip()
+            raise AssertionError(f"{' '.join(command)}: {done.returncode}: {said}")
         return done.stdout
 
     def ip(self, *args):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Steering under test: a cable between a client (net `a`) and a steered machine (net `b`, interface `cable`), the command
-line and the agent's steering part in b, kernel servers and consumers that answer differently. Pins are in a bpffs of this
-process's own."""
+"""Steering under test: a cable between a client (net `a`) and a steered machine (net `b`, interface `cable`), the
+command line and the agent's steering part in b, kernel servers and consumers that answer differently. Pins are in a
+bpffs of this process's own."""
 import contextlib
 import ctypes
 import json

@@ -59,7 +59,8 @@ def held_by_processes():
 def bpf_objects(alive=True):
     """Everything of ours that the kernel knows, by name; alive=False: only what no process holds, as an agent that
     ended leaves it."""
-    ours = re.compile(r"autocork|^(enroll|reconcile|sweep|dump|flow_closed|gate|flows|services|service_stats|kicks|wheel|priors)$")
+    ours = re.compile(r"autocork|^(enroll|reconcile|sweep|dump|flow_closed|gate|flows|services|service_stats|kicks|"
+                      r"wheel|priors)$")
     found, held = [], set() if alive else held_by_processes()
     for kind in "prog", "map":
         listed = json.loads(run("bpftool", "-j", kind, "list").stdout or "[]")
@@ -317,7 +318,8 @@ CAPABILITIES = {"dac_read_search": 2, "net_admin": 12, "net_raw": 13, "ipc_lock"
 def test_privileges():
     """after start it has the capabilities that autocorkd(8) lists, and no others, for ever"""
     page = (ROOT / "docs/man/autocorkd.8").read_text()
-    section = page[page.index("While it runs it keeps"):page.index(".Sh FILES")] + page[page.index("Starting takes"):page.index("While it runs")]
+    starting, running, files = (page.index(head) for head in ("Starting takes", "While it runs it keeps", ".Sh FILES"))
+    section = page[running:files] + page[starting:page.index("While it runs")]
     documented = {name.lower() for name in re.findall(r"CAP_([A-Z_]+)", section)}
     equal(documented, set(CAPABILITIES), "capabilities in autocorkd(8)")
     with Agent() as agent:
@@ -369,7 +371,8 @@ def allowed_calls():
 
 
 def test_service_system_calls():
-    """no system call of a life with flows, a reload and a stop is outside the service's filter, but for limits it may not raise"""
+    """no system call of a life with flows, a reload and a stop is outside the service's filter, but for limits it may
+    not raise"""
     if not shutil.which("systemd-analyze") or not shutil.which("strace"):
         raise Skip("systemd-analyze or strace is not installed")
     allowed = allowed_calls()
@@ -385,7 +388,8 @@ def test_service_system_calls():
                 # Signals go to the tracer: reload by the control socket, end the agent itself.
                 equal(autocork(agent, "reload").returncode, 0, "reload")
                 autocork(agent, "flows")
-                child = int(pathlib.Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()[0])
+                pid = agent.process.pid
+                child = int(pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
                 os.kill(child, signal.SIGTERM)
                 agent.process.wait(20)
                 used = {line.split()[0] for line in trace.read_text().splitlines()[2:] if line.split()}
@@ -465,7 +469,8 @@ def request(agent, data, seconds=5):
 def test_malformed_requests():
     """requests that are none are answered with an error each, and the agent goes on"""
     with Agent() as agent:
-        for data in b"\n\n", b"x\n", b"{\n", b"[1,2]\n", b'{"op":1}\n', b'{"op":"status","x":1}\n', b"\xff\x00\n", b"[" * 60000 + b"\n":
+        for data in (b"\n\n", b"x\n", b"{\n", b"[1,2]\n", b'{"op":1}\n', b'{"op":"status","x":1}\n', b"\xff\x00\n",
+                     b"[" * 60000 + b"\n"):
             answer = request(agent, data)
             for line in answer.splitlines():
                 check("error" in json.loads(line), f"{data[:20]}: {line}")

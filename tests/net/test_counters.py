@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Counters of real programs equal, to the last call, packet and byte, what strace, tcpdump and the kernel itself count."""
+"""Counters of real programs equal, to the last call, packet and byte, what strace, tcpdump and the kernel itself
+count."""
 import contextlib
 import http.client
 import json
@@ -13,7 +14,8 @@ import subprocess
 import tempfile
 import time
 
-from lib import PATIENT, Program, Stream, build, check, equal, free_port, main, pattern, program, tcp_info, wait_for, wait_port, world
+from lib import (PATIENT, Pair, Program, Stream, build, check, congestion, equal, free_port, main, pattern, program,
+                 tcp_info, wait_for, wait_port, world)
 from schemas import valid
 from servers import Nginx, Redis
 
@@ -27,11 +29,13 @@ READS = "read", "readv", "recvfrom", "recvmsg"
 class Strace:
     """Attaches to a program; counts() has its calls on connected TCP sockets that moved data, and its option calls."""
 
+    CALL = re.compile(r"^(\w+)\(\d+<TCP(?:v6)?:\[(.*?)\]>(.*)\) += (-?\d+)", re.M)
+
     def __init__(self, net, pid):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="autocork-test-"))
         calls = ",".join((*WRITES, *READS, "setsockopt"))
-        self.program = Program(net, [program("strace"), "-ff", "-yy", "-s", "0", "-e", "trace=" + calls, "-o", self.directory / "calls",
-                                     "-p", pid])
+        self.program = Program(net, [program("strace"), "-ff", "-yy", "-s", "0", "-e", "trace=" + calls,
+                                     "-o", self.directory / "calls", "-p", pid])
         wait_for(lambda: "attached" in self.program.output(), 10, "strace")
 
     def __enter__(self):
@@ -46,7 +50,7 @@ class Strace:
         self.program.process.wait(10)
         found = {"writes": 0, "written_bytes": 0, "reads": 0, "read_bytes": 0, "nodelay": 0, "cork": 0}
         for path in self.directory.glob("calls.*"):
-            for name, flow, rest, result in re.findall(r"^(\w+)\(\d+<TCP(?:v6)?:\[(.*?)\]>(.*)\) += (-?\d+)", path.read_text(), re.M):
+            for name, flow, rest, result in self.CALL.findall(path.read_text()):
                 moved = int(result)
                 for kind, size, names in ("writes", "written_bytes", WRITES), ("reads", "read_bytes", READS):
                     if name in names and moved > 0 and "->" in flow:
@@ -63,7 +67,8 @@ class Capture:
 
     def __init__(self, net, port):
         self.port = port
-        self.program = Program(net, [program("tcpdump"), "-i", "lo", "-nn", "-l", "-q", "-s", "128", "-B", "16384", "tcp", "port", port])
+        self.program = Program(net, [program("tcpdump"), "-i", "lo", "-nn", "-l", "-q", "-s", "128", "-B", "16384",
+                                     "tcp", "port", port])
         wait_for(lambda: "listening on" in self.program.output(), 10, "tcpdump")
 
     def __enter__(self):
@@ -87,8 +92,9 @@ class Capture:
 
 
 def closed(agent, port, flows):
-    wait_for(lambda: all((agent.service(port, side) or {}).get("flows_closed") == flows for side in ("client", "server")), 15,
-             "the flows' end")
+    def ended():
+        return all((agent.service(port, side) or {}).get("flows_closed") == flows for side in ("client", "server"))
+    wait_for(ended, 15, "the flows' end")
     return agent.service(port, "client"), agent.service(port, "server")
 
 
@@ -123,9 +129,10 @@ def observed(server_of, load, connections=1):
             same_packets(client, answering, wire.counts(), connections)
             again = client["retransmits"] + answering["retransmits"]
             # What is sent again, say by a loss probe on a busy machine, is a packet, but none of TcpOutSegs (RFC 4022).
-            equal(client["packets_out"] + answering["packets_out"] - again + connections, after["OutSegs"] - before["OutSegs"],
-                  "TcpOutSegs")
-            # The kernel counts the SYN for the connection that it opens. On loopback no segment here is large enough for GSO.
+            equal(client["packets_out"] + answering["packets_out"] - again + connections,
+                  after["OutSegs"] - before["OutSegs"], "TcpOutSegs")
+            # The kernel counts the SYN for the connection that it opens. On loopback no segment here is large enough
+            # for GSO.
             equal(client["packets_in"] + answering["packets_in"], after["InSegs"] - before["InSegs"], "TcpInSegs")
             equal(again, after["RetransSegs"] - before["RetransSegs"], "retransmits")
     return client, answering
@@ -169,27 +176,30 @@ def test_nginx_copied():
     """nginx without sendfile, a body of many segments"""
     client, server = observed(lambda w: nginx(w, size=40000, sendfile=False), fetch)
     equal(server["spliced_bytes"], 0, "bytes by sendfile")
-    check(server["large_copied_bytes"] > 50 * 30000, f"bytes that could have been spliced: {server['large_copied_bytes']}")
+    copied = server["large_copied_bytes"]
+    check(copied > 50 * 30000, f"bytes that could have been spliced: {copied}")
 
 
 def test_copies_are_named():
     """advise and status say, per port, how many bytes were copied that could have been spliced"""
     def told(agent, *words):
-        return subprocess.run([build("autocork"), *words, "--control", agent.control], capture_output=True, text=True, check=True).stdout
+        return subprocess.run([build("autocork"), *words, "--control", agent.control], capture_output=True, text=True,
+                              check=True).stdout
     with world(OBSERVE) as w, Stream(w.net) as stream:
         check("copies" not in told(w.agent, "status"), "status speaks of copies before there is any")
         stream.exchange(3, LARGE - 1, 10)
         check("copies" not in told(w.agent, "status"), "small copies are named")
         watch = subprocess.Popen([build("autocork"), "advise", "--for", "3s", "--json", "--control", w.agent.control],
                                  stdout=subprocess.PIPE, text=True)
-        watched = subprocess.Popen([build("autocork"), "advise", "--for", "3s", "--control", w.agent.control], stdout=subprocess.PIPE,
-                                   text=True)
+        watched = subprocess.Popen([build("autocork"), "advise", "--for", "3s", "--control", w.agent.control],
+                                   stdout=subprocess.PIPE, text=True)
         time.sleep(1)
         stream.exchange(2, 4 * LARGE, 80)
         copied = 2 * 4 * LARGE * 80
         advised = [json.loads(line) for line in watch.communicate(timeout=20)[0].splitlines()]
         valid("advise", *advised)
-        equal([(a["port"], a["side"], a["seen"]["large_copied_bytes"]) for a in advised], [(stream.port, "client", copied)], "advice")
+        equal([(a["port"], a["side"], a["seen"]["large_copied_bytes"]) for a in advised],
+              [(stream.port, "client", copied)], "advice")
         rate = advised[0]["copied_bytes_per_second"]
         check(abs(rate * advised[0]["seconds"] - copied) < 1, f"{rate} bytes a second")
         text = watched.communicate(timeout=20)[0]
@@ -243,8 +253,8 @@ def test_fifteen_writes():
             yield server
 
     def load(w, server):
-        with Program(w.net, [build("autocork"), "bench", "client", "--no_delay", "--messages", 100, "--host", "127.0.0.1", "--port",
-                             server.port], w.clients) as client:
+        with Program(w.net, [build("autocork"), "bench", "client", "--no_delay", "--messages", 100,
+                             "--host", "127.0.0.1", "--port", server.port], w.clients) as client:
             client.wait()
     client, _ = observed(bench, load)
     equal(client["option_calls"]["nodelay"], 1, "TCP_NODELAY, set before the connection")
@@ -255,6 +265,9 @@ def test_kinds():
     with world(OBSERVE) as w, Stream(w.net) as stream, tempfile.TemporaryFile() as file:
         def service():
             return w.agent.service(stream.port, "client")
+
+        def more(before, now, kind):
+            return {name: now[kind][name] - before[kind][name] for name in now[kind]}
         before = service()
         sent = []
         for size, flags in (20, socket.MSG_MORE), (30, 0), (LARGE, 0), (LARGE - 1, 0):
@@ -282,8 +295,8 @@ def test_kinds():
         equal(now["more_writes"], 1, "writes with MSG_MORE")
         equal(now["spliced_bytes"], 5000, "bytes by sendfile")
         equal(now["large_copied_bytes"], sum(n for i, n in enumerate(sent) if n >= LARGE), "large copies")
-        equal({n: now["option_calls"][n] - before["option_calls"][n] for n in now["option_calls"]}, {"nodelay": 2, "cork": 4}, "option calls")
-        equal({n: now["option_idle"][n] - before["option_idle"][n] for n in now["option_idle"]}, {"nodelay": 0, "cork": 0},
+        equal(more(before, now, "option_calls"), {"nodelay": 2, "cork": 4}, "option calls")
+        equal(more(before, now, "option_idle"), {"nodelay": 0, "cork": 0},
               "idle calls: what sends, or would once the window opens, is none")
         stream.receive(stream.server, sum(sent))
         wait_for(lambda: not tcp_info(stream.client)["notsent_bytes"], 10, "an empty send queue")
@@ -292,7 +305,7 @@ def test_kinds():
             stream.client.setsockopt(socket.IPPROTO_TCP, CORK, value)
         later = service()
         # Of each, TCP_NODELAY was 0 before, TCP_CORK 1.
-        equal({n: later["option_idle"][n] - now["option_idle"][n] for n in now["option_idle"]}, {"nodelay": 2, "cork": 3}, "idle calls")
+        equal(more(now, later, "option_idle"), {"nodelay": 2, "cork": 3}, "idle calls")
         now = later
         info = tcp_info(stream.client)
         check(0 < service()["segments"] <= info["data_segs_out"] + 1000, "segments of an open flow")
@@ -334,6 +347,71 @@ def test_managed():
         equal(client["writes"], client["written_bytes"] // 20, "writes of 20 bytes")
         equal(client["small_writes"], client["written_bytes"] // 20, "small writes")
         equal(client["segments"], segments, "segments")
+
+
+def test_managed_kinds():
+    """a flow that is managed, corks by itself now and then, and comes off its wrapper: each write is counted once"""
+    with world(PATIENT + "[policy look]\nports = 1\nmode = observe\n") as w, tempfile.TemporaryFile() as file:
+        file.write(pattern(0, 600))
+        file.flush()
+        with Stream(w.net) as stream:
+            port, size = stream.port, 20
+            writes = 5 * w.learn(stream)
+            total = writes * size
+
+            def answered(*written):
+                stream.receive(stream.server, sum(written))
+                stream.server.sendall(b"ok")
+                stream.receive(stream.client, 2)
+                return len(written)
+            for number in range(60):
+                stream.exchange(5, size, 3)
+                writes, total = writes + 15, total + 300
+                if number % 3 == 0:
+                    sent = [stream.client.send(pattern(0, size), socket.MSG_MORE) for _ in range(2)]
+                    sent.append(stream.client.send(pattern(0, size)))
+                elif number % 3 == 1:
+                    stream.client.setsockopt(socket.IPPROTO_TCP, CORK, 1)
+                    sent = [stream.client.send(pattern(0, size)) for _ in range(4)]
+                    stream.client.setsockopt(socket.IPPROTO_TCP, CORK, 0)
+                else:
+                    sent = [stream.client.send(pattern(0, size)), stream.client.sendfile(file)]
+                    file.seek(0)
+                writes, total = writes + answered(*sent), total + sum(sent)
+            for _ in range(100):
+                stream.exchange(1, size, 50)
+                writes, total = writes + 50, total + 50 * size
+                if congestion(stream.client) == "cubic":
+                    break
+            equal(congestion(stream.client), "cubic", "the congestion control of what gains no more")
+            now = w.agent.service(port, "client")
+            equal((now["writes"], now["written_bytes"]), (writes, total), "writes and bytes while the flow is open")
+            stream.exchange(1, size, 50)
+            writes, total = writes + 50, total + 50 * size
+        client, _ = closed(w.agent, port, 1)
+        equal((client["writes"], client["written_bytes"]), (writes, total), "writes and bytes")
+        equal(client["more_writes"], 20 * 2, "writes with MSG_MORE")
+        equal(client["spliced_bytes"], 20 * 600, "bytes by sendfile")
+
+
+def test_sent_again():
+    """segments that are sent again over a cable that was cut: as TCP_INFO has them, open and closed"""
+    with world(OBSERVE) as w, Pair() as pair:
+        with Stream(pair.a, pair.B4, server_net=pair.b) as stream:
+            port = stream.port
+            stream.exchange(rounds=3)
+            pair.b.ip("link", "set", "cable", "down")
+            stream.client.sendall(pattern(0, 100))
+            wait_for(lambda: tcp_info(stream.client)["retransmits"] >= 2, 10, "segments sent again")
+            pair.b.ip("link", "set", "cable", "up")
+            equal(stream.receive(stream.server, 100), pattern(0, 100), "what was sent again")
+            stream.exchange(rounds=3)
+            again = tcp_info(stream.client)["retransmits"]
+            row = w.agent.service(port, "client")
+            equal((row["retransmits"], row["segments"]), (again, tcp_info(stream.client)["data_segs_out"]),
+                  "segments again, and in all, while the flow is open")
+        client, _ = closed(w.agent, port, 1)
+        equal(client["retransmits"], again, "segments sent again")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ def test_demo():
     done = subprocess.run([demo], capture_output=True, text=True, check=False)
     equal(done.returncode, 0, f"exit code of {demo}: {done.stderr}")
     unmanaged, managed = re.search(r"packets per message +([\d.]+) +([\d.]+)", done.stdout).groups()
-    check(14.5 < float(unmanaged) < 15.5 and 1 <= float(managed) < 1.5, f"{unmanaged} and {managed} packets per message")
+    check(14.5 < float(unmanaged) < 15.5 and 1 <= float(managed) < 1.5,
+          f"{unmanaged} and {managed} packets per message")
 
 
 main(globals())

@@ -397,7 +397,8 @@ def test_malformed():
                     if data[6:12] == frames[0][6:12] and data[12:14] not in (b"\x81\0", b"\x88\xa8"):
                         heard.append(data)
             # A few are right in spite of all (another hop limit), and those may wait while frames of other flows pass.
-            differ = (collections.Counter(heard) - collections.Counter(plain)) + (collections.Counter(plain) - collections.Counter(heard))
+            heard, plain = collections.Counter(heard), collections.Counter(plain)
+            differ = (heard - plain) + (plain - heard)
             check(not differ, f"{len(differ)} frames differ: {[frame.hex() for frame in differ][:4]}")
             counters = fast.counters("left")
             equal((counters["merged"], counters["held"]), (0, 0), "merged, held")
@@ -436,7 +437,8 @@ def test_squatter():
         with road.middle.inside():
             squat = subprocess.Popen(["python3", "-c",
                                       "import os, socket, time; os.setuid(65534); s = socket.socket(socket.AF_UNIX); "
-                                      "s.bind('\\0autocork-fastpath/left'); s.listen(); print('ready', flush=True); time.sleep(60)"],
+                                      "s.bind('\\0autocork-fastpath/left'); s.listen(); print('ready', flush=True); "
+                                      "time.sleep(60)"],
                                      stdout=subprocess.PIPE)
         try:
             equal(squat.stdout.readline(), b"ready\n", "the squatter")

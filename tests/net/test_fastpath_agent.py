@@ -112,7 +112,7 @@ def test_life():
 
 
 def test_queues():
-    """several queues of a steered interface: each has its socket, all carry flows, and what comes back is what was sent"""
+    """several queues of a steered interface: each has its socket, all carry flows, what comes back is what was sent"""
     with end_of_cable(3) as (name, far), Agent(policy=POLICY.format(interface=name)) as agent:
         runs(agent)
         wait_for(lambda: echoed(far, 9000), 20, "an echo on the steered port")

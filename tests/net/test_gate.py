@@ -2,14 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The gate on plain sockets: requests in small writes become one segment, and nothing else changes."""
 import contextlib
-import json
 import pathlib
 import select
 import socket
-import subprocess
 import time
 
-from lib import MANAGE, PATIENT, Stream, check, congestion, equal, main, tcp_info, wait_for, world
+from lib import MANAGE, PATIENT, Stream, check, congestion, control, equal, main, tcp_info, wait_for, world
 
 
 def one_segment(address, connect=None, no_delay=True, congestion_control="cubic"):
@@ -63,7 +61,8 @@ def test_options_unchanged():
                 equal(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK), 0, "TCP_CORK")
         w.hold(nagle)
         wait_for(lambda: select.select([nagle.server], [], [], 0)[0], 5, "the held bytes")
-        equal(nagle.client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 0, "TCP_NODELAY after a wrong hold was ended")
+        equal(nagle.client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY), 0,
+              "TCP_NODELAY after a wrong hold was ended")
 
 
 def test_wrong_hold():
@@ -97,7 +96,8 @@ def test_window_grows():
         stream.exchange(rounds=1000)
         w.agent.stop()
         stream.exchange(rounds=2)
-        window = next(line.split("cwnd:")[1].split()[0] for line in w.net.flows() if f":{stream.port} " in line.split("cubic")[0])
+        window = next(line.split("cwnd:")[1].split()[0] for line in w.net.flows()
+                      if f":{stream.port} " in line.split("cubic")[0])
         check(2 <= int(window) <= 40, f"a window of {window} segments after 1000 requests of one segment")
 
 
@@ -135,8 +135,8 @@ def test_idle_window():
     with world(congestion_control="cubic") as w, Stream(w.net) as stream:
         w.learn(stream, writes=3)
         for _ in range(3):
-            # Longer than the retransmission timeout: the kernel restarts the window when it queues a new segment, and after
-            # MSG_EOR every write is one.
+            # Longer than the retransmission timeout: the kernel restarts the window when it queues a new segment, and
+            # after MSG_EOR every write is one.
             time.sleep(0.6)
             for _ in range(3):
                 stream.client.send(b"h" * 20, socket.MSG_EOR)
@@ -155,6 +155,10 @@ def test_no_gain():
         equal(congestion(stream.client), "cubic", "the congestion control")
         counted = sum(row["refused"]["no_gain"] for row in w.agent.services())
         equal(counted, 2, "flows counted as having nothing to gain: both ends")
+        with Stream(w.net) as another:
+            another.exchange(writes=1, rounds=10)
+            equal(control("watched"), 2, "flows watched: both ends of a new one")
+        wait_for(lambda: not control("watched"), 5, "no flow watched once it is closed")
 
 
 def test_no_gain_later():
@@ -189,7 +193,7 @@ def connections(listener, count):
 
 
 def test_passed_by():
-    """of a client that connects again and again with nothing to gain few connections are followed, and those that live on"""
+    """of a client that connects again and again with nothing to gain few connections are followed, and what lives on"""
     with world() as w, w.net.inside(), socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
@@ -216,14 +220,9 @@ def test_passed_by():
             equal(clients, [pathlib.Path("/proc/self/comm").read_text().strip()] * 8, "programs of those that live on")
 
 
-def control(member):
-    """What the agent and its programs tell each other (include/autocork/control.h): "watched" has flows that the observer looks at."""
-    out = subprocess.run(["bpftool", "-j", "map", "dump", "name", "control"], capture_output=True, text=True, check=True).stdout
-    return json.loads(out)[0]["formatted"]["value"][member]
-
-
 def no_reason(what):
-    """A flow comes off its wrapper and then never ends a burst again: not for long it keeps the observer on the machine's flows."""
+    """A flow comes off its wrapper and then never ends a burst again: not for long it keeps the observer on the
+    machine's flows."""
     with world() as w, Stream(w.net) as stream:
         w.learn(stream)
         for _ in range(100):

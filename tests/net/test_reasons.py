@@ -20,21 +20,34 @@ def released(w, stream):
     return w.agent.service(stream.port, "client")["released"]
 
 
+def wrong_hold(w, stream):
+    """One that only its deadline ends; the flow then learns again."""
+    data = w.hold(stream, 2)
+    equal(stream.receive(stream.server, len(data)), data, "what was held")
+    stream.server.sendall(b"ok")
+    stream.receive(stream.client, 2)
+    w.learn(stream)
+
+
 def ends(reason, act, writes=2, mtu=65536, then=lambda w: None, **stream_options):
-    """Of a flow that lives on, one hold more is on record as released for this reason, and none for another. `act` returns
-    what it wrote; `then` happens once the flow has learned."""
+    """Of a flow that lives on, one hold more is on record as released for this reason, and none for another; only that
+    of the deadline is a miss. `act` returns what it wrote; `then` happens once the flow has learned."""
     with world() as w:
         w.net.ip("link", "set", "lo", "mtu", str(mtu))
         with Stream(w.net, **stream_options) as stream:
             w.learn(stream)
+            # What ended the hold before has no say in the next one.
+            wrong_hold(w, stream)
             then(w)
             data = w.hold(stream, writes)
-            before = released(w, stream)
+            before, misses = released(w, stream), w.agent.service(stream.port, "client")["misses"]
             data += act(stream.client) or b""
             equal(stream.receive(stream.server, len(data)), data, "what was written")
             after = wait_for(lambda: (now := released(w, stream)) != before and now, 5, "a hold on record")
             equal({name: after[name] - before[name] for name in after if after[name] != before[name]}, {reason: 1},
                   "released")
+            if reason != "deadline":
+                equal(w.agent.service(stream.port, "client")["misses"], misses, "misses")
 
 
 def write(sock, *sizes):
@@ -117,6 +130,18 @@ def test_more_behind():
     ends("deadline", more)
 
 
+def test_time_held():
+    """the time of a wrong hold is max_hold, and on record"""
+    with world() as w, Stream(w.net) as stream:
+        w.learn(stream)
+        before = w.agent.service(stream.port, "client")
+        wrong_hold(w, stream)
+        after = w.agent.service(stream.port, "client")
+        equal(after["released"]["deadline"] - before["released"]["deadline"], 1, "holds that met their deadline")
+        held_us = after["hold_us"] - before["hold_us"]
+        check(50000 <= held_us < 3000000, f"{held_us} us held, of which one hold has 50 ms")
+
+
 def test_own_congestion_control():
     """the program chooses another congestion control while something is held: that leaves at once, as max_hold says"""
     def choose(sock):
@@ -137,7 +162,7 @@ def test_own_congestion_control():
 
 
 def test_ceiling():
-    """an agent that does not run for a while: the kernel's own timer sends what is held, and the next holds are as ever"""
+    """an agent that does not run for a while: the kernel's own timer sends what is held, and holds go on as ever"""
     with world(MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\nmode")) as w, Stream(w.net) as stream:
         w.learn(stream)
         data, pid = w.hold(stream, 2), w.agent.process.pid

@@ -145,9 +145,9 @@ def test_scrapes():
             most = max(most, sum(line[0] != "#" for line in page.splitlines()))
         growth = resident(pid) - before
         times.sort()
-        print(f"# {most} series, {len(page)} bytes; a scrape takes {statistics.median(times) * 1e3:.1f} ms, 99% of them "
-              f"at most {times[SCRAPES * 99 // 100] * 1e3:.1f} ms; resident memory {before} bytes, {growth:+} over "
-              f"{SCRAPES} scrapes", flush=True)
+        print(f"# {most} series, {len(page)} bytes; a scrape takes {statistics.median(times) * 1e3:.1f} ms, 99% of "
+              f"them at most {times[SCRAPES * 99 // 100] * 1e3:.1f} ms; resident memory {before} bytes, {growth:+} "
+              f"over {SCRAPES} scrapes", flush=True)
         check(most <= SERIES_MAX, f"{most} series")
         check(statistics.median(times) < MEDIAN_MAX_S, f"a scrape takes {statistics.median(times):.3f} s")
         check(growth <= GROWTH_MAX, f"resident memory grew by {growth} bytes")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Every door through which a consumer gets the steered flows (docs/steering.md), with dpdk-testpmd as Debian ships it, and
-with a client that speaks the AF_XDP device plugin's handshake as newer DPDK does."""
+"""Every door through which a consumer gets the steered flows (docs/steering.md), with dpdk-testpmd as Debian ships it,
+and with a client that speaks the AF_XDP device plugin's handshake as newer DPDK does."""
 import contextlib
 import os
 import signal

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Byte-exact streams: random write sizes, random pauses, both directions at once. What is held must still arrive, whole, in
-order."""
+"""Byte-exact streams: random write sizes, random pauses, both directions at once. What is held must still arrive,
+whole, in order."""
 import random
 import select
 import threading

@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.request
 
-from lib import Program, Stream, build, check, equal, main, program, tcp_info, wait_for, world
+from lib import Program, Stream, build, check, control, equal, main, program, tcp_info, wait_for, world
 from schemas import valid
 from servers import Nginx
 
@@ -69,12 +69,18 @@ def test_counters_equal_what_was_sent():
         with Stream(w.net) as stream:
             stream.exchange(WRITES, SIZE, ROUNDS)
             port, segments = stream.port, tcp_info(stream.client)["data_segs_out"]
+            row, = (flow for flow in w.agent.flows() if flow["side"] == "client")
+            equal((row["writes"], row["written_bytes"]), (WRITES * ROUNDS - 1, WRITES * SIZE * ROUNDS),
+                  "writes of the open flow, but for the one that may still go on, and bytes")
+            check(row["age_us"] < 60e6, f"age: {row['age_us']} us")
         wait_for(lambda: w.agent.service(port, "client")["flows_closed"] == 1, 10, "the flow's end")
         client, server = w.agent.service(port, "client"), w.agent.service(port, "server")
         equal(client["writes"], WRITES * ROUNDS, "writes of the client")
         equal(client["written_bytes"], WRITES * SIZE * ROUNDS, "bytes of the client")
         equal(client["small_writes"], WRITES * ROUNDS, "small writes")
         equal(client["segments"], segments, "segments of the client, as TCP_INFO has them")
+        equal((client["bursts"], server["bursts"]), (ROUNDS, ROUNDS), "bursts, the last ones included")
+        equal((client["rtts"], server["rtts"]), (1, 1), "flows with a round-trip time")
         equal(server["writes"], ROUNDS, "writes of the server")
         equal(client["read_bytes"], 2 * ROUNDS, "bytes read by the client")
         equal(server["read_bytes"], WRITES * SIZE * ROUNDS, "bytes read by the server")
@@ -115,6 +121,8 @@ def test_events():
             ours = [e for e in events.read(lambda e: e["type"] == "flow_closed" and e["side"] == "client" and
                                            e["remote_port"] == port) if e.get("remote_port") == port]
             valid("events", *ours)
+            equal(len({e["cookie"] for e in ours}), 1, "names of the one flow")
+            check(ours[0]["cookie"], "a flow without a name")
             kinds = [e["type"] for e in ours]
             for kind in "flow_opened", "flow_managed", "first_hold", "flow_closed":
                 check(kind in kinds, f"no {kind} in {kinds}")
@@ -126,6 +134,43 @@ def test_events():
             equal((release["held"], release["bytes"]), (WRITES - 1, WRITES * SIZE),
                   "writes held and bytes of a release")
         equal(samples(get(w.agent), "events_lost_total"), [0], "events lost")
+
+
+def test_backoff():
+    """misses in a row are told as a back-off, with the bursts that it will last"""
+    with world(MANAGED) as w, Stream(w.net) as stream, Listener(w.agent, "events", "--type", "backoff") as events:
+        w.learn(stream, WRITES)
+        for _ in range(10):
+            w.hold(stream, 2)
+            stream.receive(stream.server, 40)
+            stream.server.sendall(b"ok")
+            stream.receive(stream.client, 2)
+            stream.exchange(WRITES, SIZE, 50)
+        event = events.read(lambda e: True)[-1]
+        valid("events", event)
+        equal((event["type"], event["side"], event["remote_port"]), ("backoff", "client", stream.port), "the event")
+        check(1 <= event["pause_bursts"] < 10000 and 1 < event["misses"] <= 10, str(event))
+
+
+def test_all_are_told():
+    """while somebody listens, no connection is passed by"""
+    def connect(count):
+        for _ in range(count):
+            with Stream(w.net, port=47003) as stream:
+                stream.exchange(1)
+    with world(MANAGED) as w:
+        connect(20)
+        wait_for(lambda: not control("watching"), 20, "the observer to leave")
+        connect(1)
+        check(w.agent.service(47003, "client")["flows_passed"] > 0, "no connection was passed by: nothing to test")
+        with Listener(w.agent, "events", "--type", "flow_opened") as events:
+            connect(5)
+            told = []
+
+            def fifth(event):
+                told.append(event["side"])
+                return told.count("client") == 5
+            events.read(fifth)
 
 
 def test_filters():

@@ -83,6 +83,12 @@ int engine_event_ring(const struct engine *engine)
 	return -1;
 }
 
+uint64_t engine_flows_lost(const struct engine *engine)
+{
+	(void)engine;
+	return 0;
+}
+
 uint64_t engine_events_lost(const struct engine *engine)
 {
 	return 0;

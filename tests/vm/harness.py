@@ -85,8 +85,9 @@ class Kernel:
 
     def boot(self, script, seconds, files=(), modules=(), agent=True, variables=None):
         """
-        Boots and runs guest/SCRIPT. Its lines "ok …" and "not ok …" become checks of the suite, its lines "@NAME {…}" are
-        returned as {NAME: object}, the rest is printed as comments. Fails if the guest did not end in time, or the kernel complained.
+        Boots and runs guest/SCRIPT. Its lines "ok …" and "not ok …" become checks of the suite, its lines "@NAME {…}"
+        are returned as {NAME: object}, the rest is printed as comments. Fails if the guest did not end in time, or the
+        kernel complained.
         """
         files = [(HERE / "guest/lib.sh", "/guest/lib.sh"), (HERE / "guest" / script, "/guest/script.sh"), *files]
         if agent:

@@ -16,10 +16,10 @@ TOOLS = ("ip", "tc", "ss", "bpftool")
 UNLISTED = ("/lib/x86_64-linux-gnu/libgcc_s.so.1",)
 # Linux loads these by itself on a full system, through modprobe; here the guest's init loads them, in this order.
 MODULES = ("veth", "sch_netem", "sch_fq", "tcp_bbr", "tcp_dctcp", "tls", "inet_diag", "tcp_diag")
-APPLETS = ("awk base64 cat chmod cmp cp cut date dd diff dmesg echo env expr find grep head hexdump hostname id insmod kill "
-           "killall ln ls lsmod md5sum mkdir mkfifo mknod mount mv nc paste pidof ping poweroff printf ps pwd rm rmdir sed seq setsid "
-           "cttyhack sh sha256sum sleep sort stat strings stty sync sysctl tail taskset tee time timeout top touch tr true uname "
-           "uniq usleep vi wc wget which xargs zcat").split()
+APPLETS = ("awk base64 cat chmod cmp cp cut date dd diff dmesg echo env expr find grep head hexdump hostname id insmod "
+           "kill killall ln ls lsmod md5sum mkdir mkfifo mknod mount mv nc paste pidof ping poweroff printf ps pwd rm "
+           "rmdir sed seq setsid cttyhack sh sha256sum sleep sort stat strings stty sync sysctl tail taskset tee time "
+           "timeout top touch tr true uname uniq usleep vi wc wget which xargs zcat").split()
 PASSWD = "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
 GROUP = "root:x:0:\nnogroup:x:65534:\n"
 

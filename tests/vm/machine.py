@@ -17,7 +17,8 @@ LOGS = pathlib.Path(os.environ.get("AUTOCORK_VM_LOGS") or HERE.parents[1] / "bui
 # mitigations=off: retpolines and the like cost an emulated processor a sixth of its time and are not what is tested.
 # slab_debug: without cmpxchg16b (below) 6.18 and later refuse kmalloc_nolock(), and with it BPF's socket-local storage
 # (7.0+), except from caches that are being checked; the checks are welcome as well.
-KERNEL_OPTIONS = "console=ttyS0 loglevel=6 panic=-1 mitigations=off no_timer_check random.trust_cpu=on slab_debug=F,kmalloc-*"
+KERNEL_OPTIONS = ("console=ttyS0 loglevel=6 panic=-1 mitigations=off no_timer_check random.trust_cpu=on "
+                  "slab_debug=F,kmalloc-*")
 # QEMU 7.2 computes the flags after cmpxchg16b from stale state: an interrupt at that point saves and restores nonsense,
 # and the kernel ends in a double fault, in one boot of four.
 PROCESSOR = "max,cx16=off"
@@ -26,9 +27,9 @@ PROCESSOR = "max,cx16=off"
 ACCELERATOR = "tcg,thread=single"
 # What a healthy kernel never logs. "cut here" heads every WARN_ON, "Call Trace" every other report.
 COMPLAINT = re.compile(
-    r"WARNING:|BUG:|Oops|\bcut here\b|[Ss]elf-detected stall|detected stalls|rcu_\w+ kthread starved|soft lockup|hard LOCKUP"
-    r"|blocked for more than|Kernel panic|general protection fault|[Uu]nable to handle|refcount_t:|UBSAN|KASAN|Call Trace:"
-    r"|Out of memory|oom-kill")
+    r"WARNING:|BUG:|Oops|\bcut here\b|[Ss]elf-detected stall|detected stalls|rcu_\w+ kthread starved|soft lockup"
+    r"|hard LOCKUP|blocked for more than|Kernel panic|general protection fault|[Uu]nable to handle|refcount_t:|UBSAN"
+    r"|KASAN|Call Trace:|Out of memory|oom-kill")
 
 
 class Outcome:

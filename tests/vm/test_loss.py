@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""2 ms delay, 3% loss and 10% reordering each way: every byte arrives, and managed flows are faster than unmanaged ones, as fast as those of
-a program that corks by itself."""
+"""2 ms delay, 3% loss and 10% reordering each way: every byte arrives, and managed flows are faster than unmanaged
+ones, as fast as those of a program that corks by itself."""
 from statistics import mean, median
 
 from harness import Suite
@@ -36,7 +36,8 @@ def judge(kernel):
                                                         ("p99", "p99_us", median, 1.1, 1.3)):
         plain, managed, corked = (pool(figures(way, figure)) for way in WAYS)
         kernel.check(managed < plain * plain_room and managed < corked * corked_room,
-                     f"{name} time of a message: {managed:.0f} us managed, {plain:.0f} us unmanaged, {corked:.0f} us corked by the program")
+                     f"{name} time of a message: {managed:.0f} us managed, {plain:.0f} us unmanaged, "
+                     f"{corked:.0f} us corked by the program")
 
 
 with Suite("loss") as suite:

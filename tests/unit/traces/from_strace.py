@@ -5,8 +5,8 @@
   strace -f -ttt -yy -s 0 -e trace=network,read,write,readv,writev,sendfile,close,epoll_wait,poll,select -o LOG PROGRAM…
   from_strace.py [--port PORT] [--events N] [--divide N] [--note TEXT] LOG > NAME.trace
 
-Every TCP connection that the program reads or writes becomes a flow. --port keeps connections of that local or remote port.
-A wait (poll, epoll_wait, select) counts for the flows that the thread wrote to since its last wait.
+Every TCP connection that the program reads or writes becomes a flow. --port keeps connections of that local or remote
+port. A wait (poll, epoll_wait, select) counts for the flows that the thread wrote to since its last wait.
 """
 import argparse
 import re

@@ -244,7 +244,7 @@ def pipelining_client(trace, bursts):
 
 @pattern()
 def reader_thread(trace, bursts):
-    "Messages of 10 writes every 1 ms; another thread reads at random times, in three bursts of ten while one is under way."
+    "Messages of 10 writes every 1 ms; another thread reads at random times, in three bursts of ten within one."
     for _ in range(bursts):
         read_at = trace.random.randint(0, 9) if trace.random.random() < 0.3 else -1
         for i in range(10):

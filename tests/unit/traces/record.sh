@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-# Records the recorded_*.trace files of this folder anew: real servers from Debian's packages, on loopback, under strace.
+# Records the recorded_*.trace files of this folder anew: real servers from Debian's packages, on loopback, under
+# strace.
 #   record.sh DIRECTORY
-# Needs: nginx-light redis-server redis-tools gunicorn python3 strace wrk. Times differ from run to run; strace stretches
-# them three to five times, so they are divided by 4. What a program does, and in which order, is what counts.
+# Needs: nginx-light redis-server redis-tools gunicorn python3 strace wrk. Times differ from run to run; strace
+# stretches them three to five times, so they are divided by 4. What a program does, and in which order, is what counts.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(cd "$1" && pwd)
@@ -44,9 +45,10 @@ record() { # record NAME PORT NOTE SERVER… -- LOAD…: the server is traced
 	# strace passes the signal on to none: the server is its child.
 	kill $(ps -o pid= --ppid "$pid") 2>/dev/null || true
 	wait "$pid" 2>/dev/null || true
+	origin="record.sh, $(uname -sr), ${server[0]} from Debian $(cat /etc/debian_version)"
 	"$here/from_strace.py" --divide 4 --port "$port" --events "${EVENTS:-1500}" --note "$note" \
-		--note "Recorded: record.sh, $(uname -sr), ${server[0]} from Debian $(cat /etc/debian_version), times divided by 4" "$name.log" \
-		>"$out/recorded_$name.trace"
+		--note "Recorded: $origin, times divided by 4" \
+		"$name.log" >"$out/recorded_$name.trace"
 	echo "$name: $(grep -c ' w ' "$out/recorded_$name.trace") writes"
 }
 
@@ -107,12 +109,14 @@ record nginx_conditional 18471 "nginx, 600-byte file by sendfile, one answer in 
 record redis_single 18473 "redis-server, one command at a time, 8 connections" \
 	redis-server --port 18473 --save "" --appendonly no -- redis-benchmark -p 18473 -c 8 -n 1200 -t get -q
 record redis_pipeline 18473 "redis-server, 16 commands at a time, 4 connections" \
-	redis-server --port 18473 --save "" --appendonly no -- redis-benchmark -p 18473 -c 4 -n 12000 -P 16 -t get,lrange_100 -q
+	redis-server --port 18473 --save "" --appendonly no -- \
+	redis-benchmark -p 18473 -c 4 -n 12000 -P 16 -t get,lrange_100 -q
 record http_server 18474 "python3 -m http.server, HTTP/1.1, a connection per request" \
 	python3 -m http.server -p HTTP/1.1 -b 127.0.0.1 -d "$work/www" 18474 -- \
 	bash -c 'for i in $(seq 150); do curl -s -o /dev/null http://127.0.0.1:18474/file; done'
 record http_server_keepalive 18474 "python3 -m http.server, HTTP/1.1, keep-alive" \
-	python3 -m http.server -p HTTP/1.1 -b 127.0.0.1 -d "$work/www" 18474 -- wrk -t1 -c2 -d1 http://127.0.0.1:18474/file
+	python3 -m http.server -p HTTP/1.1 -b 127.0.0.1 -d "$work/www" 18474 -- \
+	wrk -t1 -c2 -d1 http://127.0.0.1:18474/file
 record gunicorn 18475 "gunicorn, sync worker, header and body, a connection per request" \
 	gunicorn -w 1 -b 127.0.0.1:18475 app:app -- wrk -t1 -c2 -d1 http://127.0.0.1:18475/
 record gunicorn_chunked 18475 "gunicorn, gthread worker, keep-alive, a chunked answer" \
@@ -123,6 +127,7 @@ nginx -c "$work/nginx.conf" &
 pids+=($!)
 wait_port 18471
 strace -f -ttt -yy -s 0 --seccomp-bpf -o client.log -e trace=network,read,write,close,poll python3 post.py 18471
-"$here/from_strace.py" --divide 4 --port 18471 --events 1500 --note "python3 http.client, POST: header and body are two writes" \
-	--note "Recorded: record.sh, $(uname -sr), python3 from Debian $(cat /etc/debian_version), times divided by 4" client.log \
-	>"$out/recorded_http_client_post.trace"
+"$here/from_strace.py" --divide 4 --port 18471 --events 1500 \
+	--note "python3 http.client, POST: header and body are two writes" \
+	--note "Recorded: record.sh, $(uname -sr), python3 from Debian $(cat /etc/debian_version), times divided by 4" \
+	client.log >"$out/recorded_http_client_post.trace"

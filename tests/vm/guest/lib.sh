@@ -1,6 +1,7 @@
 # What the guests' scripts share. Lines that begin with "ok", "not ok" or "@NAME" are read by harness.py.
 PATH=/ac:/tools:$PATH
-# busybox's shell would run its applets of these names; not in children such as `ip netns exec`, where the path is to be said.
+# busybox's shell would run its applets of these names; not in children such as `ip netns exec`, where the path is to be
+# said.
 ip() { /tools/ip "$@"; }
 tc() { /tools/tc "$@"; }
 

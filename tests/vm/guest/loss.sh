@@ -1,6 +1,7 @@
 # Two namespaces with delay, loss and reordering between them; clients unmanaged, managed and corking by themselves
 # side by side, so that all see the same times.
-policy '[policy plain]\nports = 7100-7199\nmode = off\n[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms'
+policy '[policy plain]\nports = 7100-7199\nmode = off\n'\
+'[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms'
 # A namespace may only use what the first one allows.
 sysctl -qw net.ipv4.tcp_allowed_congestion_control="reno cubic bbr dctcp"
 ip netns add near
@@ -12,7 +13,8 @@ for side in near:10.9.0.1 far:10.9.0.2; do
 	ip -n $name link set lo up
 	ip -n $name link set $name up
 	ip netns exec $name /tools/tc qdisc add dev $name root netem delay 2ms loss 3% reorder 10%
-	ip netns exec $name /bin/sysctl -qw net.ipv4.tcp_ecn=1 net.ipv4.tcp_ecn_fallback=0	# DCTCP: a SYN sent again keeps ECN
+	# DCTCP: a SYN sent again keeps ECN
+	ip netns exec $name /bin/sysctl -qw net.ipv4.tcp_ecn=1 net.ipv4.tcp_ecn_fallback=0
 done
 check "the agent starts" agent_start
 
@@ -20,8 +22,8 @@ check "the agent starts" agent_start
 one() {
 	_out=$1 _port=$2
 	shift 2
-	ip netns exec near /ac/autocork bench client --host 10.9.0.2 --port $_port --no_delay --json --check --warmup 20 \
-		--messages "$MESSAGES" "$@" >/tmp/$_out.json 2>&1
+	ip netns exec near /ac/autocork bench client --host 10.9.0.2 --port $_port --no_delay --json --check \
+		--warmup 20 --messages "$MESSAGES" "$@" >/tmp/$_out.json 2>&1
 }
 number=0
 for algorithm in cubic bbr dctcp reno; do

@@ -14,7 +14,8 @@ sleep 1
 agent_kill
 sleep 2
 check "the agent starts again" agent_start
-check "a second agent is refused" sh -c '! timeout 20 /ac/autocorkd --policy-dir /tmp/policy.d --control /run/autocork.sock'
+check "a second agent is refused" \
+	sh -c '! timeout 20 /ac/autocorkd --policy-dir /tmp/policy.d --control /run/autocork.sock'
 check "the first goes on" ask status
 client after --port 7002 --no_delay --warmup 50 --messages 300
 wait $stream

@@ -8,7 +8,8 @@ echo "@status $(autocork steer status eth7 --json)"
 check "attach again" autocork steer attach eth7 --policy $POLICIES
 policy '[policy trading]\nports = 80\nsteer = af_xdp\ninterface = eth7\nqueues = 7\n'
 autocork steer apply eth7 --policy $POLICIES --json >/tmp/said 2>&1
-[ $? -eq 3 ] && ok "a queue that is not there is refused" || not_ok "a queue that is not there is refused: $(cat /tmp/said)"
+[ $? -eq 3 ] && ok "a queue that is not there is refused" ||
+	not_ok "a queue that is not there is refused: $(cat /tmp/said)"
 check "detach" autocork steer detach eth7
 check "nothing is left" nothing_left "$before"
 check "generic" autocork steer attach eth7 --mode generic --policy $(policy ''; echo $POLICIES)

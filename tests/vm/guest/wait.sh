@@ -1,5 +1,6 @@
-# Wrong holds. The service has learned 15 writes per message; then come connections whose messages have fewer: the last write of
-# their first message is held, and the program goes to read. max_hold is long, so that an early end of a hold is seen.
+# Wrong holds. The service has learned 15 writes per message; then come connections whose messages have fewer: the last
+# write of their first message is held, and the program goes to read. max_hold is long, so that an early end of a hold
+# is seen.
 policy '[policy wait]\nports = 7200\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms'
 server 7200
 for way in fentry tracepoints; do

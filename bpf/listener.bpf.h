@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Who listens where: names the program of an accepted flow, and tells which side of a connection an older flow is. */
+#pragma once
+#include "tcp.bpf.h"
+
+struct listener_key {
+	__u32 netns;
+	__u16 port;
+	__u16 family;
+	__u8 address[16];	/* 0 = any */
+};
+
+struct listener {
+	char comm[AC_COMM_LEN];
+};
+
+/* What nobody listens on any more leaves by age. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct listener_key);
+	__type(value, struct listener);
+} listeners SEC(".maps");
+
+/* Of a listener, or of what it accepted. */
+static __always_inline void listener_key(struct listener_key *key, struct sock *sk)
+{
+	key->netns = netns_of(sk);
+	key->port = sk->__sk_common.skc_num;
+	key->family = sk->__sk_common.skc_family;
+	if (key->family == AF_INET6)
+		BPF_CORE_READ_INTO((struct in6_addr *)key->address, sk, __sk_common.skc_v6_rcv_saddr);
+	else
+		*(__be32 *)key->address = sk->__sk_common.skc_rcv_saddr;
+}
+
+static __always_inline void listener_note(struct sock *sk, const char comm[AC_COMM_LEN], __u64 flags)
+{
+	struct listener_key key = {};
+	struct listener listener;
+
+	__builtin_memcpy(listener.comm, comm, AC_COMM_LEN);
+	listener_key(&key, sk);
+	bpf_map_update_elem(&listeners, &key, &listener, flags);
+}
+
+/* Where the connection came in, NULL if it did not. */
+static __always_inline struct listener *listener_find(struct sock *sk)
+{
+	struct listener_key key = {};
+	struct listener *listener;
+
+	listener_key(&key, sk);
+	listener = bpf_map_lookup_elem(&listeners, &key);
+	if (listener)
+		return listener;
+	__builtin_memset(key.address, 0, sizeof(key.address));
+	return bpf_map_lookup_elem(&listeners, &key);
+}

@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""The map of flows: every socket has its record, under its program's name, and leaves none behind."""
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import traceback
+
+from lib import MANAGE, Agent, Cgroup, Net, Stream, build, check, equal, main, wait_for, world
+from netns import PR_SET_PDEATHSIG, libc
+
+PR_SET_NAME = 15
+LEAST_MAX_FLOWS = 1024
+SMALL_MAP = ("--max-flows", str(LEAST_MAX_FLOWS))
+
+
+def bpf_map(name):
+    """The entries of a map of the agent's: there is one agent at a time."""
+    out = subprocess.run(["bpftool", "-j", "map", "show", "name", name], capture_output=True, text=True, check=True)
+    found = json.loads(out.stdout)
+    number = (found if isinstance(found, dict) else found[-1])["id"]
+    out = subprocess.run(["bpftool", "-j", "map", "dump", "id", str(number)], capture_output=True, text=True, check=True)
+    return json.loads(out.stdout)
+
+
+def records():
+    return len(bpf_map("flows"))
+
+
+def holds_under_way():
+    """By the wheel: holds begun minus holds ended."""
+    return sum(sum(cpu["value"]["due"]) for entry in bpf_map("wheel") for cpu in entry["formatted"]["values"])
+
+
+def close_by_reset(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def test_nothing_stays():
+    """whichever way connections end, their records go with them, and the wheel has no hold left"""
+    with world() as w:
+        for end in socket.socket.close, close_by_reset:
+            for first, second in ("client", "server"), ("server", "client"):
+                for _ in range(10):
+                    with Stream(w.net) as stream:
+                        w.learn(stream)
+                        w.hold(stream, 2)
+                        end(getattr(stream, first))
+                        end(getattr(stream, second))
+        # Made, bound, refused or listening: never a connection.
+        with w.net.inside():
+            for act in (lambda s: None, lambda s: s.bind(("127.0.0.1", 0)),
+                        lambda s: s.connect_ex(("127.0.0.1", 1)), lambda s: (s.bind(("127.0.0.1", 0)), s.listen())):
+                with socket.socket() as sock:
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    act(sock)
+        wait_for(lambda: not w.net.flows(), 10, "no socket left")
+        equal(records(), 0, "records without a socket")
+        equal(holds_under_way(), 0, "holds without a socket")
+
+
+@contextlib.contextmanager
+def listening(net, name, address, port):
+    """Another process of that name, which echoes."""
+    ready, told = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            libc.prctl(PR_SET_NAME, ctypes.c_char_p(name.encode()))
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            with net.inside(), socket.socket(family) as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                listener.bind((address, port))
+                listener.listen()
+                os.write(told, b"x")
+                while True:
+                    one = listener.accept()[0]
+                    threading.Thread(target=lambda sock=one: sock.sendall(sock.recv(100))).start()
+        except BaseException:  # this process is a copy of the test, and must not go on as one
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    os.close(told)
+    try:
+        equal(os.read(ready, 1), b"x", f"{name}'s word that it listens")
+        yield
+    finally:
+        os.close(ready)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+PORT = 7070
+LISTENERS = ("alpha", "127.0.0.1"), ("beta", "127.0.0.2"), ("gamma", "::1")
+
+
+def talk(net, stack, address):
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with net.inside():
+        client = stack.enter_context(socket.socket(family))
+    client.settimeout(10)
+    client.connect((address, PORT))
+    client.sendall(b"hello")
+    equal(client.recv(100), b"hello", "the echo")
+
+
+def accepted_by(agent):
+    """Open server flows of the port by program."""
+    names = [flow["program"] for flow in agent.flows() if flow["side"] == "server" and flow["local_port"] == PORT]
+    return {name: names.count(name) for name in names}
+
+
+def listeners(net, stack):
+    for name, address in LISTENERS:
+        stack.enter_context(listening(net, name, address, PORT))
+
+
+def test_names():
+    """programs that listen on one port, each on an address of its own, are told apart"""
+    with world(MANAGE) as w, contextlib.ExitStack() as stack:
+        listeners(w.net, stack)
+        for _, address in LISTENERS:
+            talk(w.net, stack, address)
+        equal(accepted_by(w.agent), {name: 1 for name, _ in LISTENERS}, "accepted flows by program")
+
+
+def test_older_names():
+    """so are those that listened before the agent came, and the connections that they had"""
+    with Cgroup() as group, Net("cubic") as net, contextlib.ExitStack() as stack:
+        group.enter()
+        listeners(net, stack)
+        for _, address in LISTENERS:
+            talk(net, stack, address)
+        with Agent(group, MANAGE + "adopt = yes\n") as agent:
+            equal(accepted_by(agent), {name: 1 for name, _ in LISTENERS}, "adopted flows by program")
+            for _, address in LISTENERS:
+                talk(net, stack, address)
+            equal(accepted_by(agent), {name: 2 for name, _ in LISTENERS}, "accepted flows by program")
+
+
+def test_any_address():
+    """who listens on every address is named whichever one a connection came in by, IPv4 to an IPv6 socket included"""
+    with world(MANAGE) as w, contextlib.ExitStack() as stack:
+        stack.enter_context(listening(w.net, "delta", "::", PORT))
+        for address in "127.0.0.1", "127.0.0.9", "::1":
+            talk(w.net, stack, address)
+        equal(accepted_by(w.agent), {"delta": 3}, "accepted flows by program")
+
+
+def test_too_many():
+    """connections above --max-flows are left alone, work, and are counted; when others have gone new ones are followed"""
+    pairs = LEAST_MAX_FLOWS // 2 + 50
+    with Cgroup() as group, Net("cubic") as net:
+        group.enter()
+        with Agent(group, MANAGE, SMALL_MAP) as agent, contextlib.ExitStack() as stack:
+            with net.inside():
+                listener = stack.enter_context(socket.create_server(("127.0.0.1", PORT), backlog=1000))
+            ends = []
+            for _ in range(pairs):
+                with net.inside():
+                    ends.append(socket.create_connection(("127.0.0.1", PORT), timeout=10))
+                ends.append(listener.accept()[0])
+                ends[-2].sendall(b"x")
+                equal(ends[-1].recv(1), b"x", "what was sent")
+            stack.callback(lambda: [end.close() for end in ends])
+            status = agent.status()
+            lost = status["agent"]["flows_lost"]
+            equal(status["totals"]["flows"] + lost, 2 * pairs, "flows followed and lost")
+            check(lost >= 2 * pairs - LEAST_MAX_FLOWS, f"{lost} flows lost")
+            page = subprocess.run([build("autocork"), "status", "--control", agent.control], capture_output=True,
+                                  text=True, check=True).stdout
+            check("were not followed" in page, "status does not say that connections were not followed:\n" + page)
+            for end in ends:
+                end.close()
+            wait_for(lambda: not records(), 10, "records gone")
+            with Stream(net) as stream:
+                stream.exchange()
+                equal(agent.totals()["flows"], 2, "flows followed once there is room")
+
+
+main(globals())

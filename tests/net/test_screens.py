@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""What the command line shows to people: the live screen of `autocork top`, and the texts whose JSON other tests look
+at."""
+import contextlib
+import re
+import subprocess
+import threading
+
+from lib import PATIENT, Stream, build, check, equal, main, wait_for, world
+from terminal import Terminal
+
+
+@contextlib.contextmanager
+def busy(policy=PATIENT):
+    """An agent, a flow that has learned, and requests on it all the time."""
+    with world(policy) as w, Stream(w.net) as stream:
+        if policy == PATIENT:
+            w.learn(stream)
+        stop, failure = threading.Event(), []
+
+        def run():
+            try:
+                while not stop.wait(0.01):
+                    stream.exchange(rounds=5)
+            except Exception as error:  # handed to the main thread
+                failure.append(repr(error))
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield w, stream
+        finally:
+            stop.set()
+            thread.join(30)
+        check(not failure, "; ".join(failure))
+
+
+def said(agent, *words, code=0):
+    """What a subcommand prints into a pipe."""
+    done = subprocess.run([build("autocork"), *map(str, words), "--control", agent.control], capture_output=True,
+                          text=True, timeout=60, check=False)
+    equal(done.returncode, code, f"exit code of {' '.join(map(str, words))}: {done.stdout}{done.stderr}")
+    check("\033" not in done.stdout, "an escape sequence in a pipe")
+    return done.stdout if not code else done.stderr
+
+
+def test_top():
+    """top on a terminal: both screens, sorting, filter, pause, and every key that it names"""
+    with busy() as (w, stream):
+        with Terminal([build("autocork"), "top", "--delay", "0.2", "--control", w.agent.control]) as top:
+            ours = re.compile(rf"^ *{stream.port} client ", re.M)
+            top.wait_for("autocork top")
+            wait_for(lambda: top.read() and ours.search(top.text()), 10, "the service's line")
+            check("services" in top.text().splitlines()[0], top.text())
+            rates = re.compile(r"^[1-9]\S* writes/s, [1-9]\S* packets saved/s", re.M)
+            wait_for(lambda: top.read() and rates.search(top.text()), 10, "writes and packets saved")
+            top.type("\t")
+            top.wait_for(f"127.0.0.1:{stream.port}")
+            check("PEER" in top.text() and "flows" in top.text().splitlines()[0], top.text())
+            top.type("f")
+            top.wait_for("services")
+            for key, column in ("p", "PORT"), ("n", "PROGRAM"), ("m", "MISSES"):
+                top.type(key)
+                top.wait_for(f"by {column}")
+            top.type("R")
+            top.wait_for("reversed")
+            top.type("/")
+            top.wait_for("filter: _")
+            top.type("nobodyx\b")
+            top.wait_for("filter: nobody_")
+            top.wait_for("Nothing matches the filter.")
+            top.type("\n")
+            top.wait_for("filter: nobody\n")
+            top.type("\x1b")
+            wait_for(lambda: top.read() and ours.search(top.text()), 10, "the line once the filter is gone")
+            top.type(" ")
+            top.wait_for("(paused)")
+            top.type("q")
+            equal(top.wait(), 0, "exit code")
+
+
+def test_top_without_agent():
+    """top says what is wrong when the agent goes, and goes on"""
+    with world() as w, Stream(w.net):
+        with Terminal([build("autocork"), "top", "--delay", "0.2", "--control", w.agent.control]) as top:
+            top.wait_for("services")
+            w.agent.kill()
+            top.wait_for(w.agent.control[:40])
+            w.agent.start()
+            wait_for(lambda: top.read() and "writes/s" in top.text(), 20, "the agent that is back")
+            top.type("q")
+            equal(top.wait(), 0, "exit code")
+
+
+def test_texts():
+    """services, top --once, advise --emit, policy show --match, events and explain in words"""
+    with busy() as (w, stream):
+        page = said(w.agent, "services")
+        block = next(part for part in re.split("^port ", page, flags=re.M)
+                     if part.startswith(f"{stream.port}, client, "))
+        for wanted in r"^ +held +[1-9]", r"^ +released +complete [1-9]":
+            check(re.search(wanted, block, re.M), block)
+        for words in ("--once",), ("--once", "--flows"):
+            head, *rows = said(w.agent, "top", *words, "--delay", "0.3").splitlines()
+            check("SAVED" in head and any(row.startswith(f"{stream.port:5} client") for row in rows), head)
+        check(not said(w.agent, "top", "--once", "--filter", "nobody").splitlines()[1:], "a row that does not match")
+        said(w.agent, "top", "--filter", "x" * 100, code=2)
+        text = said(w.agent, "policy", "show", "--match", f"port={stream.port} side=client")
+        check(re.search(r"^yes +all ", text, re.M) and re.search(r"^all: mode autocork", text, re.M), text)
+        lines = said(w.agent, "explain", "--port", stream.port, "--count", "5").splitlines()
+        equal(len(lines), 5, "lines of explain --count 5")
+        release = re.compile(r"\d\d:\d\d:\d\d\.\d{6}  release +client +\S+ +127\.0\.0\.1:\d+ > 127\.0\.0\.1:\d+  .*"
+                             r"reason complete  writes 5  held 4  bytes 100  hold_us \d+$")
+        check(all(release.match(line) for line in lines), lines)
+        check(said(w.agent, "advise", "--emit", "--for", "1s").startswith("# Written by autocork advise"), "no policy")
+        said(w.agent, "advise", "--emit", "--json", code=2)
+
+
+def test_sampling_in_words():
+    """an event says numbers that are no integers as they are"""
+    observe = "[agent]\nbudget = 0.1%\n[policy all]\nmode = observe\n"
+    with world(observe) as w, Stream(w.net) as stream:
+        with subprocess.Popen([build("autocork"), "events", "--type", "sampling", "--count", "1", "--control",
+                               w.agent.control], stdout=subprocess.PIPE, text=True) as events:
+            def ended():
+                stream.exchange(15, 20, 200)
+                return events.poll() is not None
+            wait_for(ended, 60, "sampling")
+            check(events.stdout.read().endswith("  ratio 0.5\n"), "the ratio")
+
+
+def test_trial():
+    """a trial in words: both phases, what was saved, and the exit code"""
+    with busy("[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\n") as (w, stream):
+        text = said(w.agent, "trial", "--port", stream.port, "--side", "client", "--for", "4s", "--max-delay", "1s")
+        check(re.search(r"^before .* could be saved, .* misses, p99 .*\ntrial .* saved, ", text, re.M), text)
+        share = r"[78]\d\.\d%"
+        check(re.search(rf"packets were saved, {share} of the writes; {share} were predicted\.$", text, re.M), text)
+        check("Nothing got worse. The policy is taken back" in text, text)
+
+
+def test_replay():
+    """replay with another confidence; a bad one, two traces and none are usage errors"""
+    trace = "tests/unit/traces/mixed_2_5.trace"
+
+    def replay(*words, code=0):
+        done = subprocess.run([build("autocork"), "replay", *words], capture_output=True, text=True, check=False,
+                              cwd=build(".."))
+        equal(done.returncode, code, f"exit code of replay {words}: {done.stderr}")
+        return done.stdout
+    check(replay("--confidence", "0.5", trace) != replay("--confidence", "0.996", trace), "confidence changes nothing")
+    for words in ("--confidence", "2", trace), ("--confidence", "x", trace), (trace, trace), ():
+        replay(*words, code=2)
+
+
+main(globals())
