@@ -138,7 +138,8 @@ def test_events():
 
 def test_backoff():
     """misses in a row are told as a back-off, with the bursts that it will last"""
-    with world(MANAGED) as w, Stream(w.net) as stream, Listener(w.agent, "events", "--type", "backoff") as events:
+    # The connection after the listener: the observer does not wait long for one that is idle.
+    with world(MANAGED) as w, Listener(w.agent, "events", "--type", "backoff") as events, Stream(w.net) as stream:
         w.learn(stream, WRITES)
         for _ in range(10):
             w.hold(stream, 2)
