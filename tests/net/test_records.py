@@ -25,7 +25,8 @@ def bpf_map(name):
     out = subprocess.run(["bpftool", "-j", "map", "show", "name", name], capture_output=True, text=True, check=True)
     found = json.loads(out.stdout)
     number = (found if isinstance(found, dict) else found[-1])["id"]
-    out = subprocess.run(["bpftool", "-j", "map", "dump", "id", str(number)], capture_output=True, text=True, check=True)
+    out = subprocess.run(["bpftool", "-j", "map", "dump", "id", str(number)], capture_output=True, text=True,
+                         check=True)
     return json.loads(out.stdout)
 
 
@@ -158,7 +159,7 @@ def test_any_address():
 
 
 def test_too_many():
-    """connections above --max-flows are left alone, work, and are counted; when others have gone new ones are followed"""
+    """connections above --max-flows are left alone, work, and are counted; when others go, new ones are followed"""
     pairs = LEAST_MAX_FLOWS // 2 + 50
     with Cgroup() as group, Net("cubic") as net:
         group.enter()

@@ -274,7 +274,7 @@ def test_budget():
 
 
 def test_sample_is_one_population():
-    """while telemetry samples, what a socket counted goes with the writes that were seen: of the same flows and times"""
+    """while telemetry samples, what a socket counted goes with the writes seen: of the same flows and times"""
     def counted(agent, stream):
         return {side: agent.service(stream.port, side) for side in ("client", "server")}
 
