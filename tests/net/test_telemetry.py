@@ -266,7 +266,7 @@ def test_budget():
             event = events.read(lambda e: True)[-1]
             valid("events", event)
             equal((event["type"], event["ratio"]), ("sampling", 0.5), "the event")
-            wait_for(lambda: sampling() == 1, 60, "the end of sampling once idle")
+            wait_for(lambda: sampling() == 1, 75, "the end of sampling once idle")
             equal(events.read(lambda e: True)[-1]["ratio"], 1, "the event of the recovery")
         check("budget" not in subprocess.run([build("autocork"), "status", "--control", w.agent.control],
                                              capture_output=True,
@@ -321,7 +321,7 @@ def test_sample_is_one_population():
             inferred = sum(counted(w.agent, s)["client"]["inferred_bursts"] for s in streams)
             bursts = 20 * sum(weight > 0 for weight in weights) * (1 / ratio - 1)
             check(0.8 * bursts <= inferred <= bursts, f"{inferred} of {bursts} bursts inferred")
-        wait_for(lambda: sampling() == 1, 90, "the end of sampling once idle")
+        wait_for(lambda: sampling() == 1, 75, "the end of sampling once idle")
         equal(weights_of(streams), [1] * 10, "weights after")
         before = [counted(w.agent, stream)["client"] for stream in streams]
         for stream in streams:
