@@ -17,11 +17,23 @@ struct {
  * The socket of a record. The iterator holds neither its lock nor a reference: it may be gone, or another by now, so it
  * is read by probing only, and a flow that closes meanwhile may be seen with what is left of it.
  */
-static __always_inline struct tcp_sock *socket_of(const struct bpf_iter__bpf_map_elem *ctx)
+static __always_inline struct tcp_sock *socket_of(const struct ac_flow *f)
 {
-	const __u64 *key = ctx->key;
+	return (struct tcp_sock *)f->sock;
+}
 
-	return key ? (struct tcp_sock *)*key : NULL;
+/* The record of a flow that is open, or NULL. */
+static __always_inline struct ac_flow *record_of(const struct bpf_iter__bpf_map_elem *ctx)
+{
+	const __u32 *value = ctx->value;
+	struct ac_flow *f;
+	__u32 number;
+
+	if (!value)
+		return NULL;
+	number = *value;
+	f = bpf_map_lookup_elem(&records, &number);
+	return f && f->flags & AC_FLOW_OPEN ? f : NULL;
 }
 
 /*
@@ -31,22 +43,21 @@ static __always_inline struct tcp_sock *socket_of(const struct bpf_iter__bpf_map
 SEC("iter/bpf_map_elem")
 int add_up(struct bpf_iter__bpf_map_elem *ctx)
 {
-	struct tcp_sock *tp = socket_of(ctx);
 	struct ac_control *c = the_control();
-	struct ac_flow *f = ctx->value;
+	struct ac_flow *f = record_of(ctx);
 	struct ac_service_stats *left;
 	struct socket_counts counts;
 	struct ac_live *sum;
 	__u32 number, bytes;
 
-	if (!tp || !f || !(f->flags & AC_FLOW_OPEN))
+	if (!f)
 		return 0;
 	number = f->service;
 	sum = bpf_map_lookup_elem(&live, &number);
 	left = stats_of(f);
 	if (!sum || !left || !c)
 		return 0;
-	socket_counts_probed(&counts, tp);
+	socket_counts_probed(&counts, socket_of(f));
 	flow_weigh(f, left, &counts, c);
 	sum->managed += f->wrapper != AC_WRAPPER_NONE;
 	socket_count(&sum->stats, &counts, f->weight);
@@ -71,14 +82,15 @@ static __always_inline void dump_addresses(struct ac_flow_record *record, struct
 SEC("iter/bpf_map_elem")
 int dump(struct bpf_iter__bpf_map_elem *ctx)
 {
-	struct tcp_sock *tp = socket_of(ctx);
 	struct ac_flow_record record = {};
-	struct ac_flow *f = ctx->value;
+	struct ac_flow *f = record_of(ctx);
 	struct ac_service_key *key;
+	struct tcp_sock *tp;
 	__u32 number;
 
-	if (!tp || !f || !(f->flags & AC_FLOW_OPEN))
+	if (!f)
 		return 0;
+	tp = socket_of(f);
 	record.cookie = SOCK_PROBED(tp, __sk_common.skc_cookie.counter);
 	record.netns = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_net.net, ns.inum);
 	dump_addresses(&record, tp);

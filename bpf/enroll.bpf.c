@@ -102,7 +102,7 @@ static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
 	/* Makes the flow's name; most of the other programs may only read it. */
 	bpf_get_socket_cookie(ctx);
 	if (!flow_open(tp, f, side, c, false)) {
-		flow_remove(sk);
+		flow_remove(f);
 		return;
 	}
 	flow_place(ctx, tp, f, c);
@@ -178,7 +178,7 @@ int BPF_PROG(flow_closed, struct sock *sk)
 		return 0;
 	if (f->flags & AC_FLOW_OPEN)
 		leaves(sk, f);
-	flow_remove(sk);
+	flow_remove(f);
 	return 0;
 }
 

@@ -15,6 +15,30 @@
 #include "wheel.bpf.h"
 #include <bpf/bpf_tracing.h>
 
+/*
+ * Where the number of the flow's record is kept in its socket: an integer that the wrapped algorithm has no use for, and that is 0 when
+ * it starts. The last word of the algorithm's private memory, where it does not fill that (CUBIC takes 60 bytes of 104, DCTCP 36,
+ * Reno none).
+ */
+#ifndef GATE_HINT
+#define GATE_HINT(tp) (*(__u32 *)&(tp)->inet_conn.icsk_ca_priv[12])
+#endif
+
+/* The kernel may have set the hint to 0, so it is one. */
+static __always_inline struct ac_flow *gate_flow(struct sock *sk)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	__u32 number = GATE_HINT(tp);
+	struct ac_flow *f = bpf_map_lookup_elem(&records, &number);
+
+	if (f && f->sock == (__u64)sk)
+		return f;
+	f = flow_find(sk);
+	if (f)
+		GATE_HINT(tp) = f->number;
+	return f;
+}
+
 static __always_inline void gate_put_back(struct tcp_sock *tp, struct ac_flow *f)
 {
 	if (f->saved_cwnd) {
@@ -26,7 +50,7 @@ static __always_inline void gate_put_back(struct tcp_sock *tp, struct ac_flow *f
 /* For the callbacks that only must not see the gated window. */
 static __always_inline struct ac_flow *gate_clear(struct sock *sk)
 {
-	struct ac_flow *f = flow_find(sk);
+	struct ac_flow *f = gate_flow(sk);
 
 	if (f)
 		gate_put_back(tcp_sk(sk), f);
@@ -241,7 +265,7 @@ static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
 	__u32 now = tp->tcp_mstamp, seq = tp->write_seq, bytes;
-	struct ac_flow *f = flow_find(sk);
+	struct ac_flow *f = gate_flow(sk);
 
 	if (!f)
 		return;
@@ -292,7 +316,7 @@ static __always_inline void gate_before_ssthresh(struct sock *sk)
 
 static __always_inline __u32 gate_undo(struct sock *sk, __u32 cwnd)
 {
-	struct ac_flow *f = flow_find(sk);
+	struct ac_flow *f = gate_flow(sk);
 
 	return f && f->prior_cwnd > cwnd ? f->prior_cwnd : cwnd;
 }
@@ -316,6 +340,7 @@ static __always_inline void gate_leave(struct sock *sk)
 		}
 	}
 	f->wrapper = AC_WRAPPER_NONE;
+	GATE_HINT(tp) = 0;
 	if (!(f->flags & AC_FLOW_OPEN))
 		return;
 	/* The observer begins with a burst of its own. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* The wrapper around BBR. */
 #define AC_CONG_CONTROL
+/* BBR fills its private memory, and does not count the linear increase. Loss recovery sets this to 0. */
+#define GATE_HINT(tp) ((tp)->snd_cwnd_cnt)
 #include "gate.bpf.h"
 
 extern void bbr_init(struct sock *sk) __ksym;

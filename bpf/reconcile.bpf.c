@@ -115,7 +115,7 @@ int reconcile(struct bpf_iter__tcp *ctx)
 			return 0;
 		bpf_get_socket_cookie(sk);
 		if (!flow_open(tp, f, listener_find(sk) ? AC_SIDE_SERVER : AC_SIDE_CLIENT, c, true)) {
-			flow_remove(tp);
+			flow_remove(f);
 			return 0;
 		}
 		flow_place(tp, tp, f, c);
@@ -124,7 +124,7 @@ int reconcile(struct bpf_iter__tcp *ctx)
 	if (f->generation != (__u16)c->policy_generation && !rematch(sk, f, c)) {
 		give_back(tp, f);
 		flow_unwatch(f, c);
-		flow_remove(tp);
+		flow_remove(f);
 		return 0;
 	}
 	tend(tp, f, c);

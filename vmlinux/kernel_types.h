@@ -137,6 +137,7 @@ struct inet_connection_sock {
 	const struct tcp_ulp_ops *icsk_ulp_ops;
 	__u8 icsk_ca_state : 5;
 	__u8 icsk_ca_dst_locked : 1;
+	u64 icsk_ca_priv[13];
 };
 
 struct tcp_sock {
@@ -144,6 +145,7 @@ struct tcp_sock {
 	u64 tcp_mstamp;
 	u64 tcp_wstamp_ns;
 	u32 snd_cwnd;
+	u32 snd_cwnd_cnt;
 	u32 snd_ssthresh;
 	u32 max_packets_out;
 	u32 packets_out;

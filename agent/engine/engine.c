@@ -32,10 +32,14 @@ static uint64_t monotonic_us(void)
 
 static void limit_flows(struct engine *engine, struct bpf_object *object)
 {
-	struct bpf_map *flows = bpf_object__find_map_by_name(object, "flows");
+	static const char *const names[] = { "flows", "records", "free_records" };
 
-	if (flows && engine->max_flows)
-		bpf_map__set_max_entries(flows, engine->max_flows);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, names[i]);
+
+		if (map)
+			bpf_map__set_max_entries(map, engine->max_flows);
+	}
 }
 
 static int load(struct engine *engine, struct bpf_object **object, const char *name, const void *bytes, size_t size,
@@ -276,7 +280,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	if (!engine)
 		return fault_set(fault, EXIT_FAILED, "engine: out of memory");
 	*out = engine;
-	engine->max_flows = options->max_flows;
+	engine->max_flows = (options->max_flows ?: AC_FLOWS_DEFAULT) + 1;
 	objects_capture_log();
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	stale = wrappers_remove_stale();
@@ -285,6 +289,8 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	if (load_all(engine, fault) || engine_tables_map(&engine->tables, &engine->shared, fault) ||
 	    open_cgroup(engine, options->cgroup, fault))
 		goto fail;
+	engine->tables.control->records_next = 1;
+	engine->tables.control->records_max = engine->max_flows;
 	engine_beat(engine);
 	if (!options->without_wrappers)
 		engine->tables.control->wrappers = wrappers_register(engine->wrappers, &engine->shared, &engine->features);

@@ -40,7 +40,9 @@ struct ac_control {
 	__u32 watched_bursts;	/* bursts that ended on flows counted in `watched`; wraps, roughly counted (BPF side) */
 	__u32 hold_min_us;	/* the shortest max_hold of the policies in force (agent) */
 	__u32 passed;		/* connections not followed (ac_service_stats.flows_passed of all services), wraps (BPF side) */
-	__u32 flows_lost;	/* connections for which there was no room in the map `flows` (BPF side) */
+	__u32 flows_lost;	/* connections for which there was no record left (BPF side) */
+	__u32 records_next;	/* the first number of a record that nobody had yet, from 1 on (BPF side) */
+	__u32 records_max;	/* entries of the map `records` (agent) */
 	__u64 lost_kicks;	/* kicks that found the ring full */
 	__u64 lost_events;	/* the same for events */
 	__u64 sample_mask;	/* of observed flows only those are counted whose first_seq has these bits 0 (agent):

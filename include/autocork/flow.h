@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* One TCP socket as the agent sees it: the value of the map `flows`. */
+/* One TCP socket as the agent sees it: the value of the map `records`. */
 #pragma once
 #include <autocork/types.h>
 #include <autocork/predictor.h>
@@ -101,13 +101,13 @@ struct ac_early {
 	__u8 idle[AC_OPTION_MAX];	/* … and those of them that changed nothing */
 };
 
-/* How many are followed at once: the option --max-flows. The map takes 16 bytes for each from the start. */
+/* How many are followed at once: the option --max-flows. Their records take memory from the start. */
 #define AC_FLOWS_MIN 1024
-#define AC_FLOWS_DEFAULT 262144
-#define AC_FLOWS_MAX 16777216
+#define AC_FLOWS_DEFAULT 65536
+#define AC_FLOWS_MAX 4194304
 
-/* sizeof <= 192: with the element's header (48 bytes), its key (8) and the allocator's link (8) one flow then takes a 256-byte object. */
 struct ac_flow {
+	__u64 sock;		/* address of the struct sock; 0 = the record is free */
 	/* the gate: what every write touches */
 	__u32 write_seq;	/* tp->write_seq when last looked at */
 	__u32 copied_seq;	/* tp->copied_seq then: a change means the program has read */
@@ -138,6 +138,7 @@ struct ac_flow {
 	__u16 service;
 	__u16 policy;
 	__u16 generation;	/* of the policy set this flow was matched against */
+	__u32 number;		/* of the record */
 	/* totals of this flow */
 	__u32 writes;
 	__u32 bursts;
@@ -156,4 +157,4 @@ struct ac_flow {
 	__u8 weight;		/* ac_flow_weight() as its counters have it */
 	__u16 seen;		/* writes of the gate's burst that came before the flow was on its wrapper */
 };
-_Static_assert(sizeof(struct ac_flow) <= 192, "one 256-byte object per flow");
+_Static_assert(sizeof(struct ac_flow) <= 200, "--max-flows in autocorkd(8) says so");
