@@ -7,14 +7,6 @@
 #include "match.bpf.h"
 #include "tcp.bpf.h"
 
-/* Scratch per CPU: a struct match is too large for the stack of a program that also calls helpers. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct match);
-} match_scratch SEC(".maps");
-
 static __always_inline __u32 service_number(const struct ac_service_key *key, struct ac_control *c)
 {
 	__u32 *known = bpf_map_lookup_elem(&services, key), number;
@@ -87,12 +79,15 @@ static __always_inline void flow_set_full(struct ac_flow *f, struct tcp_sock *tp
  * Matches the flow against the policies in force. Returns the policy, NULL if it says "off" or, for a flow that existed
  * before (`adopting`), does not adopt.
  */
-static __always_inline const struct ac_policy *flow_match(struct sock *sk, struct ac_flow *f, struct match *m, const char *comm,
+static __always_inline const struct ac_policy *flow_match(struct sock *sk, struct ac_flow *f, const char *comm,
 							  const struct ac_control *c, bool adopting)
 {
+	struct match *m = match_borrow();
 	const struct ac_policy *p;
 	__u8 local[16];
 
+	if (!m)
+		return NULL;
 	if (c->cgroup_rules)
 		match_cgroups(sk, m->cgroups);
 	m->facts.port = flow_port(sk, f->side);
@@ -101,9 +96,11 @@ static __always_inline const struct ac_policy *flow_match(struct sock *sk, struc
 	__builtin_memcpy(m->facts.comm, comm, AC_COMM_LEN);
 	match_policy(m, c);
 	p = match_values(m);
-	if (!p || p->mode == AC_MODE_OFF || (adopting && !p->adopt))
-		return NULL;
-	flow_set_policy(f, m, p, c);
+	if (p && (p->mode == AC_MODE_OFF || (adopting && !p->adopt)))
+		p = NULL;
+	if (p)
+		flow_set_policy(f, m, p, c);
+	match_return(m);
 	return p;
 }
 
@@ -136,14 +133,9 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	struct ac_service_stats *stats;
 	struct ac_service_key key = {};
 	struct sock *sk = sk_of(tp);
-	struct match *m;
-	__u32 zero = 0;
 
-	m = bpf_map_lookup_elem(&match_scratch, &zero);
-	if (!m)
-		return false;
 	f->side = side;
-	if (!flow_match(sk, f, m, f->early.comm, c, adopting))
+	if (!flow_match(sk, f, f->early.comm, c, adopting))
 		return false;
 	service_key(&key, sk, side, f->early.comm);
 	f->service = service_number(&key, c);

@@ -33,7 +33,42 @@ struct match {
 	__u32 next;	/* place in the chain */
 	__u32 rest;	/* chain to walk after this one, AC_CHAIN_END: none */
 	__u32 policy;	/* the answer */
+	__u32 borrowed;
 };
+
+/*
+ * Scratch, since a struct match is too large for the stack. A flow that opens in a system call may be interrupted by one that opens in a
+ * softirq on the same CPU, or preempted by a third: each takes a place of its own.
+ */
+#define MATCH_PLACES 4
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MATCH_PLACES);
+	__type(key, __u32);
+	__type(value, struct match);
+} match_scratch SEC(".maps");
+
+/* To be returned. NULL if all are in use: that flow is left alone, until the agent's recheck. */
+static __always_inline struct match *match_borrow(void)
+{
+	struct match *m;
+	__u32 place;
+
+	for (place = 0; place < MATCH_PLACES; place++) {
+		m = bpf_map_lookup_elem(&match_scratch, &place);
+		if (m && !__sync_lock_test_and_set(&m->borrowed, 1))
+			return m;
+	}
+	return NULL;
+}
+
+static __always_inline void match_return(struct match *m)
+{
+	/* clang 14 has no __sync_lock_release() for BPF. */
+	barrier();
+	*(volatile __u32 *)&m->borrowed = 0;
+}
 
 static __always_inline __u64 cgroup_id(struct sock *sk)
 {

@@ -9,18 +9,17 @@
 
 static __always_inline bool in_scope(struct sock *sk, const struct ac_control *c)
 {
-	__u32 zero = 0, level = c->cgroup_level;
-	struct match *m;
+	__u64 cgroups[CGROUP_DEPTH];
+	__u32 level = c->cgroup_level;
 
 	if (!level)
 		return true;
-	m = bpf_map_lookup_elem(&match_scratch, &zero);
-	if (!m || level >= CGROUP_DEPTH)
+	if (level >= CGROUP_DEPTH)
 		return false;
-	match_cgroups(sk, m->cgroups);
+	match_cgroups(sk, cgroups);
 	/* 6.1 forgets the bound of a value that it keeps on the stack meanwhile: say it again where it is used. */
 	asm volatile("%0 &= %1" : "+r"(level) : "i"(CGROUP_DEPTH - 1));
-	return m->cgroups[level] == c->cgroup;
+	return cgroups[level] == c->cgroup;
 }
 
 /* Off any wrapper, also one that an earlier agent left behind. */
@@ -50,13 +49,10 @@ static __always_inline void give_back(struct tcp_sock *tp, struct ac_flow *f)
 /* A new policy set is in force. False if the flow is to be left alone from now on. */
 static __always_inline bool rematch(struct sock *sk, struct ac_flow *f, const struct ac_control *c)
 {
-	__u32 zero = 0, number = f->service;
+	__u32 number = f->service;
 	struct ac_service_key *key = bpf_map_lookup_elem(&service_keys, &number);
-	struct match *m = bpf_map_lookup_elem(&match_scratch, &zero);
 
-	if (!key || !m)
-		return false;
-	return flow_match(sk, f, m, key->comm, c, false);
+	return key && flow_match(sk, f, key->comm, c, false);
 }
 
 static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct ac_control *c)
