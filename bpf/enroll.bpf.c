@@ -113,12 +113,16 @@ int enroll(struct bpf_sock_ops *ctx)
 {
 	switch (ctx->op) {
 	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		begins(ctx, true);
+		break;
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
-		begins(ctx, ctx->op == BPF_SOCK_OPS_TCP_LISTEN_CB);
+		begins(ctx, false);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		established(ctx, AC_SIDE_CLIENT);
+		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-		established(ctx, ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB ? AC_SIDE_CLIENT : AC_SIDE_SERVER);
+		established(ctx, AC_SIDE_SERVER);
 		break;
 	}
 	return 1;

@@ -55,7 +55,10 @@ static __always_inline struct match *match_borrow(void)
 	struct match *m;
 	__u32 place;
 
-	for (place = 0; place < MATCH_PLACES; place++) {
+	/* The verifier of 6.12 and before takes the turns of a loop whose counter is on the stack for one and the same. */
+#pragma unroll
+	for (int i = 0; i < MATCH_PLACES; i++) {
+		place = i;
 		m = bpf_map_lookup_elem(&match_scratch, &place);
 		if (m && !__sync_lock_test_and_set(&m->borrowed, 1))
 			return m;
