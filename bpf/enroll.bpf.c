@@ -6,11 +6,22 @@
 #include "listener.bpf.h"
 #include <bpf/bpf_tracing.h>
 
+/* connect(AF_UNSPEC): the socket was a flow, and is to be another. What it had counted went with its first connection. */
+static __always_inline void disconnected(struct ac_flow *f, struct ac_control *c)
+{
+	struct ac_service_stats *stats = stats_of(f);
+
+	flow_unwatch(f, c);
+	if (stats)
+		ac_count(&stats->flows_closed, 1);
+	flow_remove(f);
+}
+
 static __always_inline void connects(struct bpf_sock *sk, const char comm[AC_COMM_LEN])
 {
 	struct ac_flow *f = flow_find_or_add(sk);
 
-	if (f && !(f->flags & AC_FLOW_OPEN))
+	if (f)
 		flow_name(f, comm);
 }
 
@@ -60,9 +71,13 @@ static __always_inline void begins(struct bpf_sock_ops *ctx, bool accepts)
 	struct ac_control *c = the_control();
 	struct bpf_sock *sk = ctx->sk;
 	char comm[AC_COMM_LEN] = {};
+	struct ac_flow *f;
 
 	if (!sk || !c)
 		return;
+	f = flow_find(sk);
+	if (f && f->flags & AC_FLOW_OPEN)
+		disconnected(f, c);
 	bpf_probe_read_kernel_str(comm, sizeof(comm), task->comm);
 	if (accepts)
 		listens(sk, comm);

@@ -210,6 +210,9 @@ static __always_inline __u32 flow_wrapper(struct tcp_sock *tp, struct ac_flow *f
 	union cc_name name = cc_name_of(tp);
 	__u32 wrapper = cc_find(&name, kernel_names);
 
+	/* A socket that connects again still has the one of its first connection. */
+	if (!wrapper)
+		wrapper = cc_find(&name, wrapper_names);
 	f->refusal = AC_REFUSAL_NONE;
 	if (flow_is_mptcp(tp))
 		f->refusal = AC_REFUSAL_MPTCP;

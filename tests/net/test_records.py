@@ -73,6 +73,33 @@ def test_nothing_stays():
         equal(places_borrowed(), 0, "places for look-ups not returned")
 
 
+def disconnect(sock):
+    unspecified = struct.pack("H14x", socket.AF_UNSPEC)
+    equal(libc.connect(sock.fileno(), unspecified, len(unspecified)), 0, "connect(AF_UNSPEC)")
+
+
+def test_connected_again():
+    """a socket that is disconnected and connects again is one more flow, managed as the first was, and none is left open"""
+    with world() as w:
+        with Stream(w.net) as stream:
+            w.learn(stream)
+            equal(w.agent.totals()["managed"], 1, "managed flows")
+            disconnect(stream.client)
+            stream.server.close()
+            with w.net.inside():
+                listener = socket.create_server(("127.0.0.1", 0))
+            with listener:
+                stream.client.connect(listener.getsockname())
+                stream.server = listener.accept()[0]
+            w.learn(stream)
+            service = w.agent.service(stream.client.getpeername()[1], "client")
+            equal((service["flows"], service["flows_opened"], service["refused"]["no_wrapper"]), (1, 1, 0),
+                  "of the second service: flows, opened, refused")
+            equal(w.agent.totals()["flows"], 2, "flows")
+        wait_for(lambda: not w.net.flows(), 10, "no socket left")
+        equal((w.agent.totals()["flows"], records()), (0, 0), "flows and records left")
+
+
 @contextlib.contextmanager
 def listening(net, name, address, port):
     """Another process of that name, which echoes."""
