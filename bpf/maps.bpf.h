@@ -57,8 +57,10 @@ struct {
 	__type(value, struct ac_service_stats);
 } service_stats SEC(".maps");
 
+/* Mappable for its alignment only: other arrays begin their values at multiples of 8. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, AC_SERVICES_MAX);
 	__type(key, __u32);
 	__type(value, struct ac_service_memory);

@@ -31,22 +31,23 @@ struct ac_control {
 	__u32 cgroup_level;	/* depth of the subtree that is handled; 0 = everything */
 	__u64 cgroup;		/* id of its root */
 	__u64 wrappers;		/* bit n: wrapper n (enum ac_wrapper) is registered */
-	__u32 services_next;	/* next free service number (BPF side) */
-	__u32 wheel_armed;	/* the overdue timer runs (BPF side) */
-	__s32 watched;		/* flows that the observer must see (BPF side) */
+	__u64 sample_mask;	/* of observed flows only those are looked at whose first_seq has these bits 0 (agent);
+				 * AC_WEIGHT_MAX - 1 at most */
 	__u32 event_mask;	/* AC_EVENT_BIT() of the types somebody listens for (agent) */
 	__u32 watching;		/* the observer is attached, or was asked for (BPF side sets, agent clears) */
 	__u32 cgroup_rules;	/* some rule asks for a cgroup (agent) */
-	__u32 watched_bursts;	/* bursts that ended on flows counted in `watched`; wraps, roughly counted (BPF side) */
 	__u32 hold_min_us;	/* the shortest max_hold of the policies in force (agent) */
-	__u32 passed;		/* connections not followed (ac_service_stats.flows_passed of all services), wraps (BPF side) */
-	__u32 flows_lost;	/* connections for which there was no record left (BPF side) */
-	__u32 records_next;	/* the first number of a record that nobody had yet, from 1 on (BPF side) */
 	__u32 records_max;	/* entries of the map `records` (agent) */
+	__u32 wheel_armed;	/* the overdue timer runs (BPF side) */
+	/* What BPF programs write more often, in a cache line apart from what every hold reads. */
+	__s32 watched __attribute__((aligned(64)));	/* flows that the observer must see */
+	__u32 watched_bursts;	/* bursts that ended on flows counted in `watched`; wraps, roughly counted */
+	__u32 passed;		/* connections not followed (ac_service_stats.flows_passed of all services), wraps */
+	__u32 services_next;	/* next free service number */
+	__u32 records_next;	/* the first number of a record that nobody had yet, from 1 on */
+	__u32 flows_lost;	/* connections for which there was no record left */
 	__u64 lost_kicks;	/* kicks that found the ring full */
 	__u64 lost_events;	/* the same for events */
-	__u64 sample_mask;	/* of observed flows only those are counted whose first_seq has these bits 0 (agent):
-				 * AC_WEIGHT_MAX - 1 at most */
 };
 
 /*

@@ -24,7 +24,7 @@ struct ac_service_memory {
 	__u32 no_gain;		/* flows in a row that had nothing to gain, saturating at AC_NO_GAIN_KNOWN */
 	__u32 left_alone;	/* control.policy_generation when a flow that a policy wants managed was left alone for that; 0 = never */
 	__u32 connects;		/* of a client with nothing to gain: decides which of its connections are followed */
-};
+} __attribute__((aligned(64)));	/* a cache line: client and server of one service may run on two CPUs */
 #define AC_NO_GAIN_KNOWN 8	/* from here on new flows are no reason to observe; the agent's recheck notices a change */
 
 #define AC_SMALL_PACKET 128	/* bytes: a payload below is worth less than twice the headers of its Ethernet frame */
