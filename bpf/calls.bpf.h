@@ -7,7 +7,7 @@
 
 #define SEND_SHUTDOWN 2	/* include/net/sock.h */
 
-/* The call under way, if there is one, is over. */
+/* The call under way, if there is one, is over: of a socket at `seq`, with this `mss`. */
 static __always_inline void call_settle_at(struct ac_flow *f, struct ac_service_stats *stats, __u32 seq, __u32 mss, bool shut)
 {
 	__u32 bytes = ac_call_bytes(f, seq, shut);
@@ -50,33 +50,31 @@ struct socket_counts {
 	bool shut;	/* the FIN is among the bytes written */
 };
 
+#define SOCKET_COUNTS(counts, tp, READ)                                                                                    \
+	do {                                                                                                               \
+		(counts)->segments = READ(tp, data_segs_out);                                                              \
+		(counts)->retransmits = READ(tp, total_retrans);                                                           \
+		(counts)->packets_out = READ(tp, segs_out);                                                                \
+		(counts)->packets_in = READ(tp, segs_in);                                                                  \
+		(counts)->sent_bytes = READ(tp, bytes_sent);                                                               \
+		(counts)->received_bytes = received_payload(READ(tp, bytes_received),                                      \
+							    READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_flags));               \
+		(counts)->write_seq = READ(tp, write_seq);                                                                 \
+		(counts)->mss = READ(tp, mss_cache);                                                                       \
+		(counts)->shut = READ(tp, inet_conn.icsk_inet.sk.sk_shutdown) & SEND_SHUTDOWN;                             \
+	} while (0)
+
+#define READ_LOCKED(tp, member) ((tp)->member)
+
 static __always_inline void socket_counts(struct socket_counts *counts, struct tcp_sock *tp)
 {
-	struct sock *sk = sk_of(tp);
-
-	counts->segments = tp->data_segs_out;
-	counts->retransmits = tp->total_retrans;
-	counts->packets_out = tp->segs_out;
-	counts->packets_in = tp->segs_in;
-	counts->sent_bytes = tp->bytes_sent;
-	counts->received_bytes = received_payload(tp->bytes_received, sk->__sk_common.skc_flags);
-	counts->write_seq = tp->write_seq;
-	counts->mss = tp->mss_cache;
-	counts->shut = sk->sk_shutdown & SEND_SHUTDOWN;
+	SOCKET_COUNTS(counts, tp, READ_LOCKED);
 }
 
-/* The same of a socket that is neither locked nor kept: by probing. */
+/* Of a socket that is neither locked nor kept. */
 static __always_inline void socket_counts_probed(struct socket_counts *counts, struct tcp_sock *tp)
 {
-	counts->segments = BPF_CORE_READ(tp, data_segs_out);
-	counts->retransmits = BPF_CORE_READ(tp, total_retrans);
-	counts->packets_out = BPF_CORE_READ(tp, segs_out);
-	counts->packets_in = BPF_CORE_READ(tp, segs_in);
-	counts->sent_bytes = BPF_CORE_READ(tp, bytes_sent);
-	counts->received_bytes = received_payload(BPF_CORE_READ(tp, bytes_received), SOCK_PROBED(tp, __sk_common.skc_flags));
-	counts->write_seq = BPF_CORE_READ(tp, write_seq);
-	counts->mss = BPF_CORE_READ(tp, mss_cache);
-	counts->shut = SOCK_PROBED(tp, sk_shutdown) & SEND_SHUTDOWN;
+	SOCKET_COUNTS(counts, tp, BPF_CORE_READ);
 }
 
 /* Adds it so many times; the number may be negative. */

@@ -17,14 +17,6 @@ static __always_inline void disconnected(struct ac_flow *f, struct ac_control *c
 	flow_remove(f);
 }
 
-static __always_inline void connects(struct bpf_sock *sk, const char comm[AC_COMM_LEN])
-{
-	struct ac_flow *f = flow_find_or_add(sk);
-
-	if (f)
-		flow_name(f, comm);
-}
-
 static __always_inline void listens(struct bpf_sock *sk, const char comm[AC_COMM_LEN])
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
@@ -76,13 +68,21 @@ static __always_inline void begins(struct bpf_sock_ops *ctx, bool accepts)
 	if (!sk || !c)
 		return;
 	f = flow_find(sk);
-	if (f && f->flags & AC_FLOW_OPEN)
+	if (f && f->flags & AC_FLOW_OPEN) {
 		disconnected(f, c);
+		f = NULL;
+	}
 	bpf_probe_read_kernel_str(comm, sizeof(comm), task->comm);
-	if (accepts)
+	if (accepts) {
 		listens(sk, comm);
-	else if (!passes_by(sk, comm, c))
-		connects(sk, comm);
+		return;
+	}
+	if (passes_by(sk, comm, c))
+		return;
+	if (!f)
+		f = flow_add(sk);
+	if (f)
+		flow_name(f, comm);
 }
 
 static __always_inline struct ac_flow *accepted(struct bpf_sock *sk, struct tcp_sock *tp)

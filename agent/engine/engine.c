@@ -32,13 +32,17 @@ static uint64_t monotonic_us(void)
 
 static void limit_flows(struct engine *engine, struct bpf_object *object)
 {
-	static const char *const names[] = { "flows", "records", "free_records" };
+	/* Only the array has a number 0; one entry above a power of two would give the hash map twice the buckets. */
+	static const struct {
+		const char *name;
+		unsigned int more;
+	} maps[] = { { "flows", 0 }, { "free_records", 0 }, { "records", 1 } };
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		struct bpf_map *map = bpf_object__find_map_by_name(object, names[i]);
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, maps[i].name);
 
 		if (map)
-			bpf_map__set_max_entries(map, engine->max_flows);
+			bpf_map__set_max_entries(map, engine->max_flows + maps[i].more);
 	}
 }
 
@@ -280,7 +284,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	if (!engine)
 		return fault_set(fault, EXIT_FAILED, "engine: out of memory");
 	*out = engine;
-	engine->max_flows = (options->max_flows ?: AC_FLOWS_DEFAULT) + 1;
+	engine->max_flows = options->max_flows ?: AC_FLOWS_DEFAULT;
 	objects_capture_log();
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	stale = wrappers_remove_stale();
@@ -290,7 +294,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	    open_cgroup(engine, options->cgroup, fault))
 		goto fail;
 	engine->tables.control->records_next = 1;
-	engine->tables.control->records_max = engine->max_flows;
+	engine->tables.control->records_max = engine->max_flows + 1;
 	engine_beat(engine);
 	if (!options->without_wrappers)
 		engine->tables.control->wrappers = wrappers_register(engine->wrappers, &engine->shared, &engine->features);

@@ -28,7 +28,7 @@ struct engine {
 	struct shared_maps shared;
 	struct bpf_object *enroll, *reconcile, *sweep, *dump;
 	struct bpf_link *sockops, *closed;
-	unsigned int max_flows;	/* entries of the maps of flows: number 0 is not used */
+	unsigned int max_flows;	/* as in struct engine_options, never 0 */
 	struct ac_service_stats *shown;	/* of each service, what engine_services() said last */
 	struct bpf_link *iterators[ITERATOR_MAX];
 	struct observer observer;

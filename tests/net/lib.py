@@ -5,6 +5,6 @@ from agent import LOCK, MANAGE, OBSERVE, OFF, Agent, build, control, no_agent
 from cgroup import Cgroup
 from netns import Net, Pair
 from ports import Stream, congestion, pattern, tcp_info
-from programs import Program, free_port, program, wait_port
+from programs import Program, forked, free_port, program, wait_port
 from tap import Skip, check, equal, kernel_log, main, wait_for
 from world import PATIENT, World, world

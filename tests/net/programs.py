@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Programs as Debian ships them, started in a namespace and a cgroup, and stopped with them."""
+import contextlib
 import os
 import shutil
 import signal
@@ -7,9 +8,10 @@ import socket
 import subprocess
 import tempfile
 import time
+import traceback
 
 from netns import PR_SET_PDEATHSIG, libc, setns
-from tap import Skip, wait_for
+from tap import Skip, equal, wait_for
 
 
 def program(name):
@@ -33,6 +35,29 @@ def wait_port(net, port, seconds=15, host="127.0.0.1", alive=None):
             raise AssertionError(f"{alive.command[0]} ended with {alive.process.returncode}:\n{alive.output()[-2000:]}")
         return f":{port} " in net.run("ss", "-tlnH", f"sport = :{port}")
     wait_for(listens, seconds, f"a listener on port {port}")
+
+
+@contextlib.contextmanager
+def forked(serve):
+    """A copy of this process that runs serve(ready) until the block ends; the block begins once it has called ready()."""
+    heard, told = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            serve(lambda: os.write(told, b"x"))
+        except BaseException:  # this process is a copy of the test, and must not go on as one
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    os.close(told)
+    try:
+        equal(os.read(heard, 1), b"x", "the child's word that it serves")
+        yield
+    finally:
+        os.close(heard)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 class Program:

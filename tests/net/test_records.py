@@ -4,16 +4,13 @@
 import contextlib
 import ctypes
 import json
-import os
-import signal
 import socket
 import struct
 import subprocess
 import threading
-import traceback
 
-from lib import MANAGE, Agent, Cgroup, Net, Stream, build, check, equal, main, wait_for, world
-from netns import PR_SET_PDEATHSIG, libc
+from lib import MANAGE, Agent, Cgroup, Net, Stream, build, check, equal, forked, main, wait_for, world
+from netns import libc
 
 PR_SET_NAME = 15
 LEAST_MAX_FLOWS = 1024
@@ -100,38 +97,23 @@ def test_connected_again():
         equal((w.agent.totals()["flows"], records()), (0, 0), "flows and records left")
 
 
-@contextlib.contextmanager
 def listening(net, name, address, port):
     """Another process of that name, which echoes."""
-    ready, told = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            libc.prctl(PR_SET_NAME, ctypes.c_char_p(name.encode()))
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            with net.inside(), socket.socket(family) as listener:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-                listener.bind((address, port))
-                listener.listen()
-                os.write(told, b"x")
-                while True:
-                    one = listener.accept()[0]
-                    threading.Thread(target=lambda sock=one: sock.sendall(sock.recv(100))).start()
-        except BaseException:  # this process is a copy of the test, and must not go on as one
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-    os.close(told)
-    try:
-        equal(os.read(ready, 1), b"x", f"{name}'s word that it listens")
-        yield
-    finally:
-        os.close(ready)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+
+    def serve(ready):
+        libc.prctl(PR_SET_NAME, ctypes.c_char_p(name.encode()))
+        with net.inside(), socket.socket(family) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            listener.bind((address, port))
+            listener.listen()
+            ready()
+            while True:
+                one = listener.accept()[0]
+                threading.Thread(target=lambda sock=one: sock.sendall(sock.recv(100))).start()
+    return forked(serve)
 
 
 PORT = 7070

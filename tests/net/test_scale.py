@@ -3,7 +3,6 @@
 """Telemetry of a busy server: 10,000 live flows over 500 ports, scraped a thousand times."""
 import contextlib
 import http.client
-import os
 import pathlib
 import re
 import resource
@@ -11,11 +10,9 @@ import signal
 import socket
 import statistics
 import time
-import traceback
 import urllib.parse
 
-from lib import Skip, check, equal, main, world
-from netns import PR_SET_PDEATHSIG, libc
+from lib import Skip, check, equal, forked, main, world
 
 PORTS, FLOWS_PER_PORT, FIRST_PORT = 500, 20, 20000
 FLOWS = PORTS * FLOWS_PER_PORT
@@ -49,7 +46,7 @@ def need_descriptors(count):
         raise Skip(f"{count} open files are needed, and not allowed") from None
 
 
-def serve(listening):
+def serve(ready):
     """Accepts, reads and answers in the order in which the other process asks; keeps everything open."""
     kept = []
     for port in range(FIRST_PORT, FIRST_PORT + PORTS):
@@ -58,7 +55,7 @@ def serve(listening):
         listener.bind(("127.0.0.1", port))
         listener.listen()
         kept.append(listener)
-    os.write(listening, b"x")
+    ready()
     for listener in list(kept):
         for _ in range(FLOWS_PER_PORT):
             kept.append(listener.accept()[0])
@@ -68,34 +65,12 @@ def serve(listening):
 
 
 @contextlib.contextmanager
-def serving():
-    """Another process, since an unprivileged limit on open files is below what both ends need."""
-    ready, listening = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            serve(listening)
-        except BaseException:  # this process is a copy of the test, and must not go on as one
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-    os.close(listening)
-    try:
-        equal(os.read(ready, 1), b"x", "the server's word that it listens")
-        yield
-    finally:
-        os.close(ready)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
-@contextlib.contextmanager
 def many_flows(net):
     """FLOWS connections, each with a request of two writes and an answer behind it."""
     with contextlib.ExitStack() as stack:
         with net.inside():
-            stack.enter_context(serving())
+            # An unprivileged limit on open files is below what both ends need.
+            stack.enter_context(forked(serve))
             for number in range(FLOWS):
                 address = "127.0.0.1", FIRST_PORT + number // FLOWS_PER_PORT
                 client = stack.enter_context(socket.create_connection(address, timeout=10))
