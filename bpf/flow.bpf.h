@@ -5,6 +5,7 @@
 #include "event.bpf.h"
 #include "maps.bpf.h"
 #include "match.bpf.h"
+#include "rto.bpf.h"
 #include "tcp.bpf.h"
 
 static __always_inline __u32 service_number(const struct ac_service_key *key, struct ac_control *c)
@@ -225,6 +226,17 @@ static __always_inline __u32 flow_wrapper(struct tcp_sock *tp, struct ac_flow *f
 	return f->refusal ? AC_WRAPPER_NONE : wrapper;
 }
 
+/* What the policy of the flow asks for of the least retransmission timeout, 0 for the flow's own. */
+static __always_inline __u32 flow_rto_us(struct tcp_sock *tp, const struct ac_flow *f, const struct ac_control *c)
+{
+	const struct ac_policy *p;
+
+	if (f->mode != AC_MODE_AUTOCORK || flow_is_mptcp(tp))
+		return 0;
+	p = policy_values(c->policy_half & 1, f->policy);
+	return p ? p->rto_min_us : 0;
+}
+
 static __always_inline bool flow_wants_gate(const struct ac_flow *f)
 {
 	return f->mode == AC_MODE_AUTOCORK && ac_predictor_promises(&f->predictor);
@@ -302,6 +314,7 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 /* A new flow goes on its wrapper at once where its siblings gained; else the observer looks whether there is anything to gain. */
 #define flow_place(ctx, tp, f, c)                                                                               \
 	do {                                                                                                    \
+		rto_apply(ctx, tp, f, flow_rto_us(tp, f, c));                                                   \
 		if (!(f)->refusal && flow_wants_gate(f))                                                        \
 			flow_manage(ctx, tp, f, c);                                                             \
 		else                                                                                            \

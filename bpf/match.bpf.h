@@ -190,9 +190,14 @@ static __always_inline void match_policy(struct match *m, const struct ac_contro
 	bpf_loop(AC_RULES_MAX + 130, match_step, &walk, 0);
 }
 
-static __always_inline const struct ac_policy *match_values(const struct match *m)
+static __always_inline const struct ac_policy *policy_values(__u32 half, __u32 policy)
 {
-	__u32 key = m->half * AC_POLICIES_MAX + m->policy;
+	__u32 key = half * AC_POLICIES_MAX + policy;
 
 	return bpf_map_lookup_elem(&policies, &key);
+}
+
+static __always_inline const struct ac_policy *match_values(const struct match *m)
+{
+	return policy_values(m->half, m->policy);
 }

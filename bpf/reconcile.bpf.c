@@ -96,6 +96,8 @@ int reconcile(struct bpf_iter__tcp *ctx)
 	}
 	if (c->reconcile == AC_RECONCILE_GIVE_BACK) {
 		give_back(tp, f);
+		if (f)
+			rto_apply(tp, tp, f, 0);
 		return 0;
 	}
 	/* A wrapper that we did not put there is an earlier agent's. */
@@ -117,11 +119,15 @@ int reconcile(struct bpf_iter__tcp *ctx)
 		flow_place(tp, tp, f, c);
 		return 0;
 	}
-	if (f->generation != (__u16)c->policy_generation && !rematch(sk, f, c)) {
-		give_back(tp, f);
-		flow_unwatch(f, c);
-		flow_remove(f);
-		return 0;
+	if (f->generation != (__u16)c->policy_generation) {
+		if (!rematch(sk, f, c)) {
+			give_back(tp, f);
+			rto_apply(tp, tp, f, 0);
+			flow_unwatch(f, c);
+			flow_remove(f);
+			return 0;
+		}
+		rto_apply(tp, tp, f, flow_rto_us(tp, f, c));
 	}
 	tend(tp, f, c);
 	return 0;

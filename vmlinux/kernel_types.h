@@ -133,6 +133,7 @@ struct tcp_congestion_ops {
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	__u32 icsk_rto;
+	__u32 icsk_rto_min;
 	const struct tcp_congestion_ops *icsk_ca_ops;
 	const struct tcp_ulp_ops *icsk_ulp_ops;
 	__u8 icsk_ca_state : 5;

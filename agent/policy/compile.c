@@ -93,6 +93,7 @@ static struct policy_origin *add_policy(struct policy_set *set, const struct pol
 		.need_max = (uint16_t)lround(1 / (1 - config->confidence)),
 		.max_hold_us = config->max_hold_us,
 		.burst_gap_us = config->burst_gap_us,
+		.rto_min_us = config->rto_min_us,
 	};
 	return origin;
 }

@@ -58,6 +58,7 @@ void policy_values_clear(enum policy_section section, void *values);
 extern const struct policy_type policy_type_name;	/* one of key->names, a byte */
 extern const struct policy_type policy_type_yesno;
 extern const struct policy_type policy_type_duration;	/* microseconds, uint32_t */
+extern const struct policy_type policy_type_floor;	/* the same, or 0 */
 extern const struct policy_type policy_type_fraction;	/* 0.98 or 98% */
 extern const struct policy_type policy_type_budget;	/* 1%, or off: 0 */
 extern const struct policy_type policy_type_interface;

@@ -59,6 +59,7 @@ struct policy_config {
 	uint32_t burst_gap_us;
 	double confidence;		/* 0.5 … 0.996 */
 	bool adopt;
+	uint32_t rto_min_us;		/* 5,000 … 200,000; 0 = the flow's own */
 	uint8_t steer;			/* enum policy_steer; the rest is for the fast path */
 	char interface[16];		/* IFNAMSIZ; empty = none */
 	struct policy_ranges queues;

@@ -122,6 +122,25 @@ static void duration_print(const struct policy_key *key, const void *field, FILE
 
 const struct policy_type policy_type_duration = { sizeof(uint32_t), duration_parse, duration_print, NULL };
 
+static char *floor_parse(const struct policy_key *key, const char *text, void *field)
+{
+	if (!strcmp(text, "0")) {
+		*(uint32_t *)field = 0;
+		return NULL;
+	}
+	return duration_parse(key, text, field);
+}
+
+static void floor_print(const struct policy_key *key, const void *field, FILE *out)
+{
+	if (*(const uint32_t *)field)
+		duration_print(key, field, out);
+	else
+		fputs("0", out);
+}
+
+const struct policy_type policy_type_floor = { sizeof(uint32_t), floor_parse, floor_print, NULL };
+
 static char *fraction_parse(const struct policy_key *key, const char *text, void *field)
 {
 	const char *unit;

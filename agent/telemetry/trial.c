@@ -161,9 +161,12 @@ static int write_policy(const struct trial *trial, struct fault *fault)
 	advice_conditions(file, trial->port, trial->side, trial->program);
 	/* Only the mode is on trial: the rest stays as the service's own policy has it. */
 	engine_flows(trial->daemon->engine, find_config, &tuning);
-	if (tuning.config)
+	if (tuning.config) {
 		fprintf(file, "max_hold = %uus\nburst_gap = %uus\nconfidence = %.3f\n", tuning.config->max_hold_us,
 			tuning.config->burst_gap_us, tuning.config->confidence);
+		if (tuning.config->rto_min_us)
+			fprintf(file, "rto_min = %uus\n", tuning.config->rto_min_us);
+	}
 	if (fclose(file)) {
 		unlink(trial->path);
 		return fault_set(fault, EXIT_FAILED, "%s: cannot be written: %s: free some space", trial->path,

@@ -41,7 +41,7 @@ struct ac_policy {
 	__u16 need_max;		/* 1/(1-confidence), rounded, 2 … 255 */
 	__u32 max_hold_us;	/* 100 … 100,000 */
 	__u32 burst_gap_us;	/* 10 … 1,000,000 */
-	__u32 pad;
+	__u32 rto_min_us;	/* 5,000 … 200,000; 0 = the flow's own */
 };
 
 /* All conditions must hold. A policy with lists expands into one rule per combination. */

@@ -25,6 +25,7 @@ def tcp_info(sock):
     raw = sock.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 256)
     return {
         "state": raw[0],
+        "rto": struct.unpack_from("I", raw, 8)[0],
         "unacked": struct.unpack_from("I", raw, 24)[0],
         "snd_cwnd": struct.unpack_from("I", raw, 80)[0],
         "retransmits": struct.unpack_from("I", raw, 100)[0],
