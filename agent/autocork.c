@@ -10,6 +10,7 @@
 
 #include "cli/cli.h"
 #include "lib/paths.h"
+#include "lib/streams.h"
 #include "lib/version.h"
 
 const char *argp_program_version = "autocork " AUTOCORK_VERSION;
@@ -27,6 +28,7 @@ int main(int argc, char **argv)
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 	int code;
 
+	streams_keep();
 	argp_err_exit_status = EXIT_USAGE;
 	cli.width = cli.terminal ? terminal_width() : 0;
 	cli.colour = cli.terminal && !(no_color && *no_color) && term && strcmp(term, "dumb");

@@ -9,6 +9,7 @@
 #include "daemon/daemon.h"
 #include "lib/log.h"
 #include "lib/paths.h"
+#include "lib/streams.h"
 #include "lib/version.h"
 
 const char *argp_program_version = "autocorkd " AUTOCORK_VERSION;
@@ -127,6 +128,7 @@ int main(int argc, char **argv)
 	struct daemon_options given = { .control = AUTOCORK_CONTROL };
 	struct fault fault;
 
+	streams_keep();
 	argp_err_exit_status = EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &given);
 	if (!daemon_run(&given, &fault))

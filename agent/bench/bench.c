@@ -45,8 +45,7 @@ int bench_command(struct cli *cli, int argc, char **argv)
 {
 	static const struct command_set set = {
 		.name = "autocork bench",
-		.doc = "Sends messages in small writes and shows what each costs in time, packets and CPU; or a "
-		       "stream\n"
+		.doc = "Sends messages in small writes and shows what each costs in time, packets and CPU; or a stream "
 		       "in each of the ways a program can send one, and shows what copying costs.\n\n"
 		       "Examples:\n"
 		       "  autocork bench server &\n"

@@ -90,13 +90,18 @@ static const struct cli_option server_table[] = {
 
 static void take_host(struct argp_state *state, char *host, void *input)
 {
-	((struct bench_client_options *)input)->host = host;
+	struct bench_client_options *o = input;
+
+	if (o->host)
+		argp_error(state, "%s: one HOST only", host);
+	o->host = host;
 }
 
 static void check_client(const struct argp_state *state, void *input)
 {
 	struct bench_client_options *o = input;
 
+	o->host = o->host ?: "localhost";
 	if ((uint64_t)o->buffers * o->size > BENCH_SIZE_MAX)
 		argp_error(state, "--buffers times --size: a message is at most %u bytes", BENCH_SIZE_MAX);
 	if ((uint64_t)o->messages + o->warmup > BENCH_MESSAGES_MAX)
@@ -119,24 +124,24 @@ static const struct cli_syntax client_syntax = {
 	       "packets and CPU per message. The server is told by the client what to expect: it needs no matching "
 	       "options.\n\n"
 	       "Examples:\n"
-	       "  autocork bench client --no_delay          15 writes of 2 bytes each, TCP_NODELAY\n"
-	       "  autocork bench client --no_delay --cork   the same, corked by the program\n"
+	       "  autocork bench client --no_delay          15 writes of 2 bytes\n"
+	       "  autocork bench client --no_delay --cork   the same, corked\n"
 	       "  autocork bench client --buffers=100 --json HOST\n"
-	       "  autocork bench client --echo --check      every byte compared, on both sides\n",
+	       "  autocork bench client --echo --check      both sides compare bytes\n",
 };
 
 static const struct cli_syntax server_syntax = {
 	.options = server_table,
 	.doc = "Answers the messages of `autocork bench client`.\n\n"
 	       "Examples:\n"
-	       "  autocork bench server                             serve until stopped\n"
-	       "  autocork bench server --port=0 --once --json      a free port, one connection\n",
+	       "  autocork bench server                          serve until stopped\n"
+	       "  autocork bench server --port=0 --once --json   one client, on a free port\n",
 };
 
 void bench_client_parse(struct bench_client_options *options, struct cli *cli, int argc, char **argv)
 {
 	*options = (struct bench_client_options){
-		.host = "localhost", .port = BENCH_PORT, .family = AF_UNSPEC, .messages = 10000, .connections = 1,
+		.port = BENCH_PORT, .family = AF_UNSPEC, .messages = 10000, .connections = 1,
 		.buffers = 15, .size = 2, .response = 2, .response_writes = 1, .seed = 1,
 	};
 	cli_parse(cli, &client_syntax, argc, argv, options);

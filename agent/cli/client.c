@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
@@ -17,8 +18,17 @@
 
 #define CALL_TIMEOUT_S 10
 
+static bool is_no_socket(const char *path)
+{
+	struct stat info;
+
+	return !stat(path, &info) && !S_ISSOCK(info.st_mode);
+}
+
 static int explain_connect(const char *path, int error, struct fault *fault)
 {
+	if (error == ECONNREFUSED && is_no_socket(path))
+		error = ENOTSOCK;
 	switch (error) {
 	case ENOENT:
 	case ECONNREFUSED:
@@ -32,6 +42,12 @@ static int explain_connect(const char *path, int error, struct fault *fault)
 		return fault_set(fault, EXIT_FAILED,
 				 "%s: not allowed to ask the agent: run as root or join the group %s", path,
 				 AUTOCORK_GROUP);
+	case EINVAL:
+	case ENAMETOOLONG:
+		return fault_set(fault, EXIT_USAGE, "--control %s: a socket's path has 1 to %zu bytes: name another", path,
+				 sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+	case ENOTSOCK:
+		return fault_set(fault, EXIT_FAILED, "%s: is no socket: name the agent's with --control PATH", path);
 	default:
 		return fault_set(fault, EXIT_FAILED, "%s: cannot connect to the agent: %s: check --control PATH", path,
 				 strerror(error));
@@ -46,6 +62,9 @@ static int dial(const char *path)
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
+	/* No path is a name of its own to the kernel, which nobody listens at. */
+	if (!*path)
+		return -EINVAL;
 	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address))) {

@@ -19,7 +19,9 @@ static const struct cli_syntax syntax = {
 int command_reload(struct cli *cli, int argc, char **argv)
 {
 	struct fault fault;
+	intmax_t policies;
 	json_t *policy;
+	size_t files;
 
 	cli_parse(cli, &syntax, argc, argv, NULL);
 	if (client_call(cli->control, json_pack("{ss}", "op", "reload"), &policy, &fault))
@@ -28,8 +30,10 @@ int command_reload(struct cli *cli, int argc, char **argv)
 		json_print(stdout, policy);
 		return EXIT_OK;
 	}
-	printf("%" PRIdMAX " policies of %zu files are in force.\n", (intmax_t)json_number(policy, "policies"),
-	       json_array_size(json_object_get(policy, "files")));
+	policies = json_number(policy, "policies");
+	files = json_array_size(json_object_get(policy, "files"));
+	printf("In force: %" PRIdMAX " polic%s of %zu file%s.\n", policies, policies == 1 ? "y" : "ies", files,
+	       files == 1 ? "" : "s");
 	json_decref(policy);
 	return EXIT_OK;
 }

@@ -12,6 +12,7 @@
 #include "lib/table.h"
 #include "lib/units.h"
 
+#define NO_FLOW "No TCP flow has been seen yet."
 #define MISSES_BAD 0.001 /* share of bursts above which misses are worth a colour */
 
 static const struct table_column columns[] = {
@@ -99,7 +100,7 @@ void services_print(FILE *out, const struct cli *cli, const json_t *services)
 	if (count)
 		table_print(table, out, cli->colour, cli->width);
 	else
-		fputs("No TCP flow has been seen yet.\n", out);
+		fprintf(out, "%s\n", NO_FLOW);
 	table_free(table);
 }
 
@@ -129,11 +130,17 @@ static void print_counters(const json_t *service)
 	}
 }
 
+struct printing {
+	const struct cli *cli;
+	size_t count;
+};
+
 static int print_service(json_t *service, void *context)
 {
-	const struct cli *cli = context;
+	struct printing *printing = context;
 
-	if (cli->json)
+	printing->count++;
+	if (printing->cli->json)
 		json_print(stdout, json_incref(service));
 	else
 		print_counters(service);
@@ -142,10 +149,13 @@ static int print_service(json_t *service, void *context)
 
 int command_services(struct cli *cli, int argc, char **argv)
 {
+	struct printing printing = { .cli = cli };
 	struct fault fault;
 
 	cli_parse(cli, &syntax, argc, argv, NULL);
-	if (client_list(cli->control, json_pack("{ss}", "op", "services"), print_service, cli, &fault))
+	if (client_list(cli->control, json_pack("{ss}", "op", "services"), print_service, &printing, &fault))
 		return cli_fail(cli, &fault);
+	if (!printing.count && !cli->json)
+		puts(NO_FLOW);
 	return EXIT_OK;
 }

@@ -52,7 +52,8 @@ static const struct cli_syntax syntax = {
 	.check = check,
 	.doc = "Watches a service for a quarter of the time, then has the agent manage it, compares, and takes the "
 	       "policy back. It ends early when more segments are sent again, when bursts are delayed for longer, when "
-	       "more than 5% of them miss, and when this command is interrupted.\n"
+	       "more than 5% of them miss, and when this command is interrupted. Exit code 1 unless nothing got "
+	       "worse and enough was written to tell.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork trial --port 80 --for 60s\n"
@@ -84,6 +85,11 @@ static void print_end(const json_t *item)
 	struct units units;
 
 	print_phase("trial", trial);
+	if (!strcmp(verdict, "idle")) {
+		puts("\nToo little was written to tell. The policy is taken back; try again while the service is busy "
+		     "(autocork status names its port).");
+		return;
+	}
 	printf("\n%s packets were saved, %.1f%% of the writes; %.1f%% were predicted.\n",
 	       units_count(&units, json_number(trial, "held")), share(item, "saved_share") * 100,
 	       share(item, "predicted_saved_share") * 100);

@@ -32,7 +32,7 @@ static const struct variant {
 	{ AC_WRAPPER_BBR, "7.1+", gate_bbr_71_bpf__elf_bytes },
 	{ AC_WRAPPER_BBR, "6.10 to 7.0", gate_bbr_bpf__elf_bytes },
 	{ AC_WRAPPER_BBR, "up to 6.9", gate_bbr_old_bpf__elf_bytes },
-	{ AC_WRAPPER_RENO, "all", gate_reno_bpf__elf_bytes },
+	{ AC_WRAPPER_RENO, "6.1+", gate_reno_bpf__elf_bytes },
 	{ AC_WRAPPER_DCTCP, "7.1+", gate_dctcp_71_bpf__elf_bytes },
 	{ AC_WRAPPER_DCTCP, "up to 7.0", gate_dctcp_bpf__elf_bytes },
 };

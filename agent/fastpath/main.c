@@ -23,6 +23,7 @@
 #include "fastpath/claim.h"
 #include "fastpath/worker.h"
 #include "lib/log.h"
+#include "lib/streams.h"
 
 static volatile bool stop;
 static int wake_fd;
@@ -115,6 +116,16 @@ static int claim_interfaces(const struct fastpath_options *options, bool *shared
 	return 0;
 }
 
+static bool may_use(const char *list)
+{
+	cpu_set_t allowed, wanted, both;
+
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) || !options_parse_cores(list, &wanted))
+		return false;
+	CPU_AND(&both, &allowed, &wanted);
+	return CPU_EQUAL(&both, &wanted);
+}
+
 static int start_eal(struct fastpath_options *options, struct fault *fault)
 {
 	uint32_t has[FASTPATH_PORTS_MAX], mib, least = UINT32_MAX;
@@ -153,6 +164,9 @@ static int start_eal(struct fastpath_options *options, struct fault *fault)
 	       (options->memory == FASTPATH_MEMORY_AUTO && free_huge_mib() >= mib);
 	if (!huge && options->memory == FASTPATH_MEMORY_AUTO)
 		log_info("memory: fewer than %u MiB in free huge pages, so normal pages are used", mib);
+	if (options->cores && !may_use(options->cores))
+		return fault_set(fault, EXIT_USAGE, "--cores: %s: not all of them are this process's to use: `taskset -cp $$` "
+				 "names those that are", options->cores);
 	argc = options_eal_arguments(options, apart, huge, mib, &argv);
 	if (argc < 0)
 		return fault_set(fault, EXIT_FAILED, "memory: exhausted");
@@ -260,6 +274,7 @@ int main(int argc, char **argv)
 	struct fastpath_options options;
 	struct fault fault;
 
+	streams_keep();
 	options_parse(&options, argc, argv);
 	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (wake_fd < 0) {

@@ -4,6 +4,7 @@
 
 #include <argp.h>
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -146,12 +147,38 @@ static void add_interface(const struct argp_state *state, struct fastpath_option
 	strcpy(options->interfaces[options->interface_count++], name);
 }
 
+bool options_parse_cores(const char *list, cpu_set_t *cores)
+{
+	CPU_ZERO(cores);
+	for (;;) {
+		unsigned long first, last;
+		char *end;
+
+		if (!isdigit((unsigned char)*list))
+			return false;
+		first = last = strtoul(list, &end, 10);
+		if (*end == '-') {
+			if (!isdigit((unsigned char)end[1]))
+				return false;
+			last = strtoul(end + 1, &end, 10);
+		}
+		if (last < first || last >= CPU_SETSIZE)
+			return false;
+		for (; first <= last; first++)
+			CPU_SET(first, cores);
+		if (*end != ',')
+			return !*end;
+		list = end + 1;
+	}
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	static const char *const waits[] = { "interrupt", "poll" };
 	static const char *const memories[] = { "auto", "huge", "normal" };
 	struct fastpath_options *options = state->input;
 	enum log_level level;
+	cpu_set_t cores;
 
 	switch (key) {
 	case 'j':
@@ -181,6 +208,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		options->wait = choose(state, "wait", argument, waits, 2);
 		return 0;
 	case 'c':
+		if (!options_parse_cores(argument, &cores))
+			argp_error(state, "--cores: %s: give numbers and ranges, such as 0-1,3", argument);
 		options->cores = argument;
 		return 0;
 	case 'n':

@@ -3,6 +3,7 @@
 #pragma once
 #include <limits.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -52,6 +53,8 @@ const char *fastpath_job_name(enum fastpath_job job);
 void options_parse(struct fastpath_options *options, int argc, char **argv);
 /* "50us", "2ms", "0": nanoseconds; false if it is no time or above COALESCE_HOLD_MAX_NS. */
 bool options_parse_hold(const char *text, uint64_t *ns);
+/* "0", "2-3,5": a set; false if it is no such list. */
+bool options_parse_cores(const char *list, cpu_set_t *cores);
 
 /*
  * The arguments for rte_eal_init(), from malloc(): options->queues of every interface, as a device each where apart[]

@@ -31,7 +31,7 @@ static const struct cli_option argp_options[] = {
 	{ "mode", 0, "MODE",
 	  "attach: auto (native, else generic), native, generic, or share (tables only, for a program that DPDK loads)",
 	  CLI_WORD, .words = mode_words, CLI_AT(struct steer_options, mode) },
-	{ "policy", 0, "DIR",
+	{ "policy-dir", 0, "DIR",
 	  "attach, apply: read the policy files of this directory instead of the usual ones", CLI_TEXT,
 	  CLI_AT(struct steer_options, policy) },
 	{ "force", 0, 0, "detach: even while steered connections live; they will be reset", CLI_FLAG,
@@ -66,9 +66,9 @@ static const struct cli_syntax syntax = {
 	       "agent does all of it by itself; by hand it works without an agent too.\n"
 	       "\n"
 	       "Examples:\n"
-	       "  autocork steer status               interfaces, queues with a consumer, rules and their hits\n"
-	       "  autocork steer attach eth1          attach, with the rules of the policy files\n"
-	       "  autocork steer apply eth1           the rules again, after the files changed; connections stay\n"
+	       "  autocork steer status               interfaces, consumers, rules, hits\n"
+	       "  autocork steer attach eth1          with the rules of the policies\n"
+	       "  autocork steer apply eth1           the rules again: they changed\n"
 	       "  autocork steer detach eth1\n"
 	       "  autocork steer export steer.bpf.o   the program, for DPDK's xdp_prog=\n",
 };

@@ -110,10 +110,7 @@ static int read_phase(const struct trial *trial, struct trial_phase *phase)
 	memset(phase, 0, sizeof(*phase));
 	phase->seconds = now_s();
 	read_host(phase);
-	if (engine_services(trial->daemon->engine, add_service, &reading) < 0)
-		return -1;
-	phase->segments = phase->stats.segments;
-	return 0;
+	return engine_services(trial->daemon->engine, add_service, &reading) < 0 ? -1 : 0;
 }
 
 /* ------------------------------------------------------------------ the drop-in */
@@ -201,7 +198,7 @@ static json_t *phase_json(const struct trial_phase *phase)
 
 	return json_pack("{sf sI sI sI sI sI sI sI sf sf}", "seconds", phase->seconds, "writes", N(stats->writes),
 			 "bursts", N(stats->bursts), "held", N(stats->held), "shadow_held", N(stats->shadow_held),
-			 "misses", N(stats->misses), "segments", N(phase->segments), "retransmits",
+			 "misses", N(stats->misses), "segments", N(stats->segments), "retransmits",
 			 N(phase->host_retransmits), "saved_share", trial_saved_share(phase), "hold_p99_us",
 			 trial_hold_p99(phase));
 }
@@ -272,7 +269,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *context)
 		begin_trial(trial);
 		return 0;
 	}
-	verdict = trial_judge(&trial->before, &now, trial->max_delay_us);
+	verdict = (over ? trial_conclude : trial_judge)(&trial->before, &now, trial->max_delay_us);
 	if (verdict != TRIAL_GOOD || over)
 		finish(trial, &now, verdict, !over);
 	else

@@ -28,6 +28,14 @@ enum trial_verdict trial_judge(const struct trial_phase *before, const struct tr
 	return trial_hold_p99(trial) > max_delay_us ? TRIAL_DELAY : TRIAL_GOOD;
 }
 
+enum trial_verdict trial_conclude(const struct trial_phase *before, const struct trial_phase *trial,
+				  double max_delay_us)
+{
+	enum trial_verdict verdict = trial_judge(before, trial, max_delay_us);
+
+	return verdict == TRIAL_GOOD && trial->stats.writes < TRIAL_WRITES_MIN ? TRIAL_IDLE : verdict;
+}
+
 const char *trial_verdict_name(enum trial_verdict verdict)
 {
 	static const char *const names[] = {
@@ -35,6 +43,7 @@ const char *trial_verdict_name(enum trial_verdict verdict)
 		[TRIAL_RETRANSMITS] = "retransmits",
 		[TRIAL_DELAY] = "delay",
 		[TRIAL_MISSES] = "misses",
+		[TRIAL_IDLE] = "idle",
 	};
 
 	return names[verdict];
@@ -47,13 +56,13 @@ double trial_saved_share(const struct trial_phase *phase)
 
 double trial_segments_per_burst(const struct trial_phase *phase)
 {
-	return phase->stats.bursts ? (double)phase->segments / phase->stats.bursts : 0;
+	return phase->stats.bursts ? (double)phase->stats.segments / phase->stats.bursts : 0;
 }
 
 double trial_segments_predicted(const struct trial_phase *before)
 {
 	const struct ac_service_stats *stats = &before->stats;
-	double left = (double)before->segments + stats->shadow_merged - stats->shadow_held;
+	double left = (double)stats->segments + stats->shadow_merged - stats->shadow_held;
 
 	return stats->bursts && left > 0 ? left / stats->bursts : 0;
 }
@@ -82,5 +91,4 @@ void trial_since(struct trial_phase *a, const struct trial_phase *b)
 	a->seconds -= b->seconds;
 	a->host_segments -= b->host_segments;
 	a->host_retransmits -= b->host_retransmits;
-	a->segments -= b->segments < a->segments ? b->segments : a->segments;
 }

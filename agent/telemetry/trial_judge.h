@@ -13,15 +13,17 @@
 /* Counts of one phase. */
 struct trial_phase {
 	double seconds;
-	struct ac_service_stats stats;		/* of the service on trial */
+	struct ac_service_stats stats;		/* of the service on trial, open flows included */
 	uint64_t host_segments, host_retransmits; /* of the agent's network namespace, flows that live on included */
-	uint64_t segments;	/* data segments of the service, flows that live on included; 0 while the phase lasts */
 };
 
-enum trial_verdict { TRIAL_GOOD, TRIAL_RETRANSMITS, TRIAL_DELAY, TRIAL_MISSES };
+enum trial_verdict { TRIAL_GOOD, TRIAL_RETRANSMITS, TRIAL_DELAY, TRIAL_MISSES, TRIAL_IDLE };
 
 /* Is `trial`, so far, worse than `before`? The p99 of the added delay may not exceed max_delay_us. */
 enum trial_verdict trial_judge(const struct trial_phase *before, const struct trial_phase *trial, double max_delay_us);
+/* The same at its end: what was too little to judge is no good trial, but an idle one. */
+enum trial_verdict trial_conclude(const struct trial_phase *before, const struct trial_phase *trial,
+				  double max_delay_us);
 const char *trial_verdict_name(enum trial_verdict verdict);
 /* Share of the writes that was, or in shadow would have been, saved; 0 without writes. */
 double trial_saved_share(const struct trial_phase *phase);

@@ -146,11 +146,11 @@ class Steered:
 
     def attach(self, text, *more):
         self.write(text)
-        return self.steer("attach", "cable", "--policy", self.directory, *more)
+        return self.steer("attach", "cable", "--policy-dir", self.directory, *more)
 
     def apply(self, text):
         self.write(text)
-        return self.steer("apply", "cable", "--policy", self.directory)
+        return self.steer("apply", "cable", "--policy-dir", self.directory)
 
     def status(self):
         return json.loads(self.steer("status", "cable", "--json").stdout)["interfaces"][0]

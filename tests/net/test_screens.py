@@ -139,6 +139,17 @@ def test_trial():
         check("Nothing got worse. The policy is taken back" in text, text)
 
 
+def test_trial_of_nothing():
+    """a trial of a port that nobody uses says so, and is no success"""
+    with world() as w:
+        text = said(w.agent, "services")
+        equal(text, "No TCP flow has been seen yet.\n", "services")
+        done = subprocess.run([build("autocork"), "trial", "--port", "9", "--for", "1s", "--control", w.agent.control],
+                              capture_output=True, text=True, timeout=60, check=False)
+        equal(done.returncode, 1, "exit code")
+        check("Too little was written to tell." in done.stdout, done.stdout)
+
+
 def test_replay():
     """replay with another confidence; a bad one, two traces and none are usage errors"""
     trace = "tests/unit/traces/mixed_2_5.trace"

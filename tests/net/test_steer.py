@@ -178,7 +178,7 @@ def test_other_namespace():
         steered.consumer()
         steered.write(policy(9000))
         for arguments in ("detach", "cable", "--force"), ("status", "cable"), ("apply", "cable"), ("attach", "cable"):
-            more = ("--policy", steered.directory) if arguments[0] in ("apply", "attach") else ()
+            more = ("--policy-dir", steered.directory) if arguments[0] in ("apply", "attach") else ()
             done = steered.steer(*arguments, *more, net=steered.a, check=False)
             equal(done.returncode, 1, f"{arguments}: exit code")
             check("another network namespace" in done.stderr, f"{arguments}: {done.stderr}")
@@ -193,14 +193,14 @@ def test_foreign_program():
         steered.write(policy(9000))
         steered.b.ip("link", "set", "dev", "cable", "xdp", "obj", build("tests/net/xdp_pass.bpf.o"), "sec", "xdp")
         identity = re.search(r"prog/xdp id (\d+)", steered.b.ip("link", "show", "cable")).group(1)
-        done = steered.steer("attach", "cable", "--policy", steered.directory, check=False)
+        done = steered.steer("attach", "cable", "--policy-dir", steered.directory, check=False)
         equal(done.returncode, 1, "exit code")
         for word in f"id {identity}", "somebody_elses_program", "ip link set dev cable xdp off":
             check(word in done.stderr, f"{word} is not in: {done.stderr}")
         check(f"id {identity}" in steered.b.ip("link", "show", "cable"), "it stays")
         equal(steered.steer("status").stdout.count("cable"), 0, "nothing is left behind")
         steered.b.ip("link", "set", "dev", "cable", "xdp", "off")
-        steered.steer("attach", "cable", "--policy", steered.directory)
+        steered.steer("attach", "cable", "--policy-dir", steered.directory)
         # And the other way round: nothing attached by netlink replaces ours.
         foreign = steered.b.run("ip", "-force", "link", "set", "dev", "cable", "xdp", "obj",
                                 build("tests/net/xdp_pass.bpf.o"), "sec", "xdp", check=False)
@@ -212,7 +212,7 @@ def test_default_program():
     with Steered() as steered:
         steered.write(policy(9000))
         steered.consumer()
-        done = steered.steer("attach", "cable", "--policy", steered.directory, check=False)
+        done = steered.steer("attach", "cable", "--policy-dir", steered.directory, check=False)
         equal(done.returncode, 1, "exit code")
         check("default XDP program" in done.stderr or "another XDP program" in done.stderr, done.stderr)
 
@@ -295,7 +295,7 @@ def test_queues():
         steered.attach(policy(9000))
         steered.consumer()
         steered.write(policy(9000, more="queues = 3\n"))
-        done = steered.steer("apply", "cable", "--policy", steered.directory, check=False)
+        done = steered.steer("apply", "cable", "--policy-dir", steered.directory, check=False)
         equal(done.returncode, 3, "exit code")
         check("no receive queue 3" in done.stderr and "0 to 0" in done.stderr, done.stderr)
         equal(steered.client(9000).who(), "consumer", "port 9000")
@@ -322,10 +322,10 @@ def test_other_version():
         os.makedirs(directory)
         subprocess.run([program("bpftool"), "map", "create", directory + "/steer_control", "type", "array", "key", "4",
                         "value", "16", "entries", "1", "name", "steer_control"], check=True)
-        done = steered.steer("attach", "cable", "--policy", steered.directory, check=False)
+        done = steered.steer("attach", "cable", "--policy-dir", steered.directory, check=False)
         equal((done.returncode, "another version" in done.stderr), (1, True), done.stderr)
         steered.steer("detach", "cable")
-        steered.steer("attach", "cable", "--policy", steered.directory)
+        steered.steer("attach", "cable", "--policy-dir", steered.directory)
 
 
 def test_json():
@@ -345,7 +345,7 @@ def test_json():
             equal(client.who(), "consumer", "port 9000")
             said += [steered.steer("status", "--json", net=net).stdout for net in (steered.a, steered.b)]
             steered.write(policy(9001, name="other"))
-            said.append(steered.steer("apply", "cable", "--json", "--policy", steered.directory).stdout)
+            said.append(steered.steer("apply", "cable", "--json", "--policy-dir", steered.directory).stdout)
         for text in said:
             validator.validate(json.loads(text))
         rules = json.loads(said[-1])["interfaces"][0]["rules"]
@@ -382,7 +382,7 @@ def test_bad_input():
                 (("status", "a/b"), 2, "not the name"), (("attach", "cable", "--mode", "odd"), 2, "native"),
                 (("attach", "cable", "--policy", "/nonexistent"), 3, "/nonexistent")):
             if "--policy" not in arguments and arguments[0] in ("attach", "apply"):
-                arguments += ("--policy", steered.directory)
+                arguments += ("--policy-dir", steered.directory)
             done = steered.steer(*arguments, check=False)
             equal(done.returncode, code, f"{arguments}: {done.stderr}")
             check(word in done.stderr, f"{arguments}: {done.stderr}")

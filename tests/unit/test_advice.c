@@ -160,24 +160,31 @@ static void trial_ends_for_the_right_reason(void **state)
 		.stats = { .writes = 99, .bursts = 9, .misses = 9, .segments = 199, .retransmits = 199 }
 	};
 	assert_int_equal(trial_judge(&before, &trial, 1), TRIAL_GOOD);
+	assert_int_equal(trial_conclude(&before, &trial, 1), TRIAL_IDLE);
+	trial.stats.writes = 100;
+	assert_int_equal(trial_conclude(&before, &trial, 1), TRIAL_MISSES);
+	trial.stats.misses = 0;
+	assert_int_equal(trial_conclude(&before, &trial, 1), TRIAL_GOOD);
 }
 
 static void trial_predicts_segments(void **state)
 {
 	struct trial_phase before = {
-		.stats = { .writes = 1500, .bursts = 100, .shadow_held = 1400, .shadow_merged = 1300 }, .segments = 200,
+		.stats = { .writes = 1500, .bursts = 100, .shadow_held = 1400, .shadow_merged = 1300, .segments = 200 },
 	};
-	struct trial_phase begun = { .segments = 1000 }, trial = { .stats = { .bursts = 50 }, .segments = 1052 };
+	struct trial_phase begun = { .stats = { .segments = 1000 } };
+	struct trial_phase trial = { .stats = { .bursts = 50, .segments = 1052 } };
+	struct trial_phase idle = { .stats = { .segments = 9 } };
 
 	assert_float_equal(trial_segments_per_burst(&before), 2, 1e-9);
 	assert_float_equal(trial_segments_predicted(&before), 1, 1e-9);
 	trial_since(&trial, &begun);
 	assert_float_equal(trial_segments_per_burst(&trial), 1.04, 1e-9);
 	/* flows that were not looked at, counters that do not fit together */
-	before.segments = 50;
+	before.stats.segments = 50;
 	assert_float_equal(trial_segments_predicted(&before), 0, 0);
-	assert_float_equal(trial_segments_predicted(&(struct trial_phase){ .segments = 9 }), 0, 0);
-	assert_float_equal(trial_segments_per_burst(&(struct trial_phase){ .segments = 9 }), 0, 0);
+	assert_float_equal(trial_segments_predicted(&idle), 0, 0);
+	assert_float_equal(trial_segments_per_burst(&idle), 0, 0);
 }
 
 static void history_keeps_the_last_hour(void **state)

@@ -184,6 +184,19 @@ static void holds(void **state)
 			fail_msg("%s: taken", wrong[i]);
 }
 
+static void cores(void **state)
+{
+	static const char *const wrong[] = { "", "x", "-1", "1-", "1,", ",1", "3-2", "0x1", "1 ", "99999999999999999999" };
+	cpu_set_t set;
+
+	assert_true(options_parse_cores("0-1,5", &set));
+	assert_int_equal(CPU_COUNT(&set), 3);
+	assert_true(CPU_ISSET(0, &set) && CPU_ISSET(1, &set) && CPU_ISSET(5, &set));
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		if (options_parse_cores(wrong[i], &set))
+			fail_msg("%s: taken", wrong[i]);
+}
+
 static bool has(char *const *argv, const char *argument)
 {
 	for (; *argv; argv++)
@@ -229,6 +242,7 @@ int main(void)
 		cmocka_unit_test(visits_every_instance),
 		cmocka_unit_test(names),
 		cmocka_unit_test(holds),
+		cmocka_unit_test(cores),
 		cmocka_unit_test(eal_arguments),
 	};
 

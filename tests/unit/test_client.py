@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""autocork against a control socket that does not answer as an agent does, and with its standard output closed."""
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+AUTOCORK = pathlib.Path(__file__).resolve().parents[2] / "build/autocork"
+ITEM = b'{"item": {"phase": "before", "counts": {}}}\n'
+
+
+class FakeAgent:
+    """Takes one client after the other, reads what it asks, and sends this; `heard` is all that came."""
+
+    def __init__(self, answer):
+        self.answer, self.heard = answer, b""
+        self.directory = tempfile.TemporaryDirectory()
+        self.path = self.directory.name + "/control.sock"
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(self.path)
+        self.socket.listen()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        client, _ = self.socket.accept()
+        with client:
+            self.heard = client.recv(65536)
+            with contextlib.suppress(OSError):  # it may be gone already
+                client.sendall(self.answer)
+                client.shutdown(socket.SHUT_WR)
+                while more := client.recv(65536):
+                    self.heard += more
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.thread.join(10)
+        self.socket.close()
+        self.directory.cleanup()
+
+
+def run(*words, closed=False):
+    return subprocess.run([AUTOCORK, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=30, check=False, preexec_fn=(lambda: os.close(1)) if closed else None)
+
+
+def an_answer_that_is_none_is_a_fault():
+    for answer, reason in [(b"", "went away"), (b'{"reply": ', "not JSON"), (b'{"reply": \n', "not JSON"),
+                           (b"[]\n", "not JSON"), (b"\xff\xfe\n", "not JSON"), (b"{}\n", "another kind"),
+                           (b'{"item": {}}\n', "another kind"), (b"\0" * 70000, "not JSON")]:
+        with FakeAgent(answer) as agent:
+            done = run("status", "--control", agent.path)
+        assert done.returncode == 1 and agent.path in done.stderr and reason in done.stderr, (answer[:20], done)
+    for command in "flows", "services", "events":
+        for answer in b"", b'{"item": {}', b"nonsense\n":
+            with FakeAgent(answer) as agent:
+                done = run(command, "--control", agent.path)
+            assert done.returncode == 1 and agent.path in done.stderr, (command, answer, done)
+
+
+def members_that_are_missing_or_of_another_kind_do_no_harm():
+    empty = b'{"reply": {}}\n'
+    wrong = b'{"reply": {"agent": 1, "features": {}, "policy": [], "totals": "x", "services": 3, "metrics_url": []}}\n'
+    for command in "status", "doctor", "reload":
+        for answer in empty, wrong:
+            with FakeAgent(answer) as agent:
+                done = run(command, "--control", agent.path)
+            assert done.returncode >= 0, (command, answer, done)
+    for command in ("flows",), ("services",), ("events",), ("trial", "--port", "80"), ("responses",), ("advise",):
+        for item in b"{}", b"1", b'{"type": 1, "port": "x", "side": [], "phase": 2, "counts": 3, "waste": 4}':
+            with FakeAgent(b'{"item": ' + item + b'}\n{"end": {"items": 1}}\n') as agent:
+                done = run(*command, "--control", agent.path)
+            assert done.returncode >= 0, (command, item, done)
+
+
+def a_path_that_is_no_agents_is_named():
+    for path, reason in ("/etc/passwd", "is no socket"), ("/", "is no socket"), ("/nonexistent/x", "no agent"):
+        done = run("status", "--control", path)
+        assert done.returncode == 1 and f"{path}: {reason}" in done.stderr, done
+    for path in "", "x" * 108:
+        done = run("status", "--control", path)
+        assert done.returncode == 2 and "1 to 107 bytes" in done.stderr, done
+
+
+def what_is_printed_goes_nowhere_else():
+    """With standard output closed, the control socket does not become it."""
+    with FakeAgent(ITEM * 3) as agent:
+        done = run("trial", "--port", "80", "--control", agent.path, closed=True)
+        agent.thread.join(10)
+        asked = json.loads(agent.heard)
+    assert asked["op"] == "trial", agent.heard
+    assert done.returncode == 1, done
+
+
+TESTS = [an_answer_that_is_none_is_a_fault, members_that_are_missing_or_of_another_kind_do_no_harm,
+         a_path_that_is_no_agents_is_named, what_is_printed_goes_nowhere_else]
+
+
+def main():
+    failed = 0
+    print(f"1..{len(TESTS)}")
+    for number, test in enumerate(TESTS, 1):
+        try:
+            test()
+            print(f"ok {number} - {test.__name__}")
+        except Exception as error:
+            failed += 1
+            print(f"not ok {number} - {test.__name__}: {type(error).__name__}: {error}")
+    return failed > 0
+
+
+sys.exit(main())
