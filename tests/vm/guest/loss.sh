@@ -1,7 +1,8 @@
-# Two namespaces with delay, loss and reordering between them; clients unmanaged, managed and corking by themselves
-# side by side, so that all see the same times.
+# Two namespaces with delay, loss and reordering between them; clients unmanaged, managed, managed with a timeout of less
+# and corking by themselves side by side, so that all see the same times.
 policy '[policy plain]\nports = 7100-7199\nmode = off\n'\
-'[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms'
+'[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\n'\
+'[policy prompt]\nports = 7300-7399\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\nrto_min = 60ms'
 # A namespace may only use what the first one allows.
 sysctl -qw net.ipv4.tcp_allowed_congestion_control="reno cubic bbr dctcp"
 ip netns add near
@@ -32,7 +33,7 @@ for algorithm in cubic bbr dctcp reno; do
 		ip netns exec $side /bin/sysctl -qw net.ipv4.tcp_congestion_control=$algorithm
 	done
 	# The listener decides whether DCTCP's ECN is agreed on: each algorithm has its own.
-	for port in 710$number 720$number; do
+	for port in 710$number 720$number 730$number; do
 		ip netns exec far /ac/autocork bench server --port $port >/dev/null &
 	done
 	sleep 1
@@ -42,12 +43,14 @@ for algorithm in cubic bbr dctcp reno; do
 		clients="$clients $!"
 		one $algorithm.managed.$client 720$number &
 		clients="$clients $!"
+		one $algorithm.prompt.$client 730$number &
+		clients="$clients $!"
 		one $algorithm.corked.$client 710$number --cork &
 		clients="$clients $!"
 	done
 	wait $clients
 	for client in 1 2 3; do
-		for way in plain managed corked; do
+		for way in plain managed prompt corked; do
 			echo "@$algorithm.$way.$client $(cat /tmp/$algorithm.$way.$client.json)"
 		done
 	done
