@@ -66,8 +66,10 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 	if (!memory || !c)
 		return;
 	f->bursts++;
-	if (f->flags & AC_FLOW_WATCHED)
+	if (f->flags & AC_FLOW_WATCHED) {
 		c->watched_bursts++;
+		c->vain_calls = 0;
+	}
 	burst_count(stats, f, length);
 	if (missed)
 		ac_count(&stats->shadow_misses, f->weight);
@@ -76,10 +78,36 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 	shadow_judge(sk, f, memory, c);
 }
 
-/* Above its budget the agent looks at some of the observed flows only; where a sequence number begins is as good as a die. */
-static __always_inline bool sampled_out(const struct ac_flow *f)
+/*
+ * Calls in vain after which the observer goes if no watched flow did anything meanwhile: 2 ms of CPU time, at some 120 ns each. A bulk
+ * transfer makes them in 60 ms, and would else pay 4% for as long as an idle flow beside it is waited for.
+ */
+#define VAIN_CALLS 16384
+
+static __always_inline void seen_in_vain(struct ac_flow *f, struct ac_control *c)
 {
-	return f->mode == AC_MODE_OBSERVE && !f->weight;
+	/* By the 256, to keep a busy machine's CPUs off one cache line. */
+	if (++f->vain)
+		return;
+	if (__sync_add_and_fetch(&c->vain_calls, 256) < VAIN_CALLS)
+		return;
+	c->vain_calls = 0;
+	kick(AC_KICK_DISMISS, 0);
+}
+
+/*
+ * While the observer is there for some flows only, it has no business with the others. And above its budget the agent looks at some of
+ * the observed flows only; where a sequence number begins is as good as a die.
+ */
+static __always_inline bool is_seen(struct ac_flow *f)
+{
+	struct ac_control *c = the_control();
+
+	if (!(f->flags & AC_FLOW_WATCHED) && c && !c->sees_all) {
+		seen_in_vain(f, c);
+		return false;
+	}
+	return f->mode != AC_MODE_OBSERVE || f->weight;
 }
 
 /* What stalled has left: the ACK that let it go is not seen here, but the time of the last packet sent is kept. */
@@ -126,7 +154,7 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	struct ac_outcome out;
 	struct tcp_sock *tp;
 
-	if (!f || !(f->flags & AC_FLOW_OPEN) || sampled_out(f))
+	if (!f || !(f->flags & AC_FLOW_OPEN) || !is_seen(f))
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	stats = stats_of(f);
@@ -190,7 +218,7 @@ static __always_inline int on_read(struct sock *sk, int bytes)
 	struct ac_service_stats *stats;
 	struct tcp_sock *tp;
 
-	if (!f || !(f->flags & AC_FLOW_OPEN) || sampled_out(f))
+	if (!f || !(f->flags & AC_FLOW_OPEN) || !is_seen(f))
 		return 0;
 	stats = stats_of(f);
 	if (!stats)

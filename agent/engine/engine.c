@@ -212,7 +212,8 @@ static void review_watching(struct engine *engine)
 	if (engine->beats % RECHECK_BEATS == RECHECK_BEATS - RECHECK_FOR && engine->passed != engine->tables.control->passed)
 		adopt(engine);
 	engine->beats++;
-	watch(engine, engine->observes || recheck || worth);
+	engine->tables.control->sees_all = engine->observes || recheck;
+	watch(engine, engine->tables.control->sees_all || worth);
 }
 
 static void want(struct pending *pending, uint32_t netns)
@@ -244,6 +245,11 @@ static int on_kick(void *context, void *data, size_t size)
 	case AC_KICK_WATCH:
 		engine->patience = PATIENCE;
 		watch(engine, true);
+		break;
+	case AC_KICK_DISMISS:
+		engine->patience = 0;
+		engine->watched_bursts = engine->tables.control->watched_bursts;
+		watch(engine, engine->tables.control->sees_all);
 		break;
 	}
 	return 0;

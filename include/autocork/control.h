@@ -9,6 +9,7 @@ enum ac_kick_what {
 	AC_KICK_APP_WAIT,	/* the program went to read or poll while its write is held: sweep that namespace now */
 	AC_KICK_RECONCILE,	/* a flow should go on or come off its wrapper */
 	AC_KICK_WATCH,		/* the first flow that wants watching: attach the observer */
+	AC_KICK_DISMISS,	/* the observer sees nothing but calls it has no business with: detach it */
 };
 
 struct ac_kick {
@@ -39,9 +40,11 @@ struct ac_control {
 	__u32 hold_min_us;	/* the shortest max_hold of the policies in force (agent) */
 	__u32 records_max;	/* entries of the map `records` (agent) */
 	__u32 wheel_armed;	/* the overdue timer runs (BPF side) */
+	__u32 sees_all;		/* the observer is to look at flows that are not counted in `watched` too (agent) */
 	/* What BPF programs write more often, in a cache line apart from what every hold reads. */
 	__s32 watched __attribute__((aligned(64)));	/* flows that the observer must see */
 	__u32 watched_bursts;	/* bursts that ended on flows counted in `watched`; wraps, roughly counted */
+	__u32 vain_calls;	/* that the observer saw since then and had no business with */
 	__u32 passed;		/* connections not followed (ac_service_stats.flows_passed of all services), wraps */
 	__u32 services_next;	/* next free service number */
 	__u32 records_next;	/* the first number of a record that nobody had yet, from 1 on */

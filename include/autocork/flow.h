@@ -157,6 +157,7 @@ struct ac_flow {
 	__u8 weight;		/* ac_flow_weight() as its counters have it */
 	__u8 rto_own;		/* icsk_rto_min, in the kernel's ticks, before the policy lowered it … */
 	__u8 rto_set;		/* … and as it is since; 0 = it did not */
+	__u8 vain;		/* calls seen that the observer has no business with, not yet in control.vain_calls */
 	__u16 seen;		/* writes of the gate's burst that came before the flow was on its wrapper */
 };
 _Static_assert(sizeof(struct ac_flow) <= 200, "--max-flows in autocorkd(8) says so");

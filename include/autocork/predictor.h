@@ -177,6 +177,7 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
 	p->len = n + (n < 0xffff);
 	if (bytes >= (t->full ? (__u32)t->full << 8 : AC_FULL)) {
 		outcome.verdict = AC_RELEASE;
+		p->settling = 0; /* what there is to save is little beside this, and need not be found at once */
 		ac_cut(p);
 	}
 	p->holding = outcome.verdict;

@@ -253,6 +253,25 @@ def test_reader_after_gain():
     no_reason(read)
 
 
+def test_busy_beside_quiet():
+    """the observer does not stay for a flow that writes now and then where it sees much of one that does not need it"""
+    with world() as w, Stream(w.net) as busy:
+        end = time.monotonic() + 30
+        while control("watched") and time.monotonic() < end:
+            busy.client.sendall(bytes(65536))
+            busy.receive(busy.server, 65536)
+        equal(control("watched"), 0, "flows watched")
+        with Stream(w.net) as quiet:
+            for _ in range(100):
+                quiet.exchange(writes=1, rounds=1)
+                for _ in range(20000):
+                    busy.client.send(b"x")
+                busy.receive(busy.server, 20000)
+                if not control("watching"):
+                    break
+            equal((control("watching"), control("watched")), (0, 2), "the observer is there, flows it would be there for")
+
+
 def test_off():
     """mode = off leaves flows alone"""
     with world("[policy all]\nmode = off\n") as w, Stream(w.net) as stream:

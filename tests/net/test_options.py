@@ -43,16 +43,13 @@ def test_no_delay_again():
         w.give_back(stream)
 
 
-def test_cork_user():
-    """a program that corks by itself is left to itself"""
+def left_to_itself(request):
+    """A program that joins by itself the 5 writes that `request` makes of its 100 bytes."""
     with world() as w, Stream(w.net) as stream:
         def seen():
             before = tcp_info(stream.client)["data_segs_out"]
             for _ in range(100):
-                cork(stream.client, 1)
-                for i in range(5):
-                    stream.client.sendall(pattern(i * 20, 20))
-                cork(stream.client, 0)
+                request(stream.client)
                 expect(stream, pattern(0, 100), "the request")
             segments = (tcp_info(stream.client)["data_segs_out"] - before) / 100
             check(1.0 <= segments < 1.05, f"{segments} segments per request that the program joined")
@@ -60,6 +57,16 @@ def test_cork_user():
         # 100 requests may be over before the observer is there.
         wait_for(seen, 30, "a burst that the agent saw")
         w.misses_below(0.02)
+
+
+def test_cork_user():
+    """a program that corks by itself is left to itself"""
+    def request(client):
+        cork(client, 1)
+        for i in range(5):
+            client.sendall(pattern(i * 20, 20))
+        cork(client, 0)
+    left_to_itself(request)
 
 
 def test_cork_after_learning():
@@ -77,15 +84,10 @@ def test_cork_after_learning():
 
 def test_more():
     """MSG_MORE: the program says itself what belongs together"""
-    with world() as w, Stream(w.net) as stream:
-        before = tcp_info(stream.client)["data_segs_out"]
-        for _ in range(100):
-            for i in range(5):
-                stream.client.send(pattern(i * 20, 20), MSG_MORE if i < 4 else 0)
-            expect(stream, pattern(0, 100), "the request")
-        segments = (tcp_info(stream.client)["data_segs_out"] - before) / 100
-        check(1.0 <= segments < 1.05, f"{segments} segments per request that the program joined")
-        w.misses_below(0.02)
+    def request(client):
+        for i in range(5):
+            client.send(pattern(i * 20, 20), MSG_MORE if i < 4 else 0)
+    left_to_itself(request)
 
 
 def test_more_after_learning():

@@ -554,6 +554,22 @@ static void full_segments_are_not_worth_holding(void **state)
 	assert_int_equal(burst_of(&program, 3, 1280), 0x2);
 }
 
+static void full_segments_are_in_no_hurry(void **state)
+{
+	struct program program = program_new(NULL);
+
+	/* What was left of a write that found no room, and then the next: a small write before a large one, by chance. */
+	for (int n = 0; n < 8; n++) {
+		write_one(&program, 106);
+		for (int i = 0; i < 20; i++)
+			write_one(&program, 131072);
+		program.now += 1000000;
+		write_one(&program, 131072);
+		assert_false(ac_predictor_promises(&program.p));
+		program.now += 1000000;
+	}
+}
+
 static void what_was_overruled_is_no_gain(void **state)
 {
 	struct program program = program_new(NULL);
@@ -953,6 +969,7 @@ int main(void)
 		cmocka_unit_test(in_shadow_a_pause_shows_what_the_deadline_would_have_done),
 		cmocka_unit_test(nothing_ends_where_nothing_began),
 		cmocka_unit_test(full_segments_are_not_worth_holding),
+		cmocka_unit_test(full_segments_are_in_no_hurry),
 		cmocka_unit_test(what_was_overruled_is_no_gain),
 		cmocka_unit_test(close_and_foreign_releases_are_no_misses),
 		cmocka_unit_test(writes_that_were_not_seen_are_no_miss),
