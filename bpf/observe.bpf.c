@@ -264,7 +264,7 @@ int BPF_PROG(sendpage_fentry, struct sock *sk, void *page, int offset, unsigned 
 	return on_write(sk, size, flags | MSG_SPLICE_PAGES, SIGHT_CALL);
 }
 
-/* 6.15+. Fires once for every piece of a write. */
+/* 6.16+ (commit 0f08335ade71). Fires once for every piece of a write. */
 SEC("tp_btf/tcp_sendmsg_locked")
 int BPF_PROG(write_tracepoint, struct sock *sk, struct msghdr *msg)
 {

@@ -123,7 +123,7 @@ static __always_inline struct ac_response *visit(struct sock *sk, struct ac_resp
 	return r;
 }
 
-/* 6.15+. Fires for every piece of a write, before it is queued. */
+/* 6.16+. Fires for every piece of a write, before it is queued. */
 SEC("tp_btf/tcp_sendmsg_locked")
 int BPF_PROG(write_begins, struct sock *sk, struct msghdr *msg)
 {

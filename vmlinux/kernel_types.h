@@ -2,7 +2,8 @@
 /*
  * The kernel types that the BPF programs touch, each cut down to the members used. CO-RE finds the members' real places at load
  * time (preserve_access_index), so only names and types matter here, not order or size. Taken by hand from the BTF of 6.18
- * (`bpftool btf dump file /sys/kernel/btf/vmlinux format c`) and compared with 6.1 and 7.1; see vmlinux/README.md.
+ * (`bpftool btf dump file /sys/kernel/btf/vmlinux format c`) and compared with 6.1 and 7.1. A type or
+ * member more is copied from there; what only some kernels have is asked for with bpf_core_field_exists().
  */
 #pragma once
 

@@ -4,5 +4,5 @@
 
 struct cli;
 
-/* A row of agent/cli/commands.c: argv[1] is the side. */
+/* A row of agent/commands/commands.c: argv[1] is the side. */
 int bench_command(struct cli *cli, int argc, char **argv);

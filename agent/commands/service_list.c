@@ -23,7 +23,8 @@ static uint8_t side_of(const char *name)
 	return AC_SIDE_ANY;
 }
 
-void listed_service_read(struct listed_service *service, const json_t *object)
+/* From the shape of the "services" operation. */
+static void read_service(struct listed_service *service, const json_t *object)
 {
 	const json_t *released = json_object_get(object, "released"), *value;
 	const char *name;
@@ -87,7 +88,7 @@ static int add(json_t *item, void *context)
 		list->services = services;
 		fetch->room = room;
 	}
-	listed_service_read(&list->services[list->count++], item);
+	read_service(&list->services[list->count++], item);
 	return 0;
 }
 

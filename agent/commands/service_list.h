@@ -27,6 +27,4 @@ int service_list_fetch(const char *control, struct service_list *list, struct fa
 void service_list_free(struct service_list *list);
 /* The same service in another list, NULL if it is not there. */
 const struct listed_service *service_list_find(const struct service_list *list, const struct listed_service *service);
-/* Fills one service from the shape of the "services" operation. */
-void listed_service_read(struct listed_service *service, const json_t *object);
 const char *service_side_name(uint8_t side);

@@ -33,7 +33,8 @@ static int by_count(const void *a, const void *b)
 	return (x->count < y->count) - (x->count > y->count);
 }
 
-void counters_text(const json_t *counters, char *text, size_t size)
+/* "no_gain 12, mptcp 1": the members of an object of counters that are not 0, biggest first; "" if all are. */
+static void counters_text(const json_t *counters, char *text, size_t size)
 {
 	struct named list[32];
 	size_t count = 0, used = 0;

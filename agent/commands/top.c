@@ -250,8 +250,11 @@ static void draw(const struct top *top)
 		mvaddnstr(1, 0, top->fault.text, COLS);
 		attroff(COLOR_PAIR(PAIR_BAD) | A_BOLD);
 	} else {
+		const struct top_column_text *by = &top_columns[top->sort];
+
 		mvprintw(1, 0, "%s writes/s, %s packets saved/s, %.0f%%; by %s%s", units_count(&a, writes),
-			 units_count(&b, saved), writes > 0 ? 100 * saved / writes : 0, top_columns[top->sort].title,
+			 units_count(&b, saved), writes > 0 ? 100 * saved / writes : 0,
+			 top->screen == TOP_FLOWS ? by->flow_title : by->title,
 			 top->ascending ? ", reversed" : "");
 	}
 	if (top->typing || *top->filter)

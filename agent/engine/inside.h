@@ -54,7 +54,7 @@ struct engine {
 /* Tells the kernel side what is wanted: event_types, and whether there are watches. */
 void engine_listen(struct engine *engine);
 
-#define RESPONSES_REFUSED "responses: cannot be watched: %s: it takes a kernel from 6.15 on"
+#define RESPONSES_REFUSED "responses: cannot be watched: %s: it takes a kernel from 6.16 on"
 
 /* Gives every flow the weight that goes with control.sample_mask and its policy now. */
 void engine_weigh(struct engine *engine);

@@ -46,14 +46,9 @@ const char *objects_complaint(void)
 	return complaint;
 }
 
-void objects_forget_complaint(void)
-{
-	complaint[0] = 0;
-}
-
 struct bpf_object *objects_open(const void *bytes, size_t size)
 {
-	objects_forget_complaint();
+	complaint[0] = 0;
 	return bpf_object__open_mem(bytes, size, NULL);
 }
 

@@ -15,9 +15,8 @@ struct shared_maps {
 	size_t count;
 };
 
-/* libbpf's last complaint since objects_forget_complaint(), one line; "" if there was none. */
+/* libbpf's last complaint since objects_open(), one line; "" if there was none. */
 const char *objects_complaint(void);
-void objects_forget_complaint(void);
 /* Sends libbpf's messages to the log, one level lower. Call once. */
 void objects_capture_log(void);
 

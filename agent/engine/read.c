@@ -156,7 +156,7 @@ void engine_try_rest(struct engine *engine)
 	engine->tried_rest = true;
 	err = responses_try(&engine->shared);
 	features_note(&engine->features, "responses", !err,
-		      "there is no `autocork responses`, and no event of type response", "a kernel from 6.15 on", "%s",
+		      "there is no `autocork responses`, and no event of type response", "a kernel from 6.16 on", "%s",
 		      err ? objects_complaint()[0] ? objects_complaint() : strerror(-err) :
 			    "tracepoints of writes, reads and packets");
 }

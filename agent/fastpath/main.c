@@ -284,7 +284,7 @@ int main(int argc, char **argv)
 	catch_signals();
 	libbpf_set_print(libbpf_message);
 	libxdp_set_print(libxdp_message);
-	/* Before 5.11 buffers count against it; where it may not be raised, the driver says what it misses. */
+	/* Without CAP_IPC_LOCK packet buffers count against it; where it may not be raised, the driver says what it misses. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	if (run(&options, &fault)) {
 		log_error("%s", fault.text);

@@ -75,7 +75,7 @@ uint32_t ports_memory_mib(size_t sockets, size_t others, uint32_t queues)
 	return EAL_MIB + (bytes * queues * BUFFERS_PER_QUEUE >> 20) + 1;
 }
 
-struct rte_mempool *ports_pool(const struct ports *ports, const struct port *port)
+static struct rte_mempool *pool_of(const struct ports *ports, const struct port *port)
 {
 	return port->af_xdp ? ports->sockets : ports->others;
 }
@@ -170,7 +170,7 @@ static int open_queues(struct ports *ports, struct port *port, const struct shar
 		struct sleeper_sockets before, after;
 
 		sleeper_snapshot(&before);
-		err = rte_eth_rx_queue_setup(share->id, q, rx_ring, node, NULL, ports_pool(ports, port));
+		err = rte_eth_rx_queue_setup(share->id, q, rx_ring, node, NULL, pool_of(ports, port));
 		sleeper_snapshot(&after);
 		sockets[q] = sleeper_new_socket(&before, &after);
 	}

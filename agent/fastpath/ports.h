@@ -37,8 +37,6 @@ struct ports {
 uint32_t ports_interface_queues(const char *interface, bool *apart);
 /* MiB that so many AF_XDP and other ports take. */
 uint32_t ports_memory_mib(size_t sockets, size_t others, uint32_t queues);
-/* Buffers of the port's receive queues. */
-struct rte_mempool *ports_pool(const struct ports *ports, const struct port *port);
 /* Opens and starts every device that the EAL found. */
 int ports_open(struct ports *ports, const struct fastpath_options *options, struct fault *fault);
 /* False, with the name of the port that has lost its interface, if one has. */

@@ -61,11 +61,6 @@ void table_cell(struct table *table, enum table_style style, const char *format,
 	cells[table->cell_count++] = (struct cell){ text, style };
 }
 
-size_t table_rows(const struct table *table)
-{
-	return (table->cell_count + table->column_count - 1) / table->column_count;
-}
-
 const char *table_paint(enum table_style style, bool colour)
 {
 	static const char *const codes[] = {

@@ -23,7 +23,6 @@ void table_free(struct table *table);
 /* The next cell, from left to right and row by row. An empty cell is shown as "-". */
 void table_cell(struct table *table, enum table_style style, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-size_t table_rows(const struct table *table);
 /* max_width: lines are cut there; 0 = never. */
 void table_print(const struct table *table, FILE *out, bool colour, size_t max_width);
 

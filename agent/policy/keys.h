@@ -69,6 +69,5 @@ extern const struct policy_type policy_type_paths;
 extern const struct policy_type policy_type_peers;
 extern const struct policy_type policy_type_interfaces;
 
-/* Shared by the types: a number with decimals and a unit, and whether a name can be that of a network interface. */
-bool policy_number(const char *text, double *number, const char **unit);
+/* Can the name be that of a network interface? Shared by two types. */
 bool policy_interface_valid(const char *name);

@@ -96,7 +96,7 @@ struct policy_origin {
 	int line;
 	bool ruled;		/* has a mode, so the data path knows it; false: it only steers */
 	struct policy_config config;
-	struct policy_place *places;	/* per key, in the order of policy_keys() */
+	struct policy_place *places;	/* per key, in the order of its section's keys (keys.h) */
 };
 
 /* A cgroup that a rule names. */

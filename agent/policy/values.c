@@ -57,7 +57,7 @@ static void bool_print(const struct policy_key *key, const void *field, FILE *ou
 const struct policy_type policy_type_yesno = { sizeof(bool), bool_parse, bool_print, NULL };
 
 /* strtod() alone would also take signs, blanks, hexadecimal, exponents, "inf" and "nan". */
-bool policy_number(const char *text, double *number, const char **unit)
+static bool read_number(const char *text, double *number, const char **unit)
 {
 	size_t digits = strspn(text, "0123456789"), length = digits;
 	char copy[32], *end;
@@ -93,7 +93,7 @@ static char *duration_parse(const struct policy_key *key, const char *text, void
 	const char *unit;
 	double number;
 
-	if (!policy_number(text, &number, &unit))
+	if (!read_number(text, &number, &unit))
 		return memory_format("\"%s\" is not a duration", text);
 	for (size_t i = 0; i < AC_ARRAY_SIZE(units); i++) {
 		if (strcmp(unit, units[i].name))
@@ -146,7 +146,7 @@ static char *fraction_parse(const struct policy_key *key, const char *text, void
 	const char *unit;
 	double number;
 
-	if (!policy_number(text, &number, &unit) || (*unit && strcmp(unit, "%")))
+	if (!read_number(text, &number, &unit) || (*unit && strcmp(unit, "%")))
 		return memory_format("\"%s\" is not a number", text);
 	if (*unit)
 		number /= 100;
@@ -172,7 +172,7 @@ static char *budget_parse(const struct policy_key *key, const char *text, void *
 		*(double *)field = 0;
 		return NULL;
 	}
-	if (!policy_number(text, &number, &unit) || strcmp(unit, "%"))
+	if (!read_number(text, &number, &unit) || strcmp(unit, "%"))
 		return memory_format("\"%s\" is not a percentage", text);
 	if (number / 100 < key->least || number / 100 > key->most)
 		return out_of_range(text);
@@ -236,7 +236,7 @@ static char *endpoint_parse(const struct policy_key *key, const char *text, void
 	length = colon ? (size_t)(colon - text) : 0;
 	if (!length || length >= sizeof(host) || strlen(text) >= sizeof(endpoint->text))
 		return memory_format("\"%.100s\" is not ADDRESS:PORT", text);
-	if (!policy_number(colon + 1, &port, &unit) || *unit || port > 65535 || strchr(colon, '.'))
+	if (!read_number(colon + 1, &port, &unit) || *unit || port > 65535 || strchr(colon, '.'))
 		return memory_format("\"%s\" is not a port from 0 to 65535", colon + 1);
 	memcpy(host, text, length);
 	host[length] = '\0';

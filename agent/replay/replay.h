@@ -41,9 +41,8 @@ struct replay_result {
 /* Replays a trace; -1 if there is no memory. */
 int replay_run(const struct trace *trace, const struct replay_options *options, struct replay_result *result);
 
-/* The result as one JSON object (a new reference; NULL if there is no memory) and as text. */
+/* The result as one JSON object (a new reference; NULL if there is no memory). */
 json_t *replay_json(const struct replay_result *result);
-void replay_text(const struct replay_result *result, FILE *out);
 
 /* `autocork replay PATH`: PATH "-" is stdin. Prints text, or one JSON object; -1 with the fault filled on error. */
 int replay_command(const char *path, const struct replay_options *options, bool json, FILE *out, struct fault *fault);

@@ -49,7 +49,7 @@ static void delay_text(const char *title, const struct replay_delay *delay, FILE
 		ratio(delay->total_us, delay->count), (unsigned long long)delay->max_us);
 }
 
-void replay_text(const struct replay_result *result, FILE *out)
+static void replay_text(const struct replay_result *result, FILE *out)
 {
 	const struct {
 		const char *title;

@@ -57,6 +57,8 @@ def test_top():
             top.type("\t")
             top.wait_for(f"127.0.0.1:{stream.port}")
             check("PEER" in top.text() and "flows" in top.text().splitlines()[0], top.text())
+            top.type("o")
+            top.wait_for("by AGE")
             top.type("f")
             top.wait_for("services")
             for key, column in ("p", "PORT"), ("n", "PROGRAM"), ("m", "MISSES"):
