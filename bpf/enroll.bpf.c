@@ -77,8 +77,12 @@ static __always_inline void begins(struct bpf_sock_ops *ctx, bool accepts)
 		listens(sk, comm);
 		return;
 	}
-	if (passes_by(sk, comm, c))
+	if (passes_by(sk, comm, c)) {
+		/* It has set options. */
+		if (f)
+			flow_remove(f);
 		return;
+	}
 	if (!f)
 		f = flow_add(sk);
 	if (f)

@@ -6,7 +6,8 @@
 
 static __always_inline void option_count(struct bpf_sock *sk, const struct option_call *call)
 {
-	struct ac_flow *f = flow_find_or_add(sk);
+	/* One that is connected and has no record is left alone. */
+	struct ac_flow *f = sk->state == TCP_CLOSE ? flow_find_or_add(sk) : flow_find(sk);
 	struct ac_service_stats *stats;
 	__u32 option = call->option;
 

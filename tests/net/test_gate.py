@@ -7,7 +7,7 @@ import select
 import socket
 import time
 
-from lib import MANAGE, PATIENT, Stream, check, congestion, control, equal, main, tcp_info, wait_for, world
+from lib import MANAGE, OFF, PATIENT, Stream, check, congestion, control, equal, main, tcp_info, wait_for, world
 
 
 def one_segment(address, connect=None, no_delay=True, congestion_control="cubic"):
@@ -204,13 +204,22 @@ def test_passed_by():
         connect(20)
         equal(control("watching"), 1, "the observer is there for the new flows")
         equal(w.agent.service(port, "client")["flows_passed"], 0, "connections passed by while the observer looks")
+        early = [socket.socket() for _ in range(16)]
+        for sock in early:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wait_for(lambda: not control("watching"), 10, "the observer to leave")
+        for sock in early:
+            sock.connect(listener.getsockname())
+            listener.accept()[0].close()
+            sock.close()
+        row = w.agent.service(port, "client")
+        equal((row["flows_opened"], row["flows_passed"]), (21, 15), "connections, with 16 that had set an option before")
         connect(200)
         row = w.agent.service(port, "client")
-        equal(row["flows_opened"] + row["flows_passed"], 220, "connections, followed or not")
-        check(180 <= row["flows_passed"] <= 190, f"{row['flows_passed']} of 200 were passed by")
+        equal(row["flows_opened"] + row["flows_passed"], 236, "connections, followed or not")
+        check(195 <= row["flows_passed"] <= 205, f"{row['flows_passed']} of 216 were passed by")
         row = w.agent.service(port, "server")
-        equal((row["flows_opened"], row["flows_passed"]), (220, 0), "connections of the server, followed and not")
+        equal((row["flows_opened"], row["flows_passed"]), (236, 0), "connections of the server, followed and not")
         with connections(listener, 8):
             clients = [flow for flow in w.agent.flows() if flow["side"] == "client"]
             check(len(clients) <= 1, f"{len(clients)} of 8 are followed")
@@ -218,6 +227,25 @@ def test_passed_by():
             w.agent.reload(PATIENT)
             clients = [flow["program"] for flow in w.agent.flows() if flow["side"] == "client"]
             equal(clients, [pathlib.Path("/proc/self/comm").read_text().strip()] * 8, "programs of those that live on")
+        # Other policies may be in force for it by now.
+        w.agent.reload(OFF)
+        passed = w.agent.service(port, "client")["flows_passed"]
+        wait_for(lambda: not control("watching"), 10, "the observer to leave")
+        connect(20)
+        equal(w.agent.service(port, "client")["flows_passed"], passed, "connections passed by, of a program left alone")
+
+
+def test_gains_never():
+    """of a program whose long connections had nothing to gain, new ones are no reason to observe"""
+    with world() as w, contextlib.ExitStack() as stack:
+        port = None
+        for _ in range(8):
+            stream = stack.enter_context(Stream(w.net, port=port or 0))
+            port = stream.port
+            stream.exchange(writes=1, rounds=300)
+        equal(control("watched"), 0, "flows watched that had nothing to gain")
+        stack.enter_context(Stream(w.net, port=port)).exchange(writes=1)
+        equal(control("watched"), 0, "flows watched, with a new one")
 
 
 def no_reason(what):

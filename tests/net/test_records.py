@@ -9,7 +9,8 @@ import struct
 import subprocess
 import threading
 
-from lib import MANAGE, Agent, Cgroup, Net, Stream, build, check, equal, forked, main, wait_for, world
+from lib import (MANAGE, OFF, Agent, Cgroup, Net, Stream, build, check, control, equal, forked, main, wait_for,
+                 world)
 from netns import libc
 
 PR_SET_NAME = 15
@@ -93,8 +94,31 @@ def test_connected_again():
             equal((service["flows"], service["flows_opened"], service["refused"]["no_wrapper"]), (1, 1, 0),
                   "of the second service: flows, opened, refused")
             equal(w.agent.totals()["flows"], 2, "flows")
+            # Again, while the observer looks at it.
+            with Stream(w.net) as other:
+                watched = control("watched")
+                other.exchange(writes=1)
+                check(watched >= 2, f"{watched} flows watched, both ends of a new one among them")
+                disconnect(other.client)
+                other.server.close()
+                with w.net.inside(), socket.create_server(("127.0.0.1", 0)) as listener:
+                    other.client.connect(listener.getsockname())
         wait_for(lambda: not w.net.flows(), 10, "no socket left")
         equal((w.agent.totals()["flows"], records()), (0, 0), "flows and records left")
+        equal(control("watched"), 0, "flows watched")
+
+
+def test_left_alone():
+    """a connection that the policy leaves alone takes no record from others, also one that it left alone only later"""
+    with world() as w, Stream(w.net) as stream:
+        w.learn(stream)
+        equal(records(), 2, "records of both ends")
+        w.agent.reload(OFF)
+        equal(records(), 0, "records of a connection that is left alone from now on")
+        equal(control("watched"), 0, "flows watched")
+        with Stream(w.net) as another:
+            another.exchange()
+            equal(records(), 0, "records of a new one")
 
 
 def listening(net, name, address, port):
