@@ -394,6 +394,29 @@ def test_managed_kinds():
         equal(client["spliced_bytes"], 20 * 600, "bytes by sendfile")
 
 
+def test_managed_within_a_burst():
+    """a flow that comes on its wrapper within a burst, and closes before that ends: each write is counted once"""
+    with world(PATIENT + "[policy look]\nports = 1\nmode = observe\n") as w:
+        with Stream(w.net) as stream:
+            port, writes = stream.port, 0
+            while congestion(stream.client) == "cubic":
+                check(writes < 500, "never managed")
+                for size in 20, 20, 20:
+                    stream.client.sendall(pattern(0, size))
+                    writes += 1
+                    # Which write makes it gain the predictor knows; the agent then needs a moment.
+                    time.sleep(0.01)
+                    if congestion(stream.client) != "cubic":
+                        break
+                else:
+                    stream.receive(stream.server, 60)
+                    stream.server.sendall(b"ok")
+                    stream.receive(stream.client, 2)
+            stream.client.sendall(pattern(0, 20))
+        client, _ = closed(w.agent, port, 1)
+        equal((client["writes"], client["written_bytes"]), (writes + 1, 20 * (writes + 1)), "writes and bytes")
+
+
 def test_sent_again():
     """segments that are sent again over a cable that was cut: as TCP_INFO has them, open and closed"""
     with world(OBSERVE) as w, Pair() as pair:

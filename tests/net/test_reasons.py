@@ -126,6 +126,18 @@ def test_shutdown():
     ends("closing", shutdown)
 
 
+def test_found_nothing():
+    """a read that finds nothing: the program waits for an answer"""
+    def look(sock):
+        sock.setblocking(False)
+        try:
+            sock.recv(1)
+        except BlockingIOError:
+            pass
+        sock.settimeout(30)
+    ends("app_wait", look)
+
+
 def test_more_behind():
     """a write with MSG_MORE, which the kernel keeps for 200 ms, keeps nothing before it back beyond max_hold"""
     def more(sock):

@@ -69,6 +69,28 @@ static bool drains(struct test *test, unsigned int port)
 	return ports.slot[STEER_SLOT(STEER_TCP, STEER_IN)] & STEER_SLOT_DRAIN;
 }
 
+static bool drains_out(struct test *test, unsigned int port)
+{
+	struct steer_control control;
+	struct steer_port ports;
+	uint32_t zero = 0, key;
+
+	assert_int_equal(bpf_map_lookup_elem(test->tables.steer_control, &zero, &control), 0);
+	key = control.half * STEER_PORTS + port;
+	assert_int_equal(bpf_map_lookup_elem(test->tables.steer_ports, &key, &ports), 0);
+	return ports.slot[STEER_SLOT(STEER_TCP, STEER_OUT)] & STEER_SLOT_DRAIN;
+}
+
+/* Are flows looked for by their remote ports? */
+static bool looks_out(struct test *test)
+{
+	struct steer_control control;
+	uint32_t zero = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(test->tables.steer_control, &zero, &control), 0);
+	return control.out[control.half];
+}
+
 /* Number of a policy's rule, 0 if it has none. */
 static uint32_t number_of(struct test *test, const char *policy)
 {
@@ -108,15 +130,21 @@ static unsigned int peers_in(struct test *test)
 	return count;
 }
 
-static void add_flow(struct test *test, uint16_t port, const char *policy, uint32_t age, enum steer_state state)
+static void add_to(int map, struct test *test, uint16_t port, uint16_t remote_port, const char *policy, uint32_t age,
+		   enum steer_state state)
 {
-	struct steer_flow_key key = { .remote_port = htons(40000), .local_port = htons(port) };
+	struct steer_flow_key key = { .remote_port = htons(remote_port), .local_port = htons(port) };
 	struct steer_flow flow = { .rule = number_of(test, policy), .state = state };
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	flow.seen = ((now.tv_sec * 1000000000ull + now.tv_nsec) >> 30) - age;
-	assert_int_equal(bpf_map_update_elem(test->tables.steer_flows, &key, &flow, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(map, &key, &flow, BPF_ANY), 0);
+}
+
+static void add_flow(struct test *test, uint16_t port, const char *policy, uint32_t age, enum steer_state state)
+{
+	add_to(test->tables.steer_flows, test, port, 40000, policy, age, state);
 }
 
 static struct steer_load tidy(struct test *test)
@@ -147,6 +175,9 @@ static void test_ports(void **state)
 	assert_int_equal(slot(test, 9000, STEER_UDP, STEER_IN), 0);
 	assert_int_equal(slot(test, 9000, STEER_TCP, STEER_OUT), 0);
 	assert_string_equal(decides(test, slot(test, 9005, STEER_UDP, STEER_OUT), "::1"), "b");
+	/* The later one also where it begins before the other. */
+	put(test, ONE("c", "ports = 9005\n") ONE("d", "ports = 9000-9010\n"));
+	assert_string_equal(decides(test, slot(test, 9005, STEER_TCP, STEER_IN), "::1"), "d");
 }
 
 static void test_peers(void **state)
@@ -166,6 +197,11 @@ static void test_peers(void **state)
 	assert_false(slot(test, 9001, STEER_TCP, STEER_IN) & STEER_SLOT_GROUP);
 	/* What a replaced set needed is gone from the trie. */
 	assert_int_equal(peers_in(test), 4);
+	put(test, ONE("any", "ports = 9000\npeers = 11.0.0.0/8\n"));
+	assert_int_equal(peers_in(test), 1);
+	group = slot(test, 9000, STEER_TCP, STEER_IN);
+	assert_string_equal(decides(test, group, "::ffff:10.2.0.1"), "nobody");
+	assert_string_equal(decides(test, group, "::ffff:11.2.0.1"), "any");
 	put(test, ONE("any", "ports = 9000\n"));
 	assert_int_equal(peers_in(test), 0);
 }
@@ -174,11 +210,15 @@ static void test_numbers(void **state)
 {
 	struct test *test = *state;
 	struct steer_events events = { .flows = 7 };
+	int cpus = libbpf_num_possible_cpus();
+	struct steer_hits *hits = calloc(cpus, sizeof(*hits));
 	uint32_t number;
 
 	put(test, ONE("a", "ports = 1\n") ONE("b", "ports = 2\n"));
 	number = number_of(test, "b");
 	assert_int_equal(bpf_map_update_elem(test->tables.steer_events, &number, &events, BPF_ANY), 0);
+	memset(hits, 1, cpus * sizeof(*hits));
+	assert_int_equal(bpf_map_update_elem(test->tables.steer_hits, &number, hits, BPF_ANY), 0);
 	/* A policy keeps its number, wherever it stands now; a new one gets a free one. */
 	put(test, ONE("c", "ports = 3\n") ONE("b", "ports = 2\n"));
 	assert_int_equal(number_of(test, "b"), number);
@@ -190,6 +230,10 @@ static void test_numbers(void **state)
 	assert_int_equal(number_of(test, "a"), 0);
 	assert_int_equal(bpf_map_lookup_elem(test->tables.steer_events, &number, &events), 0);
 	assert_int_equal(events.flows, 0);
+	assert_int_equal(bpf_map_lookup_elem(test->tables.steer_hits, &number, hits), 0);
+	for (size_t i = 0; i < cpus * sizeof(*hits); i++)
+		assert_int_equal(((uint8_t *)hits)[i], 0);
+	free(hits);
 	put(test, ONE("c", "ports = 3\n") ONE("d", "ports = 4\n") ONE("e", "ports = 5\n"));
 	assert_true(number_of(test, "d") == number || number_of(test, "e") == number);
 }
@@ -221,9 +265,32 @@ static void test_draining(void **state)
 	assert_int_equal(number_of(test, "a"), 0);
 }
 
+static void test_draining_out(void **state)
+{
+	struct test *test = *state;
+
+	put(test, ONE("a", "ports = 9000\n"));
+	assert_false(looks_out(test));
+	put(test, ONE("a", "ports = 9000, 9001\ndirection = out\n") ONE("b", "ports = 9002\n"));
+	assert_true(looks_out(test));
+	add_to(test->tables.steer_flows, test, 40000, 9000, "a", 0, STEER_OPEN);
+	put(test, "");
+	assert_true(looks_out(test));
+	/* b is freed, and with it what no flow needs any more. */
+	assert_int_equal(tidy(test).flows, 1);
+	assert_true(drains_out(test, 9000));
+	assert_false(drains_out(test, 9001));
+	add_to(test->tables.steer_flows, test, 40000, 9000, "a", STEER_IDLE_OPEN + 5, STEER_OPEN);
+	assert_int_equal(tidy(test).flows, 0);
+	assert_false(drains_out(test, 9000));
+	put(test, "");
+	assert_false(looks_out(test));
+}
+
 static void test_idle(void **state)
 {
 	struct test *test = *state;
+	struct steer_load load;
 
 	put(test, ONE("a", "ports = 9000-9003\n"));
 	add_flow(test, 9000, "a", STEER_IDLE_OPEN - 5, STEER_OPEN);
@@ -232,6 +299,11 @@ static void test_idle(void **state)
 	add_flow(test, 9003, "a", -1, STEER_OPEN); /* seen after the scan began */
 	assert_int_equal(tidy(test).flows, 3);
 	assert_int_equal(tidy(test).flows, 3);
+	add_to(test->tables.steer_syns, test, 9000, 40001, "a", STEER_IDLE_SYN - 1, STEER_OPEN);
+	add_to(test->tables.steer_syns, test, 9000, 40002, "a", STEER_IDLE_SYN + 2, STEER_OPEN);
+	load = tidy(test);
+	assert_int_equal(load.flows, 3);
+	assert_int_equal(load.half_open, 1);
 }
 
 static void test_icmp(void **state)
@@ -310,6 +382,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_peers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_numbers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_draining, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_draining_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_icmp, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),

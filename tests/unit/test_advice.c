@@ -36,6 +36,8 @@ static void verdicts(void **state)
 		  ADVICE_DOUBTFUL },
 		{ { .writes = 1000, .bursts = 950, .shadow_held = 50 }, ADVICE_LEAVE },
 		{ { .writes = 15000, .bursts = 1000, .held = 14000 }, ADVICE_MANAGED },
+		/* a few of its flows are managed: the others still gain */
+		{ { .writes = 15000, .bursts = 1000, .held = 1000, .shadow_held = 13000 }, ADVICE_MANAGE },
 		/* Nagle's algorithm joins them anyway: one packet a burst, which is too little, unless they wait for an
 		 * ACK */
 		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_merged = 13000 }, ADVICE_LEAVE },
@@ -92,6 +94,28 @@ static void figures(void **state)
 	assert_float_equal(advice.stall_s_per_burst, 0.04, 1e-9);
 	/* Wilson's upper bound of 10 in 1,000, by hand: 0.01661 */
 	assert_float_equal(advice.confidence, 1 - 0.01661, 2e-4);
+	/* 10 in 1,000 of which 100 were seen: 1 in 100, 0.0436 */
+	counts.inferred_bursts = 900;
+	advice = advice_make(80, AC_SIDE_SERVER, "nginx", &counts, 10);
+	assert_float_equal(advice.confidence, 1 - 0.0436, 2e-4);
+}
+
+/* Every count is of the time since. */
+static void counts_since(void **state)
+{
+	struct advice_counts now, before;
+	uint64_t *n = (uint64_t *)&now, *b = (uint64_t *)&before;
+	size_t count = sizeof(now) / sizeof(*n);
+
+	for (size_t i = 0; i < count; i++) {
+		n[i] = 1000 + 3 * i;
+		b[i] = 900 + i;
+	}
+	n[0] = 7; /* begun anew */
+	advice_counts_since(&now, &before);
+	assert_int_equal(n[0], 7);
+	for (size_t i = 1; i < count; i++)
+		assert_int_equal(n[i], 100 + 2 * i);
 }
 
 static void ids_are_stable(void **state)
@@ -133,6 +157,19 @@ static void emitted_policy_is_valid(void **state)
 	unlink(path);
 }
 
+/* One '?' stands for one byte, also for one that had to be written as four. */
+static void emitted_program_matches(void **state)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	advice_conditions(out, 80, AC_SIDE_CLIENT, "a\\xff\\x0ab c");
+	fclose(out);
+	assert_string_equal(text, "ports = 80\nside = client\nprograms = a??b?c\n");
+	free(text);
+}
+
 static void trial_ends_for_the_right_reason(void **state)
 {
 	struct trial_phase before = { .seconds = 5, .stats = { .writes = 1000, .segments = 1000, .retransmits = 1 } };
@@ -154,6 +191,10 @@ static void trial_ends_for_the_right_reason(void **state)
 	/* the same share as before is no worse */
 	before.host_segments = 1000;
 	before.host_retransmits = 3;
+	assert_int_equal(trial_judge(&before, &trial, 1e6), TRIAL_GOOD);
+	/* nor are a few where there was none */
+	before.host_retransmits = 0;
+	trial.host_retransmits = 2;
 	assert_int_equal(trial_judge(&before, &trial, 1e6), TRIAL_GOOD);
 	/* too little to say anything */
 	trial = (struct trial_phase){
@@ -180,6 +221,14 @@ static void trial_predicts_segments(void **state)
 	assert_float_equal(trial_segments_predicted(&before), 1, 1e-9);
 	trial_since(&trial, &begun);
 	assert_float_equal(trial_segments_per_burst(&trial), 1.04, 1e-9);
+	/* of the host too; what fell was begun anew */
+	begun = (struct trial_phase){ .seconds = 7, .stats = { .writes = 9 }, .host_segments = 100, .host_retransmits = 5 };
+	trial = (struct trial_phase){ .seconds = 9, .stats = { .writes = 8 }, .host_segments = 150, .host_retransmits = 6 };
+	trial_since(&trial, &begun);
+	assert_float_equal(trial.seconds, 2, 1e-9);
+	assert_int_equal(trial.stats.writes, 0);
+	assert_int_equal(trial.host_segments, 50);
+	assert_int_equal(trial.host_retransmits, 1);
 	/* flows that were not looked at, counters that do not fit together */
 	before.stats.segments = 50;
 	assert_float_equal(trial_segments_predicted(&before), 0, 0);
@@ -215,6 +264,7 @@ static void units_have_short_names(void **state)
 		{ "/system.slice/nginx.service/worker", "nginx.service" },
 		{ "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service", "web.service" },
 		{ "/system.slice/docker-0123.scope", "docker-0123.scope" },
+		{ "/system.slice/docker-0123.scope/init", "docker-0123.scope" },
 		{ "/lxc/web/init", "init" },
 		{ "/a\nb", "a\\x0ab" },
 	};
@@ -251,8 +301,10 @@ int main(void)
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(copies),
 		cmocka_unit_test(figures),
+		cmocka_unit_test(counts_since),
 		cmocka_unit_test(ids_are_stable),
 		cmocka_unit_test(emitted_policy_is_valid),
+		cmocka_unit_test(emitted_program_matches),
 		cmocka_unit_test(trial_ends_for_the_right_reason),
 		cmocka_unit_test(trial_predicts_segments),
 		cmocka_unit_test(history_keeps_the_last_hour),

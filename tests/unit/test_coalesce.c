@@ -131,6 +131,8 @@ struct difference {
 static const uint8_t later[12] = { 1, 1, 8, 10, 0, 0, 0, 2, 0, 0, 0, 2 };
 static const uint8_t signature[20] = { 19, 18, [18] = 1, 1 };
 static const uint8_t broken[4] = { 1, 1, 8, 10 };
+static const uint8_t authenticated[20] = { 29, 18, [18] = 1, 1 };
+static const uint8_t without_length[4] = { 200, 0, 1, 1 }, of_length_one[4] = { 200, 1, 1, 1 };
 
 static void differ_gap(struct frame_spec *spec) { spec->sequence += 1; }
 static void differ_repeat(struct frame_spec *spec) { spec->sequence -= 50; }
@@ -161,18 +163,23 @@ static const struct difference differences[] = {
 
 static void different_ones_stay_apart(void **state)
 {
-	for (size_t i = 0; i < sizeof(differences) / sizeof(differences[0]); i++) {
-		struct coalescer *c = start(50000);
+	for (size_t i = 0; i < 2 * sizeof(differences) / sizeof(differences[0]); i++) {
+		const struct difference *difference = &differences[i / 2];
+		struct coalescer *c;
 		struct frame_spec spec = plain();
 
+		spec.v6 = i & 1;
+		if (spec.v6 && difference->make == differ_df)
+			continue;
+		c = start(50000);
 		spec.vlans = 1;
 		spec.tci = 100;
 		push(c, &spec, 50, BASE);
-		differences[i].make(&spec);
+		difference->make(&spec);
 		push(c, &spec, 50, BASE);
 		coalescer_flush(c);
 		if (out.count != 2 || out.absorbed)
-			fail_msg("%s: %d frames left", differences[i].what, out.count);
+			fail_msg("%s: %d frames left", difference->what, out.count);
 		/* In the order in which they came, and untouched. */
 		for (int k = 0; k < 2; k++)
 			assert_memory_equal(out.data[k], pool[k], out.length[k]);
@@ -186,9 +193,12 @@ static void signed_and_broken_options_stay_apart(void **state)
 	const struct {
 		const uint8_t *options;
 		uint8_t length;
-	} cases[] = { { signature, sizeof(signature) }, { broken, sizeof(broken) } };
+	} cases[] = {
+		{ signature, sizeof(signature) }, { authenticated, sizeof(authenticated) }, { broken, sizeof(broken) },
+		{ without_length, sizeof(without_length) }, { of_length_one, sizeof(of_length_one) },
+	};
 
-	for (int i = 0; i < 2; i++) {
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct coalescer *c = start(0);
 		struct frame_spec spec = plain();
 
@@ -252,6 +262,28 @@ static void never_above_the_mtu(void **state)
 	}
 	assert_int_equal(data_length(0), 1400);
 	coalescer_free(c);
+}
+
+/* Nothing more would fit: no use in waiting. */
+static void full_ones_leave_at_once(void **state)
+{
+	struct coalescer *c = start(50000);
+	struct frame_spec spec = plain();
+
+	push(c, &spec, 100, BASE);
+	coalescer_expire(c, BASE);
+	for (int i = 0; i < 14; i++) {
+		assert_int_equal(out.count, 1);
+		push(c, &spec, 100, BASE + 1000);
+	}
+	assert_int_equal(out.count, 2);
+	assert_int_equal(data_length(1), 1400);
+	push(c, &spec, 1448, BASE + 1000);	/* an IP packet of 1500 bytes by itself */
+	assert_int_equal(out.count, 3);
+	push(c, &spec, 100, BASE + 1000);
+	coalescer_free(c);
+	assert_int_equal(out.count, 3);
+	assert_int_equal(out.absorbed, 13 + 1);	/* what was held in a stream when it was freed, too */
 }
 
 /* A buffer without room behind the data bounds the merge too. */
@@ -455,6 +487,23 @@ static void evicted_flow_is_sent(void **state)
 	coalescer_free(c);
 }
 
+static void quietest_flow_is_evicted(void **state)
+{
+	struct coalescer *c = start_with(COALESCE_FLOWS_MIN, 0);
+	struct frame_spec spec = plain();
+
+	for (int i = 0; i < 10; i++) {
+		/* Eight flows, the first of them once more, and a ninth. */
+		spec.source_port = i == 8 ? 1 : 1 + i;
+		spec.sequence = 1000 + 20 * (i == 8);
+		push(c, &spec, 20, BASE + i);
+	}
+	assert_int_equal(coalescer_stats(c)->evicted, 1);
+	assert_int_equal(out.count, 2);
+	assert_memory_equal(out.data[1], pool[1], out.length[1]);
+	coalescer_free(c);
+}
+
 /* The place of an evicted stream makes no stream of the flow that gets it. */
 static void evicted_stream_is_not_inherited(void **state)
 {
@@ -524,6 +573,7 @@ int main(void)
 		cmocka_unit_test(pure_ack_pushes_data_out),
 		cmocka_unit_test(window_of_the_last_and_push_of_any),
 		cmocka_unit_test(never_above_the_mtu),
+		cmocka_unit_test(full_ones_leave_at_once),
 		cmocka_unit_test(never_beyond_the_buffer),
 		cmocka_unit_test(wrong_checksums_are_passed_on_untouched),
 		cmocka_unit_test(padding_of_small_frames),
@@ -534,6 +584,7 @@ int main(void)
 		cmocka_unit_test(late_segment_does_not_join),
 		cmocka_unit_test(table_is_bounded),
 		cmocka_unit_test(evicted_flow_is_sent),
+		cmocka_unit_test(quietest_flow_is_evicted),
 		cmocka_unit_test(evicted_stream_is_not_inherited),
 		cmocka_unit_test(ended_flow_is_forgotten),
 		cmocka_unit_test(sequence_wraps),

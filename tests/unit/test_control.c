@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -29,7 +30,20 @@ static struct fixture {
 	int finished; /* streams */
 	int made, done, gone; /* list items made, lists done, subscribers gone */
 	struct control_client *subscriber;
+	uint64_t later_us; /* how far the agent's clock is ahead */
 } f;
+
+/* The linker leads the agent's calls here (unit.mk). */
+int __real_sd_event_now(sd_event *loop, clockid_t clock, uint64_t *usec);
+int __wrap_sd_event_now(sd_event *loop, clockid_t clock, uint64_t *usec);
+
+int __wrap_sd_event_now(sd_event *loop, clockid_t clock, uint64_t *usec)
+{
+	int result = __real_sd_event_now(loop, clock, usec);
+
+	*usec += f.later_us;
+	return result;
+}
 
 static int op_echo(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
 {
@@ -414,6 +428,106 @@ static void clients_are_bounded(void **state)
 	pump();
 }
 
+/* Lets the agent look for clients of the kind that it drops, which it does every two seconds. */
+static void wait_for_check(void)
+{
+	for (int i = 0; i < 10; i++) {
+		sd_event_run(f.loop, 250000);
+		pump();
+	}
+}
+
+static bool hung_up(int fd)
+{
+	bool ended;
+
+	hear(fd, &ended);
+	return ended;
+}
+
+static void idle_clients_are_dropped_but_no_listeners(void **state)
+{
+	int idle = dial(), listener = dial();
+
+	say(listener, "{\"op\":\"watch\"}\n");
+	say(idle, "{\"op\":\"echo\"}\n");
+	f.later_us = (CONTROL_IDLE_S - 5) * 1000000ull;
+	wait_for_check();
+	assert_false(hung_up(idle));
+	f.later_us = (CONTROL_IDLE_S + 1) * 1000000ull;
+	wait_for_check();
+	assert_true(hung_up(idle));
+	assert_false(hung_up(listener));
+	assert_int_equal(f.gone, 0);
+	close(idle);
+	close(listener);
+	pump();
+}
+
+static void stalled_clients_are_dropped(void **state)
+{
+	int stalled = dial(), slow = dial();
+
+	say(stalled, "{\"op\":\"list\"}\n");
+	say(slow, "{\"op\":\"echo\"}\n");
+	/* Until the socket takes no more. */
+	for (int i = 0; i < 10; i++)
+		say(stalled, "{\"op\":\"echo\"}\n");
+	/* To send more, and to take nothing, is no progress. */
+	f.later_us = (CONTROL_STALL_S - 4) * 1000000ull;
+	say(stalled, "{\"op\":\"echo\"}\n");
+	f.later_us = (CONTROL_STALL_S + 1) * 1000000ull;
+	wait_for_check();
+	assert_int_equal(f.done, 1);
+	/* One that has all its answers may take its time. */
+	assert_non_null(strstr(hear(slow, NULL), "reply"));
+	assert_false(hung_up(slow));
+	close(stalled);
+	close(slow);
+	pump();
+}
+
+/* Out of descriptors the agent leaves who comes waiting, and serves them once there are some. */
+static void clients_wait_for_descriptors(void **state)
+{
+	struct rlimit before, none;
+	int fd = dial();
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = fd + 1;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	say(fd, "{\"op\":\"echo\"}\n");
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_string_equal(hear(fd, NULL), "");
+	wait_for_check();
+	assert_string_equal(hear(fd, NULL), "{\"reply\":{\"op\":\"echo\"}}\n");
+	close(fd);
+	pump();
+}
+
+static void each_list_is_counted_by_itself(void **state)
+{
+	const char *text, *end;
+	int fd = dial();
+
+	for (int i = 0; i < 2; i++) {
+		char expected[64];
+
+		say(fd, "{\"op\":\"list\"}\n");
+		do {
+			text = hear(fd, NULL);
+			end = strstr(text, "{\"end\"");
+			pump();
+		} while (!end && *text);
+		assert_non_null(end);
+		snprintf(expected, sizeof(expected), "{\"end\":{\"items\":%d}}\n", LIST_ITEMS);
+		assert_string_equal(end, expected);
+	}
+	close(fd);
+	pump();
+}
+
 static void other_users_are_refused(void **state)
 {
 	int pipe_fds[2], status;
@@ -500,7 +614,7 @@ static void what_is_not_ours_is_refused(void **state)
 {
 	struct fault fault;
 	char lock[96], long_path[200];
-	int fd;
+	int fd, waiting[2];
 
 	control_stop(f.control);
 	f.control = NULL;
@@ -511,6 +625,17 @@ static void what_is_not_ours_is_refused(void **state)
 	assert_non_null(strstr(fault.text, "another program"));
 	assert_int_equal(access(f.path, F_OK), 0);
 	assert_int_equal(access(lock, F_OK), -1);
+	close(fd);
+	unlink(f.path);
+
+	/* So is one that others wait for already. */
+	fd = bind_at_path(true);
+	for (int i = 0; i < 2; i++)
+		waiting[i] = dial();
+	assert_int_equal(open_control(&f.control, &fault), -1);
+	assert_non_null(strstr(fault.text, "another program"));
+	for (int i = 0; i < 2; i++)
+		close(waiting[i]);
 	close(fd);
 	unlink(f.path);
 
@@ -544,6 +669,10 @@ int main(void)
 		TEST(stream_ends_with_a_list),
 		TEST(push_to_a_client_that_went),
 		TEST(clients_are_bounded),
+		TEST(idle_clients_are_dropped_but_no_listeners),
+		TEST(stalled_clients_are_dropped),
+		TEST(clients_wait_for_descriptors),
+		TEST(each_list_is_counted_by_itself),
 		TEST(other_users_are_refused),
 		TEST(second_agent_is_refused),
 		TEST(killed_agents_socket_is_taken_over),

@@ -107,6 +107,9 @@ static void filters(void **state)
 		{ "{'op':'events','program':'ng*'}", true, true },
 		{ "{'op':'events','program':'ng'}", true, false },
 		{ "{'op':'events','program':''}", false, false },
+		/* 63 and 64 bytes */
+		{ "{'op':'events','program':'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx*'}", true, false },
+		{ "{'op':'events','program':'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx*'}", false, false },
 		{ "{'op':'events','unit':'*.service'}", true, true },
 		{ "{'op':'events','unit':'*.scope'}", true, false },
 		{ "{'op':'events','address':'127.0.0.1'}", true, true },
@@ -149,12 +152,30 @@ static void filters(void **state)
 	}
 }
 
+/* Whoever names no types is told of all but those that come with every burst. */
+static void types_by_default(void **state)
+{
+	json_t *request = json_pack("{ss}", "op", "events");
+	struct event_filter filter;
+	struct fault fault;
+
+	assert_int_equal(event_filter_read(&filter, request, &fault), 0);
+	for (uint32_t type = 0; type < AC_EVENT_MAX; type++) {
+		struct ac_event event = record(type);
+
+		assert_int_equal(event_filter_wants(&filter, &event, ""),
+				 type != AC_EVENT_RELEASE && type != AC_EVENT_RESPONSE);
+	}
+	json_decref(request);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_type_has_its_members),
 		cmocka_unit_test(nonsense_is_shown_as_null),
 		cmocka_unit_test(filters),
+		cmocka_unit_test(types_by_default),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

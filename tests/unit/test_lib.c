@@ -6,10 +6,18 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "lib/json.h"
+#include "lib/lock.h"
 #include "lib/log.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -190,6 +198,11 @@ static void faults_travel_as_json(void **state)
 	assert_false(json_is_fault(other, &arrived));
 	json_decref(value);
 	json_decref(other);
+	/* Whoever it comes from, it is no success. */
+	value = json_pack("{s{ss}}", "error", "message", "x");
+	assert_true(json_is_fault(value, &arrived));
+	assert_int_equal(arrived.exit_code, EXIT_FAILED);
+	json_decref(value);
 }
 
 static void log_levels_have_names(void **state)
@@ -202,6 +215,91 @@ static void log_levels_have_names(void **state)
 	assert_int_equal(level, LOG_LEVEL_ERROR);
 	assert_false(log_level_parse("Debug", &level));
 	assert_false(log_level_parse("", &level));
+}
+
+/* What is logged at a level, as text. */
+static const char *logged(enum log_level threshold)
+{
+	static char text[256];
+	FILE *file = tmpfile();
+	int before = dup(2);
+	ssize_t length;
+
+	assert_non_null(file);
+	dup2(fileno(file), 2);
+	log_set_level(threshold);
+	for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
+		log_write(level, "%d", level);
+	log_set_level(LOG_LEVEL_INFO);
+	dup2(before, 2);
+	close(before);
+	length = pread(fileno(file), text, sizeof(text) - 1, 0);
+	text[length > 0 ? length : 0] = '\0';
+	fclose(file);
+	return text;
+}
+
+static void the_level_itself_is_logged(void **state)
+{
+	unsetenv("JOURNAL_STREAM");
+	assert_string_equal(logged(LOG_LEVEL_ERROR), "test_lib: error: 0\n");
+	assert_string_equal(logged(LOG_LEVEL_INFO), "test_lib: error: 0\ntest_lib: warning: 1\ntest_lib: info: 2\n");
+	setenv("JOURNAL_STREAM", "8:9", 1);
+	assert_string_equal(logged(LOG_LEVEL_WARNING), "<3>0\n<4>1\n");
+	unsetenv("JOURNAL_STREAM");
+}
+
+#define LOCKERS 4
+#define FIGHT_NS 500000000ull
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+/* Takes and releases the lock; counts where another has it too. */
+static int fight(const char *path, atomic_int *holders)
+{
+	uint64_t end = now_ns() + FIGHT_NS;
+	int fd, twice = 0;
+	pid_t holder;
+
+	while (now_ns() < end) {
+		fd = lock_take(path, &holder);
+		if (fd == -EWOULDBLOCK)
+			continue;
+		if (fd < 0)
+			return -1;
+		twice += atomic_fetch_add(holders, 1) != 0;
+		sched_yield();
+		atomic_fetch_sub(holders, 1);
+		lock_release(path, fd);
+	}
+	return twice;
+}
+
+/* Who releases it removes the file, which others may have open by then. */
+static void a_lock_has_one_holder(void **state)
+{
+	atomic_int *holders = mmap(NULL, sizeof(*holders), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char directory[] = "/tmp/autocork-lock-XXXXXX", path[64];
+	int status;
+
+	assert_true(holders != MAP_FAILED);
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/lock", directory);
+	for (int i = 0; i < LOCKERS; i++)
+		if (!fork())
+			_exit(fight(path, holders) ? 1 : 0);
+	for (int i = 0; i < LOCKERS; i++) {
+		assert_true(wait(&status) > 0);
+		assert_int_equal(status, 0);
+	}
+	munmap(holders, sizeof(*holders));
+	assert_int_equal(rmdir(directory), 0);
 }
 
 int main(void)
@@ -218,6 +316,8 @@ int main(void)
 		cmocka_unit_test(json_of_addresses),
 		cmocka_unit_test(faults_travel_as_json),
 		cmocka_unit_test(log_levels_have_names),
+		cmocka_unit_test(the_level_itself_is_logged),
+		cmocka_unit_test(a_lock_has_one_holder),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

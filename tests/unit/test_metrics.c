@@ -108,6 +108,9 @@ static void totals_right_above_cap(void **state)
 	assert_float_equal(sum_of(page, "autocork_hold_seconds_sum", &n), 0.75, 1e-9);
 	assert_float_equal(sum_of(page, "autocork_releases_total", &n), 1000, 0);
 	assert_float_equal(sum_of(page, "autocork_flows", &n), 1000, 0);
+	/* Those without series of their own are counted. */
+	sum_of(page, "autocork_writes_total", &n);
+	assert_float_equal(sum_of(page, "autocork_services_in_other{part=\"basic\"}", &(unsigned){ 0 }), 500 - (n - 1), 0);
 	/* The busiest have series of their own, the least busy have not. */
 	assert_non_null(strstr(page, "autocork_writes_total{port=\"500\""));
 	assert_null(strstr(page, "autocork_writes_total{port=\"1\""));
@@ -148,12 +151,24 @@ static void equal_labels_are_added_up(void **state)
 
 	snapshot.services[2].port = 1;
 	snapshot.services[1].overflow = true;
+	/* Counters of different CPUs: the close is seen, the opening is not yet. */
+	snapshot.services[1].stats.flows_opened = 0;
 	page = write_page(metrics, &snapshot, METRICS_TEXT, NULL);
 	assert_non_null(strstr(page, "autocork_writes_total{port=\"1\",side=\"server\",comm=\"nginx\","
 				     "unit=\"nginx.service\"} 4\n"));
 	assert_non_null(strstr(page, "autocork_writes_total{port=\"other\",side=\"other\",comm=\"other\","
 				     "unit=\"other\"} 2\n"));
 	sum_of(page, "autocork_writes_total", &n);
+	assert_int_equal(n, 2);
+	assert_non_null(strstr(page, "autocork_flows{port=\"other\",side=\"other\",comm=\"other\",unit=\"other\"} 0\n"));
+	free(page);
+	free(snapshot.services);
+	/* A label more tells them apart. */
+	snapshot = snapshot_of(2);
+	snapshot.services[1].port = 1;
+	strcpy(snapshot.services[1].unit, "other.service");
+	page = write_page(metrics, &snapshot, METRICS_TEXT, NULL);
+	assert_float_equal(sum_of(page, "autocork_writes_total", &n), 3, 0);
 	assert_int_equal(n, 2);
 	free(page);
 	free(snapshot.services);

@@ -100,10 +100,15 @@ static void test_watch(void **state)
 	settle(event);
 	assert_int_equal(changes, 2);
 	assert_int_equal(policy_resolve_cgroups_at(set, root), 1);
+	/* One that is not there has the id of none, or its rules would hold for all. */
+	assert_int_equal(set->rules[0].cgroup, cgroup_id(path));
+	assert_int_equal(set->rules[1].cgroup, AC_CGROUP_UNRESOLVED);
+	assert_int_equal(policy_resolve_cgroups_at(set, root), 0);
 	assert_int_equal(rmdir(IN_ROOT("a.slice/b.service")), 0);
 	settle(event);
 	assert_int_equal(changes, 3);
 	assert_int_equal(policy_resolve_cgroups_at(set, root), 1);
+	assert_int_equal(set->rules[0].cgroup, AC_CGROUP_UNRESOLVED);
 	assert_int_equal(rmdir(IN_ROOT("a.slice")), 0);
 	settle(event);
 	assert_int_equal(mkdir(IN_ROOT("a.slice"), 0755), 0);
