@@ -3,7 +3,7 @@
 """rto_min: how soon the kernel sends again, as a policy says it, and given back."""
 import socket
 
-from lib import MANAGE, OBSERVE, OFF, Skip, Stream, check, congestion, equal, main, tcp_info, wait_for, world
+from lib import MANAGE, OFF, Skip, Stream, check, congestion, equal, main, tcp_info, wait_for, world
 
 TCP_RTO_MIN_US = 45
 OWN_US = 200000
@@ -78,8 +78,9 @@ def test_reload():
         w.agent.reload(policy("20ms"))
         floors(stream, 20000, "the least timeout, lowered again")
         comes_down(stream, 60000)
-        for text, wanted in ((policy("100ms"), 100000), (MANAGE, OWN_US), (policy("60ms"), 60000), (OBSERVE, OWN_US),
-                             (policy("60ms"), 60000), (OFF, OWN_US)):
+        for text, wanted in ((policy("100ms"), 100000), (MANAGE, OWN_US), (policy("60ms"), 60000),
+                             (policy("60ms").replace("autocork", "observe"), OWN_US), (policy("60ms"), 60000),
+                             (OFF, OWN_US)):
             w.agent.reload(text)
             floors(stream, wanted, f"the least timeout with {text!r}")
         stream.exchange(rounds=3)
