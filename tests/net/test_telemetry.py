@@ -221,7 +221,7 @@ def test_nginx_saves_what_was_predicted():
 
 def test_advice_and_trial():
     """what advice predicts, a trial saves; the policy is taken back, also when who asked is killed"""
-    with world(OBSERVED) as w, Stream(w.net) as stream:
+    with world(OBSERVED + "rto_min = 60ms\n") as w, Stream(w.net) as stream:
         stream.exchange(WRITES, SIZE, ROUNDS)
         port = stream.port
         advised = [a for a in w.agent.ask("advise", "--port", str(port)) if a["side"] == "client"]
@@ -242,6 +242,8 @@ def test_advice_and_trial():
                                  stdout=subprocess.DEVNULL)
         trial_file = w.agent.policies / "zz-autocork-trial.conf"
         wait_for(trial_file.exists, 30, "the trial's policy")
+        wait_for(lambda: "max_hold = 50000us\nburst_gap = 50000us\nconfidence = 0.980\nrto_min = 60000us\n"
+                 in trial_file.read_text(), 5, "what the service's own policy says, in the trial's")
         trial.kill()
         trial.wait()
         wait_for(lambda: not trial_file.exists(), 10, "the policy to be taken back")
