@@ -37,6 +37,8 @@ install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
 		$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) &&) true
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples $(wildcard docs/examples/*/*.conf) packaging/dpdk.conf
 	install -m 644 -t $(DESTDIR)$(DOCDIR) README.md $(wildcard docs/*.md docs/*.yml docs/*.json)
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/licenses $(wildcard LICENSES/*.txt)
+	install -m 644 third_party/uplot/LICENSE $(DESTDIR)$(DOCDIR)/licenses/uPlot.txt
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/schema $(wildcard docs/schema/*.json)
 
 uninstall: ## remove what install installed; your files in /etc/autocork stay

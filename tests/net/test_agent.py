@@ -539,6 +539,7 @@ def test_install():
                      "usr/share/man/man8/autocorkd.8", "usr/share/man/man1/autocork.1",
                      "usr/share/man/man5/autocork.conf.5",
                      "usr/share/bash-completion/completions/autocork", "usr/lib/sysusers.d/autocork.conf",
+                     "usr/share/doc/autocork/licenses/uPlot.txt", "usr/share/doc/autocork/licenses/GPL-2.0.txt",
                      "etc/autocork/policy.d"):
             check((root / path).exists(), f"{path} is not installed")
         check("ExecStart=/usr/sbin/autocorkd\n" in (root / "usr/lib/systemd/system/autocorkd.service").read_text(),
