@@ -67,6 +67,7 @@ int add_up(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
+/* As sock_addresses(), by probing. */
 static __always_inline void dump_addresses(struct ac_flow_record *record, struct tcp_sock *tp)
 {
 	if (SOCK_PROBED(tp, __sk_common.skc_family) == AF_INET6) {

@@ -29,18 +29,6 @@ static __always_inline bool event_wanted(enum ac_event_type type)
 	return c && c->event_mask & AC_EVENT_BIT(type);
 }
 
-static __always_inline void event_addresses(struct sock *sk, struct ac_event_flow *flow)
-{
-	if (sk->__sk_common.skc_family == AF_INET6) {
-		BPF_CORE_READ_INTO((struct in6_addr *)flow->local, sk, __sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO((struct in6_addr *)flow->remote, sk, __sk_common.skc_v6_daddr);
-		return;
-	}
-	flow->local[10] = flow->local[11] = flow->remote[10] = flow->remote[11] = 0xff;
-	*(__be32 *)(flow->local + 12) = sk->__sk_common.skc_rcv_saddr;
-	*(__be32 *)(flow->remote + 12) = sk->__sk_common.skc_daddr;
-}
-
 /* A record with everything but its detail; NULL, and counted, where the ring is full. To be submitted by the caller. */
 static __always_inline struct ac_event *event_begin(struct sock *sk, const struct ac_flow *f, enum ac_event_type type)
 {
@@ -65,7 +53,7 @@ static __always_inline struct ac_event *event_begin(struct sock *sk, const struc
 	e->flow.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	e->flow.side = f->side;
 	e->flow.policy = f->policy;
-	event_addresses(sk, &e->flow);
+	sock_addresses(sk, e->flow.local, e->flow.remote);
 	key = bpf_map_lookup_elem(&service_keys, &number);
 	if (key) {
 		e->flow.cgroup = key->cgroup;

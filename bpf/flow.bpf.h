@@ -29,20 +29,6 @@ static __always_inline __u32 service_number(const struct ac_service_key *key, st
 	return number;
 }
 
-static __always_inline void flow_addresses(struct sock *sk, __u8 local[16], __u8 remote[16])
-{
-	if (sk->__sk_common.skc_family == AF_INET6) {
-		BPF_CORE_READ_INTO((struct in6_addr *)local, sk, __sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO((struct in6_addr *)remote, sk, __sk_common.skc_v6_daddr);
-		return;
-	}
-	__builtin_memset(local, 0, 10);
-	__builtin_memset(remote, 0, 10);
-	local[10] = local[11] = remote[10] = remote[11] = 0xff;
-	*(__be32 *)(local + 12) = sk->__sk_common.skc_rcv_saddr;
-	*(__be32 *)(remote + 12) = sk->__sk_common.skc_daddr;
-}
-
 static __always_inline __u16 flow_port(struct sock *sk, __u8 side)
 {
 	return side == AC_SIDE_SERVER ? sk->__sk_common.skc_num : bpf_ntohs(sk->__sk_common.skc_dport);
@@ -93,7 +79,7 @@ static __always_inline const struct ac_policy *flow_match(struct sock *sk, struc
 		match_cgroups(sk, m->cgroups);
 	m->facts.port = flow_port(sk, f->side);
 	m->facts.side = f->side;
-	flow_addresses(sk, local, m->facts.peer);
+	sock_addresses(sk, local, m->facts.peer);
 	__builtin_memcpy(m->facts.comm, comm, AC_COMM_LEN);
 	match_policy(m, c);
 	p = match_values(m);

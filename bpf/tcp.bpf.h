@@ -49,6 +49,21 @@ static __always_inline bool nagle_keeps(const struct tcp_sock *tp, __u32 bytes)
 	       !ac_before(tp->snd_nxt, tp->snd_sml);
 }
 
+/* Both ends of a connection: IPv6, or v4-mapped. */
+static __always_inline void sock_addresses(struct sock *sk, __u8 local[16], __u8 remote[16])
+{
+	if (sk->__sk_common.skc_family == AF_INET6) {
+		BPF_CORE_READ_INTO((struct in6_addr *)local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO((struct in6_addr *)remote, sk, __sk_common.skc_v6_daddr);
+		return;
+	}
+	__builtin_memset(local, 0, 10);
+	__builtin_memset(remote, 0, 10);
+	local[10] = local[11] = remote[10] = remote[11] = 0xff;
+	*(__be32 *)(local + 12) = sk->__sk_common.skc_rcv_saddr;
+	*(__be32 *)(remote + 12) = sk->__sk_common.skc_daddr;
+}
+
 static __always_inline __u32 netns_of(struct sock *sk)
 {
 	return sk->__sk_common.skc_net.net->ns.inum;

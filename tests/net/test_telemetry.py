@@ -253,24 +253,31 @@ def budget(percent):
     return OBSERVED.replace("[policy", f"budget = {percent}%\n[policy")
 
 
+def sampling(agent):
+    """The share of the observed flows that is looked at."""
+    return agent.status()["telemetry"]["sampling"]
+
+
+def until_sampling(agent, stream):
+    """Keeps a flow busy until the agent is above its budget."""
+    def busy():
+        stream.exchange(WRITES, SIZE, 200)
+        return sampling(agent) < 1
+    wait_for(busy, 60, "sampling under load")
+
+
 def sampling_ends(w):
     """By a budget that is large enough: what others do on this machine costs the observer something too, so that it may
     not be idle when this test is. It looks at its cost every 20 s."""
     w.agent.reload(budget(100))
-    wait_for(lambda: w.agent.status()["telemetry"]["sampling"] == 1, 75, "the end of sampling")
+    wait_for(lambda: sampling(w.agent) == 1, 75, "the end of sampling")
 
 
 def test_budget():
     """above its budget the telemetry samples, says so in status, metrics and an event, and recovers"""
     with world(budget(0.1)) as w, Stream(w.net) as stream:
         with Listener(w.agent, "events", "--type", "sampling") as events:
-            def sampling():
-                return w.agent.status()["telemetry"]["sampling"]
-
-            def samples_while_busy():
-                stream.exchange(WRITES, SIZE, 200)
-                return sampling() < 1
-            wait_for(samples_while_busy, 40, "sampling under load")
+            until_sampling(w.agent, stream)
             page = subprocess.run([build("autocork"), "status", "--control", w.agent.control], capture_output=True,
                                   text=True,
                                   check=True).stdout
@@ -324,16 +331,10 @@ def test_sample_is_one_population():
             stream.exchange()
         equal(weights_of(streams), [1] * 10, "weights before")
 
-        def sampling():
-            return w.agent.status()["telemetry"]["sampling"]
-
-        def samples_while_busy():
-            busy.exchange(WRITES, SIZE, 200)
-            return sampling() < 1
-        wait_for(samples_while_busy, 60, "sampling under load")
+        until_sampling(w.agent, busy)
         bursts_before = bursts_of(streams)
-        ratio, weights = sampling(), weights_of(streams)
-        if sampling() == ratio:
+        ratio, weights = sampling(w.agent), weights_of(streams)
+        if sampling(w.agent) == ratio:
             looked_at = [now > before for now, before in zip(bursts_of(streams), bursts_before)]
             equal(looked_at, [weight > 0 for weight in weights], f"flows that were looked at; weights {weights}")
             check(set(weights) <= {0, 1 / ratio}, f"weights at {ratio}: {weights}")
