@@ -8,7 +8,7 @@
 #include "cli/client.h"
 #include "lib/json.h"
 #include "lib/names.h"
-#include "telemetry/text.h"
+#include "lib/text.h"
 
 const char *service_side_name(uint8_t side)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "lib/json.h"
-#include "telemetry/text.h"
+#include "lib/text.h"
 
 const struct top_column_text top_columns[TOP_COLUMNS] = {
 	[TOP_PORT] = { 'p', "PORT", "PORT" },	   [TOP_PROGRAM] = { 'n', "PROGRAM", "PROGRAM" },

@@ -57,6 +57,12 @@ void engine_weigh(struct engine *engine)
 	pass_read(engine->iterators[ITERATOR_ADD_UP], 1, NULL, NULL);
 }
 
+void engine_sample(struct engine *engine, unsigned int shift)
+{
+	__atomic_store_n(&engine->tables.control->sample_mask, (1ull << shift) - 1, __ATOMIC_RELAXED);
+	engine_weigh(engine);
+}
+
 static int read_services(struct engine *engine, struct engine_service *services, uint32_t end)
 {
 	int stats = objects_map(&engine->shared, "service_stats"), keys = objects_map(&engine->shared, "service_keys");
@@ -145,20 +151,6 @@ int engine_flows(struct engine *engine, engine_flow_visit *visit, void *context)
 	struct flow_visit v = { visit, context };
 
 	return pass_read(engine->iterators[ITERATOR_DUMP], sizeof(struct ac_flow_record), take_flow, &v);
-}
-
-void engine_try_rest(struct engine *engine)
-{
-	int err;
-
-	if (engine->tried_rest)
-		return;
-	engine->tried_rest = true;
-	err = responses_try(&engine->shared);
-	features_note(&engine->features, "responses", !err,
-		      "there is no `autocork responses`, and no event of type response", "a kernel from 6.16 on", "%s",
-		      err ? objects_complaint()[0] ? objects_complaint() : strerror(-err) :
-			    "tracepoints of writes, reads and packets");
 }
 
 const struct engine_feature *engine_features(const struct engine *engine, size_t *count)

@@ -29,7 +29,8 @@ static int load(struct responses *r, const struct ac_response_watch *watch, cons
 	return objects_load_guest(r->object, shared);
 }
 
-int responses_try(const struct shared_maps *shared)
+/* Would it load? A kernel without one of the tracepoints does not take it. Returns 0 or -errno; nothing stays. */
+static int responses_try(const struct shared_maps *shared)
 {
 	struct ac_response_watch watch = { .adds_up = true };
 	struct responses trial = { 0 };
@@ -110,6 +111,14 @@ static int add_other(const struct engine_watch *watch)
 	return err;
 }
 
+void engine_listen(struct engine *engine)
+{
+	/* Who watches is told of nothing, but short connections are followed all, as for who listens. */
+	uint32_t types = engine->event_types | (engine->watches ? AC_EVENT_BIT(AC_EVENT_RESPONSE) : 0);
+
+	__atomic_store_n(&engine->tables.control->event_mask, types, __ATOMIC_RELAXED);
+}
+
 int engine_watch_start(struct engine *engine, uint16_t port, struct engine_watch **out, struct fault *fault)
 {
 	const struct ac_response_watch what = { .port = port, .adds_up = true };
@@ -166,4 +175,19 @@ void engine_watch_stop(struct engine_watch *watch)
 	watch->engine->watches--;
 	engine_listen(watch->engine);
 	free(watch);
+}
+
+/* The row `responses` of the features. */
+void engine_try_rest(struct engine *engine)
+{
+	int err;
+
+	if (engine->tried_rest)
+		return;
+	engine->tried_rest = true;
+	err = responses_try(&engine->shared);
+	features_note(&engine->features, "responses", !err,
+		      "there is no `autocork responses`, and no event of type response", "a kernel from 6.16 on", "%s",
+		      err ? objects_complaint()[0] ? objects_complaint() : strerror(-err) :
+			    "tracepoints of writes, reads and packets");
 }

@@ -12,8 +12,6 @@ struct responses {
 	struct bpf_link *links[RESPONSES_LINKS];
 };
 
-/* Would it load? A kernel without one of the tracepoints does not take it. Returns 0 or -errno; nothing stays. */
-int responses_try(const struct shared_maps *shared);
 /* Loads and attaches, if that is not done. `cgroup`: where setsockopt calls are seen. Returns 0 or -errno, and nothing
  * stays. */
 int responses_start(struct responses *responses, const struct ac_response_watch *watch, const struct shared_maps *shared,

@@ -3,9 +3,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "lib/text.h"
 #include "telemetry/fastpath.h"
 #include "telemetry/page.h"
-#include "telemetry/text.h"
 
 #define LABELS "name,interface"
 #define RUNNING_HELP "1 if the process of the fast path runs, 0 if it was killed and is not back yet."

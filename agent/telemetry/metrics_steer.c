@@ -3,9 +3,9 @@
  * those). */
 #include <inttypes.h>
 
+#include "lib/text.h"
 #include "telemetry/metrics.h"
 #include "telemetry/page.h"
-#include "telemetry/text.h"
 
 #define PACKETS_HELP "Packets by what became of them: steered to an AF_XDP socket, or to the kernel for a reason."
 

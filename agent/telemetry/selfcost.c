@@ -13,7 +13,7 @@
 #include <uthash.h>
 
 #include "lib/log.h"
-#include "telemetry/text.h"
+#include "lib/text.h"
 
 /* A program by its kernel id. */
 struct program {

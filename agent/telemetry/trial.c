@@ -12,9 +12,9 @@
 
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "telemetry/advice.h"
 #include "telemetry/series.h"
-#include "telemetry/text.h"
 #include "telemetry/trial_judge.h"
 
 #define RUN_DIRECTORY "/run/autocork/policy.d"

@@ -11,8 +11,8 @@
 #include <uthash.h>
 
 #include "lib/cgroup.h"
+#include "lib/text.h"
 #include "telemetry/snapshot.h"
-#include "telemetry/text.h"
 
 #define NAMES_MAX 4096		/* then all are forgotten and asked for again: containers come and go */
 #define FILEID_KERNFS 0xfe	/* linux/exportfs.h, since 5.9 (commit 33c5ac9175195c36) */

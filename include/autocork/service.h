@@ -79,7 +79,7 @@ struct ac_service_stats {
 	__u64 received_bytes;	/* payload taken in, each byte once */
 	__u64 rtt_us;		/* smoothed round-trip times of flows that had one, summed */
 	__u64 rtts;		/* how many had */
-	__u64 small_out;	/* packets with 1 … AC_SMALL_PACKET - 1 bytes of payload; [agent] small_packets. Counted while observed, as all below */
+	__u64 small_out;	/* packets with 1 … AC_SMALL_PACKET - 1 bytes of payload; [agent] small_packets. Counted while observed, as the next eight */
 	__u64 small_in;
 	__u64 more_writes;	/* calls with MSG_MORE */
 	__u64 spliced_bytes;	/* queued by sendfile and splice, by reference */

@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
+#include "lib/text.h"
 #include "telemetry/metrics.h"
-#include "telemetry/text.h"
 
 static const struct engine_feature features[] = {
 	{ .name = "fentry", .works = false, .reason = "EPERM" },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "telemetry/text.h"
+#include "lib/text.h"
 
 #include <string.h>
 
