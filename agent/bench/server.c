@@ -303,8 +303,8 @@ static int open_listener(struct server *server, struct fault *fault)
 	error = errno;
 	freeaddrinfo(list);
 	if (fd < 0)
-		return fault_set(fault, EXIT_FAILED, "%s port %s: %s: choose another %s", o->host ?: "any address", o->port,
-				 strerror(error), error == EADDRNOTAVAIL ? "--host" : "--port");
+		return fault_set(fault, EXIT_FAILED, "%s port %s: %s: choose another %s", o->host ?: "any address",
+				 o->port, strerror(error), error == EADDRNOTAVAIL ? "--host" : "--port");
 	server->listener = fd;
 	return 0;
 }

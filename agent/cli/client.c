@@ -44,8 +44,8 @@ static int explain_connect(const char *path, int error, struct fault *fault)
 				 AUTOCORK_GROUP);
 	case EINVAL:
 	case ENAMETOOLONG:
-		return fault_set(fault, EXIT_USAGE, "--control %s: a socket's path has 1 to %zu bytes: name another", path,
-				 sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+		return fault_set(fault, EXIT_USAGE, "--control %s: a socket's path has 1 to %zu bytes: name another",
+				 path, sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
 	case ENOTSOCK:
 		return fault_set(fault, EXIT_FAILED, "%s: is no socket: name the agent's with --control PATH", path);
 	default:

@@ -157,6 +157,20 @@ static void print_page(FILE *out, const struct cli *cli, const json_t *status)
 	services_print(out, cli, json_object_get(status, "services"));
 }
 
+/* How many rows a line takes on a terminal so wide, which goes on in the next one; 0: the width is not known. */
+static size_t rows_of(const char *line, size_t width)
+{
+	size_t columns = 0;
+
+	for (; *line; line++) {
+		if (*line == '\033')
+			line += strcspn(line, "m") - !strchr(line, 'm');
+		else
+			columns += (*line & 0xc0) != 0x80;
+	}
+	return !width || columns <= width ? 1 : (columns + width - 1) / width;
+}
+
 /* Draws over what is there: every line ends by clearing its rest, the page by clearing the screen's. */
 static void draw(const struct cli *cli, const json_t *status)
 {
@@ -171,9 +185,11 @@ static void draw(const struct cli *cli, const json_t *status)
 	fclose(out);
 	ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
 	fputs("\033[H", stdout);
-	for (line = strtok_r(page, "\n", &save); line && (!size.ws_row || rows + 1 < size.ws_row); rows++) {
+	for (line = strtok_r(page, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		rows += rows_of(line, size.ws_col);
+		if (size.ws_row && rows >= size.ws_row)
+			break;
 		printf("%s\033[K\n", line);
-		line = strtok_r(NULL, "\n", &save);
 	}
 	fputs("\033[J", stdout);
 	fflush(stdout);

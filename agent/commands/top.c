@@ -360,12 +360,17 @@ static double clock_s(void)
 	return now.tv_sec + now.tv_nsec * 1e-9;
 }
 
-static void live(struct top *top)
+static int live(struct top *top)
 {
 	double due = clock_s() + top->delay_s, left;
+	/* initscr() would end the program, with a message of its own. */
+	SCREEN *screen = newterm(NULL, stdout, stdin);
 	int key;
 
-	initscr();
+	if (!screen)
+		return fault_set(&top->fault, EXIT_FAILED,
+				 "top: TERM=%s: no such terminal is known here: set TERM, or take one screen with --once",
+				 getenv("TERM") ?: "");
 	cbreak();
 	noecho();
 	keypad(stdscr, TRUE);
@@ -391,6 +396,8 @@ static void live(struct top *top)
 			read_now(top);
 	}
 	endwin();
+	delscreen(screen);
+	return 0;
 }
 
 int command_top(struct cli *cli, int argc, char **argv)
@@ -407,7 +414,7 @@ int command_top(struct cli *cli, int argc, char **argv)
 	} else {
 		result = read_now(&top);
 		if (!result)
-			live(&top);
+			result = live(&top);
 	}
 	top_free(&top.now);
 	return result ? cli_fail(cli, &top.fault) : EXIT_OK;

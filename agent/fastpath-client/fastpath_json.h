@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What runs of autocork-fastpath, as JSON: for `autocork fastpath --json` and the agent's status. docs/schema/fastpath.json
- * is the schema. */
+/* What runs of autocork-fastpath, as JSON: for `autocork fastpath --json` (docs/schema/fastpath.json) and the agent's
+ * status. */
 #pragma once
 #include <jansson.h>
 

@@ -165,8 +165,9 @@ static int start_eal(struct fastpath_options *options, struct fault *fault)
 	if (!huge && options->memory == FASTPATH_MEMORY_AUTO)
 		log_info("memory: fewer than %u MiB in free huge pages, so normal pages are used", mib);
 	if (options->cores && !may_use(options->cores))
-		return fault_set(fault, EXIT_USAGE, "--cores: %s: not all of them are this process's to use: `taskset -cp $$` "
-				 "names those that are", options->cores);
+		return fault_set(fault, EXIT_USAGE,
+				 "--cores: %s: not all of them are this process's to use: `taskset -cp $$` names "
+				 "those that are", options->cores);
 	argc = options_eal_arguments(options, apart, huge, mib, &argv);
 	if (argc < 0)
 		return fault_set(fault, EXIT_FAILED, "memory: exhausted");
@@ -284,7 +285,7 @@ int main(int argc, char **argv)
 	catch_signals();
 	libbpf_set_print(libbpf_message);
 	libxdp_set_print(libxdp_message);
-	/* Without CAP_IPC_LOCK packet buffers count against it; where it may not be raised, the driver says what it misses. */
+	/* Packet buffers count against it without CAP_IPC_LOCK. Where it may not be raised, the driver complains. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	if (run(&options, &fault)) {
 		log_error("%s", fault.text);

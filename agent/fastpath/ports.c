@@ -276,8 +276,8 @@ int ports_open(struct ports *ports, const struct fastpath_options *options, stru
 	if (!ports->count)
 		return fault_set(fault, EXIT_FAILED, "ports: none: give --interface, or --vdev or -a after --");
 	if (options->job != FASTPATH_JOB_REFLECT && ports->count % 2)
-		return fault_set(fault, EXIT_USAGE, "ports: %zu: the job %s takes pairs: name another interface", ports->count,
-				 fastpath_job_name(options->job));
+		return fault_set(fault, EXIT_USAGE, "ports: %zu: the job %s takes pairs: name another interface",
+				 ports->count, fastpath_job_name(options->job));
 	if (ports->count * ports->queues > FASTPATH_QUEUES_MAX)
 		return fault_set(fault, EXIT_USAGE, "queues: more than %d over all ports: use a smaller --queues",
 				 FASTPATH_QUEUES_MAX);

@@ -164,8 +164,8 @@ int trace_read(FILE *in, const char *name, struct trace *trace, struct fault *fa
 		errno = 0;
 	}
 	if (!err && !feof(in))
-		err = fault_set(fault, EXIT_FAILED, "%s: cannot read: %s: give the path of a trace, or - for stdin", name,
-				strerror(errno));
+		err = fault_set(fault, EXIT_FAILED, "%s: cannot read: %s: give the path of a trace, or - for stdin",
+				name, strerror(errno));
 	if (!err && !reader.headed) {
 		reader.line++;
 		err = reject(&reader, "empty: the first line must be '" MAGIC " %d'", TRACE_VERSION);

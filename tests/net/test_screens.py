@@ -94,6 +94,14 @@ def test_top_without_agent():
             equal(top.wait(), 0, "exit code")
 
 
+def test_unknown_terminal():
+    """top on a terminal that is not known says so"""
+    with world() as w:
+        with Terminal(["env", "TERM=nonsense", build("autocork"), "top", "--control", w.agent.control]) as top:
+            equal(top.wait(), 1, "exit code")
+            check("autocork: top: TERM=nonsense: " in top.text(), top.text())
+
+
 def test_texts():
     """services, top --once, advise --emit, policy show --match, events and explain in words"""
     with busy() as (w, stream):

@@ -186,7 +186,8 @@ static void holds(void **state)
 
 static void cores(void **state)
 {
-	static const char *const wrong[] = { "", "x", "-1", "1-", "1,", ",1", "3-2", "0x1", "1 ", "99999999999999999999" };
+	static const char *const wrong[] = { "",    "x",   "-1",  "1-", "1,",
+					      ",1", "3-2", "0x1", "1 ", "99999999999999999999" };
 	cpu_set_t set;
 
 	assert_true(options_parse_cores("0-1,5", &set));
