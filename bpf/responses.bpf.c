@@ -187,18 +187,21 @@ int BPF_PROG(packet_comes, struct sock *sk)
 	return 0;
 }
 
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(flow_ends, struct sock *sk)
+/* The connection is over. When its socket is destroyed its record is gone already: enroll.bpf.c hears of that first. */
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(flow_ends, struct sock *sk, int before, int after)
 {
-	struct ac_response *r = bpf_sk_storage_get(&responses, sk, 0, 0);
-	struct ac_flow *f = flow_of(sk);
 	struct ac_response_facts facts;
+	struct ac_response *r;
 	struct tcp_sock *tp;
+	struct ac_flow *f;
 
-	if (!r || !f || !r->told.writes)
+	if (after != TCP_CLOSE || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
+	r = bpf_sk_storage_get(&responses, sk, 0, 0);
+	f = flow_of(sk);
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
+	if (!r || !f || !tp || !r->told.writes)
 		return 0;
 	look(tp, f, &facts);
 	/* Without the FIN, which takes a sequence number as well. */
@@ -206,6 +209,7 @@ int BPF_PROG(flow_ends, struct sock *sk)
 	r->told.flags |= AC_RESPONSE_CLOSED;
 	ac_response_close(r, &facts, ac_before(facts.snd_nxt, facts.write_seq));
 	tell(sk, f, r);
+	ac_response_reset(r, &facts);
 	return 0;
 }
 

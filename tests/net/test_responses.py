@@ -95,6 +95,22 @@ def test_corked():
         equal((event["head_bytes"], event["segments"]), (0, 1), "head, segments")
 
 
+def test_closed():
+    """a response that the end of the connection ends is told as such, without the FIN"""
+    with world(OBSERVE) as w:
+        supported(w)
+        with Listener(w.agent, "events", "--type", "response") as listener, Stream(w.net) as stream:
+            stream.client.sendall(b"request")
+            stream.receive(stream.server, 7)
+            stream.server.sendall(b"x" * 100)
+            stream.receive(stream.client, 100)
+            stream.server.close()
+            stream.client.close()
+            event = listener.read(lambda e: e["side"] == "server" and e["local_port"] == stream.port)[-1]
+            equal([event[n] for n in ("writes", "bytes", "segments", "closed", "overlaps")], [1, 100, 1, True, False],
+                  "writes, bytes, segments, closed, overlaps")
+
+
 def test_idle_options():
     """option calls that change nothing are counted"""
     with world(OBSERVE) as w:
@@ -140,6 +156,29 @@ def test_late_tail():
         late = [e["tail_us"] for e in events if e["tail_us"] > 1000]
         check(late and max(late) < 1000000, f"tails: {[e['tail_us'] for e in events]}")
         check(not any(e["tail_corked"] for e in events), "nobody corked")
+
+
+def test_held():
+    """what the gate holds back is no late tail: nothing that the program could do better"""
+    with world() as w:
+        supported(w)
+        with Listener(w.agent, "events", "--type", "response") as listener, Stream(w.net) as stream:
+            def serve(writes):
+                stream.client.sendall(b"request")
+                stream.receive(stream.server, 7)
+                before = tcp_info(stream.server)["data_segs_out"]
+                for _ in range(writes):
+                    stream.server.sendall(b"x" * 20)
+                stream.receive(stream.client, 20 * writes)
+                return tcp_info(stream.server)["data_segs_out"] - before
+            wait_for(lambda: serve(5) == 1, 20, "a server that is managed")
+            start = time.monotonic()
+            serve(2)
+            check(time.monotonic() - start > 0.04, "nothing was held back")
+            serve(5)
+            event = listener.read(lambda e: e["side"] == "server" and e["local_port"] == stream.port and
+                                  e["writes"] == 2)[-1]
+            equal((event["tail_us"], event["segments"]), (0, 1), "time of a late tail, segments")
 
 
 def test_report():
