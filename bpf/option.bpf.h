@@ -35,8 +35,8 @@ static __always_inline bool option_read(struct bpf_sockopt *ctx, struct option_c
 		return false;
 	call->on = false;
 	call->idle = true;
-	/* Too short: the kernel refuses it, and nothing changes. */
-	if ((void *)(value + 1) > ctx->optval_end)
+	/* Too short: the kernel refuses it, and nothing changes. The copy made for us has 16 bytes at least. */
+	if (ctx->optlen < (int)sizeof(*value) || (void *)(value + 1) > ctx->optval_end)
 		return true;
 	call->on = *value;
 	tp = option_tcp(ctx->sk);

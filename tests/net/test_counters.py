@@ -20,7 +20,7 @@ from schemas import valid
 from servers import Nginx, Redis
 
 OBSERVE = "[agent]\nsmall_packets = yes\n[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\n"
-CORK = 3
+CORK, MSG_ZEROCOPY, SO_ZEROCOPY = 3, 0x4000000, 60
 SMALL, LARGE = 128, 16384
 WRITES = "write", "writev", "sendto", "sendmsg", "sendfile"
 READS = "read", "readv", "recvfrom", "recvmsg"
@@ -270,7 +270,8 @@ def test_kinds():
             return {name: now[kind][name] - before[kind][name] for name in now[kind]}
         before = service()
         sent = []
-        for size, flags in (20, socket.MSG_MORE), (30, 0), (LARGE, 0), (LARGE - 1, 0):
+        # MSG_ZEROCOPY of a socket that has not asked for it is a copy.
+        for size, flags in (20, socket.MSG_MORE), (30, 0), (LARGE, 0), (LARGE - 1, 0), (LARGE, MSG_ZEROCOPY):
             sent.append(stream.client.send(pattern(0, size), flags))
         file.write(pattern(0, 5000))
         file.flush()
@@ -287,17 +288,22 @@ def test_kinds():
             stream.client.setsockopt(socket.IPPROTO_TCP, CORK, value)
         for value in 1, 0:
             stream.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, value)
-        with contextlib.suppress(OSError):
-            stream.client.setsockopt(socket.IPPROTO_TCP, 9999, b"x" * 20000)
+        for option, value in (9999, b"x" * 20000), (socket.TCP_NODELAY, b"x"), (CORK, b"x"):
+            try:
+                stream.client.setsockopt(socket.IPPROTO_TCP, option, value)
+                raise AssertionError(f"option {option} was set to {len(value)} bytes")
+            except OSError:
+                pass
         now = service()
         equal(now["writes"], len(sent), "writes while the flow is open")
         equal(now["written_bytes"], sum(sent), "bytes")
         equal(now["more_writes"], 1, "writes with MSG_MORE")
         equal(now["spliced_bytes"], 5000, "bytes by sendfile")
         equal(now["large_copied_bytes"], sum(n for i, n in enumerate(sent) if n >= LARGE), "large copies")
-        equal(more(before, now, "option_calls"), {"nodelay": 2, "cork": 4}, "option calls")
-        equal(more(before, now, "option_idle"), {"nodelay": 0, "cork": 0},
-              "idle calls: what sends, or would once the window opens, is none")
+        equal(now["zerocopy_bytes"], 0, "bytes that were not copied")
+        equal(more(before, now, "option_calls"), {"nodelay": 3, "cork": 5}, "option calls")
+        equal(more(before, now, "option_idle"), {"nodelay": 1, "cork": 1},
+              "idle calls: those that are refused; what sends, or would once the window opens, is none")
         stream.receive(stream.server, sum(sent))
         wait_for(lambda: not tcp_info(stream.client)["notsent_bytes"], 10, "an empty send queue")
         for value in 1, 1, 0, 0:
@@ -306,9 +312,23 @@ def test_kinds():
         later = service()
         # Of each, TCP_NODELAY was 0 before, TCP_CORK 1.
         equal(more(now, later, "option_idle"), {"nodelay": 2, "cork": 3}, "idle calls")
-        now = later
+        stream.client.setsockopt(socket.SOL_SOCKET, SO_ZEROCOPY, 1)
+        zerocopy = stream.client.send(pattern(0, LARGE), MSG_ZEROCOPY)
+        equal(service()["zerocopy_bytes"], zerocopy, "bytes that were not copied, once it has asked for it")
         info = tcp_info(stream.client)
         check(0 < service()["segments"] <= info["data_segs_out"] + 1000, "segments of an open flow")
+
+
+def test_options_before():
+    """options that are set before the connection are counted with it, and so are the calls that change nothing"""
+    with world(OBSERVE) as w, w.net.inside(), socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.socket() as sock:
+            for option, value in (socket.TCP_NODELAY, 1), (socket.TCP_NODELAY, 1), (CORK, 0), (CORK, 1), (CORK, 1):
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+            sock.connect(listener.getsockname())
+            row = w.agent.service(listener.getsockname()[1], "client")
+            equal((row["option_calls"], row["option_idle"]), ({"nodelay": 2, "cork": 3}, {"nodelay": 1, "cork": 2}),
+                  "option calls, and those that change nothing")
 
 
 def test_small_packets_on_request():
@@ -327,6 +347,20 @@ def test_small_packets_on_request():
         equal(small(10), 30, "small packets, asked for")
         w.agent.reload(quiet)
         equal(small(10), 0, "small packets, no longer asked for")
+
+
+def test_small_tails():
+    """a packet that is cut into segments only on the wire has one small segment, its tail; IPv4 and IPv6"""
+    for address in "127.0.0.1", "::1":
+        with world(OBSERVE) as w:
+            w.net.ip("link", "set", "lo", "mtu", "1500")
+            with Stream(w.net, address) as stream:
+                mss = stream.client.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+                for size in 20, 2 * mss + 20, 2 * mss + 200:
+                    stream.client.sendall(pattern(0, size))
+                    stream.receive(stream.server, size)
+                client, server = (w.agent.service(stream.port, side) for side in ("client", "server"))
+                equal((client["small_out"], server["small_in"]), (2, 2), f"small segments, sent and received, {address}")
 
 
 def test_managed():
