@@ -235,6 +235,17 @@ def test_passed_by():
         equal(w.agent.service(port, "client")["flows_passed"], passed, "connections passed by, of a program left alone")
 
 
+def test_watches_what_is_busy():
+    """as long as a flow that is looked at has bursts, the observer stays"""
+    with world() as w, Stream(w.net) as stream:
+        stream.exchange(writes=1)
+        wait_for(lambda: control("watching"), 5, "the observer")
+        for _ in range(100):	# of 256 that would make it tire
+            stream.exchange(writes=1)
+            time.sleep(0.03)
+            equal((control("watching"), control("watched")), (1, 2), "the observer, and flows looked at")
+
+
 def test_gains_never():
     """of a program whose long connections had nothing to gain, new ones are no reason to observe"""
     with world() as w, contextlib.ExitStack() as stack:

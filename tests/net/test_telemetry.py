@@ -296,12 +296,15 @@ def test_budget():
 def test_sample_is_one_population():
     """while telemetry samples, what a socket counted goes with the writes seen: of the same flows and times"""
     def counted(agent, stream):
-        return {side: agent.service(stream.port, side) for side in ("client", "server")}
+        rows = {side: agent.service(stream.port, side) for side in ("client", "server")}
+        for row in rows.values():
+            row["options"], row["idle"] = row["option_calls"]["nodelay"], row["option_idle"]["nodelay"]
+        return rows
 
     def grown(new, old, side):
         return {name: new[side][name] - old[side][name] for name in (
             "writes", "written_bytes", "segments", "retransmits", "sent_bytes", "received_bytes", "read_bytes",
-            "bursts", "inferred_bursts")}
+            "bursts", "inferred_bursts", "options", "idle")}
 
     def weight_of(stream, before, segments):
         """How often its client's flow counted in 20 rounds that took so many segments each."""
@@ -310,6 +313,8 @@ def test_sample_is_one_population():
         weight = client["writes"] / (WRITES * 20)
         # The kernel may join two writes by itself, and a slow machine send a segment again.
         equal(client["segments"], weight * round(20 * segments), f"segments of {client}")
+        equal(client["options"], weight, f"option calls of {client}")
+        equal(client["idle"], weight, f"option calls that change nothing, of {client}")
         if not client["retransmits"]:
             equal(client["sent_bytes"], client["written_bytes"], f"bytes of {client}")
         equal(server["received_bytes"], server["read_bytes"], f"bytes of {server}")
@@ -321,6 +326,8 @@ def test_sample_is_one_population():
 
     def weights_of(streams):
         before = [counted(w.agent, stream) for stream in streams]
+        for stream in streams:
+            stream.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         segments = [stream.exchange(WRITES, SIZE, 20) for stream in streams]
         return [weight_of(*each) for each in zip(streams, before, segments)]
 
@@ -376,6 +383,16 @@ def test_stalls():
         check(0.02 < advised["stall_seconds_per_burst"] < 0.1, f"advice: {advised}")
         page = get(w.agent)
         check(samples(page, "stall_seconds_total", port=stream.port, side="client")[0] > 0.2, "stalls on the page")
+
+
+def test_stalls_that_stay():
+    """a wait that holding would not have saved, because nobody could know of the second write, is no reason to manage"""
+    with world(OBSERVED) as w, Stream(w.net, no_delay=False) as stream:
+        for number in range(60):
+            stream.exchange(1 + number % 2, SIZE)
+        row = w.agent.service(stream.port, "client")
+        check(row["stalls"] > 10, f"stalls: {row}")
+        equal((row["shadow_held"], row["shadow_stall_us"]), (0, 0), "what holding would have saved")
 
 
 def test_bad_clients():
