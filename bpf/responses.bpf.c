@@ -30,7 +30,7 @@ struct {
 
 static const struct ac_response_sum nothing;
 
-static __always_inline void look(struct tcp_sock *tp, const struct ac_flow *f, struct ac_response_facts *facts)
+static __always_inline void look(struct tcp_sock *tp, struct ac_response_facts *facts)
 {
 	facts->now_ns = bpf_ktime_get_ns();
 	facts->sent_ns = tp->tcp_wstamp_ns;
@@ -42,9 +42,8 @@ static __always_inline void look(struct tcp_sock *tp, const struct ac_flow *f, s
 	facts->retransmits = tp->total_retrans;
 	facts->mss = tp->mss_cache;
 	facts->nonagle = nonagle(tp);
-	/* What the gate holds does not wait for the peer. */
-	facts->room =
-		!f->saved_cwnd && packets_in_flight(tp) < tp->snd_cwnd && tp->write_seq - tp->snd_una <= tp->snd_wnd;
+	/* What the gate holds does not wait for the peer: it leaves no room in the window. */
+	facts->room = packets_in_flight(tp) < tp->snd_cwnd && tp->write_seq - tp->snd_una <= tp->snd_wnd;
 }
 
 static __always_inline struct ac_flow *flow_of(struct sock *sk)
@@ -114,7 +113,7 @@ static __always_inline struct ac_response *visit(struct sock *sk, struct ac_resp
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!r || !tp)
 		return NULL;
-	look(tp, f, facts);
+	look(tp, facts);
 	if (ac_response_has_read(r, facts)) {
 		ac_response_close(r, facts, facts->write_seq != facts->snd_nxt);
 		tell(sk, f, r);
@@ -152,7 +151,7 @@ int BPF_PROG(write_ends, struct sock *sk, int length)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!r || !tp)
 		return 0;
-	look(tp, f, &facts);
+	look(tp, &facts);
 	ac_response_write_ends(r, &facts, length);
 	return 0;
 }
@@ -182,7 +181,7 @@ int BPF_PROG(packet_comes, struct sock *sk)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!f || !tp)
 		return 0;
-	look(tp, f, &facts);
+	look(tp, &facts);
 	ac_response_packet(r, &facts);
 	return 0;
 }
@@ -203,7 +202,7 @@ int BPF_PROG(flow_ends, struct sock *sk, int before, int after)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!r || !f || !tp || !r->told.writes)
 		return 0;
-	look(tp, f, &facts);
+	look(tp, &facts);
 	/* Without the FIN, which takes a sequence number as well. */
 	facts.write_seq = r->end_seq;
 	r->told.flags |= AC_RESPONSE_CLOSED;

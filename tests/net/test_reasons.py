@@ -136,6 +136,18 @@ def test_found_nothing():
             pass
         sock.settimeout(30)
     ends("app_wait", look)
+    # And not at the deadline.
+    with world(MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\nmode")) as w, Stream(w.net) as stream:
+        took = []
+        for _ in range(2):
+            w.learn(stream)
+            data, start = w.hold(stream, 2), time.monotonic()
+            look(stream.client)
+            equal(stream.receive(stream.server, len(data)), data, "what was held")
+            took.append(time.monotonic() - start)
+            stream.server.sendall(b"ok")
+            stream.receive(stream.client, 2)
+        check(min(took) < 0.08, f"what was held took {min(took):.3f} s")
 
 
 def test_more_behind():
