@@ -61,7 +61,8 @@ def test_top():
             top.wait_for("by AGE")
             top.type("f")
             top.wait_for("services")
-            for key, column in ("p", "PORT"), ("n", "PROGRAM"), ("m", "MISSES"):
+            for key, column in (("p", "PORT"), ("n", "PROGRAM"), ("o", "FLOWS"), ("w", "WRITES/s"), ("s", "SAVED/s"),
+                                ("r", "OF ALL"), ("m", "MISSES")):
                 top.type(key)
                 top.wait_for(f"by {column}")
             top.type("R")
@@ -110,6 +111,9 @@ def test_texts():
                      if part.startswith(f"{stream.port}, client, "))
         for wanted in r"^ +held +[1-9]", r"^ +released +complete [1-9]":
             check(re.search(wanted, block, re.M), block)
+        row = re.compile(rf"^ *{stream.port} +client +\S+ +1 +1(?: +[1-9]\S*){{3}} ", re.M)
+        page = said(w.agent, "status")
+        check(row.search(page), f"no flow, managed flow, bursts, writes and saved ones of {stream.port} in:\n{page}")
         for words in ("--once",), ("--once", "--flows"):
             head, *rows = said(w.agent, "top", *words, "--delay", "0.3").splitlines()
             check("SAVED" in head and any(row.startswith(f"{stream.port:5} client") for row in rows), head)
