@@ -103,6 +103,18 @@ def test_restart_takes_over():
         gone(mine)
 
 
+def test_restart_with_another_policy():
+    """flows that an agent which was killed had managed are given back where the policy leaves them alone by now"""
+    with world() as w, Stream(w.net) as stream:
+        w.learn(stream)
+        w.agent.kill()
+        equal(congestion(stream.client), "autocork_cubic", "what the killed agent has left")
+        w.agent.write_policy(OFF)
+        w.agent.start()
+        equal(w.net.wrapped(), 0, "flows on a wrapper")
+        stream.exchange(rounds=3)
+
+
 def test_restarts():
     """five restarts under a flow that never rests"""
     with world() as w, Stream(w.net) as stream:

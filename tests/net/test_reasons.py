@@ -170,6 +170,23 @@ def test_time_held():
         check(50000 <= held_us < 3000000, f"{held_us} us held, of which one hold has 50 ms")
 
 
+def test_own_deadline():
+    """where one hold has met its deadline, another that began later waits for its own"""
+    with world(MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\nmode")) as w, \
+            Stream(w.net) as first, Stream(w.net) as second:
+        for stream in first, second:
+            w.learn(stream)
+        data = w.hold(first, 2)
+        time.sleep(0.05)
+        start = time.monotonic()
+        w.hold(second, 2)
+        took = []
+        for stream in first, second:
+            equal(stream.receive(stream.server, len(data)), data, "what was held")
+            took.append(time.monotonic() - start)
+        check(took[1] >= 0.099, f"from the second hold on: {took}")
+
+
 def test_own_congestion_control():
     """the program chooses another congestion control while something is held: that leaves at once, as max_hold says"""
     def choose(sock):

@@ -121,6 +121,19 @@ def test_left_alone():
             equal(records(), 0, "records of a new one")
 
 
+def test_older_connections():
+    """those of other control groups, and those that the policy does not adopt, have no records"""
+    adopt = MANAGE + "adopt = yes\n"
+    with Cgroup() as group, Net("cubic") as net:
+        for inside, policy, count in (False, adopt, 0), (True, MANAGE, 0), (True, adopt, 2):
+            if inside:
+                group.enter()
+            with Stream(net) as stream, Agent(group, policy) as agent:
+                equal((records(), len(agent.flows())), (count, count),
+                      f"records and flows, {'inside' if inside else 'outside'}, {policy.splitlines()[-1]}")
+                stream.exchange()
+
+
 def listening(net, name, address, port):
     """Another process of that name, which echoes."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
