@@ -91,7 +91,7 @@ deps: ## install what is missing from Debian's packages (root)
 		DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
 	fi
 
-unit: $(UNIT_TESTS) ## run the unit tests only (no root)
+unit: all $(UNIT_TESTS) ## run the unit tests only (no root)
 	@tests/run unit
 
 check: deps ## install, build and run all tests (root)

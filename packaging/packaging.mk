@@ -8,7 +8,7 @@ DOCDIR     := $(PREFIX)/share/doc/autocork
 COMPDIR    := $(PREFIX)/share/bash-completion/completions
 MAN_PAGES  := $(wildcard docs/man/*.[1578]) $(BUILD)/man/autocork.1
 
-all unit: $(BUILD)/man/autocork.1
+all: $(BUILD)/man/autocork.1
 
 # The page's commands are what their --help says.
 $(BUILD)/man/autocork.1: docs/man/autocork.1.in docs/man/commands $(BUILD)/autocork

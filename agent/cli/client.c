@@ -27,7 +27,7 @@ static bool is_no_socket(const char *path)
 
 static int explain_connect(const char *path, int error, struct fault *fault)
 {
-	if (error == ECONNREFUSED && is_no_socket(path))
+	if ((error == ECONNREFUSED || error == EACCES) && is_no_socket(path))
 		error = ENOTSOCK;
 	switch (error) {
 	case ENOENT:

@@ -24,7 +24,7 @@ struct engine_options {
 
 /* A kernel feature that was tried. */
 struct engine_feature {
-	const char *name;	/* "fentry", "wrapper cubic", "iter/tcp" … */
+	const char *name;	/* "fentry", "wrapper cubic", "write hook" … */
 	bool works;
 	char reason[160];	/* why not, or which variant is used */
 	const char *without;	/* what then does not work */
