@@ -45,7 +45,7 @@ PROG_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/prog/test_*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help deps check unit clean
+.PHONY: all help deps tests check unit clean
 all: $(PROGRAMS) ## build everything into build/
 
 help: ## list the targets
@@ -94,8 +94,11 @@ deps: ## install what is missing from Debian's packages (root)
 unit: all $(UNIT_TESTS) ## run the unit tests only (no root)
 	@tests/run unit
 
-check: deps ## install, build and run all tests (root)
+tests: ## build everything and the programs that the tests are, or use
 	@$(MAKE) --no-print-directory all $(UNIT_TESTS) $(PROG_TESTS) $(NET_PROGRAMS)
+
+check: deps ## install, build and run all tests (root)
+	@$(MAKE) --no-print-directory tests
 	@tests/run unit prog net vm
 
 clean: ## remove build/
