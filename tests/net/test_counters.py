@@ -325,6 +325,7 @@ def test_options_before():
         with socket.socket() as sock:
             for option, value in (socket.TCP_NODELAY, 1), (socket.TCP_NODELAY, 1), (CORK, 0), (CORK, 1), (CORK, 1):
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
+            equal(w.agent.flows(), [], "flows before there is a connection")
             sock.connect(listener.getsockname())
             row = w.agent.service(listener.getsockname()[1], "client")
             equal((row["option_calls"], row["option_idle"]), ({"nodelay": 2, "cork": 3}, {"nodelay": 1, "cork": 2}),
@@ -360,7 +361,7 @@ def test_small_tails():
                     stream.client.sendall(pattern(0, size))
                     stream.receive(stream.server, size)
                 client, server = (w.agent.service(stream.port, side) for side in ("client", "server"))
-                equal((client["small_out"], server["small_in"]), (2, 2), f"small segments, sent and received, {address}")
+                equal((client["small_out"], server["small_in"]), (2, 2), f"small ones, sent and received, {address}")
 
 
 def test_managed():

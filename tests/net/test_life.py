@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import socket
+import signal
 import struct
 import subprocess
 import threading
@@ -238,8 +239,29 @@ def test_bad_reload():
             w.agent.reload("[policy broken]\nmode = sometimes\n")
             raise RuntimeError("a mistake was accepted")
         reload = w.agent.status()["policy"]["reload"]
+        equal((reload["ok"], reload["good"], reload["bad"]), (False, 1, 1), "the reload on record, and those before")
         check("test.conf:2" in reload["error"], f"the error does not name the place: {reload['error']}")
         check(stream.exchange(rounds=20) <= 1.1, "the flow is managed no longer")
+
+
+def test_reload_within_a_hold():
+    """what is held when a reload takes the flow off the gate leaves with it, not when the kernel's own timer says so"""
+    bold = PATIENT.replace("50ms", "100ms", 1)
+    took = []
+    with world(bold) as w, Stream(w.net) as stream:
+        for _ in range(3):
+            w.learn(stream)
+            w.agent.write_policy(OFF)
+            data, start = w.hold(stream, 2), time.monotonic()
+            w.agent.process.send_signal(signal.SIGHUP)
+            equal(stream.receive(stream.server, len(data)), data, "what was held")
+            took.append(time.monotonic() - start)
+            wait_for(lambda: w.net.wrapped() == 0, 10, "the flow given back")
+            stream.server.sendall(b"ok")
+            stream.receive(stream.client, 2)
+            w.agent.reload(bold)
+    # That timer comes after 200 ms.
+    check(min(took) < 0.09, f"what was held took {took}")
 
 
 def test_second_instance():

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from lib import OBSERVE, Skip, Stream, build, check, equal, main, program, tcp_info, wait_for, world
+from lib import OBSERVE, Skip, Stream, build, check, control, equal, main, program, tcp_info, wait_for, world
 from servers import Nginx
 from test_telemetry import Listener, valid
 
@@ -261,10 +261,12 @@ def test_watches_count_for_themselves():
 
         early = begin()
         equal(early[2], {"item": {"watching": True}}, "the first line")
+        check(control("event_mask"), "short connections may be passed by while somebody watches")
         stream.exchange(rounds=10)
         late = begin()
         stream.exchange(rounds=5)
         equal((end(*early[:2]), end(*late[:2])), (15, 5), "responses of the early and the late watch")
+        equal(control("event_mask"), 0, "what must be told once nobody watches")
         watches = [begin() for _ in range(8)]
         equal([watch[2] for watch in watches], [{"item": {"watching": True}}] * 8, "eight watches")
         refused = begin()

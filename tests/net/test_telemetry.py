@@ -172,6 +172,7 @@ def test_all_are_told():
                 told.append(event["side"])
                 return told.count("client") == 5
             events.read(fifth)
+        wait_for(lambda: not control("event_mask"), 5, "nothing to be told once nobody listens")
 
 
 def test_filters():
@@ -247,6 +248,32 @@ def test_advice_and_trial():
         trial.kill()
         trial.wait()
         wait_for(lambda: not trial_file.exists(), 10, "the policy to be taken back")
+
+
+def test_trial_of_a_program():
+    """of another program on the port nothing is counted; an agent that ends meanwhile, in any way, leaves no policy"""
+    with world(OBSERVED) as w, Stream(w.net) as stream:
+        words = "--port", str(stream.port), "--program", "nobody", "--for", "60s", "--max-delay", "1s"
+        trial = subprocess.Popen([build("autocork"), "trial", *words, "--json", "--control", w.agent.control],
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        trial_file = w.agent.policies / "zz-autocork-trial.conf"
+        with trial:
+            def begun():
+                stream.exchange(WRITES, SIZE, 20)
+                return trial_file.exists() and "nobody" in trial_file.read_text()
+            wait_for(begun, 30, "the trial's policy")
+            w.agent.kill()
+            lines = [json.loads(line) for line in trial.stdout]
+        equal({line["counts"]["writes"] for line in lines if line.get("phase") == "before"}, {0}, "writes of nobody")
+        check(trial_file.exists(), "the killed agent has left no policy: nothing to test")
+        w.agent.start()
+        check(not trial_file.exists(), "the trial's policy is there")
+        check("left by a trial" in w.agent.log(), w.agent.log())
+        with subprocess.Popen([build("autocork"), "trial", *words, "--control", w.agent.control],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+            wait_for(trial_file.exists, 30, "the policy of another trial")
+            w.agent.stop()
+        check(not trial_file.exists(), "the trial's policy is there after the agent's stop")
 
 
 def budget(percent):
@@ -386,7 +413,7 @@ def test_stalls():
 
 
 def test_stalls_that_stay():
-    """a wait that holding would not have saved, because nobody could know of the second write, is no reason to manage"""
+    """a wait that holding would not have saved, for nobody could know of the second write, is no reason to manage"""
     with world(OBSERVED) as w, Stream(w.net, no_delay=False) as stream:
         for number in range(60):
             stream.exchange(1 + number % 2, SIZE)
@@ -407,6 +434,20 @@ def test_bad_clients():
             while time.monotonic() < end and not samples(get(w.agent), "events_lost_total")[0]:
                 stream.exchange(WRITES, SIZE, 200)
             check(samples(get(w.agent), "events_lost_total")[0] > 0, "nothing was lost by a client that never reads")
+            # Once it reads, it is told how much that was, and only once.
+            deaf.settimeout(1)
+
+            def heard():
+                text = b""
+                with contextlib.suppress(TimeoutError):
+                    while data := deaf.recv(1 << 20):
+                        text += data
+                return [json.loads(line)["item"]["type"] for line in text.splitlines()]
+            heard()
+            stream.exchange(WRITES, SIZE, 5)
+            check("lost" in heard(), "it is not told that it has lost something")
+            stream.exchange(WRITES, SIZE, 5)
+            equal(set(heard()), {"release"}, "events after that")
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
@@ -414,7 +455,7 @@ def test_bad_clients():
             w.agent.reload(MANAGED.replace("127.0.0.1:0", busy))
             equal(w.agent.status()["metrics_url"], None, "metrics_url while the port is taken")
             check(f"metrics address {busy}: Address already in use" in w.agent.log(), "the log does not name the port")
-        w.agent.reload(MANAGED)
+        w.agent.reload(MANAGED.replace("127.0.0.1:0", busy))
         check(get(w.agent).endswith("# EOF\n"), "no page after the port is free")
 
 
