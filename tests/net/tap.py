@@ -25,9 +25,14 @@ def check(good, text):
         raise AssertionError(text)
 
 
+def _shown(value):
+    text = repr(value)
+    return text if len(text) <= 1000 else f"{text[:500]} … {text[-100:]} ({len(text)} characters)"
+
+
 def equal(found, wanted, what):
     if found != wanted:
-        raise AssertionError(f"{what}: {found!r}, not {wanted!r}")
+        raise AssertionError(f"{what}: {_shown(found)}, not {_shown(wanted)}")
 
 
 def wait_for(condition, seconds=10, what="condition"):
