@@ -35,8 +35,11 @@ static __always_inline bool option_read(struct bpf_sockopt *ctx, struct option_c
 		return false;
 	call->on = false;
 	call->idle = true;
-	/* Too short: the kernel refuses it, and nothing changes. The copy made for us has 16 bytes at least. */
-	if (ctx->optlen < (int)sizeof(*value) || (void *)(value + 1) > ctx->optval_end)
+	/*
+	 * Too short: the kernel refuses it, and nothing changes. The copy made for us has 16 bytes at least. 0: another program has
+	 * passed it, see below.
+	 */
+	if ((ctx->optlen > 0 && ctx->optlen < (int)sizeof(*value)) || (void *)(value + 1) > ctx->optval_end)
 		return true;
 	call->on = *value;
 	tp = option_tcp(ctx->sk);
