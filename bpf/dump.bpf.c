@@ -22,29 +22,40 @@ static __always_inline struct tcp_sock *socket_of(const struct ac_flow *f)
 	return (struct tcp_sock *)f->sock;
 }
 
-/* The record of a flow that is open, or NULL. */
-static __always_inline struct ac_flow *record_of(const struct bpf_iter__bpf_map_elem *ctx)
-{
-	const __u32 *value = ctx->value;
-	struct ac_flow *f;
-	__u32 number;
+/* A bucket of the index, for bpf_loop(), which hands its callback only what is on the stack. */
+struct walk {
+	__u32 number[INDEX_PLACES];
+	struct seq_file *seq;
+};
 
-	if (!value)
-		return NULL;
-	number = *value;
-	f = bpf_map_lookup_elem(&records, &number);
+/* False if the bucket is empty. */
+static __always_inline bool walk_begin(struct walk *walk, const struct bpf_iter__bpf_map_elem *ctx)
+{
+	const struct index_bucket *b = ctx->value;
+	__u32 any = 0;
+
+	if (!b)
+		return false;
+#pragma unroll
+	for (int i = 0; i < INDEX_PLACES; i++)
+		any |= walk->number[i] = b->entry[i];
+	walk->seq = ctx->meta->seq;
+	return any;
+}
+
+/* The record of a flow that is open, or NULL. */
+static __always_inline struct ac_flow *walk_record(const struct walk *walk, __u32 place)
+{
+	__u32 number = walk->number[place & (INDEX_PLACES - 1)];
+	struct ac_flow *f = number ? bpf_map_lookup_elem(&records, &number) : NULL;
+
 	return f && f->flags & AC_FLOW_OPEN ? f : NULL;
 }
 
-/*
- * Writes no record, so one read() sees all flows. With records, each read() of 32 KiB walks a bucket again from its head
- * to where it was.
- */
-SEC("iter/bpf_map_elem")
-int add_up(struct bpf_iter__bpf_map_elem *ctx)
+static long add_one(__u32 place, struct walk *walk)
 {
+	struct ac_flow *f = walk_record(walk, place);
 	struct ac_control *c = the_control();
-	struct ac_flow *f = record_of(ctx);
 	struct ac_service_stats *left;
 	struct socket_counts counts;
 	struct ac_live *sum;
@@ -67,6 +78,17 @@ int add_up(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
+/* Writes nothing, so one read() sees all flows. */
+SEC("iter/bpf_map_elem")
+int add_up(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct walk walk;
+
+	if (walk_begin(&walk, ctx))
+		bpf_loop(INDEX_PLACES, add_one, &walk, 0);
+	return 0;
+}
+
 /* As sock_addresses(), by probing. */
 static __always_inline void dump_addresses(struct ac_flow_record *record, struct tcp_sock *tp)
 {
@@ -80,11 +102,10 @@ static __always_inline void dump_addresses(struct ac_flow_record *record, struct
 	*(__be32 *)(record->remote + 12) = SOCK_PROBED(tp, __sk_common.skc_daddr);
 }
 
-SEC("iter/bpf_map_elem")
-int dump(struct bpf_iter__bpf_map_elem *ctx)
+static long dump_one(__u32 place, struct walk *walk)
 {
+	struct ac_flow *f = walk_record(walk, place);
 	struct ac_flow_record record = {};
-	struct ac_flow *f = record_of(ctx);
 	struct ac_service_key *key;
 	struct tcp_sock *tp;
 	__u32 number;
@@ -106,7 +127,18 @@ int dump(struct bpf_iter__bpf_map_elem *ctx)
 	key = bpf_map_lookup_elem(&service_keys, &number);
 	if (key)
 		__builtin_memcpy(record.comm, key->comm, AC_COMM_LEN);
-	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	bpf_seq_write(walk->seq, &record, sizeof(record));
+	return 0;
+}
+
+/* The kernel comes again for a bucket whose records found no room in this read(). */
+SEC("iter/bpf_map_elem")
+int dump(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct walk walk;
+
+	if (walk_begin(&walk, ctx))
+		bpf_loop(INDEX_PLACES, dump_one, &walk, 0);
 	return 0;
 }
 

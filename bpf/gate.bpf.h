@@ -29,9 +29,9 @@ static __always_inline struct ac_flow *gate_flow(struct sock *sk)
 {
 	struct tcp_sock *tp = tcp_sk(sk);
 	__u32 number = GATE_HINT(tp);
-	struct ac_flow *f = bpf_map_lookup_elem(&records, &number);
+	struct ac_flow *f = record_at(number, sk);
 
-	if (f && f->sock == (__u64)sk)
+	if (f)
 		return f;
 	f = flow_find(sk);
 	if (f)

@@ -6,19 +6,11 @@
 #include <autocork/flow.h>
 #include <autocork/policy.h>
 #include <autocork/service.h>
+#include "index.bpf.h"
 
 /*
- * Flows: by the socket's address the number of its record. Not socket-local storage, which would go with its socket by itself: that
- * costs each connection 2 us, for two allocations, their accounting, two RCU callbacks and the locks of the map. Where a number is at
- * hand, as in the gate, its record is too, without a call: 40 ns less than a look-up by address.
+ * Flows: the index has a socket's address and the number of its record. Where a number is at hand, as in the gate, its record is too.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, AC_FLOWS_DEFAULT);
-	__type(key, __u64);
-	__type(value, __u32);
-} flows SEC(".maps");
 
 /* Number 0 is nobody's. */
 struct {
@@ -85,12 +77,24 @@ static __always_inline struct ac_control *the_control(void)
 	return bpf_map_lookup_elem(&control, &zero);
 }
 
+static __always_inline struct ac_flow *record_at(__u32 number, const void *sk)
+{
+	struct ac_flow *f = number ? bpf_map_lookup_elem(&records, &number) : NULL;
+
+	return f && f->sock == (__u64)sk ? f : NULL;
+}
+
 static __always_inline struct ac_flow *flow_find(const void *sk)
 {
-	__u64 key = (__u64)sk;
-	__u32 *number = bpf_map_lookup_elem(&flows, &key);
+	const struct ac_control *c = the_control();
+	struct index_key key;
+	struct ac_flow *f;
 
-	return number ? bpf_map_lookup_elem(&records, number) : NULL;
+	if (!c)
+		return NULL;
+	key = index_key(sk, c);
+	f = record_at(index_look(key.bucket[0], key.tag), sk);
+	return f ? f : record_at(index_look(key.bucket[1], key.tag), sk);
 }
 
 /* The number of a free record, 0 if there is none. */
@@ -114,24 +118,36 @@ static __always_inline void record_start(struct ac_flow *f, __u64 sock, __u32 nu
 	f->number = number;
 }
 
+static __always_inline void record_give_back(struct ac_flow *f)
+{
+	__u32 number = f->number;
+
+	f->sock = 0;
+	bpf_map_push_elem(&free_records, &number, BPF_ANY);
+}
+
 /* A blank record, until flow_closed() (enroll.bpf.c) removes it with its socket. NULL, and counted, if there is none left. */
 static __always_inline struct ac_flow *flow_add(const void *sk)
 {
 	struct ac_control *c = the_control();
-	__u64 key = (__u64)sk;
+	struct index_key key;
 	struct ac_flow *f;
 	__u32 number;
+	int place;
 
 	if (!c)
 		return NULL;
 	number = record_take(c);
 	f = number ? bpf_map_lookup_elem(&records, &number) : NULL;
 	if (f) {
-		record_start(f, key, number);
-		if (!bpf_map_update_elem(&flows, &key, &number, BPF_NOEXIST))
+		record_start(f, (__u64)sk, number);
+		key = index_key(sk, c);
+		place = index_add(key.bucket[0], key.bucket[1], key.tag, number);
+		if (place >= 0) {
+			f->place = place;
 			return f;
-		f->sock = 0;
-		bpf_map_push_elem(&free_records, &number, BPF_ANY);
+		}
+		record_give_back(f);
 	}
 	__sync_fetch_and_add(&c->flows_lost, 1);
 	return NULL;
@@ -146,12 +162,8 @@ static __always_inline struct ac_flow *flow_find_or_add(const void *sk)
 
 static __always_inline void flow_remove(struct ac_flow *f)
 {
-	__u32 number = f->number;
-	__u64 key = f->sock;
-
-	f->sock = 0;
-	bpf_map_delete_elem(&flows, &key);
-	bpf_map_push_elem(&free_records, &number, BPF_ANY);
+	index_leave(f->place);
+	record_give_back(f);
 }
 
 static __always_inline struct ac_service_stats *stats_of(const struct ac_flow *f)

@@ -30,19 +30,30 @@ static uint64_t monotonic_us(void)
 	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
 }
 
+/* Half of the places stay free: bpf/index.bpf.h says why that is enough. */
+static unsigned int index_buckets(unsigned int max_flows)
+{
+	unsigned int buckets = 1;
+
+	while (buckets * 4 < max_flows)
+		buckets *= 2;
+	return buckets;
+}
+
 static void limit_flows(struct engine *engine, struct bpf_object *object)
 {
-	/* Only the array has a number 0; one entry above a power of two would give the hash map twice the buckets. */
-	static const struct {
+	/* Records have a number 0, which is nobody's. */
+	const struct {
 		const char *name;
-		unsigned int more;
-	} maps[] = { { "flows", 0 }, { "free_records", 0 }, { "records", 1 } };
+		unsigned int entries;
+	} maps[] = { { "flow_index", index_buckets(engine->max_flows) }, { "free_records", engine->max_flows },
+		     { "records", engine->max_flows + 1 } };
 
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(object, maps[i].name);
 
 		if (map)
-			bpf_map__set_max_entries(map, engine->max_flows + maps[i].more);
+			bpf_map__set_max_entries(map, maps[i].entries);
 	}
 }
 
@@ -70,7 +81,7 @@ static int attach_iterator(struct engine *engine, enum iterator which, struct bp
 	struct bpf_program *program = bpf_object__find_program_by_name(object, name);
 
 	if (which == ITERATOR_DUMP || which == ITERATOR_ADD_UP) {
-		info.map.map_fd = objects_map(&engine->shared, "flows");
+		info.map.map_fd = objects_map(&engine->shared, "flow_index");
 		options.link_info = &info;
 		options.link_info_len = sizeof(info);
 	}
@@ -301,6 +312,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 		goto fail;
 	engine->tables.control->records_next = 1;
 	engine->tables.control->records_max = engine->max_flows + 1;
+	engine->tables.control->index_mask = index_buckets(engine->max_flows) - 1;
 	engine_beat(engine);
 	if (!options->without_wrappers)
 		engine->tables.control->wrappers = wrappers_register(engine->wrappers, &engine->shared, &engine->features);

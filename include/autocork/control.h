@@ -39,6 +39,7 @@ struct ac_control {
 	__u32 cgroup_rules;	/* some rule asks for a cgroup (agent) */
 	__u32 hold_min_us;	/* the shortest max_hold of the policies in force (agent) */
 	__u32 records_max;	/* entries of the map `records` (agent) */
+	__u32 index_mask;	/* buckets of the map `flow_index`, a power of two, less one (agent) */
 	__u32 wheel_armed;	/* the overdue timer runs (BPF side) */
 	__u32 sees_all;		/* the observer is to look at flows that are not counted in `watched` too (agent) */
 	/* What BPF programs write more often, in a cache line apart from what every hold reads. */

@@ -139,6 +139,7 @@ struct ac_flow {
 	__u16 policy;
 	__u16 generation;	/* of the policy set this flow was matched against */
 	__u32 number;		/* of the record */
+	__u32 place;		/* in the index (bpf/index.bpf.h) */
 	/* totals of this flow */
 	__u32 writes;
 	__u32 bursts;

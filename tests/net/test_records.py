@@ -29,7 +29,7 @@ def bpf_map(name):
 
 
 def records():
-    return len(bpf_map("flows"))
+    return sum(1 for bucket in bpf_map("flow_index") for entry in bucket["formatted"]["value"]["entry"] if entry)
 
 
 def holds_under_way():
