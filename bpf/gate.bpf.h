@@ -327,6 +327,7 @@ static __always_inline void gate_leave(struct sock *sk)
 	struct ac_flow *f = gate_clear(sk);
 	struct tcp_sock *tp = tcp_sk(sk);
 	struct ac_service_stats *stats;
+	struct ac_control *c;
 	__u32 length;
 
 	if (!f)
@@ -343,6 +344,10 @@ static __always_inline void gate_leave(struct sock *sk)
 	GATE_HINT(tp) = 0;
 	if (!(f->flags & AC_FLOW_OPEN))
 		return;
+	/* What the program chose may have a wrapper too. */
+	c = the_control();
+	if (c && c->reconcile != AC_RECONCILE_GIVE_BACK && f->mode == AC_MODE_AUTOCORK)
+		flow_watch(f, c);
 	/* The observer begins with a burst of its own. */
 	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);
 	stats = stats_of(f);

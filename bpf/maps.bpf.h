@@ -206,6 +206,9 @@ static __always_inline void flow_watch(struct ac_flow *f, struct ac_control *c)
 	f->flags |= AC_FLOW_WATCHED;
 	f->watched_from = f->bursts;
 	__sync_fetch_and_add(&c->watched, 1);
+	c->vain_calls = 0;
+	/* Before it is asked whether the observer is there: see stop_watching() in agent/engine/engine.c. */
+	__sync_fetch_and_add(&c->watches, 1);
 	if (!c->watching && !__sync_lock_test_and_set(&c->watching, 1))
 		kick(AC_KICK_WATCH, 0);
 }

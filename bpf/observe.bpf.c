@@ -86,13 +86,16 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 
 static __always_inline void seen_in_vain(struct ac_flow *f, struct ac_control *c)
 {
+	__u32 watches;
+
 	/* By the 256, to keep a busy machine's CPUs off one cache line. */
 	if (++f->vain)
 		return;
+	watches = c->watches;
 	if (__sync_add_and_fetch(&c->vain_calls, 256) < VAIN_CALLS)
 		return;
 	c->vain_calls = 0;
-	kick(AC_KICK_DISMISS, 0);
+	kick(AC_KICK_DISMISS, watches);
 }
 
 /*

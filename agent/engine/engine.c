@@ -167,13 +167,38 @@ static int attach_sockops(struct engine *engine, const char *path, struct fault 
 	return 0;
 }
 
-static void watch(struct engine *engine, bool on)
-{
-	int err = observer_watch(&engine->observer, on, engine->small_packets);
+/*
+ * A watched flow may be idle for hours (a pool's connection, the control connection of a transfer): after PATIENCE beats without a
+ * burst of any watched flow the observer goes, and glances every GLANCE_BEATS; a burst seen, or a new flow, makes it patient again.
+ */
+#define PATIENCE 2
+#define GLANCE_BEATS 16
 
-	engine->tables.control->watching = on;
+static void start_watching(struct engine *engine)
+{
+	int err;
+
+	engine->tables.control->watching = 1;
+	err = observer_watch(&engine->observer, true, engine->small_packets);
 	if (err)
 		log_warning("observer: cannot be attached: %s: new flows learn nothing until it can", strerror(-err));
+}
+
+/*
+ * Unless a flow has begun to be watched since control.watches was what is given here. Who begins after that finds `watching` 0, and
+ * kicks.
+ */
+static void stop_watching(struct engine *engine, uint32_t watches)
+{
+	struct ac_control *control = engine->tables.control;
+
+	__atomic_store_n(&control->watching, 0, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&control->watches, __ATOMIC_SEQ_CST) != watches) {
+		engine->patience = PATIENCE;
+		start_watching(engine);
+		return;
+	}
+	observer_watch(&engine->observer, false, engine->small_packets);
 }
 
 /*
@@ -182,13 +207,6 @@ static void watch(struct engine *engine, bool on)
  */
 #define RECHECK_BEATS 240
 #define RECHECK_FOR 4
-
-/*
- * A watched flow may be idle for hours (a pool's connection, the control connection of a transfer): after PATIENCE beats without a
- * burst of any watched flow the observer goes, and glances every GLANCE_BEATS; a burst seen, or a new flow, makes it patient again.
- */
-#define PATIENCE 2
-#define GLANCE_BEATS 16
 
 static bool is_worth_watching(struct engine *engine)
 {
@@ -217,6 +235,7 @@ static void adopt(struct engine *engine)
 static void review_watching(struct engine *engine)
 {
 	bool recheck = engine->manages && engine->beats % RECHECK_BEATS >= RECHECK_BEATS - RECHECK_FOR;
+	uint32_t watches = engine->tables.control->watches;
 	bool worth = is_worth_watching(engine);
 
 	/* A connection that was passed by and lives on may be another kind than its short-lived siblings. */
@@ -224,7 +243,10 @@ static void review_watching(struct engine *engine)
 		adopt(engine);
 	engine->beats++;
 	engine->tables.control->sees_all = engine->observes || recheck;
-	watch(engine, engine->tables.control->sees_all || worth);
+	if (engine->tables.control->sees_all || worth)
+		start_watching(engine);
+	else
+		stop_watching(engine, watches);
 }
 
 static void want(struct pending *pending, uint32_t netns)
@@ -255,12 +277,13 @@ static int on_kick(void *context, void *data, size_t size)
 		break;
 	case AC_KICK_WATCH:
 		engine->patience = PATIENCE;
-		watch(engine, true);
+		start_watching(engine);
 		break;
 	case AC_KICK_DISMISS:
 		engine->patience = 0;
 		engine->watched_bursts = engine->tables.control->watched_bursts;
-		watch(engine, engine->tables.control->sees_all);
+		if (!engine->tables.control->sees_all)
+			stop_watching(engine, kick->netns);
 		break;
 	}
 	return 0;

@@ -14,7 +14,7 @@ enum ac_kick_what {
 
 struct ac_kick {
 	__u32 what;		/* enum ac_kick_what */
-	__u32 netns;		/* inode number of the flow's network namespace; 0 = all */
+	__u32 netns;		/* inode number of the flow's network namespace, 0 = all; of AC_KICK_DISMISS: control.watches */
 };
 
 /* What the reconcile iterator is to do. */
@@ -44,6 +44,7 @@ struct ac_control {
 	__u32 sees_all;		/* the observer is to look at flows that are not counted in `watched` too (agent) */
 	/* What BPF programs write more often, in a cache line apart from what every hold reads. */
 	__s32 watched __attribute__((aligned(64)));	/* flows that the observer must see */
+	__u32 watches;		/* flows that began to be watched, wraps */
 	__u32 watched_bursts;	/* bursts that ended on flows counted in `watched`; wraps, roughly counted */
 	__u32 vain_calls;	/* that the observer saw since then and had no business with */
 	__u32 passed;		/* connections not followed (ac_service_stats.flows_passed of all services), wraps */
