@@ -45,7 +45,8 @@ static void put(struct test *test, const char *text)
 		fail_msg("%s", fault.text);
 }
 
-static uint32_t slot(struct test *test, unsigned int port, enum steer_protocol protocol, enum steer_direction direction)
+/* As the program finds it: the number of a rule, and whether the port drains. */
+static uint32_t entry(struct test *test, unsigned int port, enum steer_protocol protocol, enum steer_direction direction)
 {
 	struct steer_control control;
 	struct steer_port ports;
@@ -54,31 +55,22 @@ static uint32_t slot(struct test *test, unsigned int port, enum steer_protocol p
 	assert_int_equal(bpf_map_lookup_elem(test->tables.steer_control, &zero, &control), 0);
 	key = control.half * STEER_PORTS + port;
 	assert_int_equal(bpf_map_lookup_elem(test->tables.steer_ports, &key, &ports), 0);
-	return ports.slot[STEER_SLOT(protocol, direction)] & ~STEER_SLOT_DRAIN;
+	return ports.slot[STEER_SLOT(protocol, direction)];
+}
+
+static uint32_t slot(struct test *test, unsigned int port, enum steer_protocol protocol, enum steer_direction direction)
+{
+	return entry(test, port, protocol, direction) & ~STEER_SLOT_DRAIN;
 }
 
 static bool drains(struct test *test, unsigned int port)
 {
-	struct steer_control control;
-	struct steer_port ports;
-	uint32_t zero = 0, key;
-
-	assert_int_equal(bpf_map_lookup_elem(test->tables.steer_control, &zero, &control), 0);
-	key = control.half * STEER_PORTS + port;
-	assert_int_equal(bpf_map_lookup_elem(test->tables.steer_ports, &key, &ports), 0);
-	return ports.slot[STEER_SLOT(STEER_TCP, STEER_IN)] & STEER_SLOT_DRAIN;
+	return entry(test, port, STEER_TCP, STEER_IN) & STEER_SLOT_DRAIN;
 }
 
 static bool drains_out(struct test *test, unsigned int port)
 {
-	struct steer_control control;
-	struct steer_port ports;
-	uint32_t zero = 0, key;
-
-	assert_int_equal(bpf_map_lookup_elem(test->tables.steer_control, &zero, &control), 0);
-	key = control.half * STEER_PORTS + port;
-	assert_int_equal(bpf_map_lookup_elem(test->tables.steer_ports, &key, &ports), 0);
-	return ports.slot[STEER_SLOT(STEER_TCP, STEER_OUT)] & STEER_SLOT_DRAIN;
+	return entry(test, port, STEER_TCP, STEER_OUT) & STEER_SLOT_DRAIN;
 }
 
 /* Are flows looked for by their remote ports? */
