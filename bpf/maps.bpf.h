@@ -126,7 +126,7 @@ static __always_inline void record_give_back(struct ac_flow *f)
 	bpf_map_push_elem(&free_records, &number, BPF_ANY);
 }
 
-/* A blank record, until flow_closed() (enroll.bpf.c) removes it with its socket. NULL, and counted, if there is none left. */
+/* A blank record, until flow_closed() (life.bpf.c) removes it with its socket. NULL, and counted, if there is none left. */
 static __always_inline struct ac_flow *flow_add(const void *sk)
 {
 	struct ac_control *c = the_control();

@@ -186,7 +186,7 @@ int BPF_PROG(packet_comes, struct sock *sk)
 	return 0;
 }
 
-/* The connection is over. When its socket is destroyed its record is gone already: enroll.bpf.c hears of that first. */
+/* The connection is over. When its socket is destroyed its record is gone already: life.bpf.c hears of that first. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(flow_ends, struct sock *sk, int before, int after)
 {

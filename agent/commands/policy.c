@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* autocork policy check|show. */
-#include "policy/policy.h"
+#include "policy/set.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
  *   {"item": {…}} … {"end": {"items": N}} a list, or a stream that ends when the client goes, or
  *   {"error": {"exit_code": N, "message": "THING: REASON: NEXT STEP"}}
  *
- * An operation is a row of a table (agent/daemon/ops.c), so that a feature adds its own in one line. No client can make
+ * An operation is a row of a table (agent/parts/ops.c), so that a feature adds its own in one line. No client can make
  * the agent wait or grow: requests and clients are bounded, lists are made as fast as they are read, a client that does
  * not read is dropped.
  */

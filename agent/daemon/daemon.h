@@ -9,7 +9,7 @@
 #include "daemon/control.h"
 #include "engine/engine.h"
 #include "lib/fault.h"
-#include "policy/policy.h"
+#include "policy/set.h"
 
 #define DAEMON_DIRS_MAX 16
 
@@ -47,12 +47,12 @@ int daemon_run(const struct daemon_options *options, struct fault *fault);
  */
 int daemon_reload(struct daemon *daemon, struct fault *fault);
 
-/* The operations of the control socket (agent/daemon/ops.c): a feature adds its row. */
+/* The operations of the control socket (agent/parts/ops.c): a feature adds its row. */
 extern const struct control_op daemon_ops[];
 extern const size_t daemon_op_count;
 
 /*
- * What runs inside the agent beside the engine (agent/daemon/parts.c): a feature adds its row. Each function may be
+ * What runs inside the agent beside the engine (agent/parts/parts.c): a feature adds its row. Each function may be
  * NULL. Started in order once the engine runs and the policies are in force, with all privileges; stopped in reverse
  * order before the engine. A part that cannot start stops the agent: a part whose absence is bearable logs it and
  * returns 0.

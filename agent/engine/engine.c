@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "bpf/dump.skel.h"
-#include "bpf/enroll.skel.h"
+#include "bpf/life.skel.h"
 #include "bpf/reconcile.skel.h"
 #include "bpf/sweep.skel.h"
 #include "engine/inside.h"
@@ -97,8 +97,8 @@ static int load_all(struct engine *engine, struct fault *fault)
 	size_t size;
 	const void *bytes;
 
-	bytes = enroll_bpf__elf_bytes(&size);
-	if (load(engine, &engine->enroll, "enroll", bytes, size, fault))
+	bytes = life_bpf__elf_bytes(&size);
+	if (load(engine, &engine->life, "life", bytes, size, fault))
 		return -1;
 	bytes = reconcile_bpf__elf_bytes(&size);
 	if (load(engine, &engine->reconcile, "reconcile", bytes, size, fault))
@@ -158,7 +158,7 @@ static int open_cgroup(struct engine *engine, const char *path, struct fault *fa
 
 static int attach_sockops(struct engine *engine, const char *path, struct fault *fault)
 {
-	struct bpf_program *program = bpf_object__find_program_by_name(engine->enroll, "enroll");
+	struct bpf_program *program = bpf_object__find_program_by_name(engine->life, "enroll");
 
 	engine->sockops = objects_attach(program, engine->cgroup);
 	if (!engine->sockops)
@@ -342,7 +342,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	else
 		features_note(&engine->features, "wrappers", false, "nothing is managed, only observed", NULL, "forced off");
 	/* Without it flows would stay in the map for ever, and their sockets' addresses would name others. */
-	engine->closed = bpf_program__attach(bpf_object__find_program_by_name(engine->enroll, "flow_closed"));
+	engine->closed = bpf_program__attach(bpf_object__find_program_by_name(engine->life, "flow_closed"));
 	if (!engine->closed) {
 		fault_set(fault, EXIT_UNSUPPORTED, "tracepoint tcp_destroy_sock: %s: run `autocork doctor`", strerror(errno));
 		goto fail;
@@ -394,7 +394,7 @@ void engine_stop(struct engine *engine)
 	objects[0] = engine->dump;
 	objects[1] = engine->sweep;
 	objects[2] = engine->reconcile;
-	objects[3] = engine->enroll;
+	objects[3] = engine->life;
 	for (int i = 0; i < 4; i++)
 		bpf_object__close(objects[i]);
 	free(engine->shown);

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "lib/fault.h"
-#include "policy/policy.h"
+#include "policy/set.h"
 
 struct engine;
 

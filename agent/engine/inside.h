@@ -26,7 +26,7 @@ struct pending {
 struct engine {
 	struct features features;
 	struct shared_maps shared;
-	struct bpf_object *enroll, *reconcile, *sweep, *dump;
+	struct bpf_object *life, *reconcile, *sweep, *dump;
 	struct bpf_link *sockops, *closed;
 	unsigned int max_flows;	/* as in struct engine_options, never 0 */
 	struct ac_service_stats *shown;	/* of each service, what engine_services() said last */

@@ -5,7 +5,7 @@
 #include <autocork/record.h>
 
 #include "engine/objects.h"
-#include "policy/policy.h"
+#include "policy/set.h"
 
 enum table { TABLE_PORTS, TABLE_SPANS, TABLE_CHAIN, TABLE_RULES, TABLE_POLICIES, TABLE_MAX };
 

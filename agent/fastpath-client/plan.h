@@ -2,7 +2,7 @@
 /* From the policies to the command line of the autocork-fastpath that the agent runs. Pure. */
 #pragma once
 #include "lib/fault.h"
-#include "policy/policy.h"
+#include "policy/set.h"
 
 #define FASTPATH_AGENT_NAME "agent"	/* the instance that the agent runs */
 

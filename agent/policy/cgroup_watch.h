@@ -4,7 +4,7 @@
 #include <systemd/sd-event.h>
 
 #include "lib/fault.h"
-#include "policy/policy.h"
+#include "policy/set.h"
 
 struct cgroup_watch;
 

@@ -4,7 +4,7 @@
 
 #include "lib/cgroup.h"
 #include "lib/memory.h"
-#include "policy/policy.h"
+#include "policy/set.h"
 
 static uint64_t find(const char *root, const char *path)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Orders the rules of a set by port: fills chain[], spans[] and ports[] of include/autocork/policy.h. */
 #pragma once
-#include "policy/policy.h"
+#include "policy/set.h"
 
 struct chains_overflow {
 	uint32_t port;		/* at which AC_CHAIN_MAX, or AC_SPANS_MAX, was exceeded */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Which policy takes a flow, and why not the others: `autocork policy show --match FLOW`. */
 #pragma once
-#include "policy/policy.h"
+#include "policy/set.h"
 
 /*
  * FLOW is "port=443 side=server peer=10.0.0.1 program=nginx cgroup=/a/b", separated by blanks or commas. The port must

@@ -4,7 +4,7 @@
  * show`, and the check of docs/policy.md follow from the row.
  */
 #pragma once
-#include "policy/policy.h"
+#include "policy/set.h"
 
 enum policy_section { POLICY_SECTION_POLICY, POLICY_SECTION_AGENT, POLICY_SECTION_FASTPATH, POLICY_SECTION_MAX };
 

@@ -2,7 +2,7 @@
 /* What the data path does with the tables, in C: the reference for tests and for `policy show --match`. */
 #include <autocork/policy_match.h>
 
-#include "policy/policy.h"
+#include "policy/set.h"
 
 /* Where the chain of the rules for the flow's peer starts, AC_CHAIN_END if there is none. */
 static uint32_t peer_chain(const struct policy_set *set, const struct ac_facts *facts)

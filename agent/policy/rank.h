@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Which of two rules is more specific. The order of what is compared is documented in docs/policy.md. */
 #pragma once
-#include "policy/policy.h"
+#include "policy/set.h"
 
 /* A rule and how specific it is on a port: the higher the rank, the earlier. */
 struct ranked {

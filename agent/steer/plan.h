@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "lib/fault.h"
-#include "policy/policy.h"
+#include "policy/set.h"
 
 struct plan_rule {
 	const char *policy;		/* lives as long as the policy set */

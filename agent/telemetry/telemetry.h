@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Telemetry inside the agent: metrics, web page and events, as a part of agent/daemon/parts.c. */
+/* Telemetry inside the agent: metrics, web page and events, as a part of agent/parts/parts.c. */
 #pragma once
 #include "daemon/daemon.h"
 

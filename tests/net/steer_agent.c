@@ -9,8 +9,8 @@
 #include <systemd/sd-event.h>
 
 #include "lib/log.h"
-#include "policy/policy.h"
-#include "steer/part.h"
+#include "policy/set.h"
+#include "parts/steer.h"
 
 static void *part;
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "bpf/steer.skel.h"
-#include "policy/policy.h"
+#include "policy/set.h"
 #include "steer/plan.h"
 #include "steer/tables.h"
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "policy/policy.h"
+#include "policy/set.h"
 #include "telemetry/advice.h"
 #include "telemetry/budget.h"
 #include "telemetry/history.h"

@@ -111,7 +111,7 @@ def completion_offers_what_there_is():
 
 
 def operations_are_documented():
-    ops = re.findall(r'^\t\{ "([a-z_]+)", CONTROL_', open("agent/daemon/ops.c").read(), re.M)
+    ops = re.findall(r'^\t\{ "([a-z_]+)", CONTROL_', open("agent/parts/ops.c").read(), re.M)
     assert len(ops) >= 6, ops
     text = open("docs/control.md").read()
     for op in ops:

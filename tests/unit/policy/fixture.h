@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "policy/policy.h"
+#include "policy/set.h"
 
 /* Writes a file and returns its path in a static buffer. */
 static inline const char *fixture_write(const char *directory, const char *name, const char *text)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "steer/part.h"
+#include "parts/steer.h"
 
 #include <errno.h>
 #include <grp.h>

@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "daemon/daemon.h"
-#include "fastpath-client/part.h"
+#include "parts/fastpath.h"
 #include "lib/log.h"
-#include "policy/part.h"
+#include "parts/cgroups.h"
 #include "telemetry/telemetry.h"
-#include "steer/part.h"
+#include "parts/steer.h"
 
 const struct daemon_part daemon_parts[] = {
 	{ "policy", policy_part_start, policy_part_stop, policy_part_reloaded, NULL },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "fastpath-client/part.h"
+#include "parts/fastpath.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "policy/part.h"
+#include "parts/cgroups.h"
 
 #include "lib/log.h"
 #include "policy/cgroup_watch.h"
