@@ -34,8 +34,9 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ivmlinux -Iinclud
 
 # agent/autocorkd.c and agent/autocork.c are the programs; every sub-folder's sources are one archive that both link.
 # agent/fastpath/ is a third program, a DPDK process (agent/fastpath/fastpath.mk).
+# agent/endpoint/ is the TCP stack of the endpoint, which runs in other programs (agent/endpoint/endpoint.mk).
 PROGRAMS   := $(patsubst agent/%.c,$(BUILD)/%,$(wildcard agent/*.c))
-AGENT_SRCS := $(filter-out agent/fastpath/%,$(wildcard agent/*/*.c))
+AGENT_SRCS := $(filter-out agent/fastpath/% agent/endpoint/%,$(wildcard agent/*/*.c))
 AGENT_OBJS := $(AGENT_SRCS:%.c=$(BUILD)/%.o)
 BPF_SRCS   := $(wildcard bpf/*.bpf.c)
 SKELETONS  := $(BPF_SRCS:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
@@ -104,5 +105,5 @@ check: deps ## install, build and run all tests (root)
 clean: ## remove build/
 	rm -rf $(BUILD)
 
--include $(wildcard agent/fastpath/fastpath.mk packaging/packaging.mk tests/*/*.mk)
+-include $(wildcard agent/fastpath/fastpath.mk agent/endpoint/endpoint.mk packaging/packaging.mk tests/*/*.mk)
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
