@@ -29,6 +29,7 @@ STEER_MAP(steer_flows, BPF_MAP_TYPE_LRU_HASH, struct steer_flow_key, struct stee
 STEER_MAP(steer_counts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, STEER_VERDICT_MAX, 0);
 STEER_MAP(steer_hits, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct steer_hits, STEER_RULES_MAX, 0);
 STEER_MAP(steer_events, BPF_MAP_TYPE_ARRAY, __u32, struct steer_events, STEER_RULES_MAX, 0);
+STEER_MAP(steer_listeners, BPF_MAP_TYPE_HASH, __u32, __u32, STEER_LISTENERS_MAX, 0);
 STEER_MAP(steer_seats, BPF_MAP_TYPE_ARRAY, __u32, __u32, STEER_QUEUES_MAX, 0); /* filled by steer_presence */
 
 struct {
@@ -99,20 +100,32 @@ static __always_inline __u32 steer_by_rule(const struct steer_packet *packet, __
 	return steer_redirect(packet, number, action);
 }
 
+/*
+ * Somebody takes new connections of the rule on this queue. An endpoint's socket is there for the ports that its program
+ * listens on, so that a worker that drains, or serves other ports, gets no new connections.
+ */
+static __always_inline bool steer_is_served(const struct steer_rule *rule, const struct steer_packet *packet)
+{
+	__u32 queue = packet->queue, seat = STEER_LISTENER(queue, bpf_ntohs(packet->key.local_port));
+
+	if (!bpf_map_lookup_elem(&xsks_map, &queue))
+		return false;
+	return rule->mode != STEER_ENDPOINT || bpf_map_lookup_elem(&steer_listeners, &seat);
+}
+
 /* Decides a connection at its first packet and remembers it. */
 static __always_inline __u32 steer_admit(const struct steer_packet *packet, __u32 slot, __u32 now, int *action)
 {
 	struct steer_flow half_open = { .rule = steer_match(slot, packet), .seen = now };
 	struct steer_rule *rule = bpf_map_lookup_elem(&steer_rules, &half_open.rule);
 	struct steer_events *event = bpf_map_lookup_elem(&steer_events, &half_open.rule);
-	__u32 queue = packet->queue;
 
 	if (!half_open.rule || !rule || !event)
 		return STEER_VERDICT_UNNAMED;
-	if (!steer_wants_queue(rule, queue))
+	if (!steer_wants_queue(rule, packet->queue))
 		return STEER_VERDICT_QUEUE;
 	/* Nobody is there: the kernel gets the connection, for good. */
-	if (!bpf_map_lookup_elem(&xsks_map, &queue)) {
+	if (!steer_is_served(rule, packet)) {
 		steer_fell_back(half_open.rule);
 		return STEER_VERDICT_NO_CONSUMER;
 	}

@@ -26,7 +26,7 @@ static void check_steering(const struct section *section, struct policy_errors *
 
 			if (place->file)
 				CHECK_ERROR(errors, section, place,
-					    "%s without steer: allowed beside steer = af_xdp, dpdk or none",
+					    "%s without steer: allowed beside steer = af_xdp, dpdk, endpoint or none",
 					    steering[i]);
 		}
 		return;
@@ -45,6 +45,11 @@ static void check_steering(const struct section *section, struct policy_errors *
 			    "steer without ports, which would take every connection of the machine: allowed is steer "
 			    "with ports = LIST");
 	}
+	if (config->steer == POLICY_STEER_ENDPOINT &&
+	    (config->protocol != POLICY_PROTOCOL_TCP || config->direction != POLICY_DIRECTION_IN))
+		CHECK_ERROR(errors, section, steer,
+			    "steer = endpoint takes TCP connections that are made to this machine: allowed beside it are "
+			    "protocol = tcp and direction = in");
 	for (size_t i = 0; i < AC_ARRAY_SIZE(unknown); i++) {
 		const struct policy_place *place = place_of(section, unknown[i]);
 

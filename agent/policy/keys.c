@@ -8,7 +8,8 @@
 #include "lib/names.h"
 
 static const char *const steers[] = {
-	[POLICY_STEER_NONE] = "none", [POLICY_STEER_AF_XDP] = "af_xdp", [POLICY_STEER_DPDK] = "dpdk", NULL
+	[POLICY_STEER_NONE] = "none", [POLICY_STEER_AF_XDP] = "af_xdp", [POLICY_STEER_DPDK] = "dpdk",
+	[POLICY_STEER_ENDPOINT] = "endpoint", NULL
 };
 static const char *const directions[] = {
 	[POLICY_DIRECTION_IN] = "in", [POLICY_DIRECTION_OUT] = "out", [POLICY_DIRECTION_ANY] = "any", NULL
@@ -66,10 +67,11 @@ static const struct policy_key keys[] = {
 	  .allowed = "0, or a duration from 5ms to 200ms",
 	  .doc = "The least time to wait for the ACK of a packet before it is sent again, of flows with `mode = autocork`; "
 		 "the kernel's own is 200ms. `0` leaves it as it is. 50ms or more, but for peers known to answer at once." },
-	{ POLICY("steer", steer, name), .names = steers, .fallback = "none", .allowed = "none, af_xdp or dpdk",
+	{ POLICY("steer", steer, name), .names = steers, .fallback = "none", .allowed = "none, af_xdp, dpdk or endpoint",
 	  .doc = "Takes the flows out of the kernel at the driver: `af_xdp` hands them to whoever opens the AF_XDP "
 		 "sockets, `dpdk` to "
-		 "autocork-fastpath, which the agent then runs. Needs `ports` and `interface`." },
+		 "autocork-fastpath, which the agent then runs, `endpoint` to the program under `autocork run` that listens "
+		 "there. Needs `ports` and `interface`." },
 	{ POLICY("interface", interface, interface),
 	  .allowed = "the name of a network interface, at most 15 characters",
 	  .doc = "The network interface whose packets are steered." },

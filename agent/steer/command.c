@@ -62,7 +62,7 @@ static const struct cli_syntax syntax = {
 	.argument = take_word,
 	.check = check,
 	.args_doc = "status [INTERFACE]\nattach INTERFACE\napply INTERFACE\ndetach INTERFACE\nexport FILE",
-	.doc = "Steers the flows that policies name (steer = af_xdp or dpdk) from an interface to AF_XDP sockets. The "
+	.doc = "Steers the flows that policies name (steer = af_xdp, dpdk or endpoint) from an interface to AF_XDP sockets. The "
 	       "agent does all of it by itself; by hand it works without an agent too.\n"
 	       "\n"
 	       "Examples:\n"

@@ -28,6 +28,18 @@ static bool wants(const struct policy_config *config, enum steer_protocol protoc
 	return protocols[config->protocol] & 1 << protocol && directions[config->direction] & 1 << direction;
 }
 
+static enum steer_mode rule_mode(enum policy_steer steer)
+{
+	switch (steer) {
+	case POLICY_STEER_DPDK:
+		return STEER_DPDK;
+	case POLICY_STEER_ENDPOINT:
+		return STEER_ENDPOINT;
+	default:
+		return STEER_AF_XDP;
+	}
+}
+
 static int add_rule(struct steer_plan *plan, const struct policy_origin *origin, struct fault *fault)
 {
 	const struct policy_config *config = &origin->config;
@@ -42,7 +54,7 @@ static int add_rule(struct steer_plan *plan, const struct policy_origin *origin,
 				 STEER_NAME_LEN - 1);
 	*rule = (struct plan_rule){
 		.policy = origin->name,
-		.mode = config->steer == POLICY_STEER_DPDK ? STEER_DPDK : STEER_AF_XDP,
+		.mode = rule_mode(config->steer),
 		.all_queues = !config->queues.count,
 		.config = config,
 	};

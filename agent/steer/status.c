@@ -19,7 +19,7 @@ const char *const steer_verdict_names[STEER_VERDICT_MAX] = {
 #undef X
 };
 
-static const char *const mode_names[] = { "none", "af_xdp", "dpdk" };
+static const char *const mode_names[] = { "none", "af_xdp", "dpdk", "endpoint" };
 
 /* Sums a per-CPU element of 64-bit counters. */
 static int sum_cpus(int map, uint32_t key, size_t words, uint64_t *sums)

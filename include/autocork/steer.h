@@ -10,6 +10,7 @@
  *   steer_rules[rule]        -> what the rule says; its number stays as long as its policy's name does
  *   steer_syns, steer_flows  -> TCP flows that were steered at their SYN: half open, and open
  *   steer_counts[verdict], steer_hits[rule] (per CPU), steer_events[rule]: counters, they only grow
+ *   steer_listeners[queue, port]: an endpoint on the queue listens there; without it the kernel gets the connection
  *   xsks_map[queue]          -> the AF_XDP socket that takes the queue's steered packets; the name is libxdp's
  *
  * Includes no kernel types but the uapi's: bpf/steer.bpf.c is built from those alone.
@@ -23,9 +24,11 @@
 #define STEER_SYNS_MAX 16384	/* a flood of SYNs evicts half-open flows, never open ones */
 #define STEER_PEERS_MAX 65536
 #define STEER_PORTS 65536
+#define STEER_LISTENERS_MAX 4096
+#define STEER_LISTENER(queue, port) ((__u32)(queue) << 16 | (port))	/* the port in host byte order */
 #define STEER_NAME_LEN 64	/* a policy's name, ended by a zero */
 
-enum steer_mode { STEER_NONE, STEER_AF_XDP, STEER_DPDK, STEER_MODE_MAX };
+enum steer_mode { STEER_NONE, STEER_AF_XDP, STEER_DPDK, STEER_ENDPOINT, STEER_MODE_MAX };
 
 /* Bits of a rule's `protocol` and `direction` keys. ICMP is echo only: requests are `in`, replies are `out`. */
 enum steer_protocol { STEER_TCP, STEER_UDP, STEER_ICMP, STEER_PROTOCOL_MAX };

@@ -530,6 +530,27 @@ static void age(const struct bpf_map *map, unsigned int units)
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &key, &flow, BPF_ANY), 0);
 }
 
+/* A rule of an endpoint: a new connection is steered where a program listens, the others are the kernel's. */
+static void test_endpoint_listeners(void **state)
+{
+	struct test *test = *state;
+	int rules = bpf_map__fd(test->steer->maps.steer_rules), seats = bpf_map__fd(test->steer->maps.steer_listeners);
+	unsigned int number = RULE_TCP, seat = STEER_LISTENER(0, 9000), other = STEER_LISTENER(1, 9000), one = 1;
+	struct steer_rule rule;
+
+	assert_int_equal(bpf_map_lookup_elem(rules, &number, &rule), 0);
+	rule.mode = STEER_ENDPOINT;
+	assert_int_equal(bpf_map_update_elem(rules, &number, &rule, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(seats, &other, &one, BPF_ANY), 0);
+	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_NO_CONSUMER);
+	assert_int_equal(bpf_map_update_elem(seats, &seat, &one, BPF_ANY), 0);
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40001), STEER_VERDICT_STEERED);
+	/* Its program listens no more: what is open stays. */
+	assert_int_equal(bpf_map_delete_elem(seats, &seat), 0);
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40002), STEER_VERDICT_NO_CONSUMER);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_STEERED);
+}
+
 static void test_idle(void **state)
 {
 	struct test *test = *state;
@@ -628,6 +649,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_rule_taken_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rule_comes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_consumer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_endpoint_listeners, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_syn_flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_presence, setup, teardown),
