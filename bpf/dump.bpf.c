@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* All flows of all network namespaces, for whoever reads the iterators: one by one, or added up by service. */
+/* All flows of all network namespaces, for the agent: one by one, or added up by service. */
 #include "calls.bpf.h"
 #include "flow.bpf.h"
 #include <autocork/record.h>
 
-/* By service number; the agent sets it to zero before a pass. */
+/* By service number; the agent sets it to zero before it walks. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -14,7 +14,7 @@ struct {
 } live SEC(".maps");
 
 /*
- * The socket of a record. The iterator holds neither its lock nor a reference: it may be gone, or another by now, so it
+ * The socket of a record. Nothing here holds its lock or a reference: it may be gone, or another by now, so it
  * is read by probing only, and a flow that closes meanwhile may be seen with what is left of it.
  */
 static __always_inline struct tcp_sock *socket_of(const struct ac_flow *f)
@@ -22,39 +22,26 @@ static __always_inline struct tcp_sock *socket_of(const struct ac_flow *f)
 	return (struct tcp_sock *)f->sock;
 }
 
-/* A bucket of the index, for bpf_loop(), which hands its callback only what is on the stack. */
-struct walk {
-	__u32 number[INDEX_PLACES];
-	struct seq_file *seq;
-};
-
-/* False if the bucket is empty. */
-static __always_inline bool walk_begin(struct walk *walk, const struct bpf_iter__bpf_map_elem *ctx)
-{
-	const struct index_bucket *b = ctx->value;
-	__u32 any = 0;
-
-	if (!b)
-		return false;
-#pragma unroll
-	for (int i = 0; i < INDEX_PLACES; i++)
-		any |= walk->number[i] = b->entry[i];
-	walk->seq = ctx->meta->seq;
-	return any;
-}
+/* What dump() found in this run, in the order of the records. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, AC_WALK_STEP);
+	__type(key, __u32);
+	__type(value, struct ac_flow_record);
+} dumped SEC(".maps");
 
 /* The record of a flow that is open, or NULL. */
-static __always_inline struct ac_flow *walk_record(const struct walk *walk, __u32 place)
+static __always_inline struct ac_flow *walk_record(__u32 number)
 {
-	__u32 number = walk->number[place & (INDEX_PLACES - 1)];
 	struct ac_flow *f = number ? bpf_map_lookup_elem(&records, &number) : NULL;
 
-	return f && f->flags & AC_FLOW_OPEN ? f : NULL;
+	return f && f->sock && f->flags & AC_FLOW_OPEN ? f : NULL;
 }
 
-static long add_one(__u32 place, struct walk *walk)
+static long add_one(__u32 step, struct ac_walk *walk)
 {
-	struct ac_flow *f = walk_record(walk, place);
+	struct ac_flow *f = walk_record(walk->from + step);
 	struct ac_control *c = the_control();
 	struct ac_service_stats *left;
 	struct socket_counts counts;
@@ -78,14 +65,17 @@ static long add_one(__u32 place, struct walk *walk)
 	return 0;
 }
 
-/* Writes nothing, so one read() sees all flows. */
-SEC("iter/bpf_map_elem")
-int add_up(struct bpf_iter__bpf_map_elem *ctx)
+/*
+ * The agent runs these by BPF_PROG_TEST_RUN (Linux 5.14), part of the records at a time. An iterator over the elements of a map
+ * (iter/bpf_map_elem) would serve as well, but some hardened kernels refuse it: it may write to the map's memory.
+ */
+SEC("syscall")
+int add_up(struct ac_walk *args)
 {
-	struct walk walk;
+	struct ac_walk walk = { .from = args->from };
+	__u32 count = args->count;
 
-	if (walk_begin(&walk, ctx))
-		bpf_loop(INDEX_PLACES, add_one, &walk, 0);
+	bpf_loop(count, add_one, &walk, 0);
 	return 0;
 }
 
@@ -102,43 +92,47 @@ static __always_inline void dump_addresses(struct ac_flow_record *record, struct
 	*(__be32 *)(record->remote + 12) = SOCK_PROBED(tp, __sk_common.skc_daddr);
 }
 
-static long dump_one(__u32 place, struct walk *walk)
+static long dump_one(__u32 step, struct ac_walk *walk)
 {
-	struct ac_flow *f = walk_record(walk, place);
-	struct ac_flow_record record = {};
+	struct ac_flow *f = walk_record(walk->from + step);
+	__u32 place = walk->count;
+	struct ac_flow_record *record;
 	struct ac_service_key *key;
 	struct tcp_sock *tp;
 	__u32 number;
 
-	if (!f)
+	record = f ? bpf_map_lookup_elem(&dumped, &place) : NULL;
+	if (!record)
 		return 0;
+	walk->count = place + 1;
 	tp = socket_of(f);
-	record.cookie = SOCK_PROBED(tp, __sk_common.skc_cookie.counter);
-	record.netns = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_net.net, ns.inum);
-	dump_addresses(&record, tp);
-	record.local_port = SOCK_PROBED(tp, __sk_common.skc_num);
-	record.remote_port = bpf_ntohs(SOCK_PROBED(tp, __sk_common.skc_dport));
-	record.age_ms = now_ms() - f->opened_ms;
-	record.written_bytes = BPF_CORE_READ(tp, write_seq) - f->first_seq;
-	record.segments = BPF_CORE_READ(tp, data_segs_out);
-	record.srtt_us = BPF_CORE_READ(tp, srtt_us) >> 3;
-	bpf_probe_read_kernel(&record.flow, sizeof(record.flow), f);
-	number = record.flow.service;
+	record->cookie = SOCK_PROBED(tp, __sk_common.skc_cookie.counter);
+	record->netns = BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_net.net, ns.inum);
+	dump_addresses(record, tp);
+	record->local_port = SOCK_PROBED(tp, __sk_common.skc_num);
+	record->remote_port = bpf_ntohs(SOCK_PROBED(tp, __sk_common.skc_dport));
+	record->age_ms = now_ms() - f->opened_ms;
+	record->written_bytes = BPF_CORE_READ(tp, write_seq) - f->first_seq;
+	record->segments = BPF_CORE_READ(tp, data_segs_out);
+	record->srtt_us = BPF_CORE_READ(tp, srtt_us) >> 3;
+	bpf_probe_read_kernel(&record->flow, sizeof(record->flow), f);
+	number = record->flow.service;
 	key = bpf_map_lookup_elem(&service_keys, &number);
 	if (key)
-		__builtin_memcpy(record.comm, key->comm, AC_COMM_LEN);
-	bpf_seq_write(walk->seq, &record, sizeof(record));
+		__builtin_memcpy(record->comm, key->comm, AC_COMM_LEN);
+	else
+		__builtin_memset(record->comm, 0, AC_COMM_LEN);
 	return 0;
 }
 
-/* The kernel comes again for a bucket whose records found no room in this read(). */
-SEC("iter/bpf_map_elem")
-int dump(struct bpf_iter__bpf_map_elem *ctx)
+SEC("syscall")
+int dump(struct ac_walk *args)
 {
-	struct walk walk;
+	struct ac_walk walk = { .from = args->from };
+	__u32 count = args->count;
 
-	if (walk_begin(&walk, ctx))
-		bpf_loop(INDEX_PLACES, dump_one, &walk, 0);
+	bpf_loop(count, dump_one, &walk, 0);
+	args->count = walk.count;
 	return 0;
 }
 

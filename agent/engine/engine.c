@@ -16,6 +16,7 @@
 #include "bpf/sweep.skel.h"
 #include "engine/inside.h"
 #include "engine/passes.h"
+#include "engine/walk.h"
 #include "lib/cgroup.h"
 #include "lib/log.h"
 
@@ -76,16 +77,9 @@ static int load(struct engine *engine, struct bpf_object **object, const char *n
 static int attach_iterator(struct engine *engine, enum iterator which, struct bpf_object *object, const char *name,
 			   struct fault *fault)
 {
-	DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, options);
-	union bpf_iter_link_info info = {};
 	struct bpf_program *program = bpf_object__find_program_by_name(object, name);
 
-	if (which == ITERATOR_DUMP || which == ITERATOR_ADD_UP) {
-		info.map.map_fd = objects_map(&engine->shared, "flow_index");
-		options.link_info = &info;
-		options.link_info_len = sizeof(info);
-	}
-	engine->iterators[which] = bpf_program__attach_iter(program, &options);
+	engine->iterators[which] = bpf_program__attach_iter(program, NULL);
 	if (!engine->iterators[which])
 		return fault_set(fault, EXIT_UNSUPPORTED, "iterator %s: cannot be attached: %s: run `autocork doctor`", name,
 				 strerror(errno));
@@ -111,9 +105,7 @@ static int load_all(struct engine *engine, struct fault *fault)
 		return -1;
 	return attach_iterator(engine, ITERATOR_RECONCILE, engine->reconcile, "reconcile", fault) ||
 			       attach_iterator(engine, ITERATOR_NAMES, engine->reconcile, "name_owners", fault) ||
-			       attach_iterator(engine, ITERATOR_SWEEP, engine->sweep, "sweep", fault) ||
-			       attach_iterator(engine, ITERATOR_DUMP, engine->dump, "dump", fault) ||
-			       attach_iterator(engine, ITERATOR_ADD_UP, engine->dump, "add_up", fault) ?
+			       attach_iterator(engine, ITERATOR_SWEEP, engine->sweep, "sweep", fault) ?
 		       -1 :
 		       0;
 }
@@ -226,7 +218,7 @@ static void adopt(struct engine *engine)
 	struct ac_control *control = engine->tables.control;
 
 	engine->passed = control->passed;
-	pass_read(engine->iterators[ITERATOR_NAMES], 1, NULL, NULL);
+	pass_here(engine->iterators[ITERATOR_NAMES]);
 	control->reconcile = AC_RECONCILE_ADOPT;
 	pass_everywhere(engine->iterators[ITERATOR_RECONCILE]);
 	control->reconcile = AC_RECONCILE_TEND;
@@ -290,12 +282,10 @@ static int on_kick(void *context, void *data, size_t size)
 }
 
 /* The wheel knows that a hold is overdue, not whose: ask the flows, which is cheap beside a pass over a namespace's sockets. */
-static int find_overdue(const void *record, void *context)
+static int find_overdue(const struct ac_flow_record *record, void *context)
 {
-	const struct ac_flow_record *r = record;
-
-	if (r->flow.held_now)
-		want(context, r->netns);
+	if (record->flow.held_now)
+		want(context, record->netns);
 	return 0;
 }
 
@@ -431,7 +421,7 @@ int engine_dispatch(struct engine *engine)
 
 	if (engine->overdue) {
 		engine->overdue = false;
-		pass_read(engine->iterators[ITERATOR_DUMP], sizeof(struct ac_flow_record), find_overdue, &engine->to_sweep);
+		walk_flows(engine, find_overdue, &engine->to_sweep);
 	}
 	serve(&engine->to_sweep, engine->iterators[ITERATOR_SWEEP]);
 	serve(&engine->to_reconcile, engine->iterators[ITERATOR_RECONCILE]);

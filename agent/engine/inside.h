@@ -12,7 +12,7 @@
 #include "engine/tables.h"
 #include "engine/wrappers.h"
 
-enum iterator { ITERATOR_RECONCILE, ITERATOR_NAMES, ITERATOR_SWEEP, ITERATOR_DUMP, ITERATOR_ADD_UP, ITERATOR_MAX };
+enum iterator { ITERATOR_RECONCILE, ITERATOR_NAMES, ITERATOR_SWEEP, ITERATOR_MAX };
 
 /* Namespaces that kicks have asked for and the next dispatch serves. */
 #define PENDING_MAX 64

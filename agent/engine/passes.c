@@ -3,7 +3,6 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,53 +11,27 @@
 
 struct run {
 	const struct bpf_link *iterator;
-	size_t record_size;
-	pass_take *take;
-	void *context;
 	int failed;	/* namespaces that could not be entered */
 	int err;	/* of the pass itself */
 };
-
-/* Enough for the largest record many times over; a record that did not fit is written again in full by the next
- * read. */
-#define BUFFER_BYTES 65536
-
-static void drain(struct run *run, int fd)
-{
-	char *buffer = malloc(BUFFER_BYTES);
-	size_t used = 0, at;
-	ssize_t got = 0;
-	int stop = 0;
-
-	while (buffer && !stop && (got = read(fd, buffer + used, BUFFER_BYTES - used)) != 0) {
-		if (got < 0 && (errno == EAGAIN || errno == EINTR))
-			continue;
-		if (got < 0)
-			break;
-		if (!run->take)
-			continue;
-		used += got;
-		for (at = 0; !stop && used - at >= run->record_size; at += run->record_size)
-			stop = run->take(buffer + at, run->context);
-		memmove(buffer, buffer + at, used - at);
-		used -= at;
-	}
-	if (!buffer || got < 0)
-		run->err = -errno;
-	free(buffer);
-}
 
 static void run_once(void *context)
 {
 	struct run *run = context;
 	/* The namespace is taken at this call, not when the iterator was attached. */
 	int fd = bpf_iter_create(bpf_link__fd(run->iterator));
+	ssize_t got;
+	char nothing;
 
 	if (fd < 0) {
 		run->err = fd;
 		return;
 	}
-	drain(run, fd);
+	do
+		got = read(fd, &nothing, sizeof(nothing));
+	while (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)));
+	if (got < 0)
+		run->err = -errno;
 	close(fd);
 }
 
@@ -95,9 +68,9 @@ int pass_in(const struct bpf_link *iterator, uint32_t netns)
 	return err ? err : run.err;
 }
 
-int pass_read(const struct bpf_link *iterator, size_t record_size, pass_take *take, void *context)
+int pass_here(const struct bpf_link *iterator)
 {
-	struct run run = { .iterator = iterator, .record_size = record_size, .take = take, .context = context };
+	struct run run = { .iterator = iterator };
 
 	run_once(&run);
 	return run.err;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Passes of the iterators over sockets: each is one read of an iterator, in one network namespace or in all. */
+/* Passes of the iterators over sockets: each is one read of an iterator, in one network namespace or in all. The
+ * programs write nothing. */
 #pragma once
 #include <bpf/libbpf.h>
 #include <stdint.h>
@@ -8,7 +9,5 @@
 int pass_everywhere(const struct bpf_link *iterator);
 /* Runs it once in the namespace with this inode number. Returns 0 or -errno; -ESRCH if the namespace is gone. */
 int pass_in(const struct bpf_link *iterator, uint32_t netns);
-/* Runs an iterator that knows no namespaces; what it writes goes to `take`, in whole records of `record_size` (NULL:
- * thrown away). */
-typedef int pass_take(const void *record, void *context);
-int pass_read(const struct bpf_link *iterator, size_t record_size, pass_take *take, void *context);
+/* Runs an iterator that knows no namespaces. Returns 0 or -errno. */
+int pass_here(const struct bpf_link *iterator);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "engine/inside.h"
-#include "engine/passes.h"
+#include "engine/walk.h"
 
 static void add_up(struct ac_service_stats *total, const struct ac_service_stats *per_cpu, int cpus)
 {
@@ -43,7 +43,7 @@ static int add_live(struct engine *engine, struct engine_service *services, uint
 	int err;
 
 	memset(live, 0, end * sizeof(*live));
-	err = pass_read(engine->iterators[ITERATOR_ADD_UP], 1, NULL, NULL);
+	err = walk_add_up(engine);
 	for (uint32_t number = 0; number < end && !err; number++) {
 		add_up(&services[number].stats, &live[number].stats, 1);
 		services[number].managed = live[number].managed;
@@ -53,8 +53,8 @@ static int add_live(struct engine *engine, struct engine_service *services, uint
 
 void engine_weigh(struct engine *engine)
 {
-	/* The pass does it on its way. Nobody reads what it adds up. */
-	pass_read(engine->iterators[ITERATOR_ADD_UP], 1, NULL, NULL);
+	/* The walk does it on its way. Nobody reads what it adds up. */
+	walk_add_up(engine);
 }
 
 void engine_sample(struct engine *engine, unsigned int shift)
@@ -116,9 +116,8 @@ struct flow_visit {
 	void *context;
 };
 
-static int take_flow(const void *record, void *context)
+static int take_flow(const struct ac_flow_record *r, void *context)
 {
-	const struct ac_flow_record *r = record;
 	const struct flow_visit *v = context;
 	struct engine_flow flow = {
 		.cookie = r->cookie,
@@ -150,7 +149,7 @@ int engine_flows(struct engine *engine, engine_flow_visit *visit, void *context)
 {
 	struct flow_visit v = { visit, context };
 
-	return pass_read(engine->iterators[ITERATOR_DUMP], sizeof(struct ac_flow_record), take_flow, &v);
+	return walk_flows(engine, take_flow, &v);
 }
 
 const struct engine_feature *engine_features(const struct engine *engine, size_t *count)

@@ -47,6 +47,9 @@ int engine_tables_map(struct tables *tables, const struct shared_maps *shared, s
 	tables->live = map_memory(shared, "live", AC_SERVICES_MAX * sizeof(*tables->live), fault);
 	if (!tables->live)
 		return -1;
+	tables->dumped = map_memory(shared, "dumped", AC_WALK_STEP * sizeof(*tables->dumped), fault);
+	if (!tables->dumped)
+		return -1;
 	for (int t = 0; t < TABLE_MAX; t++) {
 		tables->table[t] = map_memory(shared, layout[t].map, 2 * layout[t].half * layout[t].stride, fault);
 		if (!tables->table[t])
@@ -61,6 +64,8 @@ void engine_tables_unmap(struct tables *tables)
 		munmap(tables->control, to_pages(sizeof(struct ac_control)));
 	if (tables->live)
 		munmap(tables->live, to_pages(AC_SERVICES_MAX * sizeof(*tables->live)));
+	if (tables->dumped)
+		munmap(tables->dumped, to_pages(AC_WALK_STEP * sizeof(*tables->dumped)));
 	for (int t = 0; t < TABLE_MAX; t++)
 		if (tables->table[t])
 			munmap(tables->table[t], to_pages(2 * layout[t].half * layout[t].stride));

@@ -13,6 +13,7 @@ struct tables {
 	struct ac_control *control;
 	void *table[TABLE_MAX];
 	struct ac_live *live;	/* by service number */
+	struct ac_flow_record *dumped;	/* AC_WALK_STEP of them */
 };
 
 int engine_tables_map(struct tables *tables, const struct shared_maps *shared, struct fault *fault);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Live flows as the iterators of bpf/dump.bpf.c tell them: one by one, and added up. */
+/* Live flows as bpf/dump.bpf.c tells them: one by one, and added up. */
 #pragma once
 #include <autocork/flow.h>
 #include <autocork/service.h>
@@ -17,6 +17,13 @@ struct ac_flow_record {
 	char comm[AC_COMM_LEN];
 	struct ac_flow flow;
 };
+
+/* Which records a run of the programs looks at: the context of both. */
+struct ac_walk {
+	__u32 from;	/* number of the first one */
+	__u32 count;	/* in: records to look at, AC_WALK_STEP at most for dump(); out, of dump(): flows found */
+};
+#define AC_WALK_STEP 1024
 
 /* What the open flows of a service will leave to it when they close. */
 struct ac_live {
