@@ -12,7 +12,7 @@ PKG     ?= pkg-config
 # Debian packages: to build and run, and what only the tests and benchmarks need. The one list; `make deps` installs it.
 DEPS := bpftool clang gcc libbpf-dev libcap-ng-dev libelf-dev libinih-dev libjansson-dev libmicrohttpd-dev \
 	libncurses-dev libsystemd-dev libxdp-dev make pkg-config uthash-dev dpdk-dev libdpdk-dev
-TEST_DEPS := chromium ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-14-dev libcmocka-dev nginx-light \
+TEST_DEPS := chromium ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-dev libcmocka-dev nginx-light \
 	openssl procps prometheus python3 python3-jsonschema python3-prometheus-client qemu-system-x86 busybox-static \
 	redis-server redis-tools strace tcpdump wrk
 
@@ -25,12 +25,16 @@ say = @:
 endif
 
 LIBS     := libbpf libsystemd jansson inih libmicrohttpd ncursesw libcap-ng libxdp
-CPPFLAGS += -D_GNU_SOURCE -Iinclude -Iagent -I$(BUILD)
+# A warning is an error for who changes the tree (WERROR=1) and in CI, not for who builds it with a compiler of tomorrow.
+WERROR   ?= $(if $(CI),1,0)
+WARNINGS := -Wall -Wextra -Wno-unused-parameter $(if $(filter 1,$(WERROR)),-Werror)
 CFLAGS   ?= -O2 -g
-CFLAGS   += -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter $(shell $(PKG) --cflags $(LIBS) 2>/dev/null)
-LDLIBS   += $(shell $(PKG) --libs $(LIBS) 2>/dev/null) -lm
+# `override`: what the tree needs is added to what the command line says too.
+override CPPFLAGS += -D_GNU_SOURCE -Iinclude -Iagent -I$(BUILD)
+override CFLAGS   += -std=gnu11 $(WARNINGS) $(shell $(PKG) --cflags $(LIBS) 2>/dev/null)
+override LDLIBS   += $(shell $(PKG) --libs $(LIBS) 2>/dev/null) -lm
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ivmlinux -Iinclude -Ibpf \
-	-idirafter /usr/include/$(shell $(CC) -print-multiarch) -Wall -Wextra -Werror -Wno-unused-parameter
+	-idirafter /usr/include/$(shell $(CC) -print-multiarch) $(WARNINGS)
 
 # agent/autocorkd.c and agent/autocork.c are the programs; every sub-folder's sources are one archive that both link.
 # agent/fastpath/ is a third program, a DPDK process (agent/fastpath/fastpath.mk).
@@ -106,4 +110,4 @@ clean: ## remove build/
 	rm -rf $(BUILD)
 
 -include $(wildcard agent/fastpath/fastpath.mk agent/endpoint/endpoint.mk packaging/packaging.mk tests/*/*.mk)
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)

@@ -38,12 +38,12 @@ static const struct variant {
 };
 
 static const struct {
-	const char *feature, *name, *mend;
+	const char *feature, *mend;
 } wrapper_texts[AC_WRAPPER_MAX] = {
-	[AC_WRAPPER_CUBIC] = { "wrapper cubic", "autocork_cubic", "a kernel with CONFIG_BPF_JIT, CONFIG_DEBUG_INFO_BTF and CUBIC" },
-	[AC_WRAPPER_BBR] = { "wrapper bbr", "autocork_bbr", "`modprobe tcp_bbr`, then restart autocorkd" },
-	[AC_WRAPPER_RENO] = { "wrapper reno", "autocork_reno", "a kernel with CONFIG_BPF_JIT and CONFIG_DEBUG_INFO_BTF" },
-	[AC_WRAPPER_DCTCP] = { "wrapper dctcp", "autocork_dctcp", "`modprobe tcp_dctcp`, then restart autocorkd" },
+	[AC_WRAPPER_CUBIC] = { "wrapper cubic", "a kernel with CONFIG_BPF_JIT, CONFIG_DEBUG_INFO_BTF and CUBIC" },
+	[AC_WRAPPER_BBR] = { "wrapper bbr", "`modprobe tcp_bbr`, then restart autocorkd" },
+	[AC_WRAPPER_RENO] = { "wrapper reno", "a kernel with CONFIG_BPF_JIT and CONFIG_DEBUG_INFO_BTF" },
+	[AC_WRAPPER_DCTCP] = { "wrapper dctcp", "`modprobe tcp_dctcp`, then restart autocorkd" },
 };
 
 static const char *const kernel_names[AC_WRAPPER_MAX] = {
@@ -96,46 +96,90 @@ static void set_app_limited_writable(struct bpf_object *object, bool writable)
 			*value = writable;
 }
 
-/* Loads and registers one variant in one way. Returns 0 or -errno. */
-static int try(struct wrapper *w, const struct variant *variant, bool linked, bool app_limited, struct shared_maps *shared)
-{
-	size_t size;
-	const void *bytes = variant->bytes(&size);
-	struct bpf_object *object = objects_open(bytes, size);
-	struct bpf_link *link = NULL;
-	struct bpf_map *map;
-	int err;
+/* The steps to a registered wrapper, in their order: the one that failed says what can be done. */
+enum step { STEP_OPEN, STEP_LOAD, STEP_REGISTER, STEP_MAX };
 
-	if (!object)
+static const struct {
+	const char *name, *mend;	/* mend: NULL = the wrapper's own */
+} steps[STEP_MAX] = {
+	[STEP_OPEN] = { "open", "libbpf 1.1 or later, and the packages of one release" },
+	[STEP_LOAD] = { "load", NULL },
+	[STEP_REGISTER] = { "register", "`bpftool struct_ops list`: end who has this name; else report it with this line" },
+};
+
+/* What is known of the tries so far: the one that came farthest. */
+struct attempt {
+	enum step step;
+	int err;		/* 0 = registered */
+	char complaint[160];	/* libbpf's, "" = none */
+};
+
+/*
+ * Registers a loaded struct_ops map. Returns 0 or -errno, with nothing left registered. The link is a descriptor of
+ * this process, so the kernel takes the registration back however the process ends.
+ */
+static int register_map(struct wrapper *w, struct bpf_map *map, bool linked)
+{
+	struct bpf_link *link = bpf_map__attach_struct_ops(map);
+
+	if (!link)
 		return -errno;
-	map = struct_ops_map(object);
-	set_app_limited_writable(object, app_limited);
-	if (linked)
-		bpf_map__set_map_flags(map, bpf_map__map_flags(map) | BPF_F_LINK_FLAG);
-	err = objects_load(object, shared);
-	if (!err) {
-		link = bpf_map__attach_struct_ops(map);
-		err = link ? 0 : -errno;
+	if (linked) {
+		/* For a map with BPF_F_LINK libbpf 1.1 has only stored the value; from 1.2 on it has made the link. */
+		w->link = bpf_link__fd(link) != bpf_map__fd(map) ? bpf_link__fd(link) :
+			  bpf_link_create(bpf_map__fd(map), 0, BPF_STRUCT_OPS_ATTACH, NULL);
+		if (w->link < 0) {
+			int err = -errno;
+
+			w->link = -1;
+			bpf_link__destroy(link);
+			return err;
+		}
 	}
-	if (!err && linked) {
-		/* For a map with BPF_F_LINK libbpf 1.1 has only stored the value; the link registers it. */
-		w->link = bpf_link_create(bpf_map__fd(map), 0, BPF_STRUCT_OPS_ATTACH, NULL);
-		err = w->link < 0 ? w->link : 0;
-	}
-	if (link) {
-		bpf_link__disconnect(link);
-		bpf_link__destroy(link);
-	}
-	if (err) {
-		bpf_object__close(object);
-		return err;
-	}
-	w->object = object;
-	w->map = bpf_map__fd(map);
+	/* Frees libbpf's side only: the registration goes on. */
+	bpf_link__disconnect(link);
+	bpf_link__destroy(link);
 	return 0;
 }
 
-static void register_one(struct wrapper *w, const struct variant *variant, struct shared_maps *shared, char *reason, size_t size)
+/* Loads and registers one variant in one way. */
+static struct attempt try(struct wrapper *w, const struct variant *variant, bool linked, bool app_limited,
+			  struct shared_maps *shared)
+{
+	struct attempt attempt = { .step = STEP_OPEN };
+	size_t size, shared_before = shared->count;
+	const void *bytes = variant->bytes(&size);
+	struct bpf_object *object = objects_open(bytes, size);
+	struct bpf_map *map = object ? struct_ops_map(object) : NULL;
+
+	if (!map) {
+		attempt.err = object ? -ENOENT : -errno;
+	} else {
+		set_app_limited_writable(object, app_limited);
+		if (linked)
+			bpf_map__set_map_flags(map, bpf_map__map_flags(map) | BPF_F_LINK_FLAG);
+		attempt.step = STEP_LOAD;
+		attempt.err = objects_load(object, shared);
+	}
+	if (!attempt.err) {
+		attempt.step = STEP_REGISTER;
+		attempt.err = register_map(w, map, linked);
+	}
+	if (attempt.err) {
+		snprintf(attempt.complaint, sizeof(attempt.complaint), "%s", objects_complaint());
+		/* The maps that it brought go with it. */
+		shared->count = shared_before;
+		bpf_object__close(object);
+		return attempt;
+	}
+	w->object = object;
+	w->map = bpf_map__fd(map);
+	return attempt;
+}
+
+/* Tries the ways of loading one variant; `best` becomes the attempt that came farthest. */
+static void register_one(struct wrapper *w, const struct variant *variant, struct shared_maps *shared,
+			 struct attempt *best, char *reason, size_t size)
 {
 	/* Newest first. 6.4 brought links, 6.12 had app_limited writable. */
 	static const struct {
@@ -143,16 +187,25 @@ static void register_one(struct wrapper *w, const struct variant *variant, struc
 	} ways[] = { { true, true }, { true, false }, { false, false } };
 
 	for (size_t i = 0; i < AC_ARRAY_SIZE(ways); i++) {
-		int err = try(w, variant, ways[i].linked, ways[i].app_limited, shared);
+		struct attempt attempt = try(w, variant, ways[i].linked, ways[i].app_limited, shared);
 
-		if (!err) {
-			snprintf(reason, size, "variant for kernels %s%s%s", variant->kernels, ways[i].linked ? ", linked" : ", without link",
+		if (!attempt.err) {
+			snprintf(reason, size, "variant for kernels %s%s%s", variant->kernels,
+				 ways[i].linked ? ", linked" : ", without link",
 				 ways[i].app_limited ? "" : ", app_limited not writable");
 			return;
 		}
-		snprintf(reason, size, "%s", objects_complaint()[0] ? objects_complaint() : strerror(-err));
-		/* A kernel function is missing or another: no way of loading helps, and each try takes a second in a slow guest. */
-		if (strstr(objects_complaint(), "ksym"))
+		if (attempt.step >= best->step) {
+			*best = attempt;
+			snprintf(reason, size, "%s: %.110s, with libbpf %u.%u", steps[attempt.step].name,
+				 attempt.complaint[0] ? attempt.complaint : strerror(-attempt.err), libbpf_major_version(),
+				 libbpf_minor_version());
+		}
+		/*
+		 * A kernel function is missing or another: no way of loading helps, and each try takes a second in a slow
+		 * guest. Nor does one where the name is taken.
+		 */
+		if (strstr(attempt.complaint, "ksym") || attempt.err == -EEXIST)
 			return;
 	}
 }
@@ -180,16 +233,20 @@ uint64_t wrappers_register(struct wrapper wrappers[AC_WRAPPER_MAX], struct share
 	uint64_t set = 0;
 
 	for (int w = AC_WRAPPER_NONE + 1; w < AC_WRAPPER_MAX; w++) {
-		char reason[128] = "no variant";
+		char reason[sizeof(features->list[0].reason)] = "no variant";
+		struct attempt best = { .step = STEP_OPEN };
+		const char *mend;
 
 		wrappers[w] = (struct wrapper){ .link = -1, .map = -1 };
 		for (size_t v = 0; v < AC_ARRAY_SIZE(variants) && !wrappers[w].object; v++)
 			if ((int)variants[v].wrapper == w)
-				register_one(&wrappers[w], &variants[v], shared, reason, sizeof(reason));
+				register_one(&wrappers[w], &variants[v], shared, &best, reason, sizeof(reason));
 		if (wrappers[w].object)
 			set |= 1ull << w;
+		mend = steps[best.step].mend;
 		features_note(features, wrapper_texts[w].feature, wrappers[w].object,
-			      "flows with this congestion control are only observed", wrapper_texts[w].mend, "%s", reason);
+			      "flows with this congestion control are only observed", mend ? mend : wrapper_texts[w].mend, "%s",
+			      reason);
 	}
 	note_default(set, features);
 	return set;

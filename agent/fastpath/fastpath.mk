@@ -9,12 +9,12 @@ $(BUILD)/fastpath.a: $(FASTPATH_PURE)
 FASTPATH_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_coalesce*.c tests/unit/test_fastpath*.c))
 $(FASTPATH_TESTS): $(BUILD)/fastpath.a
 # Once more: fastpath.a comes after agent.a and uses it.
-$(FASTPATH_TESTS): LDLIBS := $(BUILD)/agent.a $(LDLIBS)
+$(FASTPATH_TESTS): override LDLIBS := $(BUILD)/agent.a $(LDLIBS)
 
 ifeq ($(shell $(PKG) --exists libdpdk && echo yes),yes)
 all: $(BUILD)/autocork-fastpath
 
-$(FASTPATH_DPDK): CFLAGS += $(patsubst -I%,-isystem%,$(shell $(PKG) --cflags libdpdk))
+$(FASTPATH_DPDK): override CFLAGS += $(patsubst -I%,-isystem%,$(shell $(PKG) --cflags libdpdk))
 # --as-needed keeps what is used: the EAL, ethdev, mbuf, mempool. Drivers are plugins that the EAL loads at start.
 $(BUILD)/autocork-fastpath: $(FASTPATH_DPDK) $(BUILD)/fastpath.a $(BUILD)/agent.a
 	$(call say,LD,$@)

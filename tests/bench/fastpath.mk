@@ -4,4 +4,4 @@ all: $(BUILD)/tests/bench/fastpath_peer
 $(BUILD)/tests/bench/fastpath_peer: tests/bench/fastpath/peer.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS) -O2 -g -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) -O2 -g -std=gnu11 $(WARNINGS) $< -o $@

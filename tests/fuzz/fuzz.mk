@@ -10,7 +10,7 @@ $(BUILD)/tests/fuzz/fuzz_policy: $(FUZZ_POLICY) $(wildcard agent/policy/*.h incl
 $(FUZZERS): $(BUILD)/%: %.c $(FUZZ_SRCS) $(wildcard include/autocork/*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
-	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -g -O1 -Wall -Wextra -Werror -Wno-unused-parameter \
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -g -O1 $(WARNINGS) \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $< $(FUZZ_SRCS) \
 		$(shell $(PKG) --libs jansson inih) -lm -o $@
 

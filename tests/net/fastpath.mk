@@ -4,4 +4,4 @@ all: $(BUILD)/tests/net/lossy
 $(BUILD)/tests/net/lossy: tests/net/lossy.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS) -O2 -g -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) -O2 -g -std=gnu11 $(WARNINGS) $< -o $@

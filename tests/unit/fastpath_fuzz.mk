@@ -5,7 +5,7 @@ FASTPATH_FUZZED := tests/unit/fuzz_fastpath.c $(addprefix agent/fastpath/,packet
 $(BUILD)/tests/unit/fuzz_fastpath: $(FASTPATH_FUZZED) $(wildcard agent/fastpath/*.h) tests/unit/frame.h
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
-	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -Wall -Wextra -Werror -Wno-unused-parameter \
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g $(WARNINGS) \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $(FASTPATH_FUZZED) -o $@
 
 .PHONY: fuzz-fastpath

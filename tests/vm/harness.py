@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 
+import libraries
 from kernel_image import HERE, NoKernel, fetch, table
 from machine import Machine
 
@@ -83,15 +84,15 @@ class Kernel:
     def check(self, good, text, *details):
         return self.suite.check(good, f"{self.label}: {text}", *details)
 
-    def boot(self, script, seconds, files=(), modules=(), agent=True, variables=None):
+    def boot(self, script, seconds, files=(), modules=(), agent=True, variables=None, release=None):
         """
+        `release`: the agent's programs run with that Debian release's libraries, not with this machine's.
         Boots and runs guest/SCRIPT. Its lines "ok …" and "not ok …" become checks of the suite, its lines "@NAME {…}"
         are returned as {NAME: object}, the rest is printed as comments. Fails if the guest did not end in time, or the
         kernel complained.
         """
         files = [(HERE / "guest/lib.sh", "/guest/lib.sh"), (HERE / "guest" / script, "/guest/script.sh"), *files]
-        if agent:
-            files += [(BUILD / program, f"/ac/{program}") for program in PROGRAMS]
+        programs = [(BUILD / program, f"/ac/{program}") for program in PROGRAMS] if agent else []
         exports = "".join(f"export {name}='{value}'\n" for name, value in (variables or {}).items())
         results = {}
 
@@ -113,7 +114,9 @@ class Kernel:
                 self.suite.note(f"{self.label}: {line.lstrip('# ')}")
 
         try:
-            machine = Machine(self.image, f"{exports}. /guest/lib.sh\n. /guest/script.sh\n", files, modules)
+            plain, scripts = libraries.files(release, programs) if release else ((), {})
+            machine = Machine(self.image, f"{exports}. /guest/lib.sh\n. /guest/script.sh\n",
+                              files if release else files + programs, modules, plain=plain, scripts=scripts)
             outcome = machine.run(f"{self.suite.name}.{self.label}", seconds, relay)
         except (NoKernel, OSError) as error:
             self.check(False, f"{self.suite.name}: the guest", error)

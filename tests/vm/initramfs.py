@@ -61,6 +61,12 @@ def libraries(program):
     return re.findall(r"(?:=> |^\s*)(/\S+) \(0x", listed.stdout, re.M)
 
 
+def needed(program):
+    """The names of the shared libraries that a program or library asks for itself."""
+    listed = subprocess.run(["objdump", "-p", program], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return re.findall(r"^\s*NEEDED\s+(\S+)", listed, re.M)
+
+
 class Initramfs:
     def __init__(self, stream, image):
         self.cpio, self.image, self.loaded = Cpio(stream), image, []

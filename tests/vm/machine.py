@@ -43,10 +43,12 @@ class Outcome:
 
 
 class Machine:
-    """A kernel image with what its guest gets: files, modules, one shell command."""
+    """A kernel image with what its guest gets: files with their libraries, plain files without, scripts, modules, one
+    shell command."""
 
-    def __init__(self, image, command, files=(), modules=(), memory=1024):
+    def __init__(self, image, command, files=(), modules=(), memory=1024, plain=(), scripts=None):
         self.image, self.command, self.files, self.modules, self.memory = image, command, files, modules, memory
+        self.plain, self.scripts = plain, scripts or {}
 
     def initramfs(self, path):
         with open(path, "wb") as stream:
@@ -58,6 +60,10 @@ class Machine:
                 if isinstance(file, tuple):
                     file, name = file
                 root.file(file, name)
+            for path, name in self.plain:
+                root.plain(name, pathlib.Path(path))
+            for name, text in self.scripts.items():
+                root.text(name, text, 0o755)
             for module in (*MODULES, *self.modules):
                 root.module(module)
             root.close()
