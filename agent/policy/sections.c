@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "lib/memory.h"
@@ -258,23 +259,41 @@ void sections_read(struct sections *sections, const char *name, const char *text
 	unread_key(&reader);
 }
 
+/* Opening a device may do something (a watchdog starts, a tape rewinds), and a FIFO may wait: what it is is asked before. */
+static int open_file(const char *path, struct stat *status, struct policy_errors *errors)
+{
+	int place = open(path, O_PATH | O_CLOEXEC), fd = -1;
+	char link[sizeof("/proc/self/fd/") + 10];
+
+	if (place < 0 || fstat(place, status)) {
+		policy_error_add(errors, path, 0, "cannot be read: %s: allowed is a readable file", strerror(errno));
+	} else if (S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3)) {
+		status->st_size = 0;	/* a link to /dev/null masks a namesake; it is not read */
+		return place;
+	} else if (!S_ISREG(status->st_mode)) {
+		policy_error_add(errors, path, 0, "not a file: allowed is a regular file, or a link to one or to /dev/null");
+	} else {
+		/* The same file, whatever the path leads to by now. O_NONBLOCK: a lease on it may make us wait. */
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", place);
+		fd = open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		if (fd < 0)
+			policy_error_add(errors, path, 0, "cannot be read: %s: allowed is a readable file",
+					 strerror(errno));
+	}
+	if (place >= 0)
+		close(place);
+	return fd;
+}
+
 void sections_read_file(struct sections *sections, const char *path, struct policy_errors *errors)
 {
 	char *text = NULL;
 	size_t length = 0;
 	struct stat status;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int fd = open_file(path, &status, errors);
 
-	if (fd < 0 || fstat(fd, &status)) {
-		policy_error_add(errors, path, 0, "cannot be read: %s: allowed is a readable file", strerror(errno));
-		goto out;
-	}
-	if (S_ISCHR(status.st_mode))	/* a link to /dev/null masks a namesake */
-		status.st_size = 0;
-	else if (!S_ISREG(status.st_mode)) {
-		policy_error_add(errors, path, 0, "not a file: allowed is a regular file, or a link to /dev/null");
-		goto out;
-	}
+	if (fd < 0)
+		return;
 	if (status.st_size > FILE_BYTES_MAX) {
 		policy_error_add(errors, path, 0, "too large: allowed are %u bytes", FILE_BYTES_MAX);
 		goto out;
@@ -297,8 +316,7 @@ void sections_read_file(struct sections *sections, const char *path, struct poli
 	sections_read(sections, path, text, length, errors);
 out:
 	free(text);
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 }
 
 void sections_free(struct sections *sections)

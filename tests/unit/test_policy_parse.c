@@ -5,6 +5,9 @@
 #include <glob.h>
 #include <netinet/in.h>
 #include <stddef.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include "policy/fixture.h"
 #include "policy/keys.h"
@@ -250,6 +253,9 @@ static void test_drop_ins(void **state)
 
 static void test_directories(void **state)
 {
+	static const char *const devices[] = { "/dev/zero", "/dev/full", "/dev/random", "/dev/ptmx" };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd;
 	char root[64], path[96];
 	const char *const missing[] = { "/nonexistent/policy.d", NULL };
 	const char *const dirs[] = { root, NULL };
@@ -276,8 +282,20 @@ static void test_directories(void **state)
 	assert_int_equal(mkfifo(path, 0644), 0);
 	snprintf(path, sizeof(path), "%s/30-dangling.conf", root);
 	assert_int_equal(symlink("/nonexistent", path), 0);
+	/* Of devices only the one that says "nothing" may be named. */
+	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+		snprintf(path, sizeof(path), "%s/4%zu-device.conf", root, i);
+		assert_int_equal(symlink(devices[i], path), 0);
+	}
+	snprintf(path, sizeof(path), "%s/50-socket.conf", root);
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
 	assert_int_equal(policy_load(&set, dirs, &errors, &fault), -1);
-	assert_int_equal(errors.count, 3);
+	assert_int_equal(errors.count, 3 + sizeof(devices) / sizeof(devices[0]) + 1);
+	for (size_t i = 3; i < errors.count; i++)
+		assert_non_null(strstr(errors.list[i].what, "not a file"));
 	assert_non_null(strstr(errors.list[0].what, "not a file"));
 	assert_non_null(strstr(errors.list[1].what, "not a file"));
 	assert_non_null(strstr(errors.list[2].what, "cannot be read: No such file"));
