@@ -11,7 +11,7 @@ PKG     ?= pkg-config
 
 # Debian packages: to build and run, and what only the tests and benchmarks need. The one list; `make deps` installs it.
 DEPS := bpftool clang gcc libbpf-dev libcap-ng-dev libelf-dev libinih-dev libjansson-dev libmicrohttpd-dev \
-	libncurses-dev libsystemd-dev libxdp-dev make pkg-config uthash-dev dpdk-dev libdpdk-dev
+	libncurses-dev libseccomp-dev libsystemd-dev libxdp-dev make pkg-config uthash-dev dpdk-dev libdpdk-dev
 TEST_DEPS := chromium ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-dev libcmocka-dev nginx-light \
 	openssl procps prometheus python3 python3-jsonschema python3-prometheus-client qemu-system-x86 busybox-static \
 	redis-server redis-tools strace tcpdump wrk
@@ -24,7 +24,7 @@ else
 say = @:
 endif
 
-LIBS     := libbpf libsystemd jansson inih libmicrohttpd ncursesw libcap-ng libxdp
+LIBS     := libbpf libsystemd jansson inih libmicrohttpd ncursesw libcap-ng libseccomp libxdp
 # A warning is an error for who changes the tree (WERROR=1) and in CI, not for who builds it with a compiler of tomorrow.
 WERROR   ?= $(if $(CI),1,0)
 WARNINGS := -Wall -Wextra -Wno-unused-parameter $(if $(filter 1,$(WERROR)),-Werror)

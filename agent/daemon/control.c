@@ -34,8 +34,10 @@ struct control_client {
 	sd_event_source *source;
 	int fd;
 	struct control_peer peer;
-	char in[CONTROL_REQUEST_MAX + 1];
-	size_t in_used;
+	struct client_input {
+		char bytes[CONTROL_REQUEST_MAX + 1];
+		size_t used;
+	} in;
 	char *out;
 	size_t out_used, out_size;
 	struct control_list list;
@@ -45,6 +47,7 @@ struct control_client {
 	void *gone_context;
 	uint64_t progress_us; /* when it last asked or took something */
 	bool listing, subscribed, answered;
+	bool ended;   /* it asks no more; what it has asked is answered */
 	bool closing; /* close once everything is read: it asked for nothing we could go on after */
 	bool broken;  /* close now */
 };
@@ -257,76 +260,103 @@ static bool is_busy(const struct control_client *client)
 	return client->out_used || client->listing || client->subscribed || client->broken;
 }
 
-/* One request at a time: the next is looked at when the answer to the one before has been read. */
-static void handle_lines(struct control_client *client)
+static void take_off(struct client_input *in, size_t length)
 {
-	while (!is_busy(client) && !client->closing) {
-		char *end = memchr(client->in, '\n', client->in_used);
-		size_t length;
-
-		if (!end) {
-			if (client->in_used <= CONTROL_REQUEST_MAX)
-				return;
-			client->closing = true;
-			client_error(client, &(struct fault){ EXIT_USAGE, "request: longer than 64 KiB: send less" });
-		} else {
-			length = end + 1 - client->in;
-			if (length > 1)
-				handle_line(client, client->in, length - 1);
-			client->in_used -= length;
-			memmove(client->in, end + 1, client->in_used);
-		}
-		continue_list(client);
-		client_flush(client);
-	}
+	in->used -= length;
+	memmove(in->bytes, in->bytes + length, in->used);
 }
 
-/* Reads what is there; a half-closed client still gets its answer. */
-static void client_read(struct control_client *client, bool *ended)
+static bool has_request(const struct client_input *in)
 {
+	return memchr(in->bytes, '\n', in->used) || in->used > CONTROL_REQUEST_MAX;
+}
+
+/*
+ * One request a turn of the loop, and the next only when the answer to the one before has been read: a client that asks for
+ * much at once waits behind all else that the agent has to do.
+ */
+static void handle_request(struct control_client *client)
+{
+	struct client_input *in = &client->in;
+	size_t length = 0;
+	char *end;
+
+	if (is_busy(client) || client->closing || !has_request(in))
+		return;
+	while (length < in->used && in->bytes[length] == '\n')
+		length++;
+	take_off(in, length);
+	end = memchr(in->bytes, '\n', in->used);
+	if (end) {
+		length = end + 1 - in->bytes;
+		handle_line(client, in->bytes, length - 1);
+		take_off(in, length);
+	} else if (in->used > CONTROL_REQUEST_MAX) {
+		client->closing = true;
+		client_error(client, &(struct fault){ EXIT_USAGE, "request: longer than 64 KiB: send less" });
+	}
+	continue_list(client);
+	client_flush(client);
+}
+
+/* Reads what is there; a half-closed client still gets its answers. */
+static void client_read(struct control_client *client)
+{
+	struct client_input *in = &client->in;
 	ssize_t n;
 
-	if (client->in_used == sizeof(client->in))
+	if (client->ended || in->used == sizeof(in->bytes))
 		return;
-	n = recv(client->fd, client->in + client->in_used, sizeof(client->in) - client->in_used, MSG_DONTWAIT);
+	n = recv(client->fd, in->bytes + in->used, sizeof(in->bytes) - in->used, MSG_DONTWAIT);
 	if (n > 0) {
-		client->in_used += n;
+		in->used += n;
 		/* One that sends on and on but takes nothing makes no progress. */
 		if (!is_busy(client))
 			client->progress_us = now_us(client->control);
 	} else if (n == 0) {
-		*ended = true;
+		client->ended = true;
 	} else if (errno != EAGAIN && errno != EINTR) {
 		client->broken = true;
 	}
 }
 
+/* Nothing more will come of it. */
+static bool is_done(const struct control_client *client)
+{
+	if (client->broken)
+		return true;
+	if (client->ended && client->subscribed)
+		return true;
+	return !is_busy(client) && (client->closing || (client->ended && !has_request(&client->in)));
+}
+
+/* What is not read stays in the socket: a client that only sends stops itself. One that has asked on gets a turn of its own. */
+static uint32_t events_wanted(const struct control_client *client)
+{
+	bool full = client->in.used == sizeof(client->in.bytes) || client->closing || client->ended;
+	bool asks = !is_busy(client) && has_request(&client->in);
+
+	return (full ? 0 : EPOLLIN) | (client->out_used || client->listing || asks ? EPOLLOUT : 0);
+}
+
 static int on_client(sd_event_source *source, int fd, uint32_t events, void *data)
 {
 	struct control_client *client = data;
-	bool ended = false, full;
 
 	if (events & EPOLLIN)
-		client_read(client, &ended);
+		client_read(client);
 	if (events & EPOLLERR)
 		client->broken = true;
-	if (ended && client->subscribed && client->finish)
+	if (client->ended && client->subscribed && client->finish)
 		finish_stream(client);
 	client_flush(client);
 	continue_list(client);
 	client_flush(client);
-	handle_lines(client);
-	if (ended)
-		client->closing = true;
-	if (client->broken || (ended && client->subscribed) || (client->closing && !is_busy(client)) ||
-	    (events & EPOLLHUP)) {
+	handle_request(client);
+	if (is_done(client) || events & EPOLLHUP)
 		client_free(client);
-		return 0;
-	}
-	/* What is not read stays in the socket: a client that only sends stops itself. */
-	full = client->in_used == sizeof(client->in) || client->closing;
-	sd_event_source_set_io_events(source,
-				      (full ? 0 : EPOLLIN) | (client->out_used || client->listing ? EPOLLOUT : 0));
+	else
+		sd_event_source_set_io_events(source, events_wanted(client));
 	return 0;
 }
 

@@ -11,13 +11,21 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/limits.h"
 #include "daemon/machine.h"
 #include "daemon/privileges.h"
 #include "daemon/report.h"
+#include "daemon/seccomp.h"
 #include "lib/log.h"
 
 #define BEAT_US (ENGINE_BEAT_MS * 1000ull)
 #define BEAT_ACCURACY_US 10000 /* sd-event's own default is 250 ms, a whole beat */
+
+/*
+ * Each turn of the loop serves one source, of those that wait the most urgent; what only reports (clients, pages) has sd-event's
+ * normal priority, which is behind all of these.
+ */
+enum { PRIORITY_SIGNALS = -300, PRIORITY_BEAT = -200, PRIORITY_ENGINE = SD_EVENT_PRIORITY_IMPORTANT };
 
 static uint64_t monotonic_us(void)
 {
@@ -133,6 +141,19 @@ static int add_timer(struct daemon *daemon, uint64_t period_us, uint64_t accurac
 	return error;
 }
 
+static int add_signal(struct daemon *daemon, int signal, int64_t priority, sd_event_signal_handler_t handler)
+{
+	sd_event_source *source;
+	int error = sd_event_add_signal(daemon->loop, &source, signal, handler, daemon);
+
+	if (error < 0)
+		return error;
+	sd_event_source_set_priority(source, priority);
+	error = sd_event_source_set_floating(source, true);
+	sd_event_source_unref(source);
+	return error;
+}
+
 static int build_loop(struct daemon *daemon, struct fault *fault)
 {
 	sd_event *loop = daemon->loop;
@@ -140,14 +161,13 @@ static int build_loop(struct daemon *daemon, struct fault *fault)
 	bool failed;
 	int error;
 
-	/* Heartbeat and sweeps come before everything that only reports. */
-	failed = (error = sd_event_add_signal(loop, NULL, SIGTERM, on_end, daemon)) < 0 ||
-		 (error = sd_event_add_signal(loop, NULL, SIGINT, on_end, daemon)) < 0 ||
-		 (error = sd_event_add_signal(loop, NULL, SIGHUP, on_hangup, daemon)) < 0 ||
+	failed = (error = add_signal(daemon, SIGTERM, PRIORITY_SIGNALS, on_end)) < 0 ||
+		 (error = add_signal(daemon, SIGINT, PRIORITY_SIGNALS, on_end)) < 0 ||
+		 (error = add_signal(daemon, SIGHUP, PRIORITY_ENGINE, on_hangup)) < 0 ||
 		 (error = sd_event_add_io(loop, &engine, engine_fd(daemon->engine), EPOLLIN, on_engine, daemon)) < 0 ||
-		 (error = sd_event_source_set_priority(engine, SD_EVENT_PRIORITY_IMPORTANT)) < 0 ||
+		 (error = sd_event_source_set_priority(engine, PRIORITY_ENGINE)) < 0 ||
 		 (error = sd_event_source_set_floating(engine, true)) < 0 ||
-		 (error = add_timer(daemon, BEAT_US, BEAT_ACCURACY_US, SD_EVENT_PRIORITY_IMPORTANT, on_beat)) < 0 ||
+		 (error = add_timer(daemon, BEAT_US, BEAT_ACCURACY_US, PRIORITY_BEAT, on_beat)) < 0 ||
 		 (error = sd_event_set_watchdog(loop, true)) < 0;
 	sd_event_source_unref(engine);
 	if (failed)
@@ -160,11 +180,16 @@ static int start(struct daemon *daemon, struct fault *fault)
 	const struct daemon_options *options = &daemon->options;
 	int error = sd_event_new(&daemon->loop);
 	struct policy_set *set;
+	bool few;
 
 	if (error < 0)
 		return fault_set(fault, EXIT_FAILED, "event loop: %s", strerror(-error));
+	if (limits_raise(&few, fault))
+		return -1;
+	if (few)
+		daemon->options.engine.few_descriptors = daemon->options.engine.without_wrappers = true;
 	/* A second agent, and one with invalid policies, must find out before it touches the kernel. */
-	if (privileges_check(fault) ||
+	if (privileges_check(fault) || seccomp_confine(fault) ||
 	    control_start(&daemon->control, daemon->loop, options->control, daemon_ops, daemon_op_count, daemon,
 			  fault) ||
 	    (daemon->machine = machine_take(fault)) < 0 || read_policies(daemon, &set, fault))

@@ -316,6 +316,8 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	*out = engine;
 	engine->max_flows = options->max_flows ?: AC_FLOWS_DEFAULT;
 	objects_capture_log();
+	if (options->few_descriptors)
+		objects_save_descriptors();
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	stale = wrappers_remove_stale();
 	if (stale)
@@ -386,7 +388,7 @@ void engine_stop(struct engine *engine)
 	objects[2] = engine->reconcile;
 	objects[3] = engine->life;
 	for (int i = 0; i < 4; i++)
-		bpf_object__close(objects[i]);
+		objects_close(objects[i]);
 	free(engine->shown);
 	free(engine);
 }

@@ -20,6 +20,7 @@ struct engine_options {
 	unsigned int max_flows;	/* followed at once; 0 = AC_FLOWS_DEFAULT */
 	bool without_fentry;	/* force the tracepoint fallback */
 	bool without_wrappers;	/* force observe-only */
+	bool few_descriptors;	/* as many as it takes to observe, not more */
 };
 
 /* A kernel feature that was tried. */

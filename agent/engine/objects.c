@@ -3,8 +3,10 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/log.h"
 
@@ -79,6 +81,50 @@ int objects_load_guest(struct bpf_object *object, const struct shared_maps *shar
 	return bpf_object__load(object);
 }
 
+/*
+ * libbpf closes what it opened, by number, when an object is closed: by then the number may be another file's. So an object
+ * whose descriptors were closed behind its back is never closed; the few there are stay until the process ends.
+ */
+static struct {
+	bool wanted;
+	struct bpf_object *object[64];
+	size_t count;
+} stripped;
+
+void objects_save_descriptors(void)
+{
+	stripped.wanted = true;
+}
+
+static void strip(struct bpf_object *object, const struct shared_maps *shared)
+{
+	struct bpf_map *map;
+
+	if (!stripped.wanted || stripped.count == sizeof(stripped.object) / sizeof(stripped.object[0]))
+		return;
+	stripped.object[stripped.count++] = object;
+	bpf_object__for_each_map(map, object) {
+		int shared_fd = is_shared(map) ? objects_map(shared, bpf_map__name(map)) : -1;
+
+		if (shared_fd >= 0 && shared_fd != bpf_map__fd(map))
+			close(bpf_map__fd(map));
+	}
+}
+
+void objects_close(struct bpf_object *object)
+{
+	struct bpf_program *program;
+
+	for (size_t i = 0; i < stripped.count; i++) {
+		if (stripped.object[i] != object)
+			continue;
+		bpf_object__for_each_program(program, object)
+			bpf_program__unload(program);
+		return;
+	}
+	bpf_object__close(object);
+}
+
 int objects_load(struct bpf_object *object, struct shared_maps *shared)
 {
 	int err = objects_load_guest(object, shared);
@@ -96,6 +142,7 @@ int objects_load(struct bpf_object *object, struct shared_maps *shared)
 		snprintf(shared->map[shared->count].name, sizeof(shared->map[0].name), "%s", name);
 		shared->map[shared->count++].fd = bpf_map__fd(map);
 	}
+	strip(object, shared);
 	return 0;
 }
 

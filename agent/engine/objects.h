@@ -26,6 +26,13 @@ struct bpf_object *objects_open(const void *bytes, size_t size);
 int objects_load(struct bpf_object *object, struct shared_maps *shared);
 /* The same, but maps that only this object has stay its own: for one that goes before the others do. */
 int objects_load_guest(struct bpf_object *object, const struct shared_maps *shared);
+/* NULL is allowed. */
+void objects_close(struct bpf_object *object);
+/*
+ * From now on objects_load() gives the second descriptors of shared maps back: libbpf keeps one per object and map, 80 in all,
+ * and an agent with few of them (ulimit -n 100) would find none left for its clients.
+ */
+void objects_save_descriptors(void);
 /* Attaches a program to what its section names, or to `cgroup` (a descriptor) if it is of that kind. NULL and errno on
  * failure. */
 struct bpf_link *objects_attach(const struct bpf_program *program, int cgroup);

@@ -84,7 +84,7 @@ static int attach(struct hook *hook, int cgroup)
 static void unload(struct hook *hook)
 {
 	detach(hook);
-	bpf_object__close(hook->object);
+	objects_close(hook->object);
 	*hook = (struct hook){};
 }
 

@@ -169,7 +169,7 @@ static struct attempt try(struct wrapper *w, const struct variant *variant, bool
 		snprintf(attempt.complaint, sizeof(attempt.complaint), "%s", objects_complaint());
 		/* The maps that it brought go with it. */
 		shared->count = shared_before;
-		bpf_object__close(object);
+		objects_close(object);
 		return attempt;
 	}
 	w->object = object;
@@ -263,7 +263,7 @@ void wrappers_unregister(struct wrapper wrappers[AC_WRAPPER_MAX])
 			close(wrappers[w].link);
 		else
 			bpf_map_delete_elem(wrappers[w].map, &zero);
-		bpf_object__close(wrappers[w].object);
+		objects_close(wrappers[w].object);
 		wrappers[w].object = NULL;
 	}
 }

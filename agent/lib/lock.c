@@ -21,7 +21,7 @@ int lock_take(const char *path, pid_t *holder)
 {
 	for (;;) {
 		struct stat ours, there;
-		int error, fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		int error, fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 		if (fd < 0)
 			return -errno;
@@ -38,7 +38,8 @@ int lock_take(const char *path, pid_t *holder)
 			close(fd);
 			continue;
 		}
-		if (!ftruncate(fd, 0) && dprintf(fd, "%d\n", getpid()) > 0)
+		/* Who may open it may lock it: an earlier version's, whose mode was another. */
+		if (!fchmod(fd, 0600) && !ftruncate(fd, 0) && dprintf(fd, "%d\n", getpid()) > 0)
 			return fd;
 		error = errno;
 		lock_release(path, fd);

@@ -28,6 +28,7 @@ static struct fixture {
 	sd_event *loop;
 	struct control *control;
 	int finished; /* streams */
+	int echoes;
 	int made, done, gone; /* list items made, lists done, subscribers gone */
 	struct control_client *subscriber;
 	uint64_t later_us; /* how far the agent's clock is ahead */
@@ -47,6 +48,7 @@ int __wrap_sd_event_now(sd_event *loop, clockid_t clock, uint64_t *usec)
 
 static int op_echo(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
 {
+	f.echoes++;
 	control_reply(client, json_deep_copy(request));
 	return 0;
 }
@@ -186,6 +188,40 @@ static void answers_in_order(void **state)
 	assert_string_equal(hear(fd, NULL), "");
 	say(fd, "ho\"}\n");
 	assert_string_equal(hear(fd, NULL), "{\"reply\":{\"op\":\"echo\"}}\n");
+	close(fd);
+	pump();
+}
+
+static int on_beat(sd_event_source *source, uint64_t usec, void *data)
+{
+	*(int *)data = f.echoes;
+	return 0;
+}
+
+/* What is due meanwhile comes between two requests of a client that asks for thousands at once. */
+static void one_request_a_turn(void **state)
+{
+	static const char request[] = "\n\n{\"op\":\"echo\"}\n";
+	char many[50 * (sizeof(request) - 1) + 1] = "";
+	int fd = dial(), at_beat = -1, turns = 0;
+	sd_event_source *beat;
+
+	for (int i = 0; i < 50; i++)
+		strcat(many, request);
+	pump();
+	assert_int_equal(send(fd, many, strlen(many), 0), strlen(many));
+	shutdown(fd, SHUT_WR);
+	sd_event_run(f.loop, 0);
+	assert_int_equal(f.echoes, 1);
+	assert_true(sd_event_add_time(f.loop, &beat, CLOCK_MONOTONIC, 0, 0, on_beat, &at_beat) >= 0);
+	sd_event_source_set_priority(beat, SD_EVENT_PRIORITY_IMPORTANT);
+	while (at_beat < 0 && turns++ < 4)
+		sd_event_run(f.loop, 0);
+	assert_in_range(at_beat, 1, 3);
+	pump();
+	/* All are answered, though it asks no more. */
+	assert_int_equal(f.echoes, 50);
+	sd_event_source_unref(beat);
 	close(fd);
 	pump();
 }
@@ -569,10 +605,15 @@ static void second_agent_is_refused(void **state)
 {
 	struct control *second;
 	struct fault fault;
-	char pid[32];
+	struct stat status;
+	char pid[32], lock[96];
 	int fd;
 
 	assert_int_equal(open_control(&second, &fault), -1);
+	/* Nobody else may lock it. */
+	snprintf(lock, sizeof(lock), "%s.lock", f.path);
+	assert_int_equal(stat(lock, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
 	snprintf(pid, sizeof(pid), "(pid %d)", getpid());
 	assert_non_null(strstr(fault.text, pid));
 	assert_int_equal(fault.exit_code, EXIT_FAILED);
@@ -659,6 +700,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(answers_in_order),
+		TEST(one_request_a_turn),
 		TEST(half_closed_client_gets_its_answer),
 		TEST(nonsense_gets_an_error_each),
 		TEST(random_bytes_never_hurt),

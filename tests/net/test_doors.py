@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""The agent's doors: what other users of the machine can do to it, and what it may do itself."""
+import os
+import pathlib
+import re
+import signal
+import socket
+import stat
+import time
+
+from lib import Agent, build, check, control, equal, main, wait_for
+
+AGENT_LOCK = pathlib.Path("/run/autocork/agent.lock")
+
+
+def mode_of(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+def test_locks_are_its_own():
+    """nobody else may open the agent's locks, not even those that an earlier version left"""
+    with Agent() as agent:
+        agent.stop()
+        lock = pathlib.Path(agent.control + ".lock")
+        lock.touch(0o644)
+        lock.chmod(0o644)
+        agent.start()
+        equal((oct(mode_of(lock)), oct(mode_of(AGENT_LOCK))), ("0o600", "0o600"), "modes of the locks")
+
+
+def test_confined_by_hand():
+    """started by hand it gains no privileges and filters its system calls, as under its unit"""
+    with Agent() as agent:
+        status = pathlib.Path(f"/proc/{agent.process.pid}/status").read_text()
+        equal(re.search(r"NoNewPrivs:\s*(\d)", status)[1], "1", "no_new_privs")
+        equal(re.search(r"Seccomp:\s*(\d)", status)[1], "2", "seccomp")
+        agent.reload("[policy all]\nmode = observe\n")
+
+
+def test_few_descriptors():
+    """with 100 descriptors it manages if it may have more, observes and says so if not, and answers either way"""
+    with Agent() as agent:
+        agent.stop()
+        agent.command = ["prlimit", "--nofile=100:100", *agent.command]
+        agent.start()
+        raised = "descriptors: at most 100" not in agent.log()
+        equal(agent.status()["agent"]["mode"], "autocork" if raised else "observe", "mode")
+        clients = []
+        for _ in range(10):
+            clients.append(socket.socket(socket.AF_UNIX))
+            clients[-1].connect(agent.control)
+        check(agent.services() is not None, "services are listed")
+        for client in clients:
+            client.close()
+    with Agent() as agent:
+        agent.stop()
+        agent.command = ["prlimit", "--nofile=100:4096", *agent.command]
+        agent.start()
+        equal(agent.status()["agent"]["mode"], "autocork", "mode where the limit can be raised")
+
+
+def heartbeat_us():
+    return control("alive_until_us")
+
+
+def test_many_requests():
+    """clients that ask for thousands of things at once starve neither the heartbeat nor a SIGTERM"""
+    request = b'{"op": "status"}\n'
+    with Agent() as agent:
+        clients = []
+        for _ in range(40):
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(agent.control)
+            client.setblocking(False)
+            clients.append(client)
+
+        def ask_on():
+            for client in clients:
+                try:
+                    client.send(request * 3000)
+                except BlockingIOError:
+                    pass
+                try:
+                    client.recv(1 << 20)
+                except BlockingIOError:
+                    pass
+
+        least = None
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            ask_on()
+            left = heartbeat_us() / 1e6 - time.monotonic()
+            least = left if least is None else min(least, left)
+        check(least > 0, f"the heartbeat was {-least:.1f} s late")
+        begun = time.monotonic()
+        agent.process.send_signal(signal.SIGTERM)
+        agent.process.wait(10)
+        check(time.monotonic() - begun < 3, f"SIGTERM took {time.monotonic() - begun:.1f} s")
+        agent._gone()
+        for client in clients:
+            client.close()
+
+
+main(globals())
