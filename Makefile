@@ -9,9 +9,11 @@ CLANG   ?= clang
 BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 PKG     ?= pkg-config
 
-# Debian packages: to build and run, and what only the tests and benchmarks need. The one list; `make deps` installs it.
-DEPS := bpftool clang gcc libbpf-dev libcap-ng-dev libelf-dev libinih-dev libjansson-dev libmicrohttpd-dev \
-	libncurses-dev libseccomp-dev libsystemd-dev libxdp-dev make pkg-config uthash-dev dpdk-dev libdpdk-dev
+# Debian packages, the one list: to build and run; for the fast path, which is left out without them; and what only the
+# tests and benchmarks need. No service of them is started (packaging/install-packages).
+DEPS := bpftool clang gcc libbpf-dev libc6-dev libcap-ng-dev libelf-dev libinih-dev libjansson-dev \
+	libmicrohttpd-dev libncurses-dev libseccomp-dev libsystemd-dev make pkg-config uthash-dev
+FASTPATH_DEPS := dpdk-dev libdpdk-dev libxdp-dev
 TEST_DEPS := chromium ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-dev libcmocka-dev nginx-light \
 	openssl procps prometheus python3 python3-jsonschema python3-prometheus-client qemu-system-x86 busybox-static \
 	redis-server redis-tools strace tcpdump wrk
@@ -24,7 +26,7 @@ else
 say = @:
 endif
 
-LIBS     := libbpf libsystemd jansson inih libmicrohttpd ncursesw libcap-ng libseccomp libxdp
+LIBS     := libbpf libsystemd jansson inih libmicrohttpd ncursesw libcap-ng libseccomp
 # A warning is an error for who changes the tree (WERROR=1) and in CI, not for who builds it with a compiler of tomorrow.
 WERROR   ?= $(if $(CI),1,0)
 WARNINGS := -Wall -Wextra -Wno-unused-parameter $(if $(filter 1,$(WERROR)),-Werror)
@@ -50,7 +52,7 @@ PROG_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/prog/test_*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help deps tests check unit clean
+.PHONY: all help deps check-deps tests check unit clean
 all: $(PROGRAMS) ## build everything into build/
 
 help: ## list the targets
@@ -89,12 +91,11 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/agent.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter-out %.o,$^) $(LDLIBS) -lcmocka -o $@
 
-deps: ## install what is missing from Debian's packages (root)
-	@missing=$$(for p in $(DEPS) $(TEST_DEPS); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
-	if [ -n "$$missing" ]; then \
-		apt-get update -q && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing; \
-	fi
+deps: ## install what the build needs (root)
+	@packaging/install-packages $(DEPS)
+
+check-deps: ## install what the fast path, the tests and the benchmarks need too (root)
+	@packaging/install-packages $(DEPS) $(FASTPATH_DEPS) $(TEST_DEPS)
 
 unit: all $(UNIT_TESTS) ## run the unit tests only (no root)
 	@tests/run unit
@@ -102,7 +103,7 @@ unit: all $(UNIT_TESTS) ## run the unit tests only (no root)
 tests: ## build everything and the programs that the tests are, or use
 	@$(MAKE) --no-print-directory all $(UNIT_TESTS) $(PROG_TESTS) $(NET_PROGRAMS)
 
-check: deps ## install, build and run all tests (root)
+check: check-deps ## install, build and run all tests (root)
 	@$(MAKE) --no-print-directory tests
 	@tests/run unit prog net vm
 

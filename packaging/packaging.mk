@@ -17,10 +17,13 @@ $(BUILD)/man/autocork.1: docs/man/autocork.1.in docs/man/commands $(BUILD)/autoc
 	$(Q)docs/man/commands $(BUILD)/autocork > $@.commands
 	$(Q)sed -e '/@COMMANDS@/{r $@.commands' -e 'd}' $< > $@
 
+# What `make run` does to the flows of the host: observe or autocork.
+MODE ?= observe
+
 .PHONY: run install uninstall
-run: deps ## install what is missing, build, run the agent with a live table (root)
+run: deps ## install what is missing, build, observe this host with a live table (root)
 	@$(MAKE) --no-print-directory all
-	@BUILD=$(BUILD) packaging/run
+	@BUILD=$(BUILD) MODE=$(MODE) packaging/run
 
 install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
 	install -D -m 755 $(BUILD)/autocorkd $(DESTDIR)$(SBINDIR)/autocorkd

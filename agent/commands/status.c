@@ -21,6 +21,7 @@
 
 struct options {
 	long watch_s; /* 0 = once */
+	const char *note; /* NULL = none */
 };
 
 static void take_watch(const struct argp_state *state, char *arg, void *input)
@@ -36,6 +37,7 @@ static void take_watch(const struct argp_state *state, char *arg, void *input)
 static const struct cli_option options[] = {
 	{ "watch", 'w', "SECONDS", "Show it again every SECONDS (default 1 on a terminal, else 5) until interrupted",
 	  CLI_OTHER, .take = take_watch, .optional = true },
+	{ "note", 'n', "TEXT", "Show this line too, above the services", CLI_TEXT, CLI_AT(struct options, note) },
 	{ 0 },
 };
 
@@ -134,7 +136,7 @@ static void print_lost(FILE *out, const struct cli *cli, json_int_t lost)
 			table_paint(TABLE_WARN, cli->colour), units_count(&units, lost), table_paint(TABLE_PLAIN, cli->colour));
 }
 
-static void print_page(FILE *out, const struct cli *cli, const json_t *status)
+static void print_page(FILE *out, const struct cli *cli, const char *note, const json_t *status)
 {
 	const json_t *agent = json_object_get(status, "agent"), *totals = json_object_get(status, "totals");
 	const char *metrics = json_member_text(status, "metrics_url");
@@ -153,6 +155,8 @@ static void print_page(FILE *out, const struct cli *cli, const json_t *status)
 	print_lost(out, cli, json_number(agent, "flows_lost"));
 	print_copies(out, json_object_get(status, "services"), json_number(totals, "large_copied_bytes"));
 	print_sampling(out, cli, json_object_get(status, "telemetry"));
+	if (note)
+		fprintf(out, "%s\n", note);
 	fputc('\n', out);
 	services_print(out, cli, json_object_get(status, "services"));
 }
@@ -172,7 +176,7 @@ static size_t rows_of(const char *line, size_t width)
 }
 
 /* Draws over what is there: every line ends by clearing its rest, the page by clearing the screen's. */
-static void draw(const struct cli *cli, const json_t *status)
+static void draw(const struct cli *cli, const char *note, const json_t *status)
 {
 	struct winsize size = { 0 };
 	char *page = NULL, *save, *line;
@@ -181,7 +185,7 @@ static void draw(const struct cli *cli, const json_t *status)
 
 	if (!out)
 		return;
-	print_page(out, cli, status);
+	print_page(out, cli, note, status);
 	fclose(out);
 	ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
 	fputs("\033[H", stdout);
@@ -196,14 +200,16 @@ static void draw(const struct cli *cli, const json_t *status)
 	free(page);
 }
 
-static void print_status(const struct cli *cli, bool live, json_t *status)
+static void print_status(const struct cli *cli, const struct options *given, json_t *status)
 {
+	bool live = given->watch_s;
+
 	if (cli->json) {
 		json_print(stdout, json_incref(status));
 	} else if (live && cli->terminal) {
-		draw(cli, status);
+		draw(cli, given->note, status);
 	} else {
-		print_page(stdout, cli, status);
+		print_page(stdout, cli, given->note, status);
 		if (live)
 			fputc('\n', stdout);
 	}
@@ -223,7 +229,7 @@ int command_status(struct cli *cli, int argc, char **argv)
 
 		if (client_call(cli->control, json_pack("{ss}", "op", "status"), &status, &fault))
 			return cli_fail(cli, &fault);
-		print_status(cli, given.watch_s, status);
+		print_status(cli, &given, status);
 		json_decref(status);
 		if (!given.watch_s || ferror(stdout))
 			return EXIT_OK;

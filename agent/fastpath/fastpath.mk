@@ -11,12 +11,19 @@ $(FASTPATH_TESTS): $(BUILD)/fastpath.a
 # Once more: fastpath.a comes after agent.a and uses it.
 $(FASTPATH_TESTS): override LDLIBS := $(BUILD)/agent.a $(LDLIBS)
 
-ifeq ($(shell $(PKG) --exists libdpdk && echo yes),yes)
+FASTPATH_LIBS := libdpdk libxdp
+ifeq ($(shell $(PKG) --exists $(FASTPATH_LIBS) && echo yes),yes)
 all: $(BUILD)/autocork-fastpath
 
 $(FASTPATH_DPDK): override CFLAGS += $(patsubst -I%,-isystem%,$(shell $(PKG) --cflags libdpdk))
 # --as-needed keeps what is used: the EAL, ethdev, mbuf, mempool. Drivers are plugins that the EAL loads at start.
 $(BUILD)/autocork-fastpath: $(FASTPATH_DPDK) $(BUILD)/fastpath.a $(BUILD)/agent.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) $^ -Wl,--as-needed $(shell $(PKG) --libs libdpdk) $(LDLIBS) -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ -Wl,--as-needed $(shell $(PKG) --libs $(FASTPATH_LIBS)) $(LDLIBS) -o $@
+else
+all: fastpath-left-out
+.PHONY: fastpath-left-out
+fastpath-left-out:
+	@echo "  autocork-fastpath is left out: it needs $(FASTPATH_DEPS)" \
+		"(packaging/install-packages installs them)"
 endif

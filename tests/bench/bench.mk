@@ -10,7 +10,7 @@ WORK ?=
 ROUNDS ?= 5
 BENCH_FLAGS ?=
 
-bench: deps ## measure with and without the agent: WORK=nginx,redis ROUNDS=5 (root)
+bench: check-deps ## measure with and without the agent: WORK=nginx,redis ROUNDS=5 (root)
 	@$(MAKE) --no-print-directory all $(PRELOAD)
 	@tests/bench/run --rounds=$(ROUNDS) $(if $(WORK),--work=$(WORK)) $(BENCH_FLAGS)
 

@@ -1,4 +1,4 @@
 .PHONY: bench-steer
-bench-steer: deps ## measure what steering costs (root)
+bench-steer: check-deps ## measure what steering costs (root)
 	@$(MAKE) --no-print-directory all $(PROG_TESTS) $(BUILD)/tests/bench/steer_cost
 	@tests/bench/steer $(BENCH_FLAGS)

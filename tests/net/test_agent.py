@@ -16,6 +16,7 @@ import subprocess
 import time
 
 from agent import LOCK, ROOT
+import cgroup
 from lib import Agent, Cgroup, Net, Skip, Stream, build, check, equal, main, no_agent, wait_for, world
 from schemas import validate
 
@@ -130,24 +131,31 @@ def test_terminal():
 
 
 def test_make_run():
-    """`make run`'s script: a table while it runs, every flow back at Ctrl-C, exit code 0"""
+    """`make run`'s script: the host is only observed, a demonstration of its own is managed; all is given back"""
     with Agent() as held:  # for its lock and its directory
         held.stop()
-        environment = dict(os.environ, CONTROL=held.control, POLICIES=str(held.policies), BUILD=str(ROOT / "build"))
+        environment = dict(os.environ, CONTROL=held.control, BUILD=str(ROOT / "build"), DEMO_PORT="7016")
         with LOCK.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # A session of its own: Ctrl-C reaches the whole group.
             made = subprocess.Popen([ROOT / "packaging/run"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                    text=True,
-                                    env=environment, start_new_session=True)
-            wait_for(lambda: run(build("autocork"), "status", "--control", held.control).returncode == 0, 20,
-                     "the agent")
-            first = made.stdout.readline()
+                                    text=True, env=environment, start_new_session=True)
+            lines = [made.stdout.readline() for _ in range(12)]
+            status = json.loads(run(build("autocork"), "status", "--control", held.control, "--json").stdout)
+            second = run(ROOT / "packaging/run", env=environment)
             os.killpg(made.pid, signal.SIGINT)
             rest, _ = made.communicate(timeout=30)
         equal(made.returncode, 0, "exit code")
-        check(first.startswith("agent ") and "every flow is its own again" in rest, first + rest)
+        check(lines[0].startswith("Demonstration: "), lines)
+        found = [re.search(r": +([0-9.]+) packets, [0-9.]+ us per message", line) for line in lines[1:3]]
+        check(all(found) and float(found[0][1]) >= 2 > 1.1 >= float(found[1][1]), lines[1:3])
+        check(lines[3].startswith("agent ") and any(line.startswith("demo ") for line in lines), lines)
+        elsewhere = [service for service in status["services"] if service["port"] != 7016 and service["number"]]
+        equal(sum(service["managed"] for service in elsewhere), 0, "managed flows of the host")
+        check(second.returncode == 1 and "an agent answers there already" in second.stderr, second)
+        check("every flow is its own again" in rest, rest)
         check(not os.path.exists(held.control), "the control socket is still there")
+        check(not [name for name in os.listdir(cgroup.root()) if name.startswith("autocork-demo")], "its cgroup is there")
         assert_nothing_left()
 
 
