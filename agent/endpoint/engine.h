@@ -46,6 +46,8 @@ struct engine_config {
 	 * data: EPOLLIN again), as the kernel's wake-ups do. Called inside any engine call; it may only take a note.
 	 */
 	void (*notify)(void *context, struct engine_socket *socket, uint32_t events);
+	/* For tests: the time instead of CLOCK_MONOTONIC, in ns. NULL outside of them. */
+	uint64_t (*clock)(void *context);
 	void *context;
 
 	/* Limits; 0 is the default in brackets. */

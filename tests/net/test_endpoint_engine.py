@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""The endpoint's TCP engine over AF_XDP on a cable, with the kernel as its client."""
+import contextlib
+import hashlib
+import os
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from agent import build
+from netns import PR_SET_PDEATHSIG, Pair, libc, setns
+from tap import Skip, check, equal, main
+
+PORT = 8080
+PATTERN = bytes(i % 251 for i in range(251 * 4096))
+
+
+class Server:
+    """engine_server in net b of a cable without checksum offload on the client's side (AF_XDP copies what is there)."""
+
+    def __init__(self, pair):
+        self.pair = pair
+        path = build("tests/net/engine_server")
+        if not os.path.exists(path):
+            raise Skip("built without lwIP's source")
+        for net in pair.a, pair.b:
+            net.run("ethtool", "-K", "cable", "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off")
+        self.process = subprocess.Popen([path, build("tests/net/xdp_to_xsk.bpf.o"), "cable", str(PORT)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=self._move)
+        line = self.process.stdout.readline().strip()
+        if line != "ready":
+            raise AssertionError(f"engine_server: {line} {self.process.stderr.read()}")
+
+    def _move(self):
+        setns(self.pair.b.fd)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        out, error = self.process.communicate(timeout=20)
+        check("autocork:" not in error, error)
+        return {key: int(value) for key, value in (field.split("=") for field in out.split())}
+
+    def cpu(self):
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def switches(self):
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
+            return sum(int(line.split()[1]) for line in file if "ctxt_switches" in line)
+
+
+@contextlib.contextmanager
+def served():
+    with Pair() as pair:
+        server = Server(pair)
+        try:
+            yield pair, server
+        finally:
+            if server.process.poll() is None:
+                server.process.kill()
+                server.process.wait()
+
+
+def connect(pair, address=Pair.B4, timeout=20):
+    with pair.a.inside():
+        return socket.create_connection((address, PORT), timeout=timeout)
+
+
+def read_all(sock):
+    digest, size = hashlib.sha256(), 0
+    while data := sock.recv(1 << 16):
+        digest.update(data)
+        size += len(data)
+    return size, digest.hexdigest()
+
+
+def pattern_digest(size):
+    digest = hashlib.sha256()
+    for at in range(0, size, len(PATTERN)):
+        digest.update(PATTERN[:size - at])
+    return digest.hexdigest()
+
+
+def test_echo_over_both_ip_versions():
+    with served() as (pair, server):
+        for address in Pair.B4, Pair.B6:
+            with connect(pair, address) as sock:
+                for size in 1, 64, 1448, 1449, 30000:
+                    sock.sendall(b"E" * size)
+                    got = b""
+                    while len(got) < size:
+                        got += sock.recv(size - len(got))
+                    equal(got, b"E" * size, f"an echo of {size} bytes from {address}")
+        stats = server.stop()
+        equal(stats["accepted"], 2, "connections")
+        equal(stats["bad_checksum"] + stats["bad_frame"], 0, "bad frames")
+
+
+def test_bulk_from_and_to_the_engine():
+    with served() as (pair, server):
+        for address, size in (Pair.B4, 20 << 20), (Pair.B6, 20 << 20):
+            with connect(pair, address) as sock:
+                sock.sendall(b"S%d\n" % size)
+                equal(read_all(sock), (size, pattern_digest(size)), "a stream from the engine")
+            with connect(pair, address) as sock:
+                sock.sendall(b"D")
+                for _ in range(size // len(PATTERN)):
+                    sock.sendall(PATTERN)
+                sock.shutdown(socket.SHUT_WR)
+                equal(int(sock.makefile().readline()), 1 + size // len(PATTERN) * len(PATTERN), "bytes that arrived")
+
+
+def test_a_half_closed_connection_goes_on():
+    with served() as (pair, server), connect(pair) as sock:
+        size = 5 << 20
+        sock.sendall(b"S%d\n" % size)
+        sock.shutdown(socket.SHUT_WR)
+        time.sleep(0.2)
+        equal(read_all(sock), (size, pattern_digest(size)), "a stream to a client that has shut down")
+
+
+def test_a_port_is_used_again_at_once():
+    """The server closes first and keeps the TIME_WAIT; the client's ports are so few that each comes back at once."""
+    with served() as (pair, server):
+        count = 10000
+        pair.a.sysctl("ipv4/ip_local_port_range", "40000 40063")
+        began = time.monotonic()
+        for _ in range(count):
+            with pair.a.inside():
+                sock = socket.create_connection((Pair.B4, PORT), timeout=5)
+            sock.sendall(b"C")
+            equal(sock.recv(1), b"", "the server's FIN")
+            sock.close()
+        took = time.monotonic() - began
+        stats = server.stop()
+        equal(stats["accepted"], count, "connections")
+        check(stats["time_wait"] <= 64, f"{stats['time_wait']} in TIME_WAIT")
+        print(f"# {count} short connections in {took:.1f} s")
+
+
+def test_an_idle_engine_does_not_wake_up():
+    with served() as (pair, server):
+        socks = [connect(pair) for _ in range(200)]
+        for sock in socks:
+            sock.sendall(b"Ex")
+        for sock in socks:
+            equal(sock.recv(2), b"Ex", "an echo")
+        time.sleep(1)
+        before = server.switches()
+        time.sleep(3)
+        check(server.switches() - before <= 2, f"{server.switches() - before} wake-ups in 3 s")
+        for sock in socks:
+            sock.sendall(b"y")
+        for sock in socks:
+            equal(sock.recv(1), b"y", "an echo")
+            sock.close()
+
+
+def test_a_killed_engine_frees_its_queue():
+    with served() as (pair, server):
+        sock = connect(pair)
+        sock.sendall(b"E")
+        equal(sock.recv(1), b"E", "an echo")
+        server.process.kill()
+        server.process.wait()
+        with pair.b.inside():
+            kernel = socket.create_server((Pair.B4, PORT))
+        began = time.monotonic()
+        sock.sendall(b"x")
+        with contextlib.suppress(ConnectionResetError):
+            equal(sock.recv(1), b"", "the dead server's answer")
+        check(time.monotonic() - began < 5, "no RST after the server's death")
+        with connect(pair) as second:
+            kernel.accept()[0].sendall(b"k")
+            equal(second.recv(1), b"k", "the kernel's answer")
+        kernel.close()
+
+
+main(globals())

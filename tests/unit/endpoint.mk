@@ -1,0 +1,18 @@
+# The engine as a library of its own, which a test can load several times; with AddressSanitizer, as the test is.
+ENGINE_COPY_FLAGS := -O1 -g -std=gnu11 -fPIC -shared -fsanitize=address -fno-omit-frame-pointer -Wno-address \
+	-isystem third_party/lwip -isystem $(LWIP)/src/include
+ENGINE_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_endpoint_engine*.c))
+
+$(BUILD)/tests/unit/engine_copy.so: $(ENGINE_LWIP) $(LWIP)/patched $(wildcard agent/endpoint/*.h third_party/lwip/*.h)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(ENGINE_COPY_FLAGS) -Wl,-Bsymbolic $(ENGINE_LWIP) $(LWIP_SRCS:%=$(LWIP)/src/%) -o $@
+
+ifeq ($(HAVE_LWIP),yes)
+$(ENGINE_TESTS): $(BUILD)/tests/unit/engine_copy.so
+else
+# Without lwIP there is nothing to test.
+UNIT_TESTS := $(filter-out $(ENGINE_TESTS),$(UNIT_TESTS))
+endif
+$(ENGINE_TESTS:=.o): CFLAGS += -fsanitize=address
+$(ENGINE_TESTS): LDFLAGS += -fsanitize=address
