@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/nearest.h"
 #include "cli/options.h"
 
 struct found {
@@ -12,16 +13,62 @@ struct found {
 	int at;		/* index of the command's name in argv */
 };
 
+/* The command whose name is most like the word; NULL if none is like it. */
+static const struct command *most_like(const struct command_set *set, const char *word)
+{
+	const struct command *best = NULL;
+	size_t least = strlen(word) / 2 < 2 ? strlen(word) / 2 : 2;
+
+	for (size_t i = 0; i < set->count; i++) {
+		size_t distance = nearest_distance(word, set->list[i].name);
+
+		if (distance <= least && (!best || distance < least)) {
+			best = &set->list[i];
+			least = distance;
+		}
+	}
+	return best;
+}
+
+/* `help COMMAND` and `version` are other words for `COMMAND --help` and `--version`. */
+static bool is_alias(struct argp_state *state, const char *name)
+{
+	static char help[] = "--help", version[] = "--version";
+
+	if (!strcmp(name, "version")) {
+		state->argv[--state->next] = version;
+		return true;
+	}
+	if (strcmp(name, "help"))
+		return false;
+	/* The command moves to where `help` stood, and the option follows it. */
+	if (state->next < state->argc) {
+		state->argv[state->next - 1] = state->argv[state->next];
+		state->argv[state->next] = help;
+		state->next--;
+	} else {
+		state->argv[--state->next] = help;
+	}
+	return true;
+}
+
 static void find_command(struct argp_state *state, char *name, void *input)
 {
 	struct found *found = input;
 	const struct command_set *set = found->set;
+	const struct command *like;
 
+	if (is_alias(state, name))
+		return;
 	for (size_t i = 0; i < set->count; i++)
 		if (!strcmp(set->list[i].name, name))
 			found->command = &set->list[i];
-	if (!found->command)
+	if (!found->command) {
+		like = most_like(set, name);
+		if (like)
+			argp_error(state, "%s: no such command: did you mean %s %s?", name, set->name, like->name);
 		argp_error(state, "%s: no such command: see the list in %s --help", name, set->name);
+	}
 	/* The rest is the command's own. */
 	found->at = state->next - 1;
 	state->next = state->argc;

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli/client.h"
 #include "cli/options.h"
@@ -135,7 +134,6 @@ static json_t *to_json(const struct advised *advised, double seconds)
 static int look(const struct cli *cli, const struct options *options, struct service_list *list, double *seconds,
 		struct fault *fault)
 {
-	struct service_list before;
 	json_t *status;
 
 	if (!options->seconds) {
@@ -145,25 +143,7 @@ static int look(const struct cli *cli, const struct options *options, struct ser
 		json_decref(status);
 		return service_list_fetch(cli->control, list, fault);
 	}
-	if (service_list_fetch(cli->control, &before, fault))
-		return -1;
-	if (cli->terminal && !cli->json && !options->emit)
-		fprintf(stderr, "Watching for %g seconds …\n", options->seconds);
-	nanosleep(&(struct timespec){ (time_t)options->seconds, (options->seconds - (time_t)options->seconds) * 1e9 },
-		  NULL);
-	if (service_list_fetch(cli->control, list, fault)) {
-		service_list_free(&before);
-		return -1;
-	}
-	for (size_t i = 0; i < list->count; i++) {
-		const struct listed_service *then = service_list_find(&before, &list->services[i]);
-
-		if (then)
-			advice_counts_since(&list->services[i].counts, &then->counts);
-	}
-	*seconds = list->time - before.time;
-	service_list_free(&before);
-	return 0;
+	return service_list_change(cli, options->seconds, list, seconds, fault);
 }
 
 static void print(const struct cli *cli, const struct options *options, const struct advised *advised, size_t count,

@@ -19,6 +19,7 @@ static const struct command commands[] = {
 	{ "trial", "try to manage a service for a while, and compare", command_trial, true },
 	{ "reload", "have the agent read its policy files again", command_reload, true },
 	{ "policy", "check policy files, show what is in force", command_policy, false },
+	{ "try", "observe this machine for 30 s, and say what would gain", command_try, false },
 	{ "replay", "what the agent would do with a recorded trace", command_replay, false },
 	{ "bench", "send messages in small writes, and time and count them", bench_command, false },
 	{ "fastpath", "what the autocork-fastpath processes do", fastpath_command, false },

@@ -16,4 +16,5 @@ int command_top(struct cli *cli, int argc, char **argv);
 int command_trial(struct cli *cli, int argc, char **argv);
 int command_reload(struct cli *cli, int argc, char **argv);
 int command_policy(struct cli *cli, int argc, char **argv);
+int command_try(struct cli *cli, int argc, char **argv);
 int command_replay(struct cli *cli, int argc, char **argv);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cli/client.h"
+#include "cli/progress.h"
 #include "lib/json.h"
 #include "lib/names.h"
 #include "lib/text.h"
@@ -132,6 +133,29 @@ int service_list_fetch(const char *control, struct service_list *list, struct fa
 			list->services[last] = list->services[i];
 	}
 	list->count = last + 1;
+	return 0;
+}
+
+int service_list_change(const struct cli *cli, double seconds, struct service_list *list, double *passed,
+			struct fault *fault)
+{
+	struct service_list before;
+
+	if (service_list_fetch(cli->control, &before, fault))
+		return -1;
+	progress_wait(cli, "observing", seconds);
+	if (service_list_fetch(cli->control, list, fault)) {
+		service_list_free(&before);
+		return -1;
+	}
+	for (size_t i = 0; i < list->count; i++) {
+		const struct listed_service *then = service_list_find(&before, &list->services[i]);
+
+		if (then)
+			advice_counts_since(&list->services[i].counts, &then->counts);
+	}
+	*passed = list->time - before.time;
+	service_list_free(&before);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include <jansson.h>
 
+#include "cli/cli.h"
 #include "lib/fault.h"
 #include "telemetry/advice.h"
 
@@ -24,6 +25,9 @@ struct service_list {
 };
 
 int service_list_fetch(const char *control, struct service_list *list, struct fault *fault);
+/* What happens in the next so many seconds; *passed is how many those were. */
+int service_list_change(const struct cli *cli, double seconds, struct service_list *list, double *passed,
+			struct fault *fault);
 void service_list_free(struct service_list *list);
 /* The same service in another list, NULL if it is not there. */
 const struct listed_service *service_list_find(const struct service_list *list, const struct listed_service *service);

@@ -159,6 +159,47 @@ def test_make_run():
         assert_nothing_left()
 
 
+def test_try():
+    """try without an agent: one of its own observes, finds the service that waits for ACKs, and leaves nothing"""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen([build("autocork"), "bench", "server", "--host", "127.0.0.1", "--port", str(port)],
+                              stdout=subprocess.DEVNULL)
+    with no_agent():
+        wait_for(lambda: not socket.socket().connect_ex(("127.0.0.1", port)), 10, "the server")
+        client = subprocess.Popen([build("autocork"), "bench", "client", "--host", "127.0.0.1", "--port", str(port),
+                                   "--messages", "100000"], stdout=subprocess.DEVNULL)
+        try:
+            done = run(build("autocork"), "try", "--for", "4s", "--control", "/nonexistent/s")
+            found = run(build("autocork"), "try", "--for", "2s", "--json", "--control", "/nonexistent/s")
+        finally:
+            for process in client, server:
+                process.kill()
+                process.wait()
+        equal((done.returncode, found.returncode), (0, 0), f"exit codes: {done.stderr} {found.stderr}")
+        check(re.search(rf"client of port {port} waits [0-9.]+ms for each of [0-9]+ requests a second", done.stdout)
+              and "Next: autocork trial --port " in done.stdout, done.stdout)
+        ours = [json.loads(line) for line in found.stdout.splitlines()]
+        check(any(item["port"] == port and item["finding"] == "waits" for item in ours), found.stdout)
+        assert_nothing_left()
+        equal([name for name in os.listdir("/tmp") if name.startswith("autocork-") and
+               pathlib.Path("/tmp", name, "observe.conf").exists()], [], "its directories")
+    refused = run("setpriv", "--reuid", str(NOBODY), "--clear-groups", build("autocork"), "try", "--for", "1s",
+                  "--control", "/nonexistent/s")
+    check(refused.returncode == 1 and "no agent runs, and one of its own could not start" in refused.stderr, refused)
+
+
+def test_words_for_help():
+    """help COMMAND, version, and what a mistyped command was meant to be"""
+    equal(run(build("autocork"), "help", "flows").stdout, run(build("autocork"), "flows", "--help").stdout, "help")
+    equal(run(build("autocork"), "version").stdout, run(build("autocork"), "--version").stdout, "version")
+    for word, meant in (("statsu", "status"), ("flow", "flows"), ("repaly", "replay")):
+        done = run(build("autocork"), word)
+        check(done.returncode == 2 and f"did you mean autocork {meant}?" in done.stderr, done)
+    check("did you mean" not in run(build("autocork"), "xyzzy").stderr, "a word that is like none")
+
+
 def test_doctor_alone():
     """doctor without an agent tries by itself, and leaves nothing; it does not get in a living agent's way"""
     with Agent() as agent:

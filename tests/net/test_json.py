@@ -22,6 +22,7 @@ PRINTS = (
     ("doctor", "doctor", ("--no-agent",), 1, {0, 1, 4}),
     ("advise", "advise", ("--all",), 1, {0}),
     ("advise", "advise", ("--all", "--for", "1s"), 1, {0}),
+    ("try", "try", ("--all", "--for", "1s"), 1, {0}),
     ("top", "top", ("--once", "--delay", "0.2"), 1, {0}),
     ("top", "top", ("--once", "--delay", "0.2", "--flows"), 1, {0}),
     ("trial", "trial", ("--port", "{port}", "--for", "2s", "--max-delay", "1s"), 2, {0, 1}),
@@ -123,7 +124,7 @@ def test_errors():
         equal(done.returncode, 3, "exit code of a policy check")
         equal(validate("policy-check", done.stdout)[0]["valid"], False, "valid")
     for command in sorted({row[0] for row in PRINTS} | set(LISTENS)):
-        if command in ("doctor", "policy show", "policy check", "fastpath"):
+        if command in ("doctor", "policy show", "policy check", "fastpath", "try"):
             continue  # they do without an agent
         needed = {"trial": ("--port", "80"), "replay": ("/nonexistent",), "steer": ("attach", "nothere")}
         done = run(*command.split(), "--json", "--control", NOWHERE, *needed.get(command, ()))

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "cli/progress.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+static void rest(double seconds)
+{
+	nanosleep(&(struct timespec){ (time_t)seconds, (seconds - (time_t)seconds) * 1e9 }, NULL);
+}
+
+static double now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec * 1e-9;
+}
+
+void progress_wait(const struct cli *cli, const char *what, double seconds)
+{
+	bool shown = cli->terminal && !cli->json && isatty(STDERR_FILENO);
+	double end = now_s() + seconds, left;
+
+	while ((left = end - now_s()) > 0) {
+		if (shown)
+			fprintf(stderr, "\r%s: %.0f s left \033[K", what, ceil(left));
+		rest(shown && left > 1 ? 1 : left);
+	}
+	if (shown)
+		fputs("\r\033[K", stderr);
+}
