@@ -122,6 +122,7 @@ struct engine_stats {
 	uint64_t accepted, connected, refused, reset;
 	uint64_t segments_in, segments_out, retransmitted;
 	uint64_t bad_frame, bad_checksum, not_ours, no_neighbour, no_memory;
+	uint64_t moved;         /* late frames of connections that were handed over */
 	uint64_t limit_hit;     /* a SYN that max_connections, max_half_open or a backlog turned away */
 	uint64_t challenge_ack; /* RFC 5961 */
 	uint64_t paws_dropped;  /* RFC 7323 */

@@ -132,6 +132,7 @@ void frame_input(struct engine *engine, const struct ring_frame *frame)
 	uint8_t *tcp = NULL;
 	uint32_t len = 0;
 	uint64_t sum = 0;
+	struct tcphdr header;
 	struct pbuf *pbuf;
 
 	if (frame->len >= sizeof(ethernet)) {
@@ -151,6 +152,12 @@ void frame_input(struct engine *engine, const struct ring_frame *frame)
 	}
 	if (sum_fold(sum_bytes(tcp, len, sum)) != 0xffff) {
 		stats->bad_checksum++;
+		goto drop;
+	}
+	memcpy(&header, tcp, sizeof(header));
+	if (moved_is(engine, &ip_data.current_iphdr_dest, ntohs(header.dest), &ip_data.current_iphdr_src,
+	             ntohs(header.source), header.syn)) {
+		stats->moved++;
 		goto drop;
 	}
 	neighbour_learn(engine, &ip_data.current_iphdr_src, ethernet.h_source);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * A live connection moves from the engine to the kernel by TCP_REPAIR. Three steps: the program takes a snapshot (engine
- * side); the broker, which has CAP_NET_ADMIN, makes a kernel socket of it and takes the flow out of the steering; the program
- * puts the socket in its descriptor's place and drops the engine's. Between the snapshot and the drop the engine must not
- * run for that connection: the caller keeps its lock.
+ * A live connection moves from the engine to the kernel by TCP_REPAIR. Steps: the program takes a snapshot; the
+ * broker, which has CAP_NET_ADMIN, makes a kernel socket of it, takes the flow out of the steering and lets the socket live;
+ * the program puts it in its descriptor's place and drops the engine's (engine_drop). Between the snapshot and the drop the
+ * engine must not run for that connection: the caller keeps its lock.
  */
 #ifndef AUTOCORK_ENDPOINT_HANDOVER_H
 #define AUTOCORK_ENDPOINT_HANDOVER_H
@@ -41,15 +41,22 @@ int64_t handover_take(struct engine_socket *socket, struct handover *snapshot, v
 
 /*
  * The broker's side: false for numbers that no connection can have. bytes is the size of the buffer that came with it. The
- * broker calls it before handover_give(); a program's snapshot is not to be trusted.
+ * broker calls it before handover_restore(); a program's snapshot is not to be trusted.
  */
 bool handover_valid(const struct handover *snapshot, uint64_t bytes);
 
 /*
- * Makes the connection live on sock: an unbound, unconnected, non-blocking TCP socket of the right family in the right
- * network namespace. 0, or -errno with the step that failed in *what; the socket is then useless and sends nothing. *taken
- * counts those unsent bytes that the kernel took; the others are to be written by the program, in order.
+ * On sock, an unbound, unconnected TCP socket of the right family; both calls are made in its network namespace.
+ *
+ * handover_restore() gives the kernel the connection, in repair mode: it is silent. The flow now has to leave the steering;
+ * until then its frames are dropped by the engine, and before this call the kernel would answer them with a RST.
+ * handover_start() ends repair mode: the connection lives. *taken counts the unsent bytes that the kernel took; the program
+ * writes the others, in order, and then its FIN if fin_sent is set.
+ *
+ * 0, or -errno with the step that failed in *what. After a failure of handover_restore() sock is to be closed and the
+ * engine's connection goes on as if nothing had been.
  */
-int handover_give(int sock, const struct handover *snapshot, const void *buffer, uint32_t *taken, const char **what);
+int handover_restore(int sock, const struct handover *snapshot, const void *buffer, const char **what);
+int handover_start(int sock, const struct handover *snapshot, const void *buffer, uint32_t *taken, const char **what);
 
 #endif

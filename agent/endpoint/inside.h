@@ -100,6 +100,12 @@ struct neighbour {
 	uint64_t until;
 };
 
+#define MOVED 4096
+
+struct moved {
+	uint64_t key, until;
+};
+
 struct rx_frame;
 
 struct engine {
@@ -117,6 +123,8 @@ struct engine {
 	uint16_t ip_id;
 	struct engine_stats stats;
 	struct neighbour neighbours[NEIGHBOURS];
+	uint64_t moved_until; /* none later than that */
+	struct moved moved[MOVED];
 };
 
 extern struct engine *engine_current;
@@ -130,6 +138,11 @@ void frame_input(struct engine *engine, const struct ring_frame *frame);
 /* neighbour.c */
 bool neighbour_find(struct engine *engine, const ip_addr_t *address, uint8_t mac[6]);
 void neighbour_learn(struct engine *engine, const ip_addr_t *address, const uint8_t mac[6]);
+
+/* moved.c */
+void moved_note(struct engine *engine, const struct tcp_pcb *pcb);
+bool moved_is(struct engine *engine, const ip_addr_t *local, uint16_t local_port, const ip_addr_t *peer,
+              uint16_t peer_port, bool syn);
 
 /* address.c */
 bool address_to_ip(const union engine_address *from, ip_addr_t *to, uint16_t *port, bool *mapped);

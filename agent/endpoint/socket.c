@@ -611,6 +611,7 @@ void engine_drop(struct engine_socket *socket)
 	}
 	pcb = release_pcb(socket);
 	if (pcb) {
+		moved_note(socket->engine, pcb);
 		tcp_clear_flags(pcb, TF_ACK_DELAY); /* tcp_pcb_remove() would send it */
 		tcp_abandon(pcb, 0);
 	}

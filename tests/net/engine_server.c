@@ -2,10 +2,11 @@
 /*
  * A server on the endpoint's engine, without the shim: what the client's kernel says to the engine itself.
  *
- *   engine_server OBJECT INTERFACE PORT
+ *   engine_server OBJECT INTERFACE PORT [BYTES]
  *
  * Echoes. A connection whose first byte is 'S' gets a stream: "S<bytes>\n", and a FIN. One whose first byte is 'D' is read
  * to its end and answered with the number of bytes. 'C' is closed at once by the server. OBJECT: xdp_to_xsk.bpf.o.
+ * With BYTES, a connection moves to the kernel, by TCP_REPAIR, after so many bytes read or written. A thread goes on there.
  * Prints "ready". On SIGTERM: statistics as key=value lines, wake-ups with them.
  */
 #include <arpa/inet.h>
@@ -49,6 +50,10 @@ static struct engine_socket *listener;
 static struct peer *ready_list;
 static bool accept_ready;
 static volatile sig_atomic_t stopping;
+static uint64_t move_at, hand_overs;
+static int64_t most_moved;
+static unsigned states_moved;
+static int moved_map;
 
 static void stop(int signal)
 {
@@ -76,17 +81,115 @@ static void notify(void *context, struct engine_socket *socket, uint32_t events)
 	}
 }
 
+static void fill(uint8_t *buffer, uint64_t at, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		buffer[i] = (uint8_t)((at + i) % 251);
+}
+
+/* The rest of a connection's life, on a kernel socket. */
+struct moved_peer {
+	struct peer *peer;
+	int sock;
+	uint8_t *first; /* bytes that go before everything else */
+	size_t first_len;
+	bool fin_after;
+};
+
+static bool put_all(int sock, const uint8_t *bytes, size_t len)
+{
+	while (len) {
+		ssize_t done = send(sock, bytes, len, MSG_NOSIGNAL);
+		if (done <= 0)
+			return false;
+		bytes += done;
+		len -= (size_t)done;
+	}
+	return true;
+}
+
+static void *go_on(void *arg)
+{
+	struct moved_peer *moved = arg;
+	struct peer *peer = moved->peer;
+	bool good = put_all(moved->sock, moved->first, moved->first_len) && put_all(moved->sock, peer->buffer, peer->held);
+	ssize_t got;
+
+	if (good && moved->fin_after)
+		shutdown(moved->sock, SHUT_WR);
+	while (good && peer->kind == 'S' && peer->done < peer->total) {
+		size_t want = peer->total - peer->done < BLOCK ? peer->total - peer->done : BLOCK;
+		fill(peer->buffer, peer->done, want);
+		good = put_all(moved->sock, peer->buffer, want);
+		peer->done += want;
+	}
+	if (peer->kind == 'S')
+		shutdown(moved->sock, SHUT_WR);
+	while (good && (got = recv(moved->sock, peer->buffer, BLOCK, 0)) > 0) {
+		peer->got += (uint64_t)got;
+		if (peer->kind == 'E')
+			good = put_all(moved->sock, peer->buffer, (size_t)got);
+	}
+	if (good && peer->kind == 'D') {
+		char text[32];
+		int len = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)peer->got);
+		put_all(moved->sock, (uint8_t *)text, (size_t)len);
+	}
+	close(moved->sock);
+	free(moved->first);
+	free(peer);
+	free(moved);
+	return NULL;
+}
+
+/* False: it stays here. */
+static bool move(struct peer *peer)
+{
+	struct moved_peer *moved = calloc(1, sizeof(*moved));
+	struct handover snapshot;
+	const char *what = "";
+	uint32_t taken = 0;
+	uint8_t one = 1, *bytes;
+	pthread_t thread;
+	int64_t size = handover_take(peer->socket, &snapshot, NULL, 0);
+
+	if (size < 0)
+		return false;
+	bytes = malloc((size_t)size + 1);
+	size = handover_take(peer->socket, &snapshot, bytes, (uint64_t)size);
+	if (!handover_valid(&snapshot, (uint64_t)size))
+		errx(1, "a snapshot that is not valid: state %d, mss %u, una %u nxt %u, %u + %u + %u bytes of %lld", snapshot.state,
+		     snapshot.mss, snapshot.snd_una, snapshot.snd_nxt, snapshot.unread, snapshot.unacked, snapshot.unsent,
+		     (long long)size);
+	moved->sock = socket(snapshot.local.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int problem = handover_restore(moved->sock, &snapshot, bytes, &what);
+	if (!problem) {
+		bpf_map_update_elem(moved_map, &snapshot.peer.in.sin_port, &one, 0);
+		problem = handover_start(moved->sock, &snapshot, bytes, &taken, &what);
+	}
+	if (problem)
+		errx(1, "hand-over: %s: %s", what, strerror(-problem));
+	hand_overs++;
+	most_moved = size > most_moved ? size : most_moved;
+	states_moved |= 1u << snapshot.state;
+	engine_drop(peer->socket);
+	moved->peer = peer;
+	moved->first_len = snapshot.unsent - taken;
+	moved->first = malloc(moved->first_len + 1);
+	memcpy(moved->first, bytes + size - moved->first_len, moved->first_len);
+	moved->fin_after = snapshot.fin_sent && moved->first_len;
+	free(bytes);
+	if (pthread_create(&thread, NULL, go_on, moved))
+		err(1, "thread");
+	pthread_detach(thread);
+	return true;
+}
+
 static void end(struct peer *peer)
 {
 	engine_set_tag(peer->socket, NULL);
 	engine_close(peer->socket);
 	free(peer);
-}
-
-static void fill(uint8_t *buffer, uint64_t at, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		buffer[i] = (uint8_t)((at + i) % 251);
 }
 
 /* False: the peer is gone. */
@@ -96,6 +199,8 @@ static bool serve(struct peer *peer)
 		struct iovec iov = {peer->buffer, BLOCK};
 		ssize_t got;
 
+		if (move_at && peer->got + peer->done >= move_at && move(peer))
+			return false;
 		if (peer->kind == 'S' && peer->total) {
 			size_t want = peer->total - peer->done < BLOCK ? peer->total - peer->done : BLOCK;
 			if (!want) {
@@ -204,12 +309,14 @@ static void run(struct ring *ring)
 	struct engine_stats stats;
 	engine_stats(engine, &stats);
 	printf("wakeups=%llu accepted=%llu segments_in=%llu segments_out=%llu time_wait=%u connections=%u bad_checksum=%llu "
-	       "bad_frame=%llu reset=%llu challenge_ack=%llu paws_dropped=%llu rx_dropped=%llu no_neighbour=%llu\n",
+	       "bad_frame=%llu reset=%llu challenge_ack=%llu paws_dropped=%llu rx_dropped=%llu no_neighbour=%llu moved=%llu "
+	       "hand_overs=%llu most_moved=%lld states_moved=%u\n",
 	       (unsigned long long)wakeups, (unsigned long long)stats.accepted, (unsigned long long)stats.segments_in,
 	       (unsigned long long)stats.segments_out, stats.time_wait, stats.connections,
 	       (unsigned long long)stats.bad_checksum, (unsigned long long)stats.bad_frame, (unsigned long long)stats.reset,
 	       (unsigned long long)stats.challenge_ack, (unsigned long long)stats.paws_dropped,
-	       (unsigned long long)stats.ring.rx_dropped, (unsigned long long)stats.no_neighbour);
+	       (unsigned long long)stats.ring.rx_dropped, (unsigned long long)stats.no_neighbour,
+	       (unsigned long long)stats.moved, (unsigned long long)hand_overs, (long long)most_moved, states_moved);
 	fflush(stdout);
 }
 
@@ -232,6 +339,7 @@ static struct bpf_object *steer(const char *object, int ifindex, uint16_t port, 
 		err(1, "load");
 	int program = bpf_program__fd(bpf_object__find_program_by_name(bpf, "to_xsk"));
 	int xsks = bpf_object__find_map_fd_by_name(bpf, "xsks");
+	moved_map = bpf_object__find_map_fd_by_name(bpf, "moved");
 	if (bpf_map_update_elem(xsks, &key, &xsk, 0))
 		err(1, "xsks");
 	if (bpf_xdp_attach(ifindex, program, XDP_FLAGS_DRV_MODE, NULL))
@@ -268,7 +376,8 @@ int main(int argc, char **argv)
 	int problem, ifindex;
 
 	if (argc < 4)
-		errx(2, "usage: engine_server OBJECT INTERFACE PORT");
+		errx(2, "usage: engine_server OBJECT INTERFACE PORT [BYTES]");
+	move_at = argc > 4 ? strtoull(argv[4], NULL, 10) : 0;
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
 	ifindex = (int)if_nametoindex(argv[2]);

@@ -22,14 +22,14 @@ PATTERN = bytes(i % 251 for i in range(251 * 4096))
 class Server:
     """engine_server in net b of a cable without checksum offload on the client's side (AF_XDP copies what is there)."""
 
-    def __init__(self, pair):
+    def __init__(self, pair, *more):
         self.pair = pair
         path = build("tests/net/engine_server")
         if not os.path.exists(path):
             raise Skip("built without lwIP's source")
         for net in pair.a, pair.b:
             net.run("ethtool", "-K", "cable", "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off")
-        self.process = subprocess.Popen([path, build("tests/net/xdp_to_xsk.bpf.o"), "cable", str(PORT)],
+        self.process = subprocess.Popen([path, build("tests/net/xdp_to_xsk.bpf.o"), "cable", str(PORT), *more],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=self._move)
         line = self.process.stdout.readline().strip()
         if line != "ready":
@@ -56,9 +56,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def served():
+def served(*more):
     with Pair() as pair:
-        server = Server(pair)
+        server = Server(pair, *more)
         try:
             yield pair, server
         finally:
@@ -180,6 +180,74 @@ def test_a_killed_engine_frees_its_queue():
             kernel.accept()[0].sendall(b"k")
             equal(second.recv(1), b"k", "the kernel's answer")
         kernel.close()
+
+
+def moved_streams(pair, address, size, half_close):
+    """A download, an upload and an echo at the same time; each moves in mid-transfer."""
+    failed = []
+
+    def download():
+        with connect(pair, address) as sock:
+            sock.sendall(b"S%d\n" % size)
+            if half_close:
+                sock.shutdown(socket.SHUT_WR)
+            equal(read_all(sock), (size, pattern_digest(size)), "a stream that moved")
+
+    def upload():
+        with connect(pair, address) as sock:
+            sock.sendall(b"D")
+            for _ in range(size // len(PATTERN)):
+                sock.sendall(PATTERN)
+            sock.shutdown(socket.SHUT_WR)
+            equal(int(sock.makefile().readline()), 1 + size // len(PATTERN) * len(PATTERN), "bytes that arrived")
+
+    def echo():
+        with connect(pair, address) as sock:
+            sent, got = hashlib.sha256(), hashlib.sha256()
+            for i in range(size // 8192):
+                block = b"E" + struct.pack("<Q", i) + PATTERN[:1 + i % 8000]
+                sock.sendall(block)
+                sent.update(block)
+                left = len(block)
+                while left:
+                    data = sock.recv(left)
+                    check(data, "the echo ended")
+                    got.update(data)
+                    left -= len(data)
+            equal(got.digest(), sent.digest(), "an echo that moved")
+
+    def guarded(work):
+        try:
+            work()
+        except BaseException as error:  # shown by the test's own thread
+            failed.append(f"{work.__name__}: {error}")
+
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in (download, upload, echo)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check(not failed, "; ".join(failed))
+
+
+def test_connections_move_to_the_kernel_under_load():
+    for after in 1, 100000, 3000000:
+        with served(str(after)) as (pair, server):
+            for address in Pair.B4, Pair.B6:
+                moved_streams(pair, address, 6 << 20, False)
+            stats = server.stop()
+            equal(stats["hand_overs"], 6 if after <= 100000 else 4, "connections that moved (an echo is shorter)")
+            equal(stats["connections"], 0, "connections left in the engine")
+            print(f"# after {after} bytes: up to {stats['most_moved']} bytes moved with a connection")
+
+
+def test_a_half_closed_connection_moves():
+    with served("100000") as (pair, server):
+        for address in Pair.B4, Pair.B6:
+            moved_streams(pair, address, 6 << 20, True)
+        stats = server.stop()
+        equal(stats["hand_overs"], 6, "connections that moved")
+        check(stats["states_moved"] & 1 << 8, f"none moved in CLOSE_WAIT: {stats['states_moved']:#x}")
 
 
 main(globals())

@@ -16,6 +16,14 @@ struct {
 	__type(value, __u32);
 } xsks SEC(".maps");
 
+/* Ports of peers whose connections have moved to the kernel. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u16);
+	__type(value, __u8);
+} moved SEC(".maps");
+
 const volatile __u16 port = 0;
 
 SEC("xdp")
@@ -41,6 +49,9 @@ int to_xsk(struct xdp_md *context)
 		return XDP_PASS;
 	}
 	if ((void *)(tcp + 1) > end || tcp->dest != bpf_htons(port))
+		return XDP_PASS;
+	__u16 peer = tcp->source;
+	if (bpf_map_lookup_elem(&moved, &peer))
 		return XDP_PASS;
 	return bpf_redirect_map(&xsks, context->rx_queue_index, XDP_PASS);
 }
