@@ -47,6 +47,9 @@ struct steer_packet {
 	__u32 flags;		/* TCP's; for ICMP: 0 = echo request, 1 = echo reply */
 	__u32 queue;
 	__u32 bytes;		/* of the frame */
+	__u32 version;		/* 4 or 6 */
+	__u32 sequence, acknowledged, data;	/* TCP: the numbers, and bytes of data */
+	__u64 station;		/* the link address it is for, in the first 6 bytes */
 };
 
 struct steer_vlan {
@@ -78,6 +81,9 @@ static __always_inline __u32 steer_parse_transport(struct steer_packet *packet, 
 			return STEER_VERDICT_MALFORMED;
 		packet->protocol = STEER_TCP;
 		packet->flags = ((__u8 *)tcp)[13];
+		packet->sequence = bpf_ntohl(tcp->seq);
+		packet->acknowledged = bpf_ntohl(tcp->ack_seq);
+		packet->data = length - tcp->doff * 4u;
 		packet->key.remote_port = tcp->source;
 		packet->key.local_port = tcp->dest;
 		return 0;
@@ -139,6 +145,7 @@ static __always_inline __u32 steer_parse_ipv4(struct steer_packet *packet, void 
 		return STEER_VERDICT_FRAGMENT;
 	if (ip->protocol == STEER_NEXT_ICMPV6)
 		return STEER_VERDICT_OTHER;
+	packet->version = 4;
 	steer_map_ipv4(packet->key.remote, ip->saddr);
 	steer_map_ipv4(packet->key.local, ip->daddr);
 	return steer_parse_transport(packet, ip->protocol, at + header, end, total - header);
@@ -154,6 +161,7 @@ static __always_inline __u32 steer_parse_ipv6(struct steer_packet *packet, void 
 	length = steer_length(ip->payload_len); /* a jumbogram says 0 here: too short for any transport header below */
 	if (at + sizeof(*ip) + length > end)
 		return STEER_VERDICT_MALFORMED;
+	packet->version = 6;
 	__builtin_memcpy(packet->key.remote, &ip->saddr, 16);
 	__builtin_memcpy(packet->key.local, &ip->daddr, 16);
 	next = ip->nexthdr;
@@ -202,6 +210,7 @@ static __always_inline __u32 steer_parse(struct xdp_md *context, struct steer_pa
 	packet->bytes = end - at;
 	if ((void *)(ethernet + 1) > end)
 		return STEER_VERDICT_MALFORMED;
+	__builtin_memcpy(&packet->station, ethernet->h_dest, ETH_ALEN);
 	type = ethernet->h_proto;
 	at = ethernet + 1;
 #pragma unroll

@@ -33,7 +33,8 @@
 	X(held, gauge, "Frames held.")                                                                        \
 	X(bursts, counter, "Receive bursts that held at least one frame.")                                    \
 	X(busy_cycles, counter, "Time-stamp counter cycles spent on those bursts.")                           \
-	X(sleeps, counter, "Times the queue's core went to sleep with nothing to do.")
+	X(sleeps, counter, "Times the queue's core went to sleep with nothing to do.")                        \
+	X(too_long, counter, "Frames sent although they are longer than the sending port's MTU: it may drop them.")
 
 /* One receive queue; written by its core alone. */
 struct fastpath_queue {
@@ -48,7 +49,7 @@ struct fastpath_queue {
 } __attribute__((aligned(64)));	/* no two cores write to one cache line */
 
 #define FASTPATH_STATS_MAGIC 0x53465041u	/* "APFS" */
-#define FASTPATH_STATS_VERSION 1
+#define FASTPATH_STATS_VERSION 2
 
 /* The file: this, then `queues` times struct fastpath_queue. */
 struct fastpath_file {

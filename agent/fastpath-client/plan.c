@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define WORDS_MAX 64
+#define PORTS_MAX 4096	/* characters */
 #define INTERFACES_MAX 16	/* what autocork-fastpath takes */
 
 struct interfaces {
@@ -44,13 +45,42 @@ static unsigned int queues_of(const struct policy_set *set)
 	return most;
 }
 
+/*
+ * The UDP ports that the policies take from the interfaces: a reflector that knows them does not answer what may be its
+ * own answer. NULL: all, since whole interfaces are taken, or because the list is too long for a command.
+ */
+static char *ports_of(const struct policy_set *set)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = set->fastpath.interfaces.count ? NULL : open_memstream(&text, &size);
+	const char *comma = "";
+
+	for (size_t i = 1; out && i < set->policy_count; i++) {
+		const struct policy_config *config = &set->origins[i].config;
+
+		if (config->steer != POLICY_STEER_DPDK ||
+		    (config->protocol != POLICY_PROTOCOL_UDP && config->protocol != POLICY_PROTOCOL_ANY))
+			continue;
+		for (size_t k = 0; k < config->ports.count; k++, comma = ",")
+			fprintf(out, "%s%u-%u", comma, config->ports.list[k].first, config->ports.list[k].last);
+	}
+	if (out && fclose(out))
+		return NULL;
+	if (text && (!*text || strlen(text) > PORTS_MAX)) {
+		free(text);
+		text = NULL;
+	}
+	return text;
+}
+
 int fastpath_plan(const struct policy_set *set, const char *program, const char *run_dir, char ***argv,
 		  struct fault *fault)
 {
 	struct interfaces interfaces = { 0 };
 	unsigned int queues = queues_of(set);
 	bool coalesce = set->fastpath.job == POLICY_JOB_COALESCE, failed = false;
-	char **words;
+	char **words, *ports;
 	int count = 0;
 
 	*argv = NULL;
@@ -81,6 +111,10 @@ int fastpath_plan(const struct policy_set *set, const char *program, const char 
 		ADD("--queues=%u", queues);
 	else
 		ADD("--queues=all");
+	ports = coalesce ? NULL : ports_of(set);
+	if (ports)
+		ADD("--ports=%s", ports);
+	free(ports);
 	for (size_t i = 0; i < interfaces.count; i++)
 		ADD("--interface=%s", interfaces.list[i]);
 #undef ADD

@@ -4,59 +4,57 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
-#include "lib/log.h"
+#include "lib/lock.h"
+#include "steer/interface.h"
 
 /* What libxdp calls its own program for AF_XDP sockets, and adopts; the agent's steering program is named so too. */
 #define SOCKET_PROGRAM "xsk_def_prog"
-#define CLAIMANTS 64	/* connections that wait: each was refused its claim and has gone */
+#define CLAIMS "/run/autocork/claims"	/* NAMESPACE-INDEX, a lock file for each interface */
 
-/* Does a process of root's, or of our own user, hold the name? Anybody can bind it; only such a one is believed. */
-static bool held(const struct sockaddr_un *address, socklen_t length)
+/* A place where nobody but us, who are root, can make files: what lies there is believed. */
+static int own_directory(struct fault *fault)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	bool found = false;
+	struct stat status;
 
-	if (fd < 0)
-		return true;
-	if (connect(fd, (const struct sockaddr *)address, length))
-		found = errno == EAGAIN;	/* too many have asked to tell: on the safe side */
-	else if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
-		found = !peer.uid || peer.uid == geteuid();
-	close(fd);
-	return found;
+	mkdir("/run/autocork", 0755);
+	if (mkdir(CLAIMS, 0700) && errno != EEXIST)
+		return fault_set(fault, EXIT_FAILED, CLAIMS ": %s: autocork-fastpath needs root", strerror(errno));
+	if (lstat(CLAIMS, &status) || !S_ISDIR(status.st_mode) || status.st_uid != geteuid() || status.st_mode & 022)
+		return fault_set(fault, EXIT_FAILED, CLAIMS ": is not a directory of this user's alone: remove it");
+	return 0;
 }
 
-/* An abstract name belongs to the network namespace, as the interface does, and goes with the process that holds it. */
-static int lock(const char *name, struct fault *fault)
+/* Goes with the process that holds it, however that ends. */
+static int lock(const char *name, unsigned int index, struct fault *fault)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int length = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "autocork-fastpath/%s", name);
-	socklen_t size = offsetof(struct sockaddr_un, sun_path) + 1 + length;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+	struct stat space;
+	char path[128];
+	pid_t holder = 0;
+	int fd;
 
-	if (fd >= 0 && !bind(fd, (struct sockaddr *)&address, size) && !listen(fd, CLAIMANTS))
-		return 0;
-	err = errno;
+	if (own_directory(fault))
+		return -1;
+	if (stat("/proc/thread-self/ns/net", &space))
+		return fault_set(fault, EXIT_FAILED, "%s: asking for the network namespace failed: %s: mount /proc", name,
+				 strerror(errno));
+	snprintf(path, sizeof(path), CLAIMS "/%llu-%u", (unsigned long long)space.st_ino, index);
+	fd = lock_take(path, &holder);
 	if (fd >= 0)
-		close(fd);
-	if (err != EADDRINUSE)
-		return fault_set(fault, EXIT_FAILED, "%s: cannot be claimed: %s: allow more open files", name,
-				 strerror(err));
-	if (held(&address, size))
+		return 0;
+	if (fd == -EWOULDBLOCK)
 		return fault_set(fault, EXIT_FAILED,
-				 "%s: another autocork-fastpath has it: stop that one (autocork fastpath)", name);
-	log_warning("%s: somebody who is not root holds our name for it: taken no notice of", name);
-	return 0;
+				 "%s: another autocork-fastpath has it (process %d): stop that one (autocork fastpath)",
+				 name, (int)holder);
+	if (fd == -EMFILE)
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: cannot be claimed: too many open files: allow more (ulimit -n, LimitNOFILE=)", name);
+	return fault_set(fault, EXIT_FAILED, "%s: cannot be claimed: %s: %s must be writable", path, strerror(-fd), CLAIMS);
 }
 
 /* The first program on the interface that is none of those for AF_XDP sockets, NULL if there is no such. */
@@ -79,6 +77,8 @@ int claim_interface(const char *name, bool *had_program, struct fault *fault)
 {
 	struct xdp_multiprog *programs;
 	const char *foreign;
+	struct interface_xdp xdp;
+	char advice[INTERFACE_ADVICE_LEN] = "what attached it";
 	unsigned int index;
 	__u32 id = 0;
 
@@ -87,7 +87,7 @@ int claim_interface(const char *name, bool *had_program, struct fault *fault)
 	if (!index)
 		return fault_set(fault, EXIT_FAILED, "%s: no such interface in this network namespace: see ip link",
 				 name);
-	if (lock(name, fault))
+	if (lock(name, index, fault))
 		return -1;
 	if (bpf_xdp_query_id(index, 0, &id) || !id)
 		return 0;
@@ -97,10 +97,13 @@ int claim_interface(const char *name, bool *had_program, struct fault *fault)
 				 "%s: XDP program %u is there and cannot be looked at: %s: needs root", name, id,
 				 strerror(-libxdp_get_error(programs)));
 	foreign = foreign_program(programs);
-	if (foreign)
+	if (foreign) {
+		if (!interface_xdp(index, &xdp, fault))
+			interface_xdp_advice(name, &xdp, advice);
 		fault_set(fault, EXIT_FAILED,
-			  "%s: a foreign XDP program is attached (%s, id %u): take it away (ip link set dev %s xdp "
-			  "off) or use another interface", name, foreign, id, name);
+			  "%s: a foreign XDP program is attached (%s, id %u): take it away (%s) or use another interface",
+			  name, foreign, id, advice);
+	}
 	xdp_multiprog__close(programs);
 	*had_program = !foreign;
 	return foreign ? -1 : 0;

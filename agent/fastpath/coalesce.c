@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fastpath/mss.h"
 #include "fastpath/segment.h"
 
 /* A bucket: one cache line of tags is searched twice at most, and there is no chain to grow. */
@@ -16,6 +17,7 @@ struct slot {
 	struct packet_key key;
 	uint64_t seen_ns;	/* last small segment of the flow, 0 if there was none */
 	uint32_t ack;		/* what it acknowledged */
+	uint32_t largest;	/* IP packet of the flow so far */
 	uint64_t deadline_ns;	/* while a frame is held: when it must leave */
 	struct coalesce_frame frame;	/* handle NULL: nothing is held */
 	struct segment segment;	/* of the frame */
@@ -181,6 +183,7 @@ static uint32_t claim(struct coalescer *c, const struct packet_key *key, uint32_
 	c->tags[best] = hash;
 	c->slots[best].key = *key;
 	c->slots[best].seen_ns = 0;
+	c->slots[best].largest = 0;
 	return best;
 }
 
@@ -190,22 +193,33 @@ static void forget(struct coalescer *c, uint32_t index)
 	c->stats.flows--;
 }
 
+/* The largest IP packet to make of a flow. */
+static uint32_t limit_of(const struct coalescer *c, const struct packet_key *key, uint32_t largest)
+{
+	uint32_t limit = c->options.mss ? mss_limit(c->options.mss, key) : UINT32_MAX;
+	uint32_t careful = mss_careful(key->version);
+
+	if (!limit)
+		limit = largest > careful ? largest : careful;
+	return limit < c->options.max_len ? limit : c->options.max_len;
+}
+
 /* True if the frame went into the one held in the slot. */
 static bool append(struct coalescer *c, uint32_t index, const struct coalesce_frame *frame,
-		   const struct segment *segment)
+		   const struct segment *segment, uint32_t limit)
 {
 	struct slot *slot = &c->slots[index];
 
 	if (!segment_follows(slot->frame.data, &slot->segment, frame->data, segment))
 		return false;
-	if (segment_total(&slot->segment) + segment->length > c->options.max_len ||
+	if (segment_total(&slot->segment) + segment->length > limit ||
 	    slot->segment.end + segment->length > slot->frame.room)
 		return false;
 	slot->frame.length = segment_append(slot->frame.data, slot->frame.length, &slot->segment, frame->data, segment);
 	c->stats.merged++;
 	c->options.absorb(c->options.context, frame->handle);
 	/* No use in waiting for another one of this size. */
-	if (segment_total(&slot->segment) + segment->length > c->options.max_len)
+	if (segment_total(&slot->segment) + segment->length > limit)
 		release(c, index);
 	return true;
 }
@@ -215,12 +229,16 @@ static void push_tcp(struct coalescer *c, const struct coalesce_frame *frame, co
 {
 	struct segment segment;
 	struct packet_key key;
-	enum segment_verdict verdict = segment_read(frame->data, packet, c->options.max_len, &segment);
-	uint32_t hash, index;
+	enum segment_verdict verdict;
+	uint32_t hash, index, limit, size = packet->end - packet->l3;
 
 	packet_key(frame->data, packet, &key);
 	hash = key_hash(&key, c->options.seed);
 	index = find(c, &key, hash);
+	if (index != NOBODY && size > c->slots[index].largest)
+		c->slots[index].largest = size;
+	limit = limit_of(c, &key, index != NOBODY ? c->slots[index].largest : size);
+	verdict = segment_read(frame->data, packet, limit, &segment);
 	if (verdict != SEGMENT_SMALL) {
 		if (verdict == SEGMENT_CORRUPT)
 			c->stats.bad_checksum++;
@@ -232,10 +250,12 @@ static void push_tcp(struct coalescer *c, const struct coalesce_frame *frame, co
 		c->options.emit(c->options.context, frame);
 		return;
 	}
-	if (index == NOBODY)
+	if (index == NOBODY) {
 		index = claim(c, &key, hash);
+		c->slots[index].largest = size;
+	}
 	if (c->slots[index].frame.handle) {
-		if (c->slots[index].deadline_ns < now_ns || !append(c, index, frame, &segment)) {
+		if (c->slots[index].deadline_ns < now_ns || !append(c, index, frame, &segment, limit)) {
 			release(c, index);
 			hold(c, index, frame, &segment, now_ns);
 		}
@@ -251,6 +271,8 @@ void coalescer_push(struct coalescer *c, const struct coalesce_frame *frame, uin
 	struct packet packet;
 
 	packet_parse(frame->data, frame->length, &packet);
+	if (c->options.mss)
+		mss_learn(c->options.mss, frame->data, &packet);
 	if (packet.kind == PACKET_TCP) {
 		push_tcp(c, frame, &packet, now_ns);
 		return;
@@ -260,6 +282,11 @@ void coalescer_push(struct coalescer *c, const struct coalesce_frame *frame, uin
 		coalescer_flush(c);
 	}
 	c->options.emit(c->options.context, frame);
+}
+
+void coalescer_set_max_len(struct coalescer *c, uint32_t max_len)
+{
+	c->options.max_len = max_len;
 }
 
 void coalescer_expire(struct coalescer *c, uint64_t now_ns)

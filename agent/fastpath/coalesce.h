@@ -8,7 +8,8 @@
  * alike in everything a receiver or a router looks at: link header, ToS, TTL, DF, flow label, acknowledgement number,
  * TCP options; with no flag but ACK and PSH, correct checksums, no IP options or extension headers, and no option that
  * signs the payload. The result keeps the first segment's headers, takes the last one's window (the newest news) and
- * PSH if any had it. Whatever else arrives on a flow first sends what is held of it, so no flow is ever reordered.
+ * PSH if any had it. It is never larger than what the sender could have sent: than the receiver's SYN allows and routers
+ * said since (mss.h); where neither was seen, than the flow's largest segment so far, or what every host takes. Whatever else arrives on a flow first sends what is held of it, so no flow is ever reordered.
  *
  * When a held frame leaves: when the burst it came in ends (hold_ns = 0), so that nothing waits. With hold_ns set, a
  * segment that came within hold_ns of the one before, acknowledging nothing new, is part of a stream and may wait up to
@@ -18,6 +19,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct mss_table;
 
 #define COALESCE_FLOWS_MIN 8
 #define COALESCE_FLOWS_MAX (1u << 20)
@@ -35,6 +38,7 @@ struct coalesce_options {
 	uint32_t flows;		/* flows remembered, rounded up to a power of two; COALESCE_FLOWS_MIN …
 				 * COALESCE_FLOWS_MAX */
 	uint32_t max_len;	/* largest IP datagram made: the MTU of the wire it leaves on; at most 65,535 */
+	struct mss_table *mss;	/* of both directions of the wire; NULL: every receiver takes max_len */
 	uint64_t hold_ns;	/* 0 … COALESCE_HOLD_MAX_NS */
 	uint64_t seed;		/* of the hash; random, so that nobody can aim flows at one bucket */
 	void (*emit)(void *context, const struct coalesce_frame *frame);	/* the frame leaves: send it */
@@ -60,6 +64,9 @@ struct coalescer;
 struct coalescer *coalescer_new(const struct coalesce_options *options);
 /* Frees it; what is held goes to absorb(), unsent: call coalescer_flush() first if it should leave. NULL is allowed. */
 void coalescer_free(struct coalescer *c);
+
+/* The MTU of the wire changed. */
+void coalescer_set_max_len(struct coalescer *c, uint32_t max_len);
 
 /* Takes a frame over. It is emitted or absorbed, now or later. now_ns never goes back and is the same for all of a
  * burst. */

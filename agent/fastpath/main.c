@@ -25,6 +25,9 @@
 #include "lib/log.h"
 #include "lib/streams.h"
 
+#define FILES_MIN 64		/* what the EAL and its libraries open */
+#define FILES_PER_SOCKET 8
+
 static volatile bool stop;
 static int wake_fd;
 
@@ -116,6 +119,24 @@ static int claim_interfaces(const struct fastpath_options *options, bool *shared
 	return 0;
 }
 
+/* DPDK fails for want of descriptors with whatever words come to it: so they are counted before. */
+static int allow_files(uint32_t sockets, struct fault *fault)
+{
+	rlim_t needed = FILES_MIN + FILES_PER_SOCKET * (rlim_t)sockets;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= needed)
+		return 0;
+	if (files.rlim_max >= needed) {
+		files.rlim_cur = needed;
+		if (!setrlimit(RLIMIT_NOFILE, &files))
+			return 0;
+	}
+	return fault_set(fault, EXIT_FAILED,
+			 "open files: %llu are allowed, %llu are needed: allow more (ulimit -n, LimitNOFILE= of its "
+			 "service)", (unsigned long long)files.rlim_max, (unsigned long long)needed);
+}
+
 static bool may_use(const char *list)
 {
 	cpu_set_t allowed, wanted, both;
@@ -152,6 +173,8 @@ static int start_eal(struct fastpath_options *options, struct fault *fault)
 			log_warning("%s: %u of %u queues are taken: frames of the others stay with the kernel",
 				    options->interfaces[i], options->queues, has[i]);
 	}
+	if (allow_files(options->interface_count * options->queues, fault))
+		return -1;
 	if (devices > RTE_MAX_ETHPORTS)
 		return fault_set(fault, EXIT_FAILED,
 				 "queues: %zu devices, DPDK knows %d at most: use a smaller --queues", devices,
@@ -229,7 +252,7 @@ static int run(struct fastpath_options *options, struct fault *fault)
 
 	if (!fastpath_stats_path(options->run_dir, options->name, path, sizeof(path)))
 		return fault_set(fault, EXIT_USAGE, "--run-dir: %s: too long", options->run_dir);
-	if (claim_interfaces(options, &shared, fault) || start_eal(options, fault))
+	if (allow_files(0, fault) || claim_interfaces(options, &shared, fault) || start_eal(options, fault))
 		return -1;
 	if (ports_open(&ports, options, fault)) {
 		/* Closing would detach the program that others may live on. What is ours ends with the process. */

@@ -36,6 +36,7 @@ static const struct argp_option table[] = {
 	{ "mtu", 'm', "BYTES", 0, "coalesce: largest IP packet to make (default: the MTU of the sending port)", 2 },
 	{ "address", 'a', "IP", 0,
 	  "reflect: answer for this address only, ARP and neighbour discovery too; repeat it", 3 },
+	{ "ports", 'p', "LIST", 0, "reflect: answer on these UDP ports only, such as 9000-9010,9020 (default: all)", 3 },
 	{ "wait", 'w', "HOW", 0,
 	  "interrupt: sleep while there is nothing to do (default); poll: never sleep, one core each", 4 },
 	{ "cores", 'c', "LIST", 0, "cores to run on, such as 2-3 (default: all allowed ones)", 4 },
@@ -172,6 +173,31 @@ bool options_parse_cores(const char *list, cpu_set_t *cores)
 	}
 }
 
+bool options_parse_ports(const char *list, struct reflect_options *reflect)
+{
+	for (;;) {
+		unsigned long first, last;
+		char *end;
+
+		if (!isdigit((unsigned char)*list))
+			return false;
+		first = last = strtoul(list, &end, 10);
+		if (*end == '-') {
+			if (!isdigit((unsigned char)end[1]))
+				return false;
+			last = strtoul(end + 1, &end, 10);
+		}
+		if (!first || last < first || last > UINT16_MAX)
+			return false;
+		for (; first <= last; first++)
+			reflect->ports[first / 64] |= 1ull << first % 64;
+		reflect->some_ports = true;
+		if (*end != ',')
+			return !*end;
+		list = end + 1;
+	}
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
 	static const char *const waits[] = { "interrupt", "poll" };
@@ -203,6 +229,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 'a':
 		add_address(state, options, argument);
+		return 0;
+	case 'p':
+		if (!options_parse_ports(argument, &options->reflect))
+			argp_error(state, "--ports: %s: give numbers and ranges, such as 9000-9010,9020", argument);
 		return 0;
 	case 'w':
 		options->wait = choose(state, "wait", argument, waits, 2);
@@ -247,6 +277,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			argp_error(state, "no port: give --interface, or --vdev or -a after --");
 		if (options->reflect.address_count && options->job != FASTPATH_JOB_REFLECT)
 			argp_error(state, "--address goes with --job reflect only");
+		if (options->reflect.some_ports && options->job != FASTPATH_JOB_REFLECT)
+			argp_error(state, "--ports goes with --job reflect only");
 		if (options->hold_ns && options->job != FASTPATH_JOB_COALESCE)
 			argp_error(state, "--hold goes with --job coalesce only");
 		return 0;

@@ -53,6 +53,8 @@ const char *fastpath_job_name(enum fastpath_job job);
 void options_parse(struct fastpath_options *options, int argc, char **argv);
 /* "50us", "2ms", "0": nanoseconds; false if it is no time or above COALESCE_HOLD_MAX_NS. */
 bool options_parse_hold(const char *text, uint64_t *ns);
+/* "7", "9000-9010,9020": false if it is no such list. */
+bool options_parse_ports(const char *list, struct reflect_options *reflect);
 /* "0", "2-3,5": a set; false if it is no such list. */
 bool options_parse_cores(const char *list, cpu_set_t *cores);
 

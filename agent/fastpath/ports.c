@@ -313,6 +313,25 @@ bool ports_present(const struct ports *ports, const char **lost)
 	return true;
 }
 
+void ports_read_mtus(struct ports *ports)
+{
+	char name[IF_NAMESIZE];
+
+	for (size_t i = 0; i < ports->count; i++) {
+		struct port *port = &ports->list[i];
+		uint32_t mtu;
+
+		if (!port->if_index || !if_indextoname(port->if_index, name))
+			continue;
+		mtu = interface_mtu(name);
+		if (!mtu || mtu == port->mtu)
+			continue;
+		log_warning("%s: its MTU is %u now, it was %u: packets made for it are as large at most", port->name, mtu,
+			    port->mtu);
+		__atomic_store_n(&port->mtu, mtu, __ATOMIC_RELAXED);
+	}
+}
+
 void ports_close(struct ports *ports)
 {
 	for (size_t i = 0; i < ports->count; i++) {

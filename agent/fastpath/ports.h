@@ -16,7 +16,7 @@ struct port {
 	char name[32];		/* kernel interface, or the device's name where there is none */
 	int if_index;		/* 0 = no kernel interface */
 	bool af_xdp;
-	uint32_t mtu;
+	uint32_t mtu;		/* read again by one thread while the others look at it */
 	uint8_t mac[6];
 	struct sleeper_queue *queues;	/* one per receive queue, with DPDK's numbers for it */
 };
@@ -41,4 +41,6 @@ uint32_t ports_memory_mib(size_t sockets, size_t others, uint32_t queues);
 int ports_open(struct ports *ports, const struct fastpath_options *options, struct fault *fault);
 /* False, with the name of the port that has lost its interface, if one has. */
 bool ports_present(const struct ports *ports, const char **lost);
+/* Reads the MTUs of kernel interfaces again, and says which have changed. */
+void ports_read_mtus(struct ports *ports);
 void ports_close(struct ports *ports);

@@ -162,13 +162,27 @@ static bool sum_right(const uint8_t *data, const struct packet *packet, uint64_t
 	return sum_fold(sum_bytes(data + packet->l4, packet->end - packet->l4, pseudo)) == 0xffff;
 }
 
+static bool has_port(const struct reflect_options *options, uint16_t port)
+{
+	return options->ports[port / 64] >> port % 64 & 1;
+}
+
+/* May a datagram between these ports be answered? */
+static bool answers(const struct reflect_options *options, uint16_t from, uint16_t to)
+{
+	if (from < REFLECT_SOURCE_MIN || from == to)
+		return false;
+	return !options->some_ports || (has_port(options, to) && !has_port(options, from));
+}
+
 static bool reflect_udp(const struct reflect_options *options, uint8_t *data, const struct packet *packet)
 {
 	uint8_t *udp = data + packet->l4;
 	uint16_t length = packet->end - packet->l4;
 	bool unchecked = !udp[UDP_CHECK] && !udp[UDP_CHECK + 1];
 
-	if (packet_get16(udp + UDP_LENGTH) != length || !packet_get16(udp) || (unchecked && packet->version == 6))
+	if (packet_get16(udp + UDP_LENGTH) != length ||
+	    !answers(options, packet_get16(udp), packet_get16(udp + 2)) || (unchecked && packet->version == 6))
 		return false;
 	if (!unchecked && !sum_right(data, packet, packet_pseudo_sum(data, packet, IPPROTO_UDP, length)))
 		return false;

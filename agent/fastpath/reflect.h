@@ -3,8 +3,9 @@
  * The reflector: turns a request into its answer, in place. ICMP and ICMPv6 echo, UDP echo, and, for addresses that it
  * is told to own, ARP and IPv6 neighbour solicitations. Pure.
  *
- * An answer leaves with a TTL one below the request's: two reflectors that a forged packet sets on each other stop
- * after 255 turns.
+ * What might be another service's answer is not answered, or a forged datagram would have the two talk for ever: from a
+ * port below 1024, from the port it is sent to, from one that is answered on here. And an answer leaves with a TTL one
+ * below the request's: two reflectors that are set on each other stop after 255 turns.
  */
 #pragma once
 #include <stdbool.h>
@@ -12,6 +13,8 @@
 #include <stdint.h>
 
 #define REFLECT_ADDRESSES 16
+#define REFLECT_PORT_WORDS (65536 / 64)
+#define REFLECT_SOURCE_MIN 1024	/* below are services, which may answer an answer */
 
 struct reflect_options {
 	uint8_t mac[6];		/* the port's: frames to other stations are not answered */
@@ -21,6 +24,9 @@ struct reflect_options {
 	 */
 	uint8_t addresses[REFLECT_ADDRESSES][16];
 	size_t address_count;
+	/* UDP ports that are answered on, a bit each, if `some_ports`; else all are. */
+	bool some_ports;
+	uint64_t ports[REFLECT_PORT_WORDS];
 };
 
 /* True if `data` now holds the answer, as long as the request was. False: nothing to answer, data is as it was. */

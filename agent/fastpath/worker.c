@@ -10,9 +10,14 @@
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
+#include <rte_ether.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_pause.h>
+
+#include "fastpath/mss.h"
+#include "fastpath/packet.h"
+#include "lib/log.h"
 
 /* The ring of the other port is full: it may drain while we try; then frames are dropped. */
 #define SEND_TRIES 16
@@ -49,8 +54,25 @@ static void lane_send(struct lane *lane)
 	lane->pending_count = 0;
 }
 
+/* An Ethernet frame's header and tags do not count in the MTU. */
+static bool is_too_long(const struct lane *lane, const struct rte_mbuf *mbuf)
+{
+	uint32_t header = 14;
+
+	while (header < 14 + 4 * PACKET_VLANS && mbuf->data_len >= header + 4) {
+		uint16_t type = packet_get16(rte_pktmbuf_mtod_offset(mbuf, const uint8_t *, header - 2));
+
+		if (type != RTE_ETHER_TYPE_VLAN && type != RTE_ETHER_TYPE_QINQ)
+			break;
+		header += 4;
+	}
+	return mbuf->pkt_len > lane->mtu + header;
+}
+
 static void lane_queue(struct lane *lane, struct rte_mbuf *mbuf)
 {
+	if (unlikely(mbuf->pkt_len > lane->mtu + 14 && lane->mtu && is_too_long(lane, mbuf)))
+		lane->counters->too_long++;
 	if (lane->copies) {
 		struct rte_mbuf *copy = rte_pktmbuf_copy(mbuf, lane->copies, 0, UINT32_MAX);
 
@@ -149,16 +171,40 @@ static void lane_publish(struct lane *lane)
 	lane->counters->held = stats->held;
 }
 
+/* The lesser of what was asked for and what the port takes. */
+static uint32_t largest_for(const struct lane *lane)
+{
+	uint32_t asked = lane->worker->all->options->mtu, largest = lane->mtu;
+
+	if (asked && (!largest || asked < largest))
+		largest = asked;
+	return RTE_MIN(largest, (uint32_t)UINT16_MAX);
+}
+
+static void lane_look_at_mtu(struct lane *lane)
+{
+	uint32_t mtu = __atomic_load_n(&lane->to->mtu, __ATOMIC_RELAXED);
+
+	if (mtu == lane->mtu)
+		return;
+	lane->mtu = mtu;
+	if (lane->coalescer)
+		coalescer_set_max_len(lane->coalescer, largest_for(lane));
+}
+
 static void worker_tick(struct worker *worker, uint64_t now)
 {
 	struct workers *all = worker->all;
 	struct timespec time;
 
 	worker->next_tick = now + all->cycles_per_second / TICKS_PER_SECOND;
-	for (uint32_t i = 0; i < worker->lane_count; i++)
+	for (uint32_t i = 0; i < worker->lane_count; i++) {
+		lane_look_at_mtu(&worker->lanes[i]);
 		lane_publish(&worker->lanes[i]);
+	}
 	if (worker->number)
 		return;
+	ports_read_mtus(all->ports);
 	clock_gettime(CLOCK_MONOTONIC, &time);
 	all->file->beat = time.tv_sec;
 	if (!ports_present(all->ports, &all->lost))
@@ -232,13 +278,15 @@ static int lane_make(struct lane *lane, struct worker *worker, size_t port, uint
 	struct coalesce_options coalesce = {
 		.flows = options->flows,
 		.hold_ns = options->hold_ns,
-		.max_len = RTE_MIN(options->mtu ? options->mtu : out->mtu, (uint32_t)UINT16_MAX),
+		.mss = worker->all->mss[port / 2],
 		.emit = lane_emit,
 		.absorb = lane_absorb,
 		.context = lane,
 	};
 
 	lane->worker = worker;
+	lane->to = out;
+	lane->mtu = out->mtu;
 	lane->in = &in->queues[queue];
 	lane->out = &out->queues[queue];
 	/* Buffers of AF_XDP ports are none that hardware can read. */
@@ -248,6 +296,10 @@ static int lane_make(struct lane *lane, struct worker *worker, size_t port, uint
 	lane->counters->queue = queue;
 	lane->counters->core = worker->core;
 	strcpy(lane->counters->interface, in->name);
+	coalesce.max_len = largest_for(lane);
+	if (!queue && options->mtu > coalesce.max_len)
+		log_warning("%s: takes packets of %u bytes, so --mtu %u is more than it can be", out->name, out->mtu,
+			    options->mtu);
 	sleeper_add(&worker->sleeper, &in->queues[queue]);
 	if (options->job == FASTPATH_JOB_REFLECT) {
 		lane->reflect = options->reflect;
@@ -263,11 +315,29 @@ static int lane_make(struct lane *lane, struct worker *worker, size_t port, uint
 	return 0;
 }
 
+static int mss_make(struct workers *all, struct fault *fault)
+{
+	uint64_t seed;
+
+	if (all->options->job != FASTPATH_JOB_COALESCE)
+		return 0;
+	for (size_t pair = 0; pair < all->ports->count / 2; pair++) {
+		if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+			return fault_set(fault, EXIT_FAILED, "getrandom: no random seed: try again");
+		all->mss[pair] = mss_new(seed);
+		if (!all->mss[pair])
+			return fault_set(fault, EXIT_FAILED, "table of segment sizes: out of memory: name fewer ports");
+	}
+	return 0;
+}
+
 int workers_make(struct workers *all, uint32_t cores, struct fault *fault)
 {
 	const struct ports *ports = all->ports;
 	unsigned int core = rte_get_main_lcore();
 
+	if (mss_make(all, fault))
+		return -1;
 	all->count = RTE_MIN(cores, ports->queues);
 	all->list = calloc(all->count, sizeof(*all->list));
 	if (!all->list)
@@ -301,4 +371,6 @@ void workers_free(struct workers *all)
 		free(all->list[i].lanes);
 	}
 	free(all->list);
+	for (size_t pair = 0; pair < FASTPATH_PORTS_MAX / 2; pair++)
+		mss_free(all->mss[pair]);
 }

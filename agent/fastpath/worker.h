@@ -21,6 +21,8 @@ struct worker;
 struct lane {
 	struct worker *worker;
 	const struct sleeper_queue *in, *out;	/* DPDK's numbers of the receive queue, and of the transmit queue */
+	const struct port *to;	/* the port that it sends by */
+	uint32_t mtu;		/* of that port, when it was looked at last */
 	uint16_t pending_count;
 	uint64_t pending_bytes;
 	struct rte_mbuf *pending[BURST];	/* to be sent */
@@ -41,6 +43,7 @@ struct workers {
 	const char *lost;		/* port whose interface vanished */
 	struct worker *list;
 	uint32_t count;
+	struct mss_table *mss[FASTPATH_PORTS_MAX / 2];	/* one for each pair of ports */
 };
 
 struct worker {

@@ -9,6 +9,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+pid_t lock_holder(int fd)
+{
+	struct stat file;
+	char line[256];
+	unsigned long long inode;
+	long holder = 0;
+	int process;
+	FILE *locks = fstat(fd, &file) ? NULL : fopen("/proc/locks", "re");
+
+	/* "1: FLOCK  ADVISORY  WRITE 1234 08:02:5678 0 EOF" */
+	while (locks && !holder && fgets(line, sizeof(line), locks))
+		if (sscanf(line, "%*d: FLOCK %*s %*s %d %*x:%*x:%llu", &process, &inode) == 2 && inode == file.st_ino)
+			holder = process;
+	if (locks)
+		fclose(locks);
+	return holder;
+}
+
 static pid_t read_holder(int fd)
 {
 	char text[16] = "";

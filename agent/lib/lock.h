@@ -10,3 +10,5 @@
 int lock_take(const char *path, pid_t *holder);
 /* Gives it up and removes the file. A descriptor below 0 is none. */
 void lock_release(const char *path, int fd);
+/* Who holds a flock() on the file, as the kernel knows; 0 if nobody does that can be seen from here. */
+pid_t lock_holder(int fd);

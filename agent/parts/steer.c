@@ -14,23 +14,31 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "steer/handoff.h"
+#include "steer/lock.h"
 #include "steer/pins.h"
 #include "steer/steer.h"
 #include "steer/tables.h"
 
 #define TIDY_S 30	/* how often idle flows are forgotten and drained interfaces let go */
+#define RETRY_S 1	/* until the lock is free */
+#define SETTLE_US 50000	/* from a change of interfaces to the look at it */
+#define STEER_REPORTED 64	/* interfaces whose losses are looked at */
 
 struct wanted {
 	char name[IF_NAMESIZE];
 	bool ready;		/* attached, its rules in force */
-	unsigned int index;	/* when it was attached */
+	int index;		/* when it was attached; names change */
+	int owned;		/* lock on its rules, -1 = none */
+	uint64_t lost;		/* packets that the hand-over lost, when that was said last */
 	char error[512];	/* why not; said once */
 };
 
 struct steer_part {
 	struct daemon *daemon;
 	struct handoff *handoff;
-	sd_event_source *links, *tidy;
+	sd_event_source *links, *tidy, *retry;
+	bool unapplied;		/* what the policies say is not in force yet */
+	char busy[512];		/* why nothing can be changed; said once */
 	int netlink;
 	struct wanted *wanted;
 	size_t count;
@@ -41,18 +49,39 @@ static bool exists(const char *interface)
 	return if_nametoindex(interface) != 0;
 }
 
+static void let_go(struct wanted *wanted)
+{
+	if (wanted->owned >= 0)
+		close(wanted->owned);
+	wanted->owned = -1;
+	wanted->ready = false;
+}
+
+/* Makes the rules of the interface of this number ours, if they are nobody's. */
+static int claim(struct wanted *wanted, int index, struct fault *fault)
+{
+	if (wanted->owned >= 0 && wanted->index == index)
+		return 0;
+	let_go(wanted);
+	wanted->owned = steer_own(index, wanted->name, fault);
+	wanted->index = index;
+	return wanted->owned < 0 ? -1 : 0;
+}
+
+/* All of what follows with the lock held: the loop never waits for it. */
 static void bring_up(struct steer_part *part, struct wanted *wanted)
 {
+	int index = if_nametoindex(wanted->name);
 	struct fault fault;
 
-	if (!exists(wanted->name)) {
+	if (!index) {
 		if (wanted->ready || !*wanted->error)
 			log_warning("%s: a policy steers it, but it does not exist: waiting for it", wanted->name);
-		wanted->ready = false;
+		let_go(wanted);
 		strcpy(wanted->error, "the interface does not exist");
 		return;
 	}
-	if (steer_attach(wanted->name, STEER_ATTACH_AUTO, &fault) ||
+	if (claim(wanted, index, &fault) || steer_attach(wanted->name, STEER_ATTACH_AUTO, &fault) ||
 	    steer_apply(wanted->name, part->daemon->policy, &fault)) {
 		/* It is tried again and again: said only when it changes. */
 		if (strcmp(wanted->error, fault.text))
@@ -64,7 +93,6 @@ static void bring_up(struct steer_part *part, struct wanted *wanted)
 	if (!wanted->ready)
 		log_info("%s: steering is attached, its rules are in force", wanted->name);
 	wanted->ready = true;
-	wanted->index = if_nametoindex(wanted->name);
 	*wanted->error = 0;
 }
 
@@ -76,6 +104,14 @@ static struct wanted *find(const struct steer_part *part, const char *interface)
 	return NULL;
 }
 
+/* Whether this agent may change what is pinned for the interface: no other one steers it. */
+static bool is_free(const char *interface)
+{
+	struct fault fault;
+
+	return !exists(interface) || !steer_may_change(if_nametoindex(interface), interface, &fault);
+}
+
 /* An interface that has pins: forgets what is idle, and lets it go if no policy names it and nothing is left. */
 static int visit(const char *interface, void *context)
 {
@@ -83,21 +119,15 @@ static int visit(const char *interface, void *context)
 	struct steer_tables tables;
 	struct steer_load load = { 0 };
 	struct fault fault;
-	int lock = pins_lock(&fault);
 	bool idle;
 
-	if (lock < 0)
-		return 0;
 	/* Another namespace's, or of another version: not ours to remove. */
-	if (tables_open(&tables, interface, &fault)) {
-		close(lock);
+	if (tables_open(&tables, interface, &fault))
 		return 0;
-	}
-	idle = !tables_tidy(&tables, &load, &fault) && !load.flows && !load.half_open && !load.active;
+	idle = !tables_tidy(&tables, &load, &fault) && !load.flows && !load.half_open && !load.closing && !load.active;
 	free(load.rule_flows);
 	tables_close(&tables);
-	close(lock);
-	if (find(part, interface) || (!idle && exists(interface)))
+	if (find(part, interface) || (!idle && exists(interface)) || !is_free(interface))
 		return 0;
 	if (!steer_detach(interface, !exists(interface), &fault))
 		log_info("%s: nothing is steered there any more: detached", interface);
@@ -109,7 +139,7 @@ static int retire(const char *interface, void *context)
 	const struct steer_part *part = context;
 	struct fault fault;
 
-	if (!find(part, interface) && exists(interface) && steer_apply(interface, NULL, &fault))
+	if (!find(part, interface) && exists(interface) && is_free(interface) && steer_apply(interface, NULL, &fault))
 		log_warning("%s", fault.text);
 	return 0;
 }
@@ -131,48 +161,133 @@ static int list_wanted(struct steer_part *part)
 		if (seen)
 			continue;
 		known = find(part, config->interface);
+		list[count] = known ? *known : (struct wanted){ .owned = -1, .lost = UINT64_MAX };
 		if (known)
-			list[count] = *known;
+			known->owned = -1; /* handed on */
 		memcpy(list[count++].name, config->interface, IF_NAMESIZE);
 	}
+	for (size_t i = 0; i < part->count; i++)
+		let_go(&part->wanted[i]);
 	part->wanted = list;
 	part->count = count;
 	free(old);
 	return 0;
 }
 
+/* The lock, or -1: then it is said who has it, and tried again soon. */
+static int try_lock(struct steer_part *part)
+{
+	struct fault fault;
+	int lock = steer_try_lock(&fault);
+
+	if (lock >= 0) {
+		*part->busy = 0;
+		return lock;
+	}
+	if (strcmp(part->busy, fault.text))
+		log_warning("%s: tried again each %d s", fault.text, RETRY_S);
+	snprintf(part->busy, sizeof(part->busy), "%s", fault.text);
+	sd_event_source_set_time_relative(part->retry, RETRY_S * 1000000ull);
+	sd_event_source_set_enabled(part->retry, SD_EVENT_ONESHOT);
+	return -1;
+}
+
 static void apply(struct steer_part *part)
 {
 	struct fault fault;
+	int lock;
 
-	if (list_wanted(part)) {
-		log_error("steering: out of memory: the rules in force stay");
-		return;
-	}
 	/* With a group at once: giving the socket to it later takes a capability that is dropped after the start. */
 	if ((part->count || getgrnam(HANDOFF_GROUP)) && !part->handoff &&
 	    handoff_start(&part->handoff, part->daemon->loop, HANDOFF_SOCKET, &fault))
 		log_warning("%s", fault.text);
+	part->unapplied = true;
+	lock = try_lock(part);
+	if (lock < 0)
+		return;
+	part->unapplied = false;
 	for (size_t i = 0; i < part->count; i++)
 		bring_up(part, &part->wanted[i]);
 	pins_each(retire, part, &fault);
 	pins_each(visit, part, &fault);
+	steer_unlock(lock);
+}
+
+static void apply_policies(struct steer_part *part)
+{
+	if (list_wanted(part))
+		log_error("steering: out of memory: the rules in force stay");
+	else
+		apply(part);
+}
+
+/* What the hand-over lost since the last look: a consumer that is too slow, or whose buffers are too small. */
+static void report_losses(struct steer_part *part)
+{
+	struct steer_counters counters[STEER_REPORTED];
+	size_t count = steer_counters(counters, STEER_REPORTED);
+
+	for (size_t i = 0; i < count; i++) {
+		struct wanted *wanted = find(part, counters[i].interface);
+		uint64_t lost = 0;
+
+		for (int verdict = STEER_VERDICT_LOST_FIRST; verdict < STEER_VERDICT_MAX; verdict++)
+			lost += counters[i].packets[verdict];
+		if (wanted && lost > wanted->lost)
+			log_warning("%s: %llu packets were lost on the way to the consumer: `autocork steer status %s` "
+				    "says why", wanted->name, (unsigned long long)(lost - wanted->lost), wanted->name);
+		if (wanted)
+			wanted->lost = lost;
+	}
+}
+
+/* What is not in force yet, or not any more. */
+static void catch_up(struct steer_part *part)
+{
+	struct fault fault;
+	int lock;
+
+	if (part->unapplied) {
+		apply(part);
+		return;
+	}
+	lock = try_lock(part);
+	if (lock < 0)
+		return;
+	for (size_t i = 0; i < part->count; i++) {
+		struct wanted *wanted = &part->wanted[i];
+
+		if (!wanted->ready || (int)if_nametoindex(wanted->name) != wanted->index)
+			bring_up(part, wanted);
+		else if (steer_refresh(wanted->name, &fault))
+			log_warning("%s", fault.text);
+	}
+	steer_unlock(lock);
+}
+
+static int on_retry(sd_event_source *source, uint64_t now, void *context)
+{
+	catch_up(context);
+	return 0;
 }
 
 static int on_tidy(sd_event_source *source, uint64_t now, void *context)
 {
 	struct steer_part *part = context;
 	struct fault fault;
+	int lock;
 
-	for (size_t i = 0; i < part->count; i++)
-		if (!part->wanted[i].ready)
-			bring_up(part, &part->wanted[i]);
-	pins_each(visit, part, &fault);
+	catch_up(part);
+	lock = try_lock(part);
+	if (lock >= 0)
+		pins_each(visit, part, &fault);
+	steer_unlock(lock);
+	report_losses(part);
 	sd_event_source_set_time_relative(source, TIDY_S * 1000000ull);
 	return 0;
 }
 
-/* An interface came or went: which one is asked again, so lost messages do no harm. */
+/* An interface or an address came or went: which one is asked again, so lost messages do no harm. */
 static int on_links(sd_event_source *source, int fd, uint32_t events, void *context)
 {
 	struct steer_part *part = context;
@@ -180,18 +295,15 @@ static int on_links(sd_event_source *source, int fd, uint32_t events, void *cont
 
 	while (recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT) > 0)
 		;
-	for (size_t i = 0; i < part->count; i++) {
-		struct wanted *wanted = &part->wanted[i];
-
-		if (wanted->ready ? if_nametoindex(wanted->name) != wanted->index : exists(wanted->name))
-			bring_up(part, wanted);
-	}
+	/* Some come at once: one look a little later serves them all. */
+	sd_event_source_set_time_relative(part->retry, SETTLE_US);
+	sd_event_source_set_enabled(part->retry, SD_EVENT_ONESHOT);
 	return 0;
 }
 
 static int watch_links(void)
 {
-	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR };
 	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
 	if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address))) {
@@ -213,12 +325,15 @@ int steer_part_start(struct daemon *daemon, void **data, struct fault *fault)
 	    sd_event_add_io(daemon->loop, &part->links, part->netlink, EPOLLIN, on_links, part) < 0 ||
 	    sd_event_add_time_relative(daemon->loop, &part->tidy, CLOCK_MONOTONIC, TIDY_S * 1000000ull, 1000000,
 				       on_tidy, part) < 0 ||
-	    sd_event_source_set_enabled(part->tidy, SD_EVENT_ON) < 0) {
+	    sd_event_source_set_enabled(part->tidy, SD_EVENT_ON) < 0 ||
+	    sd_event_add_time_relative(daemon->loop, &part->retry, CLOCK_MONOTONIC, RETRY_S * 1000000ull, 1000,
+				       on_retry, part) < 0 ||
+	    sd_event_source_set_enabled(part->retry, SD_EVENT_OFF) < 0) {
 		steer_part_stop(part);
 		return fault_set(fault, EXIT_FAILED, "steering: watching the network interfaces failed: %s",
 				 strerror(errno));
 	}
-	apply(part);
+	apply_policies(part);
 	*data = part;
 	return 0;
 }
@@ -230,6 +345,9 @@ void steer_part_stop(void *data)
 	handoff_stop(part->handoff);
 	sd_event_source_disable_unref(part->links);
 	sd_event_source_disable_unref(part->tidy);
+	sd_event_source_disable_unref(part->retry);
+	for (size_t i = 0; i < part->count; i++)
+		let_go(&part->wanted[i]);
 	if (part->netlink >= 0)
 		close(part->netlink);
 	free(part->wanted);
@@ -239,7 +357,7 @@ void steer_part_stop(void *data)
 void steer_part_reloaded(struct daemon *daemon, void *data)
 {
 	if (daemon->reload.ok)
-		apply(data);
+		apply_policies(data);
 }
 
 void steer_part_status(struct daemon *daemon, void *data, json_t *status)

@@ -82,6 +82,9 @@ static const struct policy_key keys[] = {
 	  .doc = "`in` steers flows to the ports on this machine, `out` the replies from those ports elsewhere." },
 	{ POLICY("protocol", protocol, name), .names = protocols, .fallback = "tcp", .allowed = "tcp, udp, icmp or any",
 	  .doc = "The protocol of the steered packets. `icmp` is ping, of both IP versions, and has no `ports`." },
+	{ POLICY("transit", transit, yesno), .fallback = "no", .allowed = "yes or no",
+	  .doc = "Whether packets for other machines are steered too: for addresses that this one does not have, other "
+		 "link addresses, multicast." },
 
 	{ AGENT("budget", budget, budget), .least = 0.001, .most = 1, .fallback = "1%",
 	  .allowed = "0.1% to 100%, or off",

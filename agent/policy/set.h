@@ -65,6 +65,7 @@ struct policy_config {
 	struct policy_ranges queues;
 	uint8_t direction;		/* enum policy_direction */
 	uint8_t protocol;		/* enum policy_protocol */
+	bool transit;			/* other machines' addresses too */
 };
 
 /* [agent] */

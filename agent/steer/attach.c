@@ -17,6 +17,8 @@
 #include "bpf/steer.skel.h"
 #include "lib/log.h"
 #include "steer/interface.h"
+#include "steer/local.h"
+#include "steer/lock.h"
 #include "steer/pins.h"
 #include "steer/steer.h"
 #include "steer/tables.h"
@@ -55,22 +57,24 @@ static int look(const char *root, const char *interface, struct attached *attach
 static int refuse_foreign(const char *interface, int index, uint32_t own, struct fault *fault)
 {
 	struct interface_xdp xdp;
+	char advice[INTERFACE_ADVICE_LEN];
 
 	if (interface_xdp(index, &xdp, fault))
 		return -1;
 	if (!xdp.program || xdp.program == own)
 		return 0;
+	interface_xdp_advice(interface, &xdp, advice);
 	if (!strcmp(xdp.name, "xsk_def_prog"))
 		return fault_set(
 			fault, EXIT_FAILED,
 			"%s: an AF_XDP program attached its own default XDP program (id %u, \"%s\", %s): stop it, run "
-			"`ip link set dev %s xdp off` if the program stays, then attach steering first",
-			interface, xdp.program, xdp.name, xdp.mode, interface);
+			"%s if the program stays, then attach steering first",
+			interface, xdp.program, xdp.name, xdp.mode, advice);
 	return fault_set(
 		fault, EXIT_FAILED,
 		"%s: another XDP program is attached (id %u, \"%s\", %s) and will not be replaced: remove it with what "
-		"attached it, or with `ip link set dev %s xdp off`",
-		interface, xdp.program, xdp.name, xdp.mode, interface);
+		"attached it, or with %s",
+		interface, xdp.program, xdp.name, xdp.mode, advice);
 }
 
 /* libbpf's words one level lower: what they mean for the user is said by the fault. */
@@ -84,7 +88,7 @@ static int log_libbpf(enum libbpf_print_level level, const char *format, va_list
 	return 0;
 }
 
-static struct steer_bpf *load(const char *interface, const char *directory, struct fault *fault)
+static struct steer_bpf *load(const char *interface, int index, const char *directory, struct fault *fault)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .pin_root_path = directory);
 	libbpf_print_fn_t before = libbpf_set_print(log_libbpf);
@@ -92,7 +96,7 @@ static struct steer_bpf *load(const char *interface, const char *directory, stru
 	int error = steer ? steer_bpf__load(steer) : -errno;
 
 	libbpf_set_print(before);
-	if (!error && tables_claim(bpf_map__fd(steer->maps.steer_control)))
+	if (!error && tables_claim(bpf_map__fd(steer->maps.steer_control), index, bpf_map__fd(steer->maps.xsks_map)))
 		error = -errno;
 	if (!error)
 		return steer;
@@ -255,6 +259,33 @@ static void unshare_tables(const struct steer_tables *tables)
 	}
 }
 
+/* Has the losses counted: by a program on the kernel's tracepoint, which is pinned with the rest. */
+static void watch_losses(struct steer_bpf *steer, const char *root, const char *interface)
+{
+	struct bpf_link *link = bpf_program__attach(steer->progs.steer_loss);
+	struct fault fault;
+
+	if (!link)
+		log_warning("%s: counting what the hand-over loses is not possible: %s: steering works all the same",
+			    interface, strerror(errno));
+	else if (pin(bpf_link__fd(link), root, interface, "losses", &fault))
+		log_warning("%s", fault.text);
+	bpf_link__destroy(link);
+}
+
+/* With the lock held. */
+static int refresh(const char *interface, int index, struct fault *fault)
+{
+	struct steer_tables tables;
+	int result;
+
+	if (tables_open(&tables, interface, fault))
+		return -1;
+	result = local_refresh(&tables, index, fault);
+	tables_close(&tables);
+	return result;
+}
+
 static int attach_locked(const char *interface, enum steer_attach_mode mode, struct fault *fault)
 {
 	char root[PATH_MAX];
@@ -264,7 +295,8 @@ static int attach_locked(const char *interface, enum steer_attach_mode mode, str
 	int index = interface_index(interface, fault), link = -1, result = -1;
 	bool fresh;
 
-	if (index < 0 || pins_root(root, true, fault) || look(root, interface, &attached, fault))
+	if (index < 0 || steer_may_change(index, interface, fault) || pins_root(root, true, fault) ||
+	    look(root, interface, &attached, fault))
 		return -1;
 	fresh = !attached.tables;
 	/* Unreadable tables are load()'s to explain. */
@@ -293,9 +325,11 @@ static int attach_locked(const char *interface, enum steer_attach_mode mode, str
 		fault_set(fault, EXIT_FAILED, "%s: %s: steering needs root", attached.directory, strerror(errno));
 		goto out;
 	}
-	steer = load(interface, attached.directory, fault);
-	if (!steer || pin(bpf_program__fd(steer->progs.steer_presence), root, interface, "presence", fault))
+	steer = load(interface, index, attached.directory, fault);
+	if (!steer || pin(bpf_program__fd(steer->progs.steer_presence), root, interface, "presence", fault) ||
+	    refresh(interface, index, fault))
 		goto out;
+	watch_losses(steer, root, interface);
 	if (mode == STEER_ATTACH_SHARE) {
 		result = share(steer, interface, fault);
 	} else if (attached.link >= 0) {
@@ -321,12 +355,12 @@ out:
 
 int steer_attach(const char *interface, enum steer_attach_mode mode, struct fault *fault)
 {
-	int lock = pins_lock(fault), result;
+	int lock = steer_lock(fault), result;
 
 	if (lock < 0)
 		return -1;
 	result = attach_locked(interface, mode, fault);
-	close(lock);
+	steer_unlock(lock);
 	return result;
 }
 
@@ -349,30 +383,30 @@ static int detach_locked(const char *interface, bool force, struct fault *fault)
 	if (!tables_open(&tables, interface, &unreadable)) {
 		if (!tables_tidy(&tables, &load, &unreadable))
 			free(load.rule_flows);
-		if (!load.flows || force || !attached.index)
+		if (!(load.flows + load.closing) || force || !attached.index)
 			unshare_tables(&tables);
 		tables_close(&tables);
 	} else if (tables.elsewhere) {
 		*fault = unreadable;
 		return -1;
 	}
-	if (load.flows && !force && attached.index)
+	if (load.flows + load.closing && !force && attached.index)
 		return fault_set(fault, EXIT_FAILED,
 				 "%s: %u steered connections live and would be reset: take the rules away and wait, "
 				 "or use --force",
-				 interface, load.flows);
+				 interface, load.flows + load.closing);
 	pins_remove(root, interface);
 	return 0;
 }
 
 int steer_detach(const char *interface, bool force, struct fault *fault)
 {
-	int lock = pins_lock(fault), result;
+	int lock = steer_lock(fault), result;
 
 	if (lock < 0)
 		return -1;
 	result = detach_locked(interface, force, fault);
-	close(lock);
+	steer_unlock(lock);
 	return result;
 }
 
@@ -381,23 +415,33 @@ int steer_apply(const char *interface, const struct policy_set *set, struct faul
 	unsigned int queues = interface_queues(interface);
 	struct steer_tables tables;
 	struct steer_plan plan;
-	int lock, result = 0;
+	int lock, result = 0, index = interface_index(interface, fault);
 
-	if (plan_make(&plan, set, interface, fault))
+	if (index < 0 || plan_make(&plan, set, interface, fault))
 		return -1;
 	for (size_t i = 0; i < plan.rule_count && !result; i++)
 		if (plan.rules[i].queue_limit > queues)
 			result = fault_set(fault, EXIT_CONFIG, "%s: %s has no receive queue %u: it has queues 0 to %u",
 					   plan.rules[i].policy, interface, plan.rules[i].queue_limit - 1, queues - 1);
-	lock = result ? -1 : pins_lock(fault);
-	result = lock < 0 || tables_open(&tables, interface, fault) ? -1 : 0;
+	lock = result ? -1 : steer_lock(fault);
+	result = lock < 0 || steer_may_change(index, interface, fault) || tables_open(&tables, interface, fault) ? -1 : 0;
 	if (!result) {
-		result = tables_apply(&tables, &plan, fault);
+		result = local_refresh(&tables, index, fault) ?: tables_apply(&tables, &plan, fault);
 		tables_close(&tables);
 	}
-	if (lock >= 0)
-		close(lock);
+	steer_unlock(lock);
 	plan_free(&plan);
+	return result;
+}
+
+int steer_refresh(const char *interface, struct fault *fault)
+{
+	int index = interface_index(interface, fault), lock = index < 0 ? -1 : steer_lock(fault), result;
+
+	if (lock < 0)
+		return -1;
+	result = refresh(interface, index, fault);
+	steer_unlock(lock);
 	return result;
 }
 

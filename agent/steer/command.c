@@ -102,7 +102,7 @@ static void print_rules(const struct cli *cli, const json_t *rules)
 	static const struct table_column columns[] = {
 		{ "POLICY", TABLE_LEFT }, { "STEER", TABLE_LEFT },        { "STATE", TABLE_LEFT },
 		{ "FLOWS", TABLE_RIGHT }, { "OPENED", TABLE_RIGHT },      { "PACKETS", TABLE_RIGHT },
-		{ "BYTES", TABLE_RIGHT }, { "NO CONSUMER", TABLE_RIGHT },
+		{ "BYTES", TABLE_RIGHT }, { "LOST", TABLE_RIGHT },        { "NO CONSUMER", TABLE_RIGHT },
 	};
 	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
 	struct units units;
@@ -118,11 +118,30 @@ static void print_rules(const struct cli *cli, const json_t *rules)
 		table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(rule, "flows_opened")));
 		table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(rule, "packets")));
 		table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(rule, "bytes")));
+		table_cell(table, json_number(rule, "lost") ? TABLE_WARN : TABLE_PLAIN, "%s",
+			   units_count(&units, json_number(rule, "lost")));
 		table_cell(table, json_number(rule, "no_consumer") ? TABLE_WARN : TABLE_PLAIN, "%s",
 			   units_count(&units, json_number(rule, "no_consumer")));
 	}
 	table_print(table, stdout, cli->colour, cli->width);
 	table_free(table);
+}
+
+/* Why packets did not reach their consumer. */
+static void print_losses(const json_t *packets)
+{
+	static const char *const texts[] = {
+#define X(id, name, text) text,
+		STEER_VERDICTS(X)
+#undef X
+	};
+
+	for (int verdict = STEER_VERDICT_LOST_FIRST; verdict < STEER_VERDICT_MAX; verdict++) {
+		json_int_t count = json_number(packets, steer_verdict_names[verdict]);
+
+		if (count)
+			printf("  %" PRIdMAX " %s.\n", (intmax_t)count, texts[verdict]);
+	}
 }
 
 static void print_interface(const struct cli *cli, const json_t *interface)
@@ -151,6 +170,7 @@ static void print_interface(const struct cli *cli, const json_t *interface)
 		print_rules(cli, rules);
 	else
 		puts("  no rule: every packet goes to the kernel");
+	print_losses(json_object_get(interface, "packets"));
 	if (sum_of(rules, "no_consumer") && !seats)
 		printf("  Nobody has an AF_XDP socket on %s: what the rules name goes to the kernel.\n",
 		       json_member_text(interface, "interface"));

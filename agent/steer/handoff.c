@@ -24,8 +24,9 @@ struct handoff_client {
 
 struct handoff {
 	sd_event *loop;
-	sd_event_source *listening;
+	sd_event_source *listening, *again;
 	int fd;
+	bool refusing;	/* said already */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct handoff_client clients[HANDOFF_CLIENTS_MAX];
 };
@@ -129,6 +130,29 @@ static int on_idle(sd_event_source *source, uint64_t now, void *context)
 	return 0;
 }
 
+static int on_again(sd_event_source *source, uint64_t now, void *context)
+{
+	struct handoff *handoff = context;
+
+	sd_event_source_set_enabled(handoff->listening, SD_EVENT_ON);
+	return 0;
+}
+
+/* A connection that cannot be accepted stays readable: looked at again later, or the loop would spin. */
+static void rest(struct handoff *handoff, int error)
+{
+	if (!handoff->refusing)
+		log_warning("%s: accepting a client failed: %s: it is tried again each second%s", handoff->path,
+			    strerror(error),
+			    error == EMFILE ? "; allow the agent more open files (LimitNOFILE= of its service, "
+					      "ulimit -n)" : "");
+	handoff->refusing = true;
+	if (sd_event_source_set_time_relative(handoff->again, HANDOFF_REST_S * 1000000ull) < 0 ||
+	    sd_event_source_set_enabled(handoff->again, SD_EVENT_ONESHOT) < 0)
+		return;
+	sd_event_source_set_enabled(handoff->listening, SD_EVENT_OFF);
+}
+
 static int on_connection(sd_event_source *source, int fd, uint32_t events, void *context)
 {
 	struct handoff *handoff = context;
@@ -138,8 +162,12 @@ static int on_connection(sd_event_source *source, int fd, uint32_t events, void 
 	for (size_t i = 0; i < HANDOFF_CLIENTS_MAX && !client; i++)
 		if (!handoff->clients[i].handoff)
 			client = &handoff->clients[i];
-	if (peer < 0)
+	if (peer < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			rest(handoff, errno);
 		return 0;
+	}
+	handoff->refusing = false;
 	if (!client) {
 		log_warning("hand-off: more than %d clients: one is sent away", HANDOFF_CLIENTS_MAX);
 		close(peer);
@@ -205,13 +233,17 @@ int handoff_start(struct handoff **result, sd_event *loop, const char *path, str
 	strcpy(handoff->path, path);
 	if (listen_at(handoff, fault))
 		goto fail;
-	if (sd_event_add_io(loop, &handoff->listening, handoff->fd, EPOLLIN, on_connection, handoff) < 0) {
+	if (sd_event_add_io(loop, &handoff->listening, handoff->fd, EPOLLIN, on_connection, handoff) < 0 ||
+	    sd_event_add_time_relative(loop, &handoff->again, CLOCK_MONOTONIC, HANDOFF_REST_S * 1000000ull, 1000,
+				       on_again, handoff) < 0 ||
+	    sd_event_source_set_enabled(handoff->again, SD_EVENT_OFF) < 0) {
 		fault_set(fault, EXIT_FAILED, "%s: watching it failed", path);
 		goto fail;
 	}
 	*result = handoff;
 	return 0;
 fail:
+	sd_event_source_disable_unref(handoff->listening);
 	if (handoff->fd >= 0)
 		close(handoff->fd);
 	free(handoff);
@@ -226,6 +258,7 @@ void handoff_stop(struct handoff *handoff)
 		if (handoff->clients[i].handoff)
 			drop(&handoff->clients[i]);
 	sd_event_source_disable_unref(handoff->listening);
+	sd_event_source_disable_unref(handoff->again);
 	close(handoff->fd);
 	unlink(handoff->path);
 	free(handoff);

@@ -69,6 +69,44 @@ static void program_name(uint32_t id, char *name, size_t size)
 	close(fd);
 }
 
+/* The link that holds the program on the interface: netlink, and so `ip`, cannot take it away. */
+static uint32_t link_of(int index, uint32_t program)
+{
+	struct bpf_link_info info;
+	uint32_t id = 0, length, found = 0;
+
+	while (!found && !bpf_link_get_next_id(id, &id)) {
+		int fd = bpf_link_get_fd_by_id(id);
+
+		if (fd < 0)
+			continue;
+		info = (struct bpf_link_info){ 0 };
+		length = sizeof(info);
+		if (!bpf_obj_get_info_by_fd(fd, &info, &length) && info.type == BPF_LINK_TYPE_XDP &&
+		    info.xdp.ifindex == (uint32_t)index && info.prog_id == program)
+			found = id;
+		close(fd);
+	}
+	return found;
+}
+
+void interface_xdp_advice(const char *name, const struct interface_xdp *xdp, char advice[INTERFACE_ADVICE_LEN])
+{
+	/* `xdp off` is for the mode that the kernel would choose now: native where the driver can. */
+	static const char *const words[] = { "xdp", "xdpgeneric", "xdpoffload" };
+	int at = 0;
+
+	*advice = 0;
+	if (xdp->link) {
+		snprintf(advice, INTERFACE_ADVICE_LEN, "`bpftool link detach id %u`", xdp->link);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (xdp->modes[i] && at < INTERFACE_ADVICE_LEN)
+			at += snprintf(advice + at, INTERFACE_ADVICE_LEN - at, "%s`ip link set dev %s %s off`",
+				       at ? " and " : "", name, words[i]);
+}
+
 int interface_xdp(int index, struct interface_xdp *xdp, struct fault *fault)
 {
 	static const char *const modes[] = {
@@ -87,6 +125,10 @@ int interface_xdp(int index, struct interface_xdp *xdp, struct fault *fault)
 		return 0;
 	xdp->mode = query.attach_mode <= XDP_ATTACHED_MULTI ? modes[query.attach_mode] : "?";
 	xdp->program = query.drv_prog_id ?: query.hw_prog_id ?: query.skb_prog_id ?: query.prog_id;
+	xdp->modes[0] = query.drv_prog_id;
+	xdp->modes[1] = query.skb_prog_id;
+	xdp->modes[2] = query.hw_prog_id;
+	xdp->link = link_of(index, xdp->program);
 	program_name(xdp->program, xdp->name, sizeof(xdp->name));
 	return 0;
 }

@@ -3,12 +3,10 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -148,20 +146,4 @@ int pins_each(int (*visit)(const char *interface, void *context), void *context,
 	for (size_t i = 0; i < count && !stop; i++)
 		stop = visit(names[i], context);
 	return stop;
-}
-
-int pins_lock(struct fault *fault)
-{
-	int fd;
-
-	if (make_directory("/run/autocork", 0755, fault))
-		return -1;
-	fd = open(PINS_LOCK, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || flock(fd, LOCK_EX)) {
-		fault_set(fault, EXIT_FAILED, "%s: %s: steering needs root", PINS_LOCK, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	return fd;
 }

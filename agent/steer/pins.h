@@ -9,7 +9,6 @@
 
 #define PINS_SYSTEM "/sys/fs/bpf"		/* where systemd, and everybody else, mounts the bpffs */
 #define PINS_PRIVATE "/run/autocork/bpf"	/* mounted here if there is none */
-#define PINS_LOCK "/run/autocork/steer.lock"
 
 /*
  * The directory above those of the interfaces. create: mount a bpffs and make the directory where there is none.
@@ -22,5 +21,3 @@ int pins_path(char path[PATH_MAX], const char *root, const char *interface, cons
 void pins_remove(const char *root, const char *interface);
 /* Calls visit for every interface with pins; stops when it returns non-zero. */
 int pins_each(int (*visit)(const char *interface, void *context), void *context, struct fault *fault);
-/* Held while pins or tables change, by the agent and the command line alike. Descriptor to close, or -1. */
-int pins_lock(struct fault *fault);

@@ -55,6 +55,7 @@ static int add_rule(struct steer_plan *plan, const struct policy_origin *origin,
 	*rule = (struct plan_rule){
 		.policy = origin->name,
 		.mode = rule_mode(config->steer),
+		.transit = config->transit,
 		.all_queues = !config->queues.count,
 		.config = config,
 	};

@@ -16,6 +16,7 @@
 struct plan_rule {
 	const char *policy;		/* lives as long as the policy set */
 	enum steer_mode mode;
+	bool transit;
 	bool all_queues;
 	uint64_t queues[STEER_QUEUES_MAX / 64];
 	unsigned int queue_limit;	/* one more than the highest queue named; 0 with all_queues */

@@ -9,6 +9,7 @@
 
 #include "lib/json.h"
 #include "steer/interface.h"
+#include "steer/lock.h"
 #include "steer/pins.h"
 #include "steer/steer.h"
 #include "steer/tables.h"
@@ -51,16 +52,16 @@ static json_t *rule_json(const struct steer_tables *tables, uint32_t number, con
 			 uint32_t flows)
 {
 	struct steer_events events = { 0 };
-	uint64_t hits[2];
+	uint64_t hits[3];
 	char name[STEER_NAME_LEN + 1] = "";
 
-	sum_cpus(tables->steer_hits, number, 2, hits);
+	sum_cpus(tables->steer_hits, number, 3, hits);
 	bpf_map_lookup_elem(tables->steer_events, &number, &events);
 	memcpy(name, rule->policy, STEER_NAME_LEN);
-	return json_pack("{so, ss, ss, sI, sI, si, sI, sI, sI}", "policy", json_text_or_null(name), "steer",
+	return json_pack("{so, ss, ss, sI, sI, sI, si, sI, sI, sI}", "policy", json_text_or_null(name), "steer",
 			 rule->mode < STEER_MODE_MAX ? mode_names[rule->mode] : "?", "state",
 			 rule->active ? "active" : "draining", "packets", (json_int_t)hits[0], "bytes",
-			 (json_int_t)hits[1], "flows", (int)flows, "flows_opened", (json_int_t)events.flows,
+			 (json_int_t)hits[1], "lost", (json_int_t)hits[2], "flows", (int)flows, "flows_opened", (json_int_t)events.flows,
 			 "flows_closed", (json_int_t)events.closed, "no_consumer", (json_int_t)events.no_consumer);
 }
 
@@ -178,6 +179,7 @@ static json_t *interface_json(const char *interface, struct fault *fault)
 	json_object_set_new(status, "queues", queues ?: json_null());
 	json_object_set_new(status, "flows", json_integer(load.flows));
 	json_object_set_new(status, "half_open", json_integer(load.half_open));
+	json_object_set_new(status, "closing", json_integer(load.closing));
 	json_object_set_new(status, "packets", counts_json(tables.steer_counts));
 	json_object_set_new(status, "rules", rules_json(&tables, load.rule_flows));
 	free(load.rule_flows);
@@ -206,11 +208,10 @@ static int collect(const char *interface, void *context)
 json_t *steer_status(const char *interface, struct fault *fault)
 {
 	struct collected collected = { json_array(), fault, !interface };
-	int lock = pins_lock(fault), failed;
+	int lock = steer_lock(fault), failed;
 
 	failed = lock < 0 || (interface ? collect(interface, &collected) : pins_each(collect, &collected, fault));
-	if (lock >= 0)
-		close(lock);
+	steer_unlock(lock);
 	if (!failed)
 		return json_pack("{so}", "interfaces", collected.list);
 	json_decref(collected.list);

@@ -39,6 +39,9 @@ int steer_detach(const char *interface, bool force, struct fault *fault);
 /* Puts the set's rules for the interface in force (set NULL: none). It must be attached. Live connections stay. */
 int steer_apply(const char *interface, const struct policy_set *set, struct fault *fault);
 
+/* This machine's addresses again: they changed. */
+int steer_refresh(const char *interface, struct fault *fault);
+
 /* docs/steering.md documents the shape. interface NULL: all that have tables. NULL on failure. */
 json_t *steer_status(const char *interface, struct fault *fault);
 

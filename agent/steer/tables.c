@@ -12,23 +12,35 @@
 
 #include "steer/pins.h"
 
-/* Inode number of this thread's network namespace. */
-static uint64_t own_namespace(void)
+uint64_t tables_namespace(void)
 {
 	struct stat status;
 
 	return stat("/proc/thread-self/ns/net", &status) ? 0 : status.st_ino;
 }
 
-int tables_claim(int steer_control)
+int tables_claim(int steer_control, int ifindex, int xsks_map)
 {
+	struct bpf_map_info xsks = { 0 };
 	struct steer_control control;
+	uint32_t zero = 0, length = sizeof(xsks);
+
+	if (bpf_map_lookup_elem(steer_control, &zero, &control) || bpf_obj_get_info_by_fd(xsks_map, &xsks, &length))
+		return -1;
+	control.netns = tables_namespace();
+	control.ifindex = ifindex;
+	control.xsks = xsks.id;
+	return bpf_map_update_elem(steer_control, &zero, &control, BPF_ANY);
+}
+
+int tables_owner(int steer_control)
+{
+	struct steer_control control = { 0 };
 	uint32_t zero = 0;
 
-	if (bpf_map_lookup_elem(steer_control, &zero, &control))
-		return -1;
-	control.netns = own_namespace();
-	return bpf_map_update_elem(steer_control, &zero, &control, BPF_ANY);
+	if (bpf_map_lookup_elem(steer_control, &zero, &control) || control.netns != tables_namespace())
+		return 0;
+	return control.ifindex;
 }
 
 int tables_open(struct steer_tables *tables, const char *interface, struct fault *fault)
@@ -60,7 +72,7 @@ int tables_open(struct steer_tables *tables, const char *interface, struct fault
 		failed = *list[i].fd < 0;
 	}
 	if (!failed && !bpf_map_lookup_elem(tables->steer_control, &zero, &control) &&
-	    control.netns && control.netns != own_namespace()) {
+	    control.netns && control.netns != tables_namespace()) {
 		tables_close(tables);
 		tables->elsewhere = true;
 		return fault_set(fault, EXIT_FAILED,
@@ -223,7 +235,7 @@ static int write_rules(int map, struct steer_rule *rules, const struct steer_pla
 		const struct plan_rule *rule = &plan->rules[i];
 		uint32_t number = numbers[i + 1];
 
-		rules[number] = (struct steer_rule){ .active = 1, .mode = rule->mode };
+		rules[number] = (struct steer_rule){ .active = 1, .mode = rule->mode, .transit = rule->transit };
 		memcpy(rules[number].queues, rule->queues, sizeof(rule->queues));
 		strcpy(rules[number].policy, rule->policy);
 		if (bpf_map_update_elem(map, &number, &rules[number], BPF_ANY))

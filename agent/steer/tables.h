@@ -8,8 +8,9 @@
 
 /* X(name): the maps of bpf/steer.bpf.c */
 #define STEER_TABLES(X)                                                                                                \
-	X(steer_control) X(steer_ports) X(steer_peers) X(steer_rules) X(steer_syns) X(steer_flows) X(steer_counts)     \
-	X(steer_hits) X(steer_events) X(steer_listeners) X(steer_seats) X(xsks_map)
+	X(steer_control) X(steer_ports) X(steer_peers) X(steer_locals) X(steer_rules) X(steer_syns) X(steer_silent)       \
+	X(steer_flows) X(steer_closed) X(steer_counts) X(steer_hits) X(steer_events) X(steer_listeners) X(steer_seats)     \
+	X(xsks_map)
 
 struct steer_tables {
 #define X(name) int name;
@@ -30,13 +31,18 @@ int tables_apply(struct steer_tables *tables, const struct steer_plan *plan, str
 
 /* All elements of an array map, in one call; freed by the caller. NULL with errno on failure. */
 void *tables_read_array(int map, uint32_t count, size_t size);
-/* Marks new tables as those of an interface in this network namespace. */
-int tables_claim(int steer_control);
+/* This thread's network namespace, as an inode number. */
+uint64_t tables_namespace(void);
+/* Marks tables as those of an interface in this network namespace. */
+int tables_claim(int steer_control, int ifindex, int xsks_map);
+/* Whose they are: the number of the interface, 0 if it belongs to another network namespace or they cannot be read. */
+int tables_owner(int steer_control);
 
 /* What tables_tidy() found. */
 struct steer_load {
 	uint32_t flows;			/* open */
 	uint32_t half_open;
+	uint32_t closing;		/* FIN or RST seen, and not silent for long yet */
 	uint32_t draining;		/* rules that no policy asks for any more, but flows still use */
 	uint32_t active;		/* rules in force */
 	uint32_t *rule_flows;		/* per rule, STEER_RULES_MAX; freed by the caller if not NULL */

@@ -14,30 +14,48 @@
 /* What a scan of the flows needs to know and collects. */
 struct scan {
 	uint32_t now;
+	const struct steer_rule *rules;
 	uint32_t *rule_flows;
 	uint8_t *port_flows;		/* per port: bit 0 = as local port, bit 1 = as remote port */
-	uint32_t kept;
+	uint32_t half_open, open, closing;
 };
 
-static void scan_flow(int map, const struct steer_flow_key *key, const struct steer_flow *flow, bool half_open,
-		      struct scan *scan)
+/* How long a flow may be silent. */
+static int32_t limit_of(const struct steer_flow *flow, const struct scan *scan)
 {
-	uint32_t limit = half_open ? STEER_IDLE_SYN : flow->state == STEER_OPEN ? STEER_IDLE_OPEN : STEER_IDLE_CLOSING;
+	if (flow->state == STEER_HALF_OPEN)
+		return STEER_IDLE_SYN;
+	/* What waits for the end of a rule does not wait for what may come after the end of a flow. */
+	if (flow->state == STEER_CLOSING && (flow->rule >= STEER_RULES_MAX || !scan->rules[flow->rule].active))
+		return STEER_IDLE_CLOSING;
+	return STEER_IDLE_OPEN;
+}
+
+static void scan_flow(int map, const struct steer_flow_key *key, const struct steer_flow *flow, struct scan *scan)
+{
+	int32_t age = scan->now - flow->seen;
 
 	/* A packet may come between the look and the deletion; after so long a silence that is a risk the program takes
 	 * too. */
-	if ((int32_t)(scan->now - flow->seen) > (int32_t)limit) {
+	if (age > limit_of(flow, scan)) {
 		bpf_map_delete_elem(map, key);
 		return;
 	}
-	scan->kept++;
+	if (flow->state == STEER_HALF_OPEN)
+		scan->half_open++;
+	else if (flow->state != STEER_CLOSING)
+		scan->open++;
+	else if (age <= STEER_IDLE_CLOSING)
+		scan->closing++;
+	else
+		return;
 	if (flow->rule < STEER_RULES_MAX)
 		scan->rule_flows[flow->rule]++;
 	scan->port_flows[__builtin_bswap16(key->local_port)] |= 1;
 	scan->port_flows[__builtin_bswap16(key->remote_port)] |= 2;
 }
 
-static int scan_flows(int map, bool half_open, struct scan *scan)
+static int scan_flows(int map, struct scan *scan)
 {
 	struct steer_flow_key *keys = calloc(TIDY_BATCH, sizeof(*keys));
 	struct steer_flow *flows = calloc(TIDY_BATCH, sizeof(*flows));
@@ -51,7 +69,7 @@ static int scan_flows(int map, bool half_open, struct scan *scan)
 		if (error && errno != ENOENT)
 			break;
 		for (uint32_t i = 0; i < count; i++)
-			scan_flow(map, &keys[i], &flows[i], half_open, scan);
+			scan_flow(map, &keys[i], &flows[i], scan);
 		first = false;
 		if (error) { /* ENOENT: the end */
 			free(keys);
@@ -116,18 +134,17 @@ int tables_tidy(struct steer_tables *tables, struct steer_load *load, struct fau
 	/* Coarse like the program's clock, or a flow could have been seen in the future. */
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	scan.now = (now.tv_sec * 1000000000ull + now.tv_nsec) >> 30;
-	if (!rules || !scan.rule_flows || !scan.port_flows || scan_flows(tables->steer_syns, true, &scan)) {
+	scan.rules = rules;
+	if (!rules || !scan.rule_flows || !scan.port_flows || scan_flows(tables->steer_syns, &scan) ||
+	    scan_flows(tables->steer_silent, &scan) || scan_flows(tables->steer_flows, &scan) ||
+	    scan_flows(tables->steer_closed, &scan)) {
 		fault_set(fault, EXIT_FAILED, "steering tables: reading the flows failed: %s: try again",
 			  strerror(errno));
 		goto out;
 	}
-	load->half_open = scan.kept;
-	if (scan_flows(tables->steer_flows, false, &scan)) {
-		fault_set(fault, EXIT_FAILED, "steering tables: reading the flows failed: %s: try again",
-			  strerror(errno));
-		goto out;
-	}
-	load->flows = scan.kept - load->half_open;
+	load->half_open = scan.half_open;
+	load->flows = scan.open;
+	load->closing = scan.closing;
 	for (uint32_t i = 1; i < STEER_RULES_MAX; i++) {
 		load->active += rules[i].active;
 		if (rules[i].active || !rules[i].policy[0])

@@ -20,6 +20,9 @@ struct shape {
 	unsigned char protocol;		/* default TCP */
 	unsigned short from, to;	/* ports; defaults 40000 and 9000 */
 	unsigned char flags;		/* TCP */
+	unsigned int sequence, acknowledged;	/* TCP; four bytes of data follow unless `empty` */
+	int empty;
+	unsigned char station;		/* last byte of the link address it is for */
 	unsigned char type;		/* ICMP */
 	unsigned int cut;		/* bytes taken off the end, lengths in the headers unchanged */
 	unsigned int keep;		/* only so many bytes of the frame, if not 0 */
@@ -54,7 +57,10 @@ static void put_transport(struct frame *frame, const struct shape *shape, unsign
 	case IPPROTO_TCP:
 		put16(frame, shape->from ? shape->from : 40000);
 		put16(frame, shape->to ? shape->to : 9000);
-		put_zeros(frame, 8);
+		put16(frame, shape->sequence >> 16);
+		put16(frame, shape->sequence);
+		put16(frame, shape->acknowledged >> 16);
+		put16(frame, shape->acknowledged);
 		put16(frame, doff << 12 | shape->flags);
 		put_zeros(frame, 6);
 		break;
@@ -68,7 +74,7 @@ static void put_transport(struct frame *frame, const struct shape *shape, unsign
 		frame->bytes[frame->length++] = shape->type;
 		put_zeros(frame, 7);
 	}
-	put_zeros(frame, start + (protocol == IPPROTO_TCP ? 20 : 8) + 4 - frame->length); /* four bytes of payload */
+	put_zeros(frame, start + (protocol == IPPROTO_TCP ? 20 : 8) + (shape->empty ? 0 : 4) - frame->length);
 }
 
 static void put_ipv4(struct frame *frame, const struct shape *shape, unsigned char protocol)
@@ -126,7 +132,7 @@ static void put_ipv6(struct frame *frame, const struct shape *shape, unsigned ch
 static struct frame make_frame(const struct shape *shape)
 {
 	unsigned char protocol = shape->protocol ? shape->protocol : IPPROTO_TCP;
-	struct frame frame = { .length = 12 };
+	struct frame frame = { .bytes = { [5] = shape->station }, .length = 12 };
 
 	for (int i = 0; i < 3 && shape->vlans[i]; i++) {
 		put16(&frame, shape->vlans[i]);

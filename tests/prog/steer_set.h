@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The steering program loaded without pins, with rules from a policy text: for tests and measurements. */
 #pragma once
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <stdbool.h>
@@ -42,6 +43,16 @@ static inline struct steer_bpf *steer_load(struct steer_tables *tables)
 	STEER_TABLES(X)
 #undef X
 	return steer;
+}
+
+/* Makes the address (IPv6, or v4-mapped) one of this machine. */
+static inline int steer_own(const struct steer_tables *tables, const char *address)
+{
+	struct steer_local_key key = { .prefixlen = 128 };
+	uint32_t one = 1;
+
+	return inet_pton(AF_INET6, address, key.address) == 1 ?
+		       bpf_map_update_elem(tables->steer_locals, &key, &one, BPF_ANY) : -1;
 }
 
 /* An AF_XDP socket far enough set up to be put into an XSKMAP; no interface needed. */

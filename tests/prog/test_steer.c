@@ -24,6 +24,7 @@ enum {
 	RULE_OUT,		/* TCP and UDP out, port 7000 */
 	RULE_QUEUE,		/* UDP in, port 9002, queue 1 only */
 	RULE_PING,		/* ICMP in */
+	RULE_TRANSIT,		/* TCP and UDP in, port 9003, of other machines too */
 };
 
 struct test {
@@ -58,7 +59,9 @@ static void set_slot(struct test *test, unsigned int port, enum steer_protocol p
 
 static void set_rule(struct test *test, unsigned int number, const char *policy, unsigned long long queues)
 {
-	struct steer_rule rule = { .active = 1, .mode = STEER_AF_XDP, .queues = { queues } };
+	struct steer_rule rule = {
+		.active = 1, .mode = STEER_AF_XDP, .queues = { queues }, .transit = number == RULE_TRANSIT,
+	};
 
 	strcpy(rule.policy, policy);
 	assert_int_equal(bpf_map_update_elem(bpf_map__fd(test->steer->maps.steer_rules), &number, &rule, BPF_ANY), 0);
@@ -165,14 +168,27 @@ static void forget(const struct bpf_map *map)
 		assert_int_equal(bpf_map_delete_elem(bpf_map__fd(map), &key), 0);
 }
 
+/* Puts the flow's last packet so many units into the past. */
+static void age(const struct bpf_map *map, unsigned int units)
+{
+	struct steer_flow_key key;
+	struct steer_flow flow;
+
+	assert_int_equal(bpf_map_get_next_key(bpf_map__fd(map), NULL, &key), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(map), &key, &flow), 0);
+	flow.seen -= units;
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &key, &flow, BPF_ANY), 0);
+}
+
 static int setup(void **state)
 {
 	struct test *test = calloc(1, sizeof(*test));
-	struct steer_tables tables;
+	struct steer_tables tables = { 0 };
 
 	test->steer = steer_load(&tables);
 	test->socket = steer_socket();
-	if (!test->steer || test->socket < 0)
+	if (!test->steer || test->socket < 0 || steer_own(&tables, "::ffff:192.0.2.2") ||
+	    steer_own(&tables, "::ffff:192.0.2.9") || steer_own(&tables, "2001:db8::2"))
 		return -1;
 	set_rule(test, RULE_TCP, "tcp", ~0ull);
 	set_rule(test, RULE_UDP, "udp", ~0ull);
@@ -181,6 +197,9 @@ static int setup(void **state)
 	set_rule(test, RULE_OUT, "out", ~0ull);
 	set_rule(test, RULE_QUEUE, "queue", 2);
 	set_rule(test, RULE_PING, "ping", ~0ull);
+	set_rule(test, RULE_TRANSIT, "transit", ~0ull);
+	set_slot(test, 9003, STEER_TCP, STEER_IN, RULE_TRANSIT);
+	set_slot(test, 9003, STEER_UDP, STEER_IN, RULE_TRANSIT);
 	set_slot(test, 9000, STEER_TCP, STEER_IN, RULE_TCP);
 	set_slot(test, 9000, STEER_UDP, STEER_IN, RULE_UDP);
 	set_slot(test, 9001, STEER_TCP, STEER_IN, STEER_SLOT_GROUP | 7);
@@ -274,6 +293,35 @@ static const struct {
 	  STEER_VERDICT_STEERED,
 	  RULE_OUT },
 	{ "out: UDP to the port", { .protocol = IPPROTO_UDP, .to = 7000 }, STEER_VERDICT_UNNAMED, 0 },
+	{ "another machine's address",
+	  { .protocol = IPPROTO_UDP, .local = "192.0.2.77" },
+	  STEER_VERDICT_TRANSIT,
+	  0 },
+	{ "another machine's address at SYN", { .flags = SYN, .local = "192.0.2.77" }, STEER_VERDICT_TRANSIT, 0 },
+	{ "another machine's IPv6 address",
+	  { .version = 6, .flags = SYN, .local = "2001:db8::77" },
+	  STEER_VERDICT_TRANSIT,
+	  0 },
+	{ "ping to another machine",
+	  { .protocol = IPPROTO_ICMP, .type = 8, .local = "192.0.2.77" },
+	  STEER_VERDICT_TRANSIT,
+	  0 },
+	{ "multicast", { .protocol = IPPROTO_UDP, .local = "224.0.0.1" }, STEER_VERDICT_TRANSIT, 0 },
+	{ "broadcast", { .protocol = IPPROTO_UDP, .local = "255.255.255.255" }, STEER_VERDICT_TRANSIT, 0 },
+	{ "IPv6 multicast",
+	  { .version = 6, .protocol = IPPROTO_UDP, .local = "ff02::1" },
+	  STEER_VERDICT_TRANSIT,
+	  0 },
+	{ "another station's frame", { .protocol = IPPROTO_UDP, .station = 9 }, STEER_VERDICT_TRANSIT, 0 },
+	{ "another station's frame at SYN", { .flags = SYN, .station = 9 }, STEER_VERDICT_TRANSIT, 0 },
+	{ "transit allowed: another machine's address",
+	  { .protocol = IPPROTO_UDP, .to = 9003, .local = "192.0.2.77", .station = 9 },
+	  STEER_VERDICT_STEERED,
+	  RULE_TRANSIT },
+	{ "transit allowed: multicast at SYN",
+	  { .flags = SYN, .to = 9003, .local = "224.0.0.1" },
+	  STEER_VERDICT_STEERED,
+	  RULE_TRANSIT },
 	{ "another queue's", { .protocol = IPPROTO_UDP, .to = 9002 }, STEER_VERDICT_QUEUE, 0 },
 	/* VLAN */
 	{ "802.1Q", { .vlans = { 0x8100 }, .flags = SYN }, STEER_VERDICT_STEERED, RULE_TCP },
@@ -370,6 +418,7 @@ static void test_table(void **state)
 		unsigned int verdict = run_frame(test, &frame);
 
 		forget(test->steer->maps.steer_syns);
+		forget(test->steer->maps.steer_silent);
 		forget(test->steer->maps.steer_flows);
 		if (verdict != table[i].verdict)
 			fail_msg("%s: verdict %u, expected %u", table[i].description, verdict, table[i].verdict);
@@ -403,18 +452,51 @@ static void test_nonsense(void **state)
 
 /* ------------------------------------------------------------------ the life of a flow */
 
+/* The frames of a connection, from its SYN on: `from` is the peer's port. */
+enum { ISN = 5000, ANSWERED = 7001 };
+
+static void shake_hands(struct test *test, unsigned short from)
+{
+	assert_int_equal(RUN(test, .flags = SYN, .from = from, .sequence = ISN, .empty = 1), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK, .from = from, .sequence = ISN + 1, .acknowledged = ANSWERED, .empty = 1),
+			 STEER_VERDICT_STEERED);
+}
+
+/* … which sends 4 bytes, gets 4, and acknowledges them. Its next number is ISN + 5. */
+static void talk(struct test *test, unsigned short from)
+{
+	shake_hands(test, from);
+	assert_int_equal(RUN(test, .flags = ACK | PSH, .from = from, .sequence = ISN + 1, .acknowledged = ANSWERED),
+			 STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK, .from = from, .sequence = ISN + 5, .acknowledged = ANSWERED + 4,
+			     .empty = 1),
+			 STEER_VERDICT_STEERED);
+}
+
+#define TABLES(test, syns, silent, open, closed)                                          \
+	do {                                                                              \
+		assert_int_equal(flows_in((test)->steer->maps.steer_syns), syns);         \
+		assert_int_equal(flows_in((test)->steer->maps.steer_silent), silent);     \
+		assert_int_equal(flows_in((test)->steer->maps.steer_flows), open);        \
+		assert_int_equal(flows_in((test)->steer->maps.steer_closed), closed);     \
+	} while (0)
+
 static void test_connection(void **state)
 {
 	struct test *test = *state;
 
 	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
-	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_STEERED);
-	assert_int_equal(flows_in(test->steer->maps.steer_syns), 1);
-	assert_int_equal(flows_in(test->steer->maps.steer_flows), 0);
-	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
-	assert_int_equal(flows_in(test->steer->maps.steer_syns), 0);
-	assert_int_equal(flows_in(test->steer->maps.steer_flows), 1);
-	assert_int_equal(RUN(test, .flags = ACK | PSH), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = SYN, .sequence = ISN, .empty = 1), STEER_VERDICT_STEERED);
+	TABLES(test, 1, 0, 0, 0);
+	assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 1, .acknowledged = ANSWERED, .empty = 1),
+			 STEER_VERDICT_STEERED);
+	TABLES(test, 0, 1, 0, 0);
+	assert_int_equal(RUN(test, .flags = ACK | PSH, .sequence = ISN + 1, .acknowledged = ANSWERED),
+			 STEER_VERDICT_STEERED);
+	TABLES(test, 0, 1, 0, 0);
+	assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 5, .acknowledged = ANSWERED + 4),
+			 STEER_VERDICT_STEERED);
+	TABLES(test, 0, 0, 1, 0);
 	/* Neighbours in every part of the key are other flows. */
 	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_MIDSTREAM);
 	assert_int_equal(RUN(test, .flags = ACK, .remote = "192.0.2.9"), STEER_VERDICT_MIDSTREAM);
@@ -424,10 +506,74 @@ static void test_connection(void **state)
 	assert_int_equal(events_of(test, RULE_TCP).flows, 1);
 	assert_int_equal(events_of(test, RULE_TCP).closed, 0);
 	/* After FIN the rest of the conversation still arrives; it counts as closed once. */
-	assert_int_equal(RUN(test, .flags = FIN | ACK), STEER_VERDICT_STEERED);
-	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
-	assert_int_equal(RUN(test, .flags = RST), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = FIN | ACK, .sequence = ISN + 9, .empty = 1), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 10, .empty = 1), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = FIN | ACK, .sequence = ISN + 9, .empty = 1), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = RST, .sequence = ISN + 10, .empty = 1), STEER_VERDICT_STEERED);
+	TABLES(test, 0, 0, 0, 1);
 	assert_int_equal(events_of(test, RULE_TCP).closed, 1);
+	/* The next one between the same ports. */
+	shake_hands(test, 40000);
+	TABLES(test, 0, 1, 0, 0);
+	assert_int_equal(events_of(test, RULE_TCP).flows, 2);
+}
+
+/* A FIN or RST whose number is wrong ends nothing; after one that is right, the connection may go on. */
+static void test_forged_end(void **state)
+{
+	static const unsigned int wrong[] = { ISN + 2 * STEER_WINDOW, ISN - 2 * STEER_WINDOW, 0x40000000, 0x80000000, 0xc0000000 };
+	static const unsigned char ends[] = { RST, RST | ACK, FIN | ACK };
+	struct test *test = *state;
+
+	talk(test, 40000);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		for (size_t k = 0; k < sizeof(ends); k++)
+			assert_int_equal(RUN(test, .flags = ends[k], .sequence = wrong[i], .empty = 1),
+					 STEER_VERDICT_STEERED);
+	TABLES(test, 0, 0, 1, 0);
+	assert_int_equal(events_of(test, RULE_TCP).closed, 0);
+	for (size_t k = 0; k < sizeof(ends); k++) {
+		assert_int_equal(RUN(test, .flags = ends[k], .sequence = ISN + 5, .empty = 1), STEER_VERDICT_STEERED);
+		TABLES(test, 0, 0, 0, 1);
+		age(test->steer->maps.steer_closed, 67);
+		/* Data, or an acknowledgement that does not know of a FIN. */
+		assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 5, .empty = k != 0), STEER_VERDICT_STEERED);
+		TABLES(test, 0, 0, 1, 0);
+		assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 5, .empty = 1), STEER_VERDICT_STEERED);
+	}
+	assert_int_equal(events_of(test, RULE_TCP).closed, 0);
+	/* A FIN that overtook a segment: what the peer sends behind it ends the flow again. */
+	assert_int_equal(RUN(test, .flags = FIN | ACK, .sequence = ISN + 9, .empty = 1), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 5), STEER_VERDICT_STEERED);
+	TABLES(test, 0, 0, 1, 0);
+	assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 10, .empty = 1), STEER_VERDICT_STEERED);
+	TABLES(test, 0, 0, 0, 1);
+}
+
+/* SYNs on an open flow, half open or closing, with a rule and without: none takes it away. */
+static void test_forged_syn(void **state)
+{
+	struct test *test = *state;
+	struct steer_rule rule = { .policy = "tcp" };
+	unsigned int number = RULE_TCP;
+
+	talk(test, 40000);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(RUN(test, .flags = SYN, .sequence = 1000000 * i, .empty = 1), STEER_VERDICT_STEERED);
+	TABLES(test, 0, 0, 1, 0);
+	set_slot(test, 9000, STEER_TCP, STEER_IN, STEER_SLOT_DRAIN);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(test->steer->maps.steer_rules), &number, &rule, BPF_ANY), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(RUN(test, .flags = SYN, .sequence = 1000000 * i, .empty = 1), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 5), STEER_VERDICT_STEERED);
+	TABLES(test, 0, 0, 1, 0);
+	/* Nor after a reset that happens to have the right number. */
+	assert_int_equal(RUN(test, .flags = RST, .sequence = ISN + 9, .empty = 1), STEER_VERDICT_STEERED);
+	for (int i = 1; i < 4; i++)
+		assert_int_equal(RUN(test, .flags = SYN, .sequence = 10000000 * i, .empty = 1), STEER_VERDICT_UNNAMED);
+	age(test->steer->maps.steer_closed, 67);
+	assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 9), STEER_VERDICT_STEERED);
+	TABLES(test, 0, 0, 1, 0);
 }
 
 /* The kernel's own connection that uses a steered port as its local port: nothing of it may be caught. */
@@ -467,12 +613,13 @@ static void test_rule_taken_away(void **state)
 	assert_int_equal(RUN(test, .flags = ACK, .from = 40003), STEER_VERDICT_MIDSTREAM);
 	/* The same four numbers again after a reset: decided anew, so the kernel's now, and its packets too. */
 	assert_int_equal(RUN(test, .flags = RST), STEER_VERDICT_STEERED);
-	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_UNNAMED);
-	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
-	/* A peer that lost its memory sends SYN on an open flow: its owner answers once, the next one is decided anew.
-	 */
-	assert_int_equal(RUN(test, .flags = SYN, .from = 40002), STEER_VERDICT_STEERED);
-	assert_int_equal(RUN(test, .flags = SYN, .from = 40002), STEER_VERDICT_UNNAMED);
+	assert_int_equal(RUN(test, .flags = SYN, .sequence = 9000000), STEER_VERDICT_UNNAMED);
+	assert_int_equal(RUN(test, .flags = ACK, .sequence = 9000001), STEER_VERDICT_MIDSTREAM);
+	/* A peer that lost its memory sends SYN on an open flow: its owner answers, the peer resets, and asks again. */
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40002, .sequence = 9000000), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = RST, .from = 40002), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40002, .sequence = 9000000), STEER_VERDICT_UNNAMED);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40002, .sequence = 9000001), STEER_VERDICT_MIDSTREAM);
 }
 
 static void test_rule_comes(void **state)
@@ -518,18 +665,6 @@ static void test_no_consumer(void **state)
 	assert_int_equal(RUN(test, .flags = ACK, .from = 40002), STEER_VERDICT_MIDSTREAM);
 }
 
-/* Puts the flow's last packet so many units into the past. */
-static void age(const struct bpf_map *map, unsigned int units)
-{
-	struct steer_flow_key key;
-	struct steer_flow flow;
-
-	assert_int_equal(bpf_map_get_next_key(bpf_map__fd(map), NULL, &key), 0);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(map), &key, &flow), 0);
-	flow.seen -= units;
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(map), &key, &flow, BPF_ANY), 0);
-}
-
 /* A rule of an endpoint: a new connection is steered where a program listens, the others are the kernel's. */
 static void test_endpoint_listeners(void **state)
 {
@@ -554,51 +689,206 @@ static void test_endpoint_listeners(void **state)
 static void test_idle(void **state)
 {
 	struct test *test = *state;
+	const struct bpf_map *tables[] = { test->steer->maps.steer_silent, test->steer->maps.steer_flows };
 
-	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_STEERED);
-	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
-	age(test->steer->maps.steer_flows, STEER_IDLE_OPEN - 10);
-	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
-	/* That packet counted as life. */
-	age(test->steer->maps.steer_flows, STEER_IDLE_OPEN - 10);
-	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
-	age(test->steer->maps.steer_flows, STEER_IDLE_OPEN + 10);
-	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
-	assert_int_equal(flows_in(test->steer->maps.steer_flows), 0);
-
+	for (size_t i = 0; i < 2; i++) {
+		if (i)
+			talk(test, 40000);
+		else
+			shake_hands(test, 40000);
+		age(tables[i], STEER_IDLE_OPEN - 10);
+		assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 5), STEER_VERDICT_STEERED);
+		/* That packet counted as life. */
+		age(tables[i], STEER_IDLE_OPEN - 10);
+		assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 9), STEER_VERDICT_STEERED);
+		age(tables[i], STEER_IDLE_OPEN + 10);
+		assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
+		TABLES(test, 0, 0, 0, 0);
+	}
 	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_STEERED);
 	age(test->steer->maps.steer_syns, STEER_IDLE_SYN + 10);
 	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
+	/* Seen by another CPU a moment later than this one's clock says. */
+	talk(test, 40000);
+	age(test->steer->maps.steer_flows, -1);
+	assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 5), STEER_VERDICT_STEERED);
+	/* A closing one waits as long for a packet that shows that it was not. */
+	assert_int_equal(RUN(test, .flags = FIN | ACK, .sequence = ISN + 9), STEER_VERDICT_STEERED);
+	age(test->steer->maps.steer_closed, STEER_IDLE_OPEN + 10);
+	assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 9), STEER_VERDICT_MIDSTREAM);
+}
 
-	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_STEERED);
-	assert_int_equal(RUN(test, .flags = FIN | ACK), STEER_VERDICT_STEERED);
-	age(test->steer->maps.steer_flows, STEER_IDLE_CLOSING + 10);
-	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_MIDSTREAM);
+/* ------------------------------------------------------------------ what fills the tables */
+
+/* Runs a frame of an IPv4 peer among 16 million others, without a look at what became of it. */
+static void run_peer(struct test *test, struct frame *frame, unsigned int peer)
+{
+	struct xdp_md context = { .data_end = frame->length, .ingress_ifindex = if_nametoindex("lo") };
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame->bytes, .data_size_in = frame->length,
+		    .ctx_in = &context, .ctx_size_in = sizeof(context));
+
+	frame->bytes[26] = 11; /* 11.0.0.0/8 */
+	frame->bytes[27] = peer >> 16;
+	frame->bytes[28] = peer >> 8;
+	frame->bytes[29] = peer;
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(test->steer->progs.xsk_def_prog), &options), 0);
+}
+
+/* One that talked, one that only shook hands. */
+static void open_two(struct test *test)
+{
+	talk(test, 40000);
+	shake_hands(test, 40001);
+}
+
+static void both_live(struct test *test)
+{
+	assert_int_equal(RUN(test, .flags = ACK, .sequence = ISN + 5), STEER_VERDICT_STEERED);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40001, .sequence = ISN + 1), STEER_VERDICT_STEERED);
 }
 
 /* SYNs from everywhere fill the table of half-open flows, and only that one. */
 static void test_syn_flood(void **state)
 {
 	struct test *test = *state;
-	struct frame frame;
-	struct xdp_md context = { .ingress_ifindex = if_nametoindex("lo") };
+	struct frame syn = make_frame(&(struct shape){ .flags = SYN });
 
-	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_STEERED);
-	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
-	frame = make_frame(&(struct shape){ .flags = SYN });
-	context.data_end = frame.length;
-	for (unsigned int i = 0; i < 3 * STEER_SYNS_MAX; i++) {
-		LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.bytes, .data_size_in = frame.length,
-			    .ctx_in = &context, .ctx_size_in = sizeof(context));
-
-		frame.bytes[26] = 11; /* 11.0.0.0/8 */
-		frame.bytes[27] = i >> 16;
-		frame.bytes[28] = i >> 8;
-		frame.bytes[29] = i;
-		assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(test->steer->progs.xsk_def_prog), &options), 0);
-	}
+	open_two(test);
+	for (unsigned int i = 0; i < 3 * STEER_SYNS_MAX; i++)
+		run_peer(test, &syn, i);
 	assert_true(flows_in(test->steer->maps.steer_syns) <= STEER_SYNS_MAX);
-	assert_int_equal(RUN(test, .flags = ACK), STEER_VERDICT_STEERED);
+	both_live(test);
+}
+
+/* Handshakes that nobody makes: a SYN and an acknowledgement of what was never seen. */
+static void test_forged_handshakes(void **state)
+{
+	struct test *test = *state;
+	struct frame syn = make_frame(&(struct shape){ .flags = SYN, .sequence = ISN, .empty = 1 });
+	struct frame ack = make_frame(&(struct shape){ .flags = ACK, .sequence = ISN + 1, .acknowledged = 77 });
+
+	open_two(test);
+	for (unsigned int i = 0; i < 160000; i++) {
+		run_peer(test, &syn, i);
+		run_peer(test, &ack, i);
+	}
+	both_live(test);
+	/* And whoever really talks gets in, and is safe. */
+	talk(test, 40002);
+	for (unsigned int i = 0; i < 40000; i++) {
+		run_peer(test, &syn, 200000 + i);
+		run_peer(test, &ack, 200000 + i);
+	}
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40002, .sequence = ISN + 5), STEER_VERDICT_STEERED);
+}
+
+/* Short connections, opened and closed properly. */
+static void test_short_connections(void **state)
+{
+	static const struct shape life[] = {
+		{ .flags = SYN, .sequence = ISN, .empty = 1 },
+		{ .flags = ACK, .sequence = ISN + 1, .acknowledged = ANSWERED },
+		{ .flags = ACK, .sequence = ISN + 5, .acknowledged = ANSWERED + 4, .empty = 1 },
+		{ .flags = ACK | FIN, .sequence = ISN + 5, .acknowledged = ANSWERED + 4, .empty = 1 },
+		{ .flags = ACK, .sequence = ISN + 6, .acknowledged = ANSWERED + 5, .empty = 1 },
+	};
+	struct test *test = *state;
+	struct frame frames[5];
+
+	for (size_t i = 0; i < 5; i++)
+		frames[i] = make_frame(&life[i]);
+	open_two(test);
+	for (unsigned int i = 0; i < 140000; i++)
+		for (size_t k = 0; k < 5; k++)
+			run_peer(test, &frames[k], i);
+	assert_int_equal(flows_in(test->steer->maps.steer_flows), 1);
+	assert_int_equal(flows_in(test->steer->maps.steer_silent), 1);
+	both_live(test);
+}
+
+/* Puts so many flows of nobody into a table. */
+static void fill(const struct bpf_map *map, unsigned int count)
+{
+	struct steer_flow_key *keys = calloc(count, sizeof(*keys));
+	struct steer_flow *flows = calloc(count, sizeof(*flows));
+
+	for (unsigned int i = 0; i < count; i++) {
+		memcpy(keys[i].remote, &i, sizeof(i));
+		flows[i].state = STEER_OPEN;
+	}
+	assert_int_equal(bpf_map_update_batch(bpf_map__fd(map), keys, flows, &count, NULL), 0);
+	free(keys);
+	free(flows);
+}
+
+/* More than there is room for: those that came first stay, and the last is served too. */
+static void test_full(void **state)
+{
+	static const struct shape life[] = {
+		{ .flags = SYN, .sequence = ISN, .empty = 1 },
+		{ .flags = ACK, .sequence = ISN + 1, .acknowledged = ANSWERED },
+		{ .flags = ACK, .sequence = ISN + 5, .acknowledged = ANSWERED + 4, .empty = 1 },
+	};
+	struct test *test = *state;
+	struct frame frames[3];
+
+	for (size_t i = 0; i < 3; i++)
+		frames[i] = make_frame(&life[i]);
+	open_two(test);
+	fill(test->steer->maps.steer_flows, STEER_FLOWS_MAX - 10);
+	fill(test->steer->maps.steer_silent, STEER_SILENT_MAX - 10);
+	for (unsigned int i = 0; i < 3 * STEER_SYNS_MAX; i++)
+		for (size_t k = 0; k < 3; k++)
+			run_peer(test, &frames[k], i);
+	both_live(test);
+	talk(test, 40002);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40002, .sequence = ISN + 5), STEER_VERDICT_STEERED);
+}
+
+/* ------------------------------------------------------------------ the kernel's own connections */
+
+/* A SYN, forged or delivered twice, on a connection that the kernel has: it stays the kernel's. */
+static void kernel_connection(struct test *test, const char *address)
+{
+	struct sockaddr_in6 name = { .sin6_family = AF_INET6 }, peer;
+	socklen_t size = sizeof(name);
+	int listener = socket(AF_INET6, SOCK_STREAM, 0), client = socket(AF_INET6, SOCK_STREAM, 0), server, zero = 0;
+	bool four = strchr(address, '.');
+	struct shape shape = { .version = four ? 4 : 6, .flags = SYN, .empty = 1,
+			       .remote = four ? "127.0.0.1" : "::1", .local = four ? "127.0.0.1" : "::1" };
+
+	setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
+	assert_int_equal(inet_pton(AF_INET6, address, &name.sin6_addr), 1);
+	assert_int_equal(bind(listener, (struct sockaddr *)&name, sizeof(name)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&name, &size), 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&name, sizeof(name)), 0);
+	server = accept(listener, NULL, NULL);
+	size = sizeof(peer);
+	assert_int_equal(getsockname(client, (struct sockaddr *)&peer, &size), 0);
+	shape.from = ntohs(peer.sin6_port);
+	shape.to = ntohs(name.sin6_port);
+	set_slot(test, shape.to, STEER_TCP, STEER_IN, RULE_TRANSIT);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(run_shape(test, &shape), STEER_VERDICT_MIDSTREAM);
+		shape.sequence += 100000;
+	}
+	TABLES(test, 0, 0, 0, 0);
+	/* Any other is steered, and so is the next one between these ports once the kernel's has ended. */
+	shape.from ^= 1;
+	assert_int_equal(run_shape(test, &shape), STEER_VERDICT_STEERED);
+	shape.from ^= 1;
+	close(server);
+	close(client);
+	assert_int_equal(run_shape(test, &shape), STEER_VERDICT_STEERED);
+	close(listener);
+	forget(test->steer->maps.steer_syns);
+}
+
+static void test_kernel_connection(void **state)
+{
+	kernel_connection(*state, "::ffff:127.0.0.1");
+	kernel_connection(*state, "::1");
 }
 
 static void test_presence(void **state)
@@ -651,7 +941,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_consumer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_endpoint_listeners, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forged_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forged_syn, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_syn_flood, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forged_handshakes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_short_connections, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_kernel_connection, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_presence, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_adoptable, setup, teardown),
 	};
