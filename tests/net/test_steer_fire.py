@@ -189,7 +189,9 @@ def test_no_descriptors():
         agent = steered.agent(policy(9000))
         pid = agent.process.pid
         limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")), limits[1]))
+        used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+        free = min(set(range(len(used) + 1)) - used)  # the number that the next descriptor would get
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (free, limits[1]))
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
             client.connect("/run/autocork/afxdp.sock")
             wait_for(lambda: "allow the agent more open files" in agent.output(), 10, "the reason")
