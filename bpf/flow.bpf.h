@@ -52,6 +52,7 @@ static __always_inline void flow_set_policy(struct ac_flow *f, const struct matc
 	f->tuning.burst_gap_us = p->burst_gap_us;
 	f->tuning.need_max = p->need_max;
 	f->tuning.hold_gaps = p->max_hold_us / (p->burst_gap_us | 1) + 1;
+	f->tuning.wait_us = p->packet_worth_us;
 }
 
 /* What the path carries in one segment: a write of that size leaves by itself. The path may have narrowed since the flow opened. */
@@ -136,7 +137,7 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 		ac_count(&stats->flows_opened, 1);
 		flow_early_options(f, stats);
 	}
-	ac_predictor_init(&f->predictor, &memory->prior);
+	ac_predictor_init(&f->predictor, &memory->prior, tp->tcp_mstamp);
 	flow_set_full(f, tp);
 	f->write_seq = f->counted_seq = tp->write_seq;
 	f->copied_seq = tp->copied_seq;

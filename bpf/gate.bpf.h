@@ -189,7 +189,8 @@ static __always_inline bool gate_begin(struct tcp_sock *tp, struct ac_flow *f, _
 		return false;
 	f->hold_us = now;
 	f->hold_nxt = tp->snd_nxt;
-	f->wheel_slot = wheel_join(c, now, f->max_hold_us);
+	f->hold_limit_us = ac_hold_limit(&f->predictor, &f->tuning, f->max_hold_us);
+	f->wheel_slot = wheel_join(c, now, f->hold_limit_us);
 	if (!f->held)
 		gate_tell(tp, f, now, AC_EVENT_FIRST_HOLD, AC_REASON_MAX);
 	return true;
@@ -204,7 +205,7 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, _
 
 	f->copied_seq = copied_seq;
 	f->writes++;
-	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, read);
+	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, read, nagle_of(tp, bytes));
 	if (out.ended)
 		gate_burst_ended(sk_of(tp), f, out.ended, f->write_seq - bytes, out.missed);
 	if (out.verdict == AC_HOLD && gate_may_hold(tp, in_flight) && (f->held_now || gate_begin(tp, f, now, restarts_when_idle))) {
@@ -233,7 +234,7 @@ static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, _
 		reason = AC_REASON_OPTION;
 	else if (tp->snd_nxt != f->hold_nxt)
 		reason = AC_REASON_CEILING;
-	else if (now - f->hold_us >= f->max_hold_us)
+	else if (now - f->hold_us >= f->hold_limit_us)
 		reason = AC_REASON_DEADLINE;
 	else if (now - f->predictor.last_us > f->tuning.burst_gap_us)
 		reason = AC_REASON_ACK;
@@ -274,6 +275,8 @@ static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
 	if (!bytes) {
 		if (f->held_now)
 			gate_retry(tp, f, now);
+		else if (f->predictor.kept && !ac_before(tp->snd_una, tp->snd_sml))
+			ac_on_ack(&f->predictor, now);
 		return;
 	}
 	f->write_seq = seq;

@@ -127,6 +127,8 @@ static __always_inline void stall_ended(const struct tcp_sock *tp, struct ac_flo
 		if (f->stalled == AC_STALL_AVOIDABLE)
 			ac_count(&stats->shadow_stall_us, (__u64)f->weight * waited);
 	}
+	if (!f->wrapper)
+		ac_on_ack(&f->predictor, (__u32)(tp->tcp_wstamp_ns / 1000));
 	f->stalled = AC_STALL_NONE;
 }
 
@@ -195,7 +197,8 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 		return 0;
 	if (!nonagle(tp))
 		stall_seen(tp, f, stats, now, tp->write_seq + (sight == SIGHT_RESULT ? 0 : bytes));
-	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, copied_seq != f->copied_seq);
+	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, copied_seq != f->copied_seq,
+			  nagle_of(tp, bytes));
 	f->copied_seq = copied_seq;
 	if (out.verdict == AC_HOLD) {
 		ac_count(&stats->shadow_held, f->weight);

@@ -62,6 +62,8 @@ static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct 
 	if (f->mode == AC_MODE_OBSERVE)
 		flow_watch(f, c);
 	if (f->wrapper && !stays) {
+		if (f->mode == AC_MODE_AUTOCORK)
+			ac_predictor_rest(&f->predictor);
 		give_back(tp, f);
 		if (f->mode == AC_MODE_AUTOCORK && !f->wrapper) {
 			flow_watch(f, c);

@@ -22,7 +22,7 @@ int sweep(struct bpf_iter__tcp *ctx)
 	if (!f || !(f->held_now || f->flags & AC_FLOW_MARKED))
 		return 0;
 	if (!(f->flags & AC_FLOW_MARKED)) {
-		if (now_us() - f->hold_us < f->max_hold_us)
+		if (now_us() - f->hold_us < f->hold_limit_us)
 			return 0;
 		f->release_reason = AC_REASON_DEADLINE;
 		f->flags |= AC_FLOW_MARKED;

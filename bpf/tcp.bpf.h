@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What the kernel's tcp.h says inline, said again over BTF pointers. */
 #pragma once
-#include <autocork/types.h>
+#include <autocork/predictor_state.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 
@@ -47,6 +47,14 @@ static __always_inline bool nagle_keeps(const struct tcp_sock *tp, __u32 bytes)
 {
 	return tp->packets_out && bytes && bytes < tp->mss_cache && ac_before(tp->snd_una, tp->snd_sml) &&
 	       !ac_before(tp->snd_nxt, tp->snd_sml);
+}
+
+/* What Nagle's algorithm says to a write of `bytes`. */
+static __always_inline enum ac_nagle nagle_of(struct tcp_sock *tp, __u32 bytes)
+{
+	if (nonagle(tp) & TCP_NAGLE_OFF)
+		return AC_NAGLE_OFF;
+	return nagle_keeps(tp, bytes) ? AC_NAGLE_KEEPS : AC_NAGLE_SENDS;
 }
 
 /* Both ends of a connection: IPv6, or v4-mapped. */

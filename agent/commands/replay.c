@@ -50,6 +50,8 @@ static const struct cli_option options[] = {
 	  AT(max_hold_us) },
 	{ "mss", 0, "BYTES", "Full segment (default: as the trace says)", CLI_NUMBER, .low = 48, .high = 65535,
 	  AT(mss) },
+	{ "packet-worth", 0, "US", "Microseconds of waiting that a packet saved is worth (40)", CLI_NUMBER, .low = 5,
+	  .high = 10000, AT(packet_worth_us) },
 	{ "nodelay", 0, 0, "As if every flow had set TCP_NODELAY", CLI_FLAG, .set = REPLAY_NODELAY, AT(nagle) },
 	{ "nagle", 0, 0, "As if none had", CLI_FLAG, .set = REPLAY_NAGLE, AT(nagle) },
 	{ "no-prior", 0, 0, "Flows learn nothing from each other", CLI_FLAG, AT(no_prior) },

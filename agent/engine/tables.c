@@ -90,11 +90,17 @@ static bool asks_for_cgroups(const struct policy_set *set)
 
 static uint32_t shortest_hold_us(const struct policy_set *set)
 {
-	uint32_t shortest = UINT32_MAX;
+	uint32_t shortest = UINT32_MAX, feed_us;
 
-	for (size_t i = 0; i < set->policy_count; i++)
-		if (set->policies[i].mode == AC_MODE_AUTOCORK && set->policies[i].max_hold_us < shortest)
+	for (size_t i = 0; i < set->policy_count; i++) {
+		if (set->policies[i].mode != AC_MODE_AUTOCORK)
+			continue;
+		feed_us = AC_FEED_HOLD * set->policies[i].packet_worth_us;
+		if (set->policies[i].max_hold_us < shortest)
 			shortest = set->policies[i].max_hold_us;
+		if (feed_us < shortest)
+			shortest = feed_us;
+	}
 	return shortest;
 }
 

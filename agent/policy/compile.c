@@ -94,6 +94,7 @@ static struct policy_origin *add_policy(struct policy_set *set, const struct pol
 		.max_hold_us = config->max_hold_us,
 		.burst_gap_us = config->burst_gap_us,
 		.rto_min_us = config->rto_min_us,
+		.packet_worth_us = config->packet_worth_us,
 	};
 	return origin;
 }

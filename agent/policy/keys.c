@@ -61,6 +61,10 @@ static const struct policy_key keys[] = {
 	  .allowed = "a number from 0.5 to 0.996, or 50% to 99.6%",
 	  .doc = "How sure the predictor must be that a burst goes on before it holds a write, once it has been wrong "
 		 "there." },
+	{ POLICY("packet_worth", packet_worth_us, duration), .least = 5, .most = 10000, .fallback = "40us",
+	  .allowed = "a duration from 5us to 10ms",
+	  .doc = "How much waiting a packet saved is worth. Where the next write of a burst usually comes later than "
+		 "this, a write is not held for it." },
 	{ POLICY("adopt", adopt, yesno), .fallback = "no", .allowed = "yes or no",
 	  .doc = "Whether flows that exist when the policy comes into force are managed too, not only new ones." },
 	{ POLICY("rto_min", rto_min_us, floor), .least = 5000, .most = 200000, .fallback = "0",

@@ -58,6 +58,7 @@ struct policy_config {
 	uint32_t max_hold_us;
 	uint32_t burst_gap_us;
 	double confidence;		/* 0.5 … 0.996 */
+	uint32_t packet_worth_us;	/* 5 … 10,000 */
 	bool adopt;
 	uint32_t rto_min_us;		/* 5,000 … 200,000; 0 = the flow's own */
 	uint8_t steer;			/* enum policy_steer; the rest is for the fast path */

@@ -20,7 +20,8 @@ struct pipe {
 struct flow {
 	bool open;
 	bool read_since;	/* read or polled since the last write */
-	bool held;		/* the queue of `with` is held by the gate */
+	bool held;		/* the queue of `with` is held by the gate … */
+	uint32_t limit_us;	/* … for so long at most */
 	struct pipe without, with;
 	struct ac_predictor predictor;
 };
@@ -67,11 +68,29 @@ static void pipe_push(const struct simulation *sim, struct pipe *pipe, uint64_t 
 		pipe_send(sim, pipe, time_us, pipe->queued - pipe->queued % sim->mss);
 }
 
-/* Lets an acknowledgement that came before now release what Nagle kept. */
-static void pipe_advance(const struct simulation *sim, struct pipe *pipe)
+/* Lets an acknowledgement that came before now release what Nagle kept. Did it? */
+static bool pipe_advance(const struct simulation *sim, struct pipe *pipe)
 {
-	if (pipe->queued && pipe->acked_us <= sim->now_us)
-		pipe_send(sim, pipe, pipe->acked_us > pipe->since_us ? pipe->acked_us : pipe->since_us, pipe->queued);
+	if (!pipe->queued || pipe->acked_us > sim->now_us)
+		return false;
+	pipe_send(sim, pipe, pipe->acked_us > pipe->since_us ? pipe->acked_us : pipe->since_us, pipe->queued);
+	return true;
+}
+
+/* The same for what the gate let go, which the predictor hears of. */
+static void advance_with(struct simulation *sim, struct flow *flow)
+{
+	uint64_t acked_us = flow->with.acked_us;
+
+	if (!flow->held && pipe_advance(sim, &flow->with))
+		ac_on_ack(&flow->predictor, acked_us);
+}
+
+static enum ac_nagle nagle_of(const struct simulation *sim, const struct pipe *pipe)
+{
+	if (!sim->nagle)
+		return AC_NAGLE_OFF;
+	return sim->now_us < pipe->acked_us ? AC_NAGLE_KEEPS : AC_NAGLE_SENDS;
 }
 
 static void pipe_queue(const struct simulation *sim, struct pipe *pipe, uint32_t bytes)
@@ -99,7 +118,7 @@ static void release(struct simulation *sim, struct flow *flow, enum ac_reason re
 /* Ends a hold that has lasted max_hold by now. */
 static void expire(struct simulation *sim, struct flow *flow)
 {
-	uint64_t deadline = flow->with.since_us + sim->options->max_hold_us;
+	uint64_t deadline = flow->with.since_us + flow->limit_us;
 	bool missed = flow->predictor.holding;
 
 	if (!flow->held || sim->now_us < deadline)
@@ -115,14 +134,14 @@ static void on_open(struct simulation *sim, struct flow *flow)
 		.without = { .packets = &sim->result->packets_without, .delay = &sim->result->delay_without },
 		.with = { .packets = &sim->result->packets_with, .delay = &sim->result->delay_with },
 	};
-	ac_predictor_init(&flow->predictor, sim->options->no_prior ? NULL : &sim->prior);
+	ac_predictor_init(&flow->predictor, sim->options->no_prior ? NULL : &sim->prior, sim->now_us);
 	sim->result->flows++;
 }
 
 static void on_write(struct simulation *sim, struct flow *flow, uint32_t bytes)
 {
 	struct ac_outcome outcome = ac_on_write(&flow->predictor, &sim->options->tuning, sim->now_us, bytes,
-						flow->read_since);
+						flow->read_since, nagle_of(sim, &flow->with));
 
 	sim->result->writes++;
 	sim->result->written_bytes += bytes;
@@ -134,6 +153,9 @@ static void on_write(struct simulation *sim, struct flow *flow, uint32_t bytes)
 	pipe_queue(sim, &flow->with, bytes);
 	if (outcome.verdict == AC_HOLD && flow->with.queued < sim->mss) {
 		sim->result->held++;
+		if (!flow->held)
+			flow->limit_us = ac_hold_limit(&flow->predictor, &sim->options->tuning,
+						       sim->options->max_hold_us);
 		flow->held = true;
 		return;
 	}
@@ -161,8 +183,7 @@ static void on_read(struct simulation *sim, struct flow *flow, uint32_t bytes)
 		flow->without.acked_us = sim->now_us;
 		flow->with.acked_us = sim->now_us;
 		pipe_advance(sim, &flow->without);
-		if (!flow->held)
-			pipe_advance(sim, &flow->with);
+		advance_with(sim, flow);
 	}
 }
 
@@ -186,8 +207,7 @@ static void advance(struct simulation *sim, struct flow *flow)
 {
 	expire(sim, flow);
 	pipe_advance(sim, &flow->without);
-	if (!flow->held)
-		pipe_advance(sim, &flow->with);
+	advance_with(sim, flow);
 }
 
 static void on_event(struct simulation *sim, const struct trace_event *event)
@@ -241,6 +261,8 @@ int replay_run(const struct trace *trace, const struct replay_options *options, 
 	size_t e;
 
 	own.tuning.full = sim.mss < 256 ? 1 : sim.mss >> 8;
+	own.tuning.hold_gaps = own.max_hold_us / own.tuning.burst_gap_us + 1;
+	own.tuning.wait_us = own.packet_worth_us;
 	*result = (struct replay_result){};
 	if (trace->flow_count && !sim.flows)
 		return -1;

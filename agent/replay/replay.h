@@ -13,14 +13,16 @@
 struct replay_options {
 	struct ac_tuning tuning;
 	uint32_t max_hold_us;
+	uint32_t packet_worth_us;
 	uint32_t mss;		/* 0: as the trace says */
 	enum { REPLAY_AS_TRACED, REPLAY_NODELAY, REPLAY_NAGLE } nagle;
 	bool no_prior;		/* flows of the trace learn nothing from each other */
 	bool no_app_wait;	/* a read or poll does not end a wrong hold (no fentry): max_hold does */
 };
 
-/* burst_gap 200 us, confidence 0.98, max_hold 2 ms: what a policy says if it says nothing. */
-#define REPLAY_DEFAULTS { .tuning = { .burst_gap_us = 200, .need_max = 50 }, .max_hold_us = 2000 }
+/* burst_gap 200 us, confidence 0.98, max_hold 2 ms, packet_worth 40 us: what a policy says if it says nothing. */
+#define REPLAY_DEFAULTS \
+	{ .tuning = { .burst_gap_us = 200, .need_max = 50 }, .max_hold_us = 2000, .packet_worth_us = 40 }
 
 struct replay_delay {
 	uint64_t count;		/* times something waited */

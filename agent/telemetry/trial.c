@@ -159,8 +159,9 @@ static int write_policy(const struct trial *trial, struct fault *fault)
 	/* Only the mode is on trial: the rest stays as the service's own policy has it. */
 	engine_flows(trial->daemon->engine, find_config, &tuning);
 	if (tuning.config) {
-		fprintf(file, "max_hold = %uus\nburst_gap = %uus\nconfidence = %.3f\n", tuning.config->max_hold_us,
-			tuning.config->burst_gap_us, tuning.config->confidence);
+		fprintf(file, "max_hold = %uus\nburst_gap = %uus\nconfidence = %.3f\npacket_worth = %uus\n",
+			tuning.config->max_hold_us, tuning.config->burst_gap_us, tuning.config->confidence,
+			tuning.config->packet_worth_us);
 		if (tuning.config->rto_min_us)
 			fprintf(file, "rto_min = %uus\n", tuning.config->rto_min_us);
 	}

@@ -121,6 +121,7 @@ struct ac_flow {
 		__u32 stall_seq; /* in shadow: that write's first byte */
 	};
 	__u32 max_hold_us;
+	__u32 hold_limit_us;	/* of the hold under way */
 	struct ac_tuning tuning;
 	union {
 		struct ac_predictor predictor;
@@ -161,4 +162,4 @@ struct ac_flow {
 	__u8 vain;		/* calls seen that the observer has no business with, not yet in control.vain_calls */
 	__u16 seen;		/* writes of the gate's burst that came before the flow was on its wrapper */
 };
-_Static_assert(sizeof(struct ac_flow) <= 200, "--max-flows in autocorkd(8) says so");
+_Static_assert(sizeof(struct ac_flow) <= 256, "--max-flows in autocorkd(8) says so");

@@ -42,6 +42,7 @@ struct ac_policy {
 	__u32 max_hold_us;	/* 100 … 100,000 */
 	__u32 burst_gap_us;	/* 10 … 1,000,000 */
 	__u32 rto_min_us;	/* 5,000 … 200,000; 0 = the flow's own */
+	__u32 packet_worth_us;	/* 5 … 10,000 */
 };
 
 /* All conditions must hold. A policy with lists expands into one rule per combination. */
@@ -77,6 +78,6 @@ struct ac_facts {
 	char comm[AC_COMM_LEN];	/* program that owns the socket, empty while unknown */
 };
 
-_Static_assert(sizeof(struct ac_policy) == 16, "layout shared with BPF");
+_Static_assert(sizeof(struct ac_policy) == 20, "layout shared with BPF");
 _Static_assert(sizeof(struct ac_rule) == 48, "layout shared with BPF");
 _Static_assert(sizeof(struct ac_span) == 24, "layout shared with BPF");

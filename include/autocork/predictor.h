@@ -16,30 +16,8 @@
 #pragma once
 #include <autocork/histogram.h>
 #include <autocork/predictor_learn.h>
-
-/* Starts a flow; `prior` may be NULL or all zero: then nothing is held until the flow has shown two equal bursts. */
-static __always_inline void ac_predictor_init(struct ac_predictor *p, const struct ac_prior *prior)
-{
-	__u32 trusted;
-
-	__builtin_memset(p, 0, sizeof(*p));
-	p->settling = AC_SETTLING;
-	p->reads = AC_READS_UNSURE;
-	if (!prior)
-		return;
-	if (prior->reads)
-		p->reads = (prior->reads - 1) & AC_READS_MAX;
-	p->debt = prior->debt < AC_ALLOWANCE * AC_MISS ? prior->debt : AC_ALLOWANCE * AC_MISS;
-	trusted = prior->streak[2] | prior->streak[3]; /* four lessons in a row */
-	p->streak[7] = trusted;
-	p->streak[6] = trusted;
-	p->long_len = trusted >> 31 ? prior->long_len : 0; /* if the last exact slot goes on, so do long bursts */
-	p->saved_avg = prior->saved_avg;
-	if (p->debt > (AC_ALLOWANCE - 1) * AC_MISS)
-		return;
-	p->hold = trusted;
-	p->long_hold = p->long_len;
-}
+#include <autocork/predictor_prior.h>
+#include <autocork/predictor_worth.h>
 
 /* Bursts of this flow end with a read: a pause without one is a stall. */
 static __always_inline bool ac_ends_with_reads(const struct ac_predictor *p)
@@ -57,23 +35,12 @@ static __always_inline bool ac_is_unsure(const struct ac_predictor *p)
 	return p->reads == AC_READS_UNSURE && !p->paused && !p->holding && !p->overdue && p->len <= 0xff;
 }
 
-/*
- * A write came later than burst_gap, and yet in the same burst. Once may be the scheduler's doing; a program that does
- * it again should not have had its earlier write held.
- */
-static __always_inline void ac_learn_stall(struct ac_predictor *p, __u32 n)
+/* A write came later than burst_gap, and yet in the same burst: bursts of this flow need not end with reads. */
+static __always_inline void ac_learn_stall(struct ac_predictor *p)
 {
-	__u32 slot = ac_slot(p, n);
-
-	if (p->stalled) {
-		ac_streak_clear(p, slot);
-		ac_level_up(p, slot & ~p->level[0] & ~p->level[1]);
-		p->hold &= ~slot;
-	}
-	p->stalled = AC_STALL_WINDOW;
 	p->steady = 0;
 	if (p->overdue && p->debt < AC_ALLOWANCE * AC_MISS)
-		ac_owe(p, AC_STALL_COST);
+		ac_owe(p, AC_OVERDUE_COST);
 	p->overdue = 0;
 	if (p->reads)
 		p->reads--;
@@ -106,7 +73,7 @@ static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tu
 		p->reads = p->reads < AC_READS_MAX - 1 ? p->reads + 2 : AC_READS_MAX;
 		return true;
 	}
-	in_time = p->holding && (!t->hold_gaps || gap <= t->hold_gaps * t->burst_gap_us);
+	in_time = p->holding && (!t->hold_gaps || gap <= ac_hold_limit(p, t, t->hold_gaps * t->burst_gap_us));
 	/* Where a policy allows gaps longer than max_hold, a write that follows the deadline is not even late. */
 	if (close || in_time || (ac_ends_with_reads(p) && gap <= AC_STALL_GAPS * t->burst_gap_us)) {
 		if (p->holding && !in_time) { /* the sweeper was as late as the program: a busy machine */
@@ -114,7 +81,7 @@ static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tu
 			p->hold = 0;
 			p->long_hold = 0;
 		}
-		ac_learn_stall(p, n);
+		ac_learn_stall(p);
 		return false;
 	}
 	if (ac_is_unsure(p) && gap <= AC_STALL_GAPS * t->burst_gap_us) {
@@ -152,7 +119,7 @@ static __always_inline void ac_cut(struct ac_predictor *p)
  * A write of `bytes` at now_us; read_since: the program read on the flow since its last write. Says whether to hold it.
  */
 static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, const struct ac_tuning *t, __u32 now_us,
-						     __u32 bytes, bool read_since)
+						     __u32 bytes, bool read_since, enum ac_nagle nagle)
 {
 	struct ac_outcome outcome = {};
 	__u32 gap = now_us - p->last_us, n = p->len;
@@ -164,8 +131,11 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
 		ac_learn(p, t, ac_whole(p, n, read_since), outcome.missed, true);
 		p->overdue = 0;
 		n = 0;
+	} else if (n && ac_is_late(p, t, gap) && p->paused != n) {
+		ac_note_late(p, t, n, gap);
 	}
 	if (!n) {
+		ac_begin_patience(p, nagle != AC_NAGLE_OFF);
 		p->cut = 0;
 		p->first = ac_bucket(bytes) & (AC_FIRST_SLOTS - 1);
 		outcome.verdict = (p->hold >> p->first) & 1;
@@ -175,6 +145,14 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
 		outcome.verdict = n + 1 < p->long_hold;
 	}
 	p->len = n + (n < 0xffff);
+	if (nagle == AC_NAGLE_KEEPS)
+		ac_note_kept(p, n);
+	if (outcome.verdict) {
+		if (!p->holding)
+			p->since_us = now_us;
+		else if (now_us - p->since_us >= ac_wait_bound(p, t, n))
+			outcome.verdict = AC_RELEASE;
+	}
 	if (bytes >= (t->full ? (__u32)t->full << 8 : AC_FULL)) {
 		outcome.verdict = AC_RELEASE;
 		p->settling = 0; /* what there is to save is little beside this, and need not be found at once */
@@ -230,63 +208,8 @@ static __always_inline void ac_on_unseen(struct ac_predictor *p, __u32 now_us)
 	p->len += p->len < 0xffff;
 }
 
-/* Worth being managed: its bursts save writes. */
-static __always_inline bool ac_predictor_gains(const struct ac_predictor *p)
-{
-	return p->saved_avg >= AC_SAVED_GAINS;
-}
-
-/*
- * Should be put on the wrapper: it gains, or it is new and its first burst went on after a write. The second equal
- * burst then ends on the gate, and the third is held from its first write on; without this, the third passes while the
- * agent puts the flow on.
- */
-static __always_inline bool ac_predictor_promises(const struct ac_predictor *p)
-{
-	return ac_predictor_gains(p) || (p->settling && ac_streak_any(p) & ~p->level[0] & ~p->level[1]);
-}
-
-/* Should come off the wrapper: too little is saved to pay for it. */
-static __always_inline bool ac_predictor_idle(const struct ac_predictor *p)
-{
-	return p->saved_avg < AC_SAVED_IDLE && !p->settling;
-}
-
 /* Reads say nothing about this flow's bursts: a read on it is no sign that a hold was wrong. */
 static __always_inline bool ac_predictor_duplex(const struct ac_predictor *p)
 {
 	return p->duplex & 1;
-}
-
-/* The prior should hear of what happened: enough bursts, or a miss. */
-static __always_inline bool ac_prior_due(const struct ac_predictor *p)
-{
-	return p->new_bursts >= AC_PRIOR_EVERY || p->new_debt > 0;
-}
-
-/* Teaches the prior what the flow did since the last lesson; call it when a flow closes and whenever ac_prior_due(). */
-static __always_inline void ac_prior_learn(struct ac_prior *prior, struct ac_predictor *p)
-{
-	__u32 stopped = p->level[0] | p->level[1], carry = ac_streak_any(p) & ~ac_streak_prior(p);
-	__s32 debt = (__s32)prior->debt + p->new_debt;
-	int b;
-
-	carry &= ~(prior->streak[0] & prior->streak[1] & prior->streak[2] & prior->streak[3]);
-	for (b = 0; b < AC_PRIOR_PLANES; b++) {
-		__u32 plane = prior->streak[b];
-
-		prior->streak[b] = (plane ^ carry) & ~stopped;
-		carry &= plane;
-	}
-	prior->debt = debt < 0 ? 0 : debt > AC_PRIOR_DEBT_MAX ? AC_PRIOR_DEBT_MAX : debt;
-	if (p->long_len) {
-		if (p->long_len < prior->long_len || !prior->long_len)
-			prior->long_len = p->long_len;
-		else
-			prior->long_len += (p->long_len - prior->long_len) >> 3;
-	}
-	prior->saved_avg += ((__s32)p->saved_avg - (__s32)prior->saved_avg) >> 2;
-	prior->reads = p->reads == AC_READS_UNSURE ? prior->reads : p->reads + 1;
-	p->new_debt = 0;
-	p->new_bursts = 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* How the predictor learns from a burst that has ended, and fixes the verdicts for the next one. */
 #pragma once
-#include <autocork/predictor_slots.h>
+#include <autocork/predictor_nagle.h>
+#include <autocork/predictor_wait.h>
 
 /* Long bursts: long_len shrinks at once and grows to the minimum of a window that doubles after each surprise. */
 static __always_inline void ac_learn_long(struct ac_predictor *p, __u32 n)
@@ -71,8 +72,13 @@ static __always_inline void ac_learn_miss(struct ac_predictor *p, __u32 slot)
 {
 	ac_level_up(p, slot);
 	ac_level_up(p, slot);
-	ac_streak_clear(p, slot | ac_streak_prior(p));
 	p->steady = 0;
+	if (p->patient) {
+		ac_streak_clear(p, slot);
+		ac_credit(p, -1);
+		return;
+	}
+	ac_streak_clear(p, slot | ac_streak_prior(p));
 	ac_owe(p, AC_MISS);
 	if ((p->duplex & 1) && p->debt >= 2 * AC_MISS)
 		ac_learn_anew(p, p->duplex + 1);
@@ -91,7 +97,6 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 	int b;
 
 	p->new_bursts += p->new_bursts < 0xff;
-	p->stalled -= p->stalled > 0;
 	if (key && key == p->steady && stopped && !missed)
 		return;
 
@@ -108,10 +113,11 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 	else if (n > 1)
 		went_on = ((ac_slot(p, n) - 1) & (~0u << AC_FIRST_SLOTS)) | first;
 
-	carry = went_on & ~full;
+	ac_learn_waits(p, went_on);
+	carry = went_on & ~full & ~(p->late[0] | p->late[1]);
 	/* A burst that changes nothing need not be learned from when it comes again. */
 	steady = !carry && !(ac_streak_any(p) & last) && (p->level[0] & p->level[1] & last) && !p->debt &&
-		 !p->settling && !p->stalled;
+		 !p->settling && !p->late[0] && !p->late[1] && !ac_cost_any(p);
 	for (b = 0; b < AC_STREAK_PLANES; b++) {
 		__u32 plane = p->streak[b];
 
@@ -122,16 +128,22 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 	full = (full | newly) & ~stop;
 	ac_level_up(p, stop);
 	ac_level_down(p, newly);
-	if (is_long && stopped)
+	if (is_long && !cut) /* at a close too: so long is safe, as the last leaves with the FIN */
 		ac_learn_long(p, n);
 	if (missed)
 		ac_learn_miss(p, last);
+	if (p->expired) { /* it waited for max_hold: as good as a stop */
+		ac_level_up(p, p->expired);
+		ac_level_up(p, p->expired);
+		ac_streak_clear(p, p->expired);
+	}
 
 	at32 = p->streak[5] | p->streak[6] | p->streak[7];
 	at8 = p->streak[3] | p->streak[4] | at32;
 	ready = (~p->level[1] & ~p->level[0] & (p->streak[1] | p->streak[2] | at8)) |
 		(~p->level[1] & p->level[0] & at8) | (p->level[1] & ~p->level[0] & at32) |
 		ac_streak_at_least(p, t->need_max);
+	ac_learn_patience(p, went_on);
 
 	/* Only a burst that the verdicts fit pays back: random bursts do not earn the next miss. */
 	saved = ac_popcount(ready & went_on);
@@ -141,12 +153,21 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 		p->debt -= earn;
 		p->new_debt -= p->new_debt > -2 * AC_MISS ? earn : 0;
 	}
-	p->long_hold = p->long_len;
+	ac_learn_long_waits(p, is_long ? n : 0);
+	p->long_hold = p->long_cost < AC_COST_HIGH ? p->long_len : 0;
+	p->late[0] = 0;
+	p->late[1] = 0;
+	p->expired = 0;
 	if (p->debt) { /* the deeper in debt, the longer the streak that may risk another miss */
 		ready &= p->debt <= AC_MISS ? at8 : p->debt <= 2 * AC_MISS ? at32 : p->debt <= 3 * AC_MISS ? full : 0;
 		if (p->debt > (AC_ALLOWANCE - 1) * AC_MISS)
 			p->long_hold = 0;
 	}
+	if (p->patient) { /* one burst that went on is enough, and misses have been paid for */
+		ready |= ac_patient_slots(p);
+		p->long_hold = ac_patient_long(p);
+	}
+	ready &= ~ac_costly(p);
 	p->hold = ready;
 
 	/* What the new verdicts would have saved in this very burst: known one burst earlier than what they do save. */
@@ -157,7 +178,8 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 	if (p->settling) {
 		p->settling--;
 		shift = 1;
-	}
+	} else if (saved < p->saved_avg) /* a slot that learns anew is no reason to leave the wrapper */
+		shift = AC_FALL_SHIFT;
 	change = ((__s32)saved - (__s32)p->saved_avg) >> shift;
 	p->saved_avg += change;
 	p->steady = steady && !change && !missed && stopped ? key : 0;

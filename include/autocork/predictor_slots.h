@@ -87,3 +87,45 @@ static __always_inline void ac_level_down(struct ac_predictor *p, __u32 slots)
 	p->level[1] ^= slots & ~p->level[0];
 	p->level[0] ^= slots;
 }
+
+/* Slots whose waits cost too much: AC_COST_HIGH, 40, and more. */
+static __always_inline __u32 ac_costly(const struct ac_predictor *p)
+{
+	return p->cost[5] & (p->cost[4] | p->cost[3]);
+}
+
+static __always_inline __u32 ac_cost_any(const struct ac_predictor *p)
+{
+	return p->cost[0] | p->cost[1] | p->cost[2] | p->cost[3] | p->cost[4] | p->cost[5];
+}
+
+/* Adds 1 << bit to the cost of `slots`, up to 63. */
+static __always_inline void ac_cost_add(struct ac_predictor *p, __u32 slots, int bit)
+{
+	int b;
+
+	for (b = bit; b < AC_COST_PLANES; b++) {
+		__u32 plane = p->cost[b];
+
+		p->cost[b] = plane ^ slots;
+		slots &= plane;
+	}
+	for (b = 0; b < AC_COST_PLANES; b++)
+		p->cost[b] |= slots;
+}
+
+/* Takes 1 off the cost of `slots`, down to 0. */
+static __always_inline void ac_cost_earn(struct ac_predictor *p, __u32 slots)
+{
+	int b;
+
+	slots &= ac_cost_any(p);
+	if (!slots)
+		return;
+	for (b = 0; b < AC_COST_PLANES; b++) {
+		__u32 plane = p->cost[b];
+
+		p->cost[b] = plane ^ slots;
+		slots &= ~plane;
+	}
+}

@@ -50,6 +50,7 @@ static void check_tables(const struct policy_set *set)
 
 		REQUIRE(policy->mode < AC_MODE_MAX && policy->need_max >= 2 && policy->need_max <= 255);
 		REQUIRE(policy->max_hold_us >= 100 && policy->max_hold_us <= 100000);
+		REQUIRE(policy->packet_worth_us >= 5 && policy->packet_worth_us <= 10000);
 		REQUIRE(policy->burst_gap_us >= 10 && policy->burst_gap_us <= 1000000);
 		REQUIRE(!policy->rto_min_us || (policy->rto_min_us >= 5000 && policy->rto_min_us <= 200000));
 	}

@@ -11,7 +11,7 @@
 
 struct flow {
 	struct ac_predictor p;
-	__u64 bursts, misses;
+	__u64 bursts, misses, stalls;
 	bool young;		/* began without a prior, and no burst has ended yet */
 };
 
@@ -39,13 +39,14 @@ static __u32 take(struct input *input, size_t bytes)
 	return value;
 }
 
-static void open_flow(struct flow *flow, const struct ac_prior *prior)
+static void open_flow(struct flow *flow, const struct ac_prior *prior, __u32 now)
 {
 	memset(flow, 0xa5, sizeof(*flow)); /* init must not rely on zeroed memory */
 	flow->bursts = 0;
 	flow->misses = 0;
+	flow->stalls = 0;
 	flow->young = !prior;
-	ac_predictor_init(&flow->p, prior);
+	ac_predictor_init(&flow->p, prior, now);
 }
 
 static void check(const struct flow *flow, const struct ac_tuning *tuning)
@@ -58,14 +59,18 @@ static void check(const struct flow *flow, const struct ac_tuning *tuning)
 	demand(p->holding <= 1 && p->first < AC_FIRST_SLOTS && p->reads <= AC_READS_MAX);
 	demand(p->duplex >> 1 <= AC_DUPLEX_TRIALS && p->settling <= AC_SETTLING && p->long_level <= AC_LONG_LEVEL_MAX);
 	demand(!p->holding || p->len);
-	demand(flow->misses <= AC_ALLOWANCE + 1 + 2 * AC_DUPLEX_TRIALS + earned / AC_MISS);
+	/* Of a service without TCP_NODELAY the prior may have credit; each stall that was seen buys 20 misses. */
+	demand(flow->misses <= AC_ALLOWANCE + 1 + 2 * AC_DUPLEX_TRIALS + earned / AC_MISS + AC_CREDIT_MAX +
+				       AC_PROOFS * AC_SAVED_BUYS + flow->stalls * (AC_STALL_BUYS + AC_PROOFS * AC_SAVED_BUYS));
+	demand(p->proofs <= AC_PROOFS && p->rests <= AC_REST_DOUBLES && (p->nagle || !p->went));
 	demand(!(ac_predictor_gains(p) && ac_predictor_idle(p)));
 }
 
-static void do_write(struct flow *flow, const struct ac_tuning *tuning, __u32 now, __u32 bytes, bool read_since)
+static void do_write(struct flow *flow, const struct ac_tuning *tuning, __u32 now, __u32 bytes, bool read_since,
+		     enum ac_nagle nagle)
 {
 	const struct ac_predictor before = flow->p;
-	struct ac_outcome outcome = ac_on_write(&flow->p, tuning, now, bytes, read_since);
+	struct ac_outcome outcome = ac_on_write(&flow->p, tuning, now, bytes, read_since, nagle);
 
 	flow->bursts += outcome.ended > 0;
 	flow->misses += outcome.missed;
@@ -73,12 +78,14 @@ static void do_write(struct flow *flow, const struct ac_tuning *tuning, __u32 no
 	demand(outcome.ended == 0 || outcome.ended == before.len);
 	demand(!outcome.missed || (outcome.ended && (before.holding || before.overdue)));
 	demand(outcome.verdict == flow->p.holding);
-	demand(outcome.verdict == AC_RELEASE || (!flow->young && flow->p.debt <= AC_ALLOWANCE * AC_MISS));
+	demand(outcome.verdict == AC_RELEASE ||
+	       (!flow->young && (flow->p.patient || flow->p.debt <= AC_ALLOWANCE * AC_MISS)));
+	demand(nagle != AC_NAGLE_OFF || flow->p.len > 1 || !flow->p.patient);
 	demand(flow->p.len == (outcome.ended ? 1 : before.len + (before.len < 0xffff)));
 	demand(flow->p.last_us == now);
 	demand(outcome.verdict == AC_RELEASE || bytes < (tuning->full ? tuning->full * 256u : AC_FULL));
 	/* What has been decided for a burst stays, but for a slot that a late write crossed out. */
-	demand(outcome.ended || !(flow->p.hold & ~before.hold));
+	demand(outcome.ended || !before.len || !(flow->p.hold & ~before.hold));
 }
 
 static void do_end(struct flow *flow, const struct ac_tuning *tuning, enum ac_burst_end cause)
@@ -103,16 +110,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.need_max = 2 + take(&input, 1) % 254,
 		.hold_gaps = take(&input, 1) % 16,
 		.full = take(&input, 1) % 4,
+		.wait_us = 5 + take(&input, 1) % 128,
 	};
 	struct ac_prior prior = {};
 	struct flow flows[FLOWS];
 	__u32 now = take(&input, 1) << 24;
+	enum ac_nagle nagle = AC_NAGLE_OFF;
 
 	if (take(&input, 1) & 1) /* as after a torn update */
 		for (size_t i = 0; i < sizeof(prior); i++)
 			((__u8 *)&prior)[i] = take(&input, 1);
 	for (int i = 0; i < FLOWS; i++)
-		open_flow(&flows[i], i ? &prior : NULL);
+		open_flow(&flows[i], i ? &prior : NULL, now);
 
 	while (input.left) {
 		__u32 op = take(&input, 1);
@@ -123,23 +132,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		case 0: /* one write, after a read or not */
 		case 1:
 			now += take(&input, 1);
-			do_write(flow, &tuning, now, take(&input, 1), op / FLOWS % 8);
+			do_write(flow, &tuning, now, take(&input, 1), op / FLOWS % 8, nagle);
 			break;
 		case 2: /* a burst after a read, repeated */
 		case 3:
 			count = 1 + take(&input, 1) % 40;
 			bytes = take(&input, 1) << 2;
 			for (__u32 i = 0; i < count; i++, now += 3)
-				do_write(flow, &tuning, now, bytes, i == 0);
+				do_write(flow, &tuning, now, bytes, i == 0, nagle);
 			break;
 		case 4: /* the same message many times */
 			count = 1 + take(&input, 1) % 24;
 			for (__u32 repeat = take(&input, 1) * 4; repeat; repeat--)
 				for (__u32 i = 0; i < count; i++, now += 3)
-					do_write(flow, &tuning, now, 20, i == 0);
+					do_write(flow, &tuning, now, 20, i == 0, nagle);
 			break;
 		case 5:
-			now += take(&input, 3) << 4;
+			count = take(&input, 3);
+			now += count << 4;
+			nagle = count % (AC_NAGLE_KEEPS + 1);
+			if (!(count & 0x100))
+				break;
+			flow->stalls += flow->p.kept && now - flow->p.last_us > AC_STALL_US;
+			ac_on_ack(&flow->p, now);
 			break;
 		case 6:
 			do_end(flow, &tuning, take(&input, 1) % AC_END_MAX);
@@ -150,10 +165,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				ac_on_release(&flow->p);
 			if (count & 16)
 				ac_on_unseen(&flow->p, now);
+			if (count & 32)
+				ac_predictor_rest(&flow->p);
 			if (count & 2 || ac_prior_due(&flow->p))
 				ac_prior_learn(&prior, &flow->p);
 			if (count & 4)
-				open_flow(flow, count & 8 ? &prior : NULL);
+				open_flow(flow, count & 8 ? &prior : NULL, now);
 			demand(prior.debt <= AC_PRIOR_DEBT_MAX || !(count & 2));
 			break;
 		}

@@ -19,7 +19,7 @@ from lib import (PATIENT, Pair, Program, Stream, build, check, congestion, equal
 from schemas import valid
 from servers import Nginx, Redis
 
-OBSERVE = "[agent]\nsmall_packets = yes\n[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\n"
+OBSERVE = "[agent]\nsmall_packets = yes\n[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\npacket_worth = 10ms\n"
 CORK, MSG_ZEROCOPY, SO_ZEROCOPY = 3, 0x4000000, 60
 SMALL, LARGE = 128, 16384
 WRITES = "write", "writev", "sendto", "sendmsg", "sendfile"

@@ -324,7 +324,7 @@ def test_off():
 
 def test_observe():
     """mode = observe counts what could be saved and holds nothing"""
-    with world("[policy all]\nmode = observe\nburst_gap = 50ms\n") as w, Stream(w.net) as stream:
+    with world("[policy all]\nmode = observe\nburst_gap = 50ms\npacket_worth = 10ms\n") as w, Stream(w.net) as stream:
         check(5.0 <= (segments := stream.exchange(rounds=200)) < 5.2, f"{segments} segments per request of 5 writes")
         equal(w.net.wrapped(), 0, "flows on a wrapper")
         totals = w.agent.totals()

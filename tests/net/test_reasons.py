@@ -137,7 +137,7 @@ def test_found_nothing():
         sock.settimeout(30)
     ends("app_wait", look)
     # And not at the deadline.
-    with world(MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\nmode")) as w, Stream(w.net) as stream:
+    with world(MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\npacket_worth = 10ms\nmode")) as w, Stream(w.net) as stream:
         took = []
         for _ in range(2):
             w.learn(stream)
@@ -172,7 +172,7 @@ def test_time_held():
 
 def test_own_deadline():
     """where one hold has met its deadline, another that began later waits for its own"""
-    with world(MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\nmode")) as w, \
+    with world(MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\npacket_worth = 10ms\nmode")) as w, \
             Stream(w.net) as first, Stream(w.net) as second:
         for stream in first, second:
             w.learn(stream)
@@ -208,7 +208,7 @@ def test_own_congestion_control():
 
 def test_ceiling():
     """an agent that does not run for a while: the kernel's own timer sends what is held, and holds go on as ever"""
-    with world(MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\nmode")) as w, Stream(w.net) as stream:
+    with world(MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\npacket_worth = 10ms\nmode")) as w, Stream(w.net) as stream:
         w.learn(stream)
         data, pid = w.hold(stream, 2), w.agent.process.pid
         os.kill(pid, signal.SIGSTOP)

@@ -145,7 +145,7 @@ def test_sampling_in_words():
 
 def test_trial():
     """a trial in words: both phases, what was saved, and the exit code"""
-    with busy("[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\n") as (w, stream):
+    with busy("[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\npacket_worth = 10ms\n") as (w, stream):
         text = said(w.agent, "trial", "--port", stream.port, "--side", "client", "--for", "4s", "--max-delay", "1s")
         check(re.search(r"^before .* could be saved, .* misses, p99 .*\ntrial .* saved, ", text, re.M), text)
         share = r"[78]\d\.\d%"

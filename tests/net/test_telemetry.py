@@ -17,8 +17,8 @@ from schemas import valid
 from servers import Nginx
 
 HTTP = "[agent]\nmetrics = 127.0.0.1:0\n"
-OBSERVED = HTTP + "[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\n"
-MANAGED = HTTP + "[policy all]\nmode = autocork\nmax_hold = 50ms\nburst_gap = 50ms\nadopt = yes\n"
+OBSERVED = HTTP + "[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\npacket_worth = 10ms\n"
+MANAGED = HTTP + "[policy all]\nmode = autocork\nmax_hold = 50ms\nburst_gap = 50ms\npacket_worth = 10ms\nadopt = yes\n"
 WRITES, SIZE, ROUNDS = 15, 20, 200
 
 
@@ -243,7 +243,7 @@ def test_advice_and_trial():
                                  stdout=subprocess.DEVNULL)
         trial_file = w.agent.policies / "zz-autocork-trial.conf"
         wait_for(trial_file.exists, 30, "the trial's policy")
-        wait_for(lambda: "max_hold = 50000us\nburst_gap = 50000us\nconfidence = 0.980\nrto_min = 60000us\n"
+        wait_for(lambda: "max_hold = 50000us\nburst_gap = 50000us\nconfidence = 0.980\npacket_worth = 10000us\nrto_min = 60000us\n"
                  in trial_file.read_text(), 5, "what the service's own policy says, in the trial's")
         trial.kill()
         trial.wait()

@@ -10,7 +10,7 @@ from ports import Stream, congestion, pattern
 from tap import Skip, check, equal
 
 # A Python program is slow and may be preempted within a burst; a test that looks at holds gives it time.
-PATIENT = "[policy all]\nmode = autocork\nmax_hold = 50ms\nburst_gap = 50ms\nadopt = yes\n"
+PATIENT = "[policy all]\nmode = autocork\nmax_hold = 50ms\nburst_gap = 50ms\npacket_worth = 10ms\nadopt = yes\n"
 
 
 class World:

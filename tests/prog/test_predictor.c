@@ -71,8 +71,8 @@ static void both(const struct step *step)
  * between. */
 static void decides_as_it_does_natively(void **state)
 {
-	struct step step = { .tuning = { .burst_gap_us = 200, .need_max = 50, .hold_gaps = 10, .full = 5 } };
-	long length = 4, chaos = 0;
+	struct step step = { .tuning = { .burst_gap_us = 200, .need_max = 50, .hold_gaps = 10, .wait_us = 40, .full = 5 } };
+	long length = 4, chaos = 0, nagle = 0;
 
 	memset(&native, 0, sizeof(native)); /* padding is compared too */
 	srandom(2);
@@ -82,14 +82,15 @@ static void decides_as_it_does_natively(void **state)
 		if (!(burst % 500)) { /* another service now and then: other lengths, more or less in order */
 			length = 1 + random() % (burst % 1000 ? 8 : 40);
 			chaos = random() % 4 * 8;
+			nagle = random() % (AC_NAGLE_KEEPS + 1);
 		}
-		step.argument = 1;
+		step.argument = 1 | nagle << 1;
 		step.call = STEP_WRITE;
 		for (long i = 0; i < length; i++) {
 			step.bytes = random() % 2000 < chaos ? 1448 : 20 << (i ? 0 : random() % 3);
 			both(&step);
 			step.now_us += random() % 100 < chaos / 4 ? 1000 : 5;
-			step.argument = random() % 100 < chaos / 2;
+			step.argument = (random() % 100 < chaos / 2) | nagle << 1;
 			if (random() % 1000 < chaos)
 				break;
 		}

@@ -87,6 +87,7 @@ static void test_issue_example(void **state)
 	assert_int_equal(set->policies[1].max_hold_us, 2000);
 	assert_int_equal(set->policies[1].burst_gap_us, 200);
 	assert_int_equal(set->policies[1].rto_min_us, 0);
+	assert_int_equal(set->policies[1].packet_worth_us, 40);
 	assert_int_equal(set->rule_count, 2 * 1 * 2);
 	assert_true(set->origins[1].ruled);
 	policy_set_free(set);
@@ -132,6 +133,7 @@ static void test_every_key(void **state)
 	assert_int_equal(config->max_hold_us, 1500);
 	assert_int_equal(config->burst_gap_us, 1000000);
 	assert_int_equal(config->rto_min_us, 62500);
+	assert_int_equal(config->packet_worth_us, 10000);
 	assert_int_equal(set->policies[all - set->origins].rto_min_us, 62500);
 	assert_true(config->adopt);
 	assert_int_equal(config->queues.count, 2);

@@ -52,7 +52,7 @@ static void test_show(void **state)
 	assert_non_null(strstr(text, "cgroup /no/such/group does not exist"));
 	free(text);
 	text = printed(shown, true);
-	assert_non_null(strstr(text, "max_hold   = 2ms                      ; default\n"));
+	assert_non_null(strstr(text, "max_hold     = 2ms                      ; default\n"));
 	assert_non_null(strstr(text, "test.conf:5\n"));
 	free(text);
 	json_decref(shown);

@@ -350,6 +350,144 @@ def short_then_other(trace, bursts):
         trace.event("c", 0, 0)
 
 
+def feed(trace, gaps):
+    """One write per message, the program reads nothing; one in 100 waits for the scheduler."""
+    for gap in gaps:
+        trace.event("w", 60)
+        trace.now += max(1, round(gap)) + (trace.random.randint(300, 1000) if trace.random.random() < 0.01 else 0)
+
+
+@pattern(usual=1000)
+def feed_20(trace, bursts):
+    "A feed: one message every 20 us."
+    feed(trace, (20 * trace.random.uniform(0.8, 1.2) for _ in range(bursts)))
+
+
+@pattern(usual=1000)
+def feed_50(trace, bursts):
+    "A feed: one message every 50 us."
+    feed(trace, (50 * trace.random.uniform(0.8, 1.2) for _ in range(bursts)))
+
+
+@pattern(usual=1000)
+def feed_100(trace, bursts):
+    "A feed: one message every 100 us."
+    feed(trace, (100 * trace.random.uniform(0.8, 1.2) for _ in range(bursts)))
+
+
+@pattern(usual=1000)
+def feed_150(trace, bursts):
+    "A feed: one message every 150 us."
+    feed(trace, (150 * trace.random.uniform(0.8, 1.2) for _ in range(bursts)))
+
+
+@pattern(usual=1000)
+def feed_poisson(trace, bursts):
+    "A feed: messages at random, 50 us apart on average."
+    feed(trace, (trace.random.expovariate(1 / 50) for _ in range(bursts)))
+
+
+@pattern(usual=400)
+def dns_in_flight(trace, bursts):
+    "DNS server over TCP with 20 queries in flight: what one read brings is answered one by one, until the next read."
+    for _ in range(bursts):
+        queries = min(20, 1 + int(trace.random.expovariate(1 / 3)))
+        trace.event("r", 50 * queries)
+        for _ in range(queries):
+            trace.now += trace.random.randint(8, 40)
+            trace.event("w", trace.random.randint(80, 180))
+        trace.now += trace.random.randint(5, 120)
+
+
+@pattern()
+def node_chunks(trace, bursts):
+    "A response in 4 pieces, each made by another turn of the event loop."
+    for _ in range(bursts):
+        trace.event("r", 90)
+        trace.now += 40
+        for size in (180, 400, 400, 5):
+            trace.event("w", size)
+            trace.now += trace.random.randint(55, 130)
+        trace.event("p")
+        trace.now += 60
+
+
+@pattern()
+def http2_threads(trace, bursts):
+    "HTTP/2: 4 threads answer on one connection, each a HEADERS frame and up to 200 us later a DATA frame."
+    times = []
+    for thread in range(4):
+        now = trace.now + thread * 50
+        for _ in range(bursts // 4):
+            times.append((now, "r", 40))
+            now += trace.random.randint(20, 60)
+            times.append((now, "w", 60))
+            now += trace.random.randint(0, 200)
+            times.append((now, "w", 300))
+            now += trace.random.randint(100, 300)
+    for trace.now, kind, size in sorted(times):
+        trace.event(kind, size)
+
+
+@pattern(usual=400)
+def late_bodies(trace, bursts):
+    "HTTP server: header and body, and one body in 20 comes 1 to 5 ms late (a cache that missed)."
+    for _ in range(bursts):
+        trace.event("r", 90)
+        trace.now += 20
+        trace.event("w", 238)
+        trace.now += trace.random.randint(1000, 5000) if trace.random.random() < 0.05 else WRITE_US
+        trace.event("w", 600)
+        trace.now += WRITE_US
+        trace.event("p")
+        trace.now += TURN_US
+
+
+def stalled(trace, sizes, flow):
+    """A message on a connection without TCP_NODELAY: its answer comes when the delayed ACK has let the rest go."""
+    trace.writes(sizes, flow, gap=12)
+    trace.event("p", 0, flow)
+    trace.now += 40000
+    trace.event("r", 4, flow)
+    trace.now += TURN_US
+
+
+@pattern(usual=240, nodelay=0, rtt=60)
+def mqtt_reconnects(trace, bursts):
+    "MQTT without TCP_NODELAY, 6 connections one after the other: CONNECT in 2 writes, then PUBLISH in 3 and PUBACK."
+    for connection in range(6):
+        trace.event("o", 0, connection)
+        stalled(trace, [14, 20], connection)
+        for _ in range(bursts // 6):
+            stalled(trace, [2, 12, trace.random.choice((30, 60, 90))], connection)
+        trace.event("c", 0, connection)
+        trace.now += 1000
+
+
+@pattern(usual=60, nodelay=0, rtt=60)
+def fastcgi_new(trace, bursts):
+    "FastCGI backend without TCP_NODELAY: a new connection for each response of 21 writes."
+    for _ in range(bursts):
+        trace.event("o")
+        trace.event("r", 200)
+        trace.now += 50
+        stalled(trace, [8] * 21, 0)
+        trace.event("c")
+        trace.now += 200
+
+
+@pattern(usual=60, nodelay=0, rtt=60)
+def fastcgi_random(trace, bursts):
+    "The same, of 2 to 40 writes."
+    for _ in range(bursts):
+        trace.event("o")
+        trace.event("r", 200)
+        trace.now += 50
+        stalled(trace, [8] * trace.random.randint(2, 40), 0)
+        trace.event("c")
+        trace.now += 200
+
+
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
