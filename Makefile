@@ -26,7 +26,7 @@ else
 say = @:
 endif
 
-LIBS     := libbpf libsystemd jansson inih libmicrohttpd ncursesw libcap-ng libseccomp
+LIBS     := libbpf libelf libsystemd jansson inih libmicrohttpd ncursesw libcap-ng libseccomp
 # A warning is an error for who changes the tree (WERROR=1) and in CI, not for who builds it with a compiler of tomorrow.
 WERROR   ?= $(if $(CI),1,0)
 WARNINGS := -Wall -Wextra -Wno-unused-parameter $(if $(filter 1,$(WERROR)),-Werror)
@@ -82,12 +82,12 @@ $(BUILD)/agent.a: $(AGENT_OBJS) $(BUILD)/agent/telemetry/web.o
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcsP $@ $^
 
-$(PROGRAMS): $(BUILD)/%: $(BUILD)/agent/%.o $(BUILD)/agent.a
+$(PROGRAMS): $(BUILD)/%: $(BUILD)/agent/%.o $(BUILD)/agent.a $(BUILD)/endpoint.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # Objects first: what a test brings itself (a fake engine) is then not taken from the archive.
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/agent.a
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/agent.a $(BUILD)/endpoint.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $(filter %.o,$^) $(filter-out %.o,$^) $(LDLIBS) -lcmocka -o $@
 
@@ -110,5 +110,5 @@ check: check-deps ## install, build and run all tests (root)
 clean: ## remove build/
 	rm -rf $(BUILD)
 
--include $(wildcard agent/fastpath/fastpath.mk agent/endpoint/endpoint.mk packaging/packaging.mk tests/*/*.mk)
+-include $(wildcard agent/fastpath/fastpath.mk agent/endpoint/endpoint.mk agent/endpoint/preload/preload.mk packaging/packaging.mk tests/*/*.mk)
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)

@@ -23,6 +23,8 @@ static const struct command commands[] = {
 	{ "replay", "what the agent would do with a recorded trace", command_replay, false },
 	{ "bench", "send messages in small writes, and time and count them", bench_command, false },
 	{ "fastpath", "what the autocork-fastpath processes do", fastpath_command, false },
+	{ "run", "run a program with TCP of its own", command_run, false },
+	{ "endpoint", "programs with TCP of their own", command_endpoint, false },
 	{ "steer", "hand flows of an interface to AF_XDP sockets", steer_command, false },
 };
 

@@ -17,4 +17,6 @@ int command_trial(struct cli *cli, int argc, char **argv);
 int command_reload(struct cli *cli, int argc, char **argv);
 int command_policy(struct cli *cli, int argc, char **argv);
 int command_try(struct cli *cli, int argc, char **argv);
+int command_run(struct cli *cli, int argc, char **argv);
+int command_endpoint(struct cli *cli, int argc, char **argv);
 int command_replay(struct cli *cli, int argc, char **argv);

@@ -7,6 +7,7 @@
 #include "daemon/daemon.h"
 #include "daemon/report.h"
 #include "lib/json.h"
+#include "parts/endpoint.h"
 #include "policy/explain.h"
 #include "telemetry/telemetry.h"
 
@@ -261,6 +262,7 @@ const struct control_op daemon_ops[] = {
 	{ "reload", CONTROL_CHANGE, op_reload },
 	{ "events", CONTROL_READ, telemetry_op_events },
 	{ "responses", CONTROL_READ, telemetry_op_responses },
+	{ "endpoint", CONTROL_READ, endpoint_op },
 	{ "trial", CONTROL_CHANGE, telemetry_op_trial },
 };
 

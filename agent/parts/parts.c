@@ -7,6 +7,7 @@
 #include "parts/fastpath.h"
 #include "lib/log.h"
 #include "parts/cgroups.h"
+#include "parts/endpoint.h"
 #include "telemetry/telemetry.h"
 #include "parts/steer.h"
 
@@ -14,6 +15,7 @@ const struct daemon_part daemon_parts[] = {
 	{ "policy", policy_part_start, policy_part_stop, policy_part_reloaded, NULL },
 	{ "telemetry", telemetry_start, telemetry_stop, telemetry_reloaded, telemetry_status },
 	{ "steer", steer_part_start, steer_part_stop, steer_part_reloaded, steer_part_status },
+	{ "endpoint", endpoint_part_start, endpoint_part_stop, endpoint_part_reloaded, endpoint_part_status },
 	{ "fastpath", fastpath_part_start, fastpath_part_stop, fastpath_part_reloaded, fastpath_part_status },
 	{ 0 },
 };

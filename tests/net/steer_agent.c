@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The agent's steering part without the rest of the agent, for tests: reads the policy directory named, steers, reads
+ * The agent's steering and endpoint parts without the rest of the agent, for tests: reads the policy directory named, steers, reads
  * it again on SIGHUP. What is global to the kernel (congestion controls) stays out of it, so that many can run.
  */
 #include <err.h>
@@ -10,9 +10,10 @@
 
 #include "lib/log.h"
 #include "policy/set.h"
+#include "parts/endpoint.h"
 #include "parts/steer.h"
 
-static void *part;
+static void *part, *endpoint;
 
 static int load(struct daemon *daemon)
 {
@@ -36,6 +37,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 
 	load(daemon);
 	steer_part_reloaded(daemon, part);
+	endpoint_part_reloaded(daemon, endpoint);
 	puts(daemon->reload.ok ? "reloaded" : "kept");
 	fflush(stdout);
 	return 0;
@@ -57,11 +59,13 @@ int main(int argc, char **argv)
 	    sd_event_add_signal(daemon.loop, NULL, SIGHUP, on_hangup, &daemon) < 0 ||
 	    sd_event_add_signal(daemon.loop, NULL, SIGTERM, NULL, NULL) < 0)
 		errx(1, "event loop");
-	if (load(&daemon) || steer_part_start(&daemon, &part, &fault))
+	if (load(&daemon) || steer_part_start(&daemon, &part, &fault) ||
+	    endpoint_part_start(&daemon, &endpoint, &fault))
 		return 1;
 	puts("ready");
 	fflush(stdout);
 	sd_event_loop(daemon.loop);
+	endpoint_part_stop(endpoint);
 	steer_part_stop(part);
 	policy_set_free(daemon.policy);
 	sd_event_unref(daemon.loop);

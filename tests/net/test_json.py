@@ -34,12 +34,16 @@ PRINTS = (
     ("replay", "replay", (str(TRACE),), 1, {0}),
     ("fastpath", "fastpath", (), 1, {0}),
     ("steer", "steer", ("status",), 1, {0}),
+    ("endpoint", "endpoint", ("status",), 1, {0}),
+    ("endpoint", "endpoint-flows", ("flows",), 0, {0}),
 )
 # These listen until they are ended: schema, and a type of event that is waited for.
 LISTENS = {"events": ("events", "flow_closed"), "explain": ("explain", "complete")}
 # The bench has two ends; test_bench.py looks at its copy.
 BENCH = "bench"
 SIDES = {"bench client", "bench server", "bench copy"}
+# Prints what its program does.
+RUN = {"run"}
 # Schemas that no row names: of errors, of an HTTP answer, of the bench.
 OTHERS = {"error", "overview", "bench-client", "bench-server", "bench-copy"}
 
@@ -60,7 +64,7 @@ def commands(*words):
 
 def test_none_is_forgotten():
     """every subcommand that --help lists, and every schema, is looked at here"""
-    equal(sorted({row[0] for row in PRINTS} | set(LISTENS) | SIDES), sorted(commands()), "subcommands")
+    equal(sorted({row[0] for row in PRINTS} | set(LISTENS) | SIDES | RUN), sorted(commands()), "subcommands")
     schemas = {row[1] for row in PRINTS} | {schema for schema, _ in LISTENS.values()} | OTHERS
     equal(sorted(schemas), sorted(path.stem for path in (ROOT / "docs/schema").glob("*.json")), "schemas")
 
@@ -126,7 +130,8 @@ def test_errors():
     for command in sorted({row[0] for row in PRINTS} | set(LISTENS)):
         if command in ("doctor", "policy show", "policy check", "fastpath", "try"):
             continue  # they do without an agent
-        needed = {"trial": ("--port", "80"), "replay": ("/nonexistent",), "steer": ("attach", "nothere")}
+        needed = {"trial": ("--port", "80"), "replay": ("/nonexistent",), "steer": ("attach", "nothere"),
+                  "endpoint": ("status",)}
         done = run(*command.split(), "--json", "--control", NOWHERE, *needed.get(command, ()))
         check(done.returncode in (1, 3), f"{command}: exit code {done.returncode}: {done.stdout}{done.stderr}")
         equal(validate("error", done.stdout)[0]["error"]["exit_code"], done.returncode, f"exit code of {command}")

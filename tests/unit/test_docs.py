@@ -128,6 +128,7 @@ def every_page_is_listed():
 
 def every_commands_json_has_a_schema():
     names = ["-".join(words[1:]) for words in walk(AUTOCORK) if not commands_of(help_of(*words))]
+    names.remove("run")  # prints what its program does
     for name in names:
         schema = json.load(open(f"docs/schema/{name}.json", encoding="utf-8"))
         assert schema["title"].startswith("autocork " + name.replace("-", " ")), name

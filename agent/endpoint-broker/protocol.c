@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "endpoint-broker/protocol.h"
+
+#include <string.h>
+
+unsigned endpoint_request_fds(uint32_t op)
+{
+	return op == ENDPOINT_UNLISTEN ? 0 : 1;
+}
+
+bool endpoint_request_valid(const void *bytes, size_t size, unsigned fds, const char **text)
+{
+	struct endpoint_request request;
+
+	*text = "the request is of another size: use autocorkd and autocork of one version";
+	if (size != sizeof(request))
+		return false;
+	memcpy(&request, bytes, sizeof(request));
+	*text = "the request is of another version: use autocorkd and autocork of one version";
+	if (request.version != ENDPOINT_VERSION || request.op >= ENDPOINT_OP_MAX)
+		return false;
+	*text = "the request has too many or too few descriptors";
+	if (fds != endpoint_request_fds(request.op))
+		return false;
+	*text = "the request names no port";
+	if (request.op == ENDPOINT_UNLISTEN && (!request.port || request.port > 65535))
+		return false;
+	*text = "the connection has more bytes than a hand-over takes";
+	if (request.op == ENDPOINT_HANDOVER && request.bytes > ENDPOINT_BYTES_MAX)
+		return false;
+	*text = "";
+	return true;
+}

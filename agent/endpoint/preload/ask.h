@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Asking the broker in the agent (endpoint-broker/protocol.h). Each call waits for the answer, for 5 s at most. */
+#pragma once
+#include "endpoint-broker/protocol.h"
+
+/* A descriptor, or -1: no agent with an endpoint runs. */
+int ask_connect(void);
+/* 0, or an errno value. *page is a descriptor too. */
+int ask_open(int broker, int listener, struct endpoint_answer *grant, int *page);
+int ask_listen(int broker, int listener);
+void ask_unlisten(int broker, uint16_t port);
+/* The kernel's socket, or -1. */
+int ask_hand_over(int broker, const struct handover *connection, int bytes, uint32_t size, uint32_t *taken);

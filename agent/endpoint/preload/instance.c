@@ -1,0 +1,636 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "endpoint/preload/instance.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/single_threaded.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "endpoint/preload/ask.h"
+#include "endpoint/preload/events.h"
+#include "endpoint/preload/real.h"
+
+#define SECOND UINT64_C(1000000000)
+#define TRY_FIRST (SECOND / 100)
+#define TRY_LAST (SECOND * 10)
+#define PUBLISH_EVERY (SECOND / 5)
+#define LOOK_AT_LINK_EVERY SECOND
+#define LINGER (SECOND / 2)	/* at exit, for the last bytes of what was closed */
+
+struct sleeper {
+	int kick;		/* eventfd */
+	struct sleeper *next;
+	bool kicked;
+};
+
+static struct {
+	struct engine *engine;	/* NULL: none */
+	struct ring *ring;
+	int broker;
+	struct endpoint_page *page;
+	char interface[IF_NAMESIZE];
+	uint64_t try_again, delay;
+	uint64_t published, looked;
+	unsigned events_left;	/* of those given to the program: their answers leave together */
+	uint64_t spin;
+	struct sleeper *sleepers;
+	bool changed;		/* something that others may sleep on */
+	uint64_t happened;	/* events so far */
+	bool dirty;		/* the page is older than the counters */
+	bool forked;		/* the engine in memory is a copy of the parent's: there is none to be had here */
+} it = { .broker = -1, .delay = TRY_FIRST };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pid_t holder, own_process;
+static __thread struct sleeper self = { .kick = -1 };
+static __thread pid_t thread_id;
+
+/* ------------------------------------------------------------------ the lock */
+
+static pid_t own_thread(void)
+{
+	if (!thread_id)
+		thread_id = syscall(SYS_gettid);
+	return thread_id;
+}
+
+void instance_lock(void)
+{
+	pthread_mutex_lock(&lock);
+	holder = own_thread();
+}
+
+bool instance_try_lock(void)
+{
+	if (__atomic_load_n(&holder, __ATOMIC_RELAXED) == own_thread())
+		return false;
+	instance_lock();
+	return true;
+}
+
+void instance_unlock(void)
+{
+	if (it.changed) {
+		it.changed = false;
+		for (struct sleeper *sleeper = it.sleepers; sleeper; sleeper = sleeper->next) {
+			if (sleeper->kick >= 0 && !sleeper->kicked && sleeper != &self) {
+				sleeper->kicked = true;
+				eventfd_write(sleeper->kick, 1);
+			}
+		}
+	}
+	holder = 0;
+	pthread_mutex_unlock(&lock);
+}
+
+void instance_wake_others(void)
+{
+	it.changed = true;
+}
+
+uint64_t instance_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * SECOND + now.tv_nsec;
+}
+
+bool instance_exists(void)
+{
+	return it.engine;
+}
+
+/* ------------------------------------------------------------------ how it comes to be */
+
+static void notify(void *context, struct engine_socket *socket, uint32_t events)
+{
+	struct file *file = engine_tag(socket);
+
+	if (!file)
+		return;
+	it.changed = true;
+	it.happened++;
+	events_happened(file, events);
+}
+
+static unsigned list_addresses(union engine_address *addresses)
+{
+	struct ifaddrs *list, *entry;
+	unsigned count = 0;
+
+	if (getifaddrs(&list))
+		return 0;
+	for (entry = list; entry && count < ENGINE_ADDRESSES; entry = entry->ifa_next) {
+		if (!entry->ifa_addr || strcmp(entry->ifa_name, it.interface))
+			continue;
+		if (entry->ifa_addr->sa_family == AF_INET)
+			addresses[count++].in = *(struct sockaddr_in *)entry->ifa_addr;
+		else if (entry->ifa_addr->sa_family == AF_INET6)
+			addresses[count++].in6 = *(struct sockaddr_in6 *)entry->ifa_addr;
+	}
+	freeifaddrs(list);
+	return count;
+}
+
+static bool read_link(uint8_t mac[6], uint32_t *mtu)
+{
+	struct ifreq request = { 0 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool good = false;
+
+	memcpy(request.ifr_name, it.interface, sizeof(it.interface));
+	if (fd >= 0 && !REAL(ioctl)(fd, SIOCGIFHWADDR, &request)) {
+		memcpy(mac, request.ifr_hwaddr.sa_data, 6);
+		good = !REAL(ioctl)(fd, SIOCGIFMTU, &request);
+		*mtu = request.ifr_mtu;
+	}
+	if (fd >= 0)
+		REAL(close)(fd);
+	return good;
+}
+
+/* Addresses and the link can change at any time. */
+static void look_at_link(uint64_t now)
+{
+	union engine_address addresses[ENGINE_ADDRESSES];
+	unsigned count;
+	uint8_t mac[6];
+	uint32_t mtu;
+
+	if (now - it.looked < LOOK_AT_LINK_EVERY)
+		return;
+	it.looked = now;
+	count = list_addresses(addresses);
+	if (count)
+		engine_set_addresses(it.engine, addresses, count);
+	if (read_link(mac, &mtu))
+		engine_set_link(it.engine, mac, mtu);
+}
+
+static void forget(void)
+{
+	if (it.ring)
+		ring_close(it.ring);
+	if (it.page)
+		munmap(it.page, ENDPOINT_PAGE_SIZE);
+	if (it.broker >= 0)
+		files_unhide(it.broker);
+	it.ring = NULL;
+	it.page = NULL;
+	it.broker = -1;
+}
+
+static bool attach(struct endpoint_answer *grant, int page)
+{
+	struct engine_config config = { .notify = notify };
+	uint32_t mtu;
+
+	memcpy(it.interface, grant->interface, sizeof(it.interface));
+	it.interface[IF_NAMESIZE - 1] = 0;
+	it.page = mmap(NULL, ENDPOINT_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0);
+	REAL(close)(page);
+	if (it.page == MAP_FAILED)
+		it.page = NULL;
+	else
+		madvise(it.page, ENDPOINT_PAGE_SIZE, MADV_DONTFORK);
+	grant->ring.xsk = files_hide(grant->ring.xsk);
+	grant->ring.umem = files_hide(grant->ring.umem);
+	it.ring = ring_xdp_attach(&grant->ring);
+	if (!it.ring) {
+		files_unhide(grant->ring.xsk);
+		files_unhide(grant->ring.umem);
+		return false;
+	}
+	config.ring = it.ring;
+	config.address_count = list_addresses(config.addresses);
+	if (!config.address_count || !read_link(config.mac, &mtu))
+		return false;
+	it.engine = engine_create(&config);
+	return it.engine;
+}
+
+static void create(int listener)
+{
+	struct endpoint_answer grant;
+	uint64_t now = instance_now();
+	const char *spin = getenv("AUTOCORK_ENDPOINT_SPIN");
+	int page;
+
+	if (now < it.try_again || it.forked)
+		return;
+	it.try_again = now + it.delay;
+	it.delay = it.delay * 2 < TRY_LAST ? it.delay * 2 : TRY_LAST;
+	it.broker = files_hide(ask_connect());
+	if (it.broker < 0)
+		return;
+	if (ask_open(it.broker, listener, &grant, &page) || !attach(&grant, page)) {
+		forget();
+		return;
+	}
+	it.delay = TRY_FIRST;
+	if (spin)
+		it.spin = strtoull(spin, NULL, 10);
+	it.looked = now;
+}
+
+/* What was set on the kernel's listener before. */
+static void copy_options(int fd, struct engine_socket *listener)
+{
+	static const struct {
+		int level, name;
+	} options[] = {
+		{ SOL_SOCKET, SO_KEEPALIVE }, { SOL_SOCKET, SO_LINGER }, { IPPROTO_TCP, 1 /* TCP_NODELAY */ },
+		{ IPPROTO_TCP, 4 /* TCP_KEEPIDLE */ }, { IPPROTO_TCP, 5 /* TCP_KEEPINTVL */ },
+		{ IPPROTO_TCP, 6 /* TCP_KEEPCNT */ }, { IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */ },
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		char value[16];
+		socklen_t size = sizeof(value);
+
+		if (!REAL(getsockopt)(fd, options[i].level, options[i].name, value, &size))
+			engine_set_option(listener, options[i].level, options[i].name, value, size);
+	}
+}
+
+void instance_serve(int fd, struct file *listener)
+{
+	uint64_t now;
+
+	if (listener->socket)
+		return;
+	now = instance_now();
+	if (now < listener->try_again)
+		return;
+	if (!it.engine)
+		create(fd);
+	if (!it.engine) {
+		listener->try_again = it.try_again;
+		return;
+	}
+	listener->try_again = now + TRY_LAST;
+	if (engine_listen(it.engine, &listener->local, listener->backlog, listener->v6only, &listener->socket)) {
+		listener->socket = NULL;
+		return;
+	}
+	engine_set_tag(listener->socket, listener);
+	copy_options(fd, listener->socket);
+	if (ask_listen(it.broker, fd)) {
+		engine_close(listener->socket);
+		listener->socket = NULL;
+	}
+}
+
+void instance_stop_serving(struct file *listener)
+{
+	if (!listener->socket)
+		return;
+	ask_unlisten(it.broker, ntohs(listener->local.in.sin_port));
+	/* SYNs that the queue had already taken. */
+	instance_poll();
+	engine_close(listener->socket);
+	listener->socket = NULL;
+	listener->try_again = FOREVER;
+}
+
+/* ------------------------------------------------------------------ how it runs */
+
+static void publish(uint64_t now)
+{
+	struct engine_stats stats;
+	struct endpoint_page *page = it.page;
+
+	it.published = now;
+	it.dirty = false;
+	if (!page)
+		return;
+	engine_stats(it.engine, &stats);
+	page->version = ENDPOINT_VERSION;
+#define COPY(name) page->name = stats.name;
+	COPY(connections) COPY(half_open) COPY(time_wait) COPY(listeners) COPY(accepted) COPY(reset) COPY(segments_in)
+	COPY(segments_out) COPY(retransmitted) COPY(bad_frame) COPY(bad_checksum) COPY(no_memory) COPY(limit_hit)
+	COPY(no_neighbour)
+#undef COPY
+	page->rx_dropped = stats.ring.rx_dropped;
+	page->tx_full = stats.ring.tx_full;
+}
+
+void instance_poll(void)
+{
+	uint64_t now;
+
+	if (!it.engine)
+		return;
+	now = instance_now();
+	it.events_left = 0;
+	if (it.page)
+		it.page->polls++;
+	if (engine_poll(it.engine, now, 0))
+		it.dirty = true;
+	look_at_link(now);
+	if (it.dirty && now - it.published > PUBLISH_EVERY)
+		publish(now);
+}
+
+void instance_events(unsigned count)
+{
+	it.events_left = count;
+}
+
+/* Answers to events that came together leave together: one system call for all. The last one, or one alone, does not wait. */
+void instance_written(void)
+{
+	it.dirty = true;
+	if (it.events_left > 1)
+		it.events_left--;
+	else
+		engine_flush(it.engine);
+}
+
+static bool spin(uint64_t deadline)
+{
+	uint64_t end = instance_now() + it.spin, seen = it.happened;
+
+	if (end > deadline)
+		end = deadline;
+
+	while (it.happened == seen && instance_now() < end)
+		engine_poll(it.engine, instance_now(), 0);
+	return it.happened != seen;
+}
+
+int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const sigset_t *mask)
+{
+	struct pollfd set[count + 2];
+	struct timespec left, *timeout = NULL;
+	struct sleeper **at;
+	uint64_t until = deadline, due, now, seen = it.happened;
+	nfds_t used = count;
+	int result, ready = 0, error;
+
+	instance_poll();
+	if (it.happened != seen)
+		return 0;
+	if (it.spin && it.engine && spin(deadline))
+		return 0;
+	memcpy(set, fds, count * sizeof(*fds));
+	if (it.engine && it.ring->wait_fd >= 0)
+		set[used++] = (struct pollfd){ it.ring->wait_fd, POLLIN, 0 };
+	if (!__libc_single_threaded) {
+		if (self.kick < 0)
+			self.kick = files_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+		set[used++] = (struct pollfd){ self.kick, POLLIN, 0 };
+	}
+	now = instance_now();
+	if (it.engine) {
+		due = engine_deadline(it.engine);
+		if (due < until)
+			until = due;
+		/* The last counters are told once, before a long sleep. */
+		if (it.dirty && it.published + PUBLISH_EVERY + 1 < until)
+			until = it.published + PUBLISH_EVERY + 1;
+	}
+	if (until != FOREVER) {
+		uint64_t rest = until > now ? until - now : 0;
+
+		left = (struct timespec){ rest / SECOND, rest % SECOND };
+		timeout = &left;
+	}
+	self.next = it.sleepers;
+	it.sleepers = &self;
+	if (it.page)
+		it.page->sleeps++;
+	instance_unlock();
+	result = REAL(ppoll)(set, used, timeout, mask);
+	error = errno;
+	instance_lock();
+	for (at = &it.sleepers; *at != &self; at = &(*at)->next)
+		;
+	*at = self.next;
+	if (self.kicked) {
+		eventfd_t ignored;
+
+		self.kicked = false;
+		eventfd_read(self.kick, &ignored);
+	}
+	instance_poll();
+	if (result < 0) {
+		errno = error;
+		return -1;
+	}
+	for (nfds_t i = 0; i < count; i++) {
+		fds[i].revents = set[i].revents;
+		ready += set[i].revents != 0;
+	}
+	return ready;
+}
+
+/* ------------------------------------------------------------------ into the kernel */
+
+/* What the kernel did not take at once. It has the room: only memory can be short. */
+static void write_rest(int fd, const char *bytes, size_t size)
+{
+	while (size) {
+		ssize_t n = REAL(send)(fd, bytes, size, MSG_NOSIGNAL);
+		struct pollfd wait = { fd, POLLOUT, 0 };
+
+		if (n < 0 && (errno != EAGAIN || REAL(poll)(&wait, 1, 10000) <= 0))
+			return;
+		if (n > 0) {
+			bytes += n;
+			size -= n;
+		}
+	}
+}
+
+/* The kernel's socket takes the place of the placeholder, under each of its numbers and in each epoll set. */
+static void replace(struct file *connection, int sock)
+{
+	int flags = connection->nonblocking ? O_RDWR | O_NONBLOCK : O_RDWR;
+
+	REAL(fcntl)(sock, F_SETFL, flags);
+	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1)) {
+		if (files_find(fd) != connection)
+			continue;
+		REAL(dup3)(sock, fd, files_cloexec(fd) ? O_CLOEXEC : 0);
+		for (struct item *item = connection->items; item; item = item->next_of_file) {
+			struct epoll_event event = { item->events, item->data };
+
+			if (item->fd == fd)
+				REAL(epoll_ctl)(item->set->fd, EPOLL_CTL_ADD, fd, &event);
+		}
+	}
+	REAL(close)(sock);
+	events_forget(connection);
+	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1))
+		if (files_find(fd) == connection && files_remove(fd))
+			break;
+}
+
+static void set_timeout(int sock, int name, uint64_t timeout)
+{
+	struct timeval value = { timeout / SECOND, timeout % SECOND / 1000 };
+
+	if (timeout)
+		REAL(setsockopt)(sock, SOL_SOCKET, name, &value, sizeof(value));
+}
+
+static int memory_file(const void *bytes, size_t size)
+{
+	int fd = memfd_create("autocork-handover", MFD_CLOEXEC);
+
+	if (fd >= 0 && REAL(write)(fd, bytes, size) != (ssize_t)size) {
+		REAL(close)(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int instance_hand_over(struct file *connection)
+{
+	struct handover snapshot;
+	uint32_t taken = 0;
+	char *bytes = NULL;
+	int64_t size;
+	int sock = -1, memory;
+
+	if (!connection->socket || connection->failing || it.broker < 0)
+		return -1;
+	size = handover_take(connection->socket, &snapshot, NULL, 0);
+	if (size > 0) {
+		bytes = malloc(size);
+		if (bytes)
+			size = handover_take(connection->socket, &snapshot, bytes, size);
+	}
+	if (size >= 0 && (bytes || !size) && (memory = memory_file(bytes, size)) >= 0) {
+		sock = ask_hand_over(it.broker, &snapshot, memory, size, &taken);
+		REAL(close)(memory);
+	}
+	if (sock >= 0) {
+		if (taken < snapshot.unsent)
+			write_rest(sock, bytes + size - (snapshot.unsent - taken), snapshot.unsent - taken);
+		if (snapshot.fin_sent)
+			REAL(shutdown)(sock, SHUT_WR);
+		set_timeout(sock, SO_RCVTIMEO, connection->receive_timeout);
+		set_timeout(sock, SO_SNDTIMEO, connection->send_timeout);
+		engine_drop(connection->socket);
+		connection->socket = NULL;
+		replace(connection, sock);
+		files_release(connection);
+		it.changed = true;
+	} else {
+		connection->failing = true;
+	}
+	if (it.page) {
+		it.page->handed_over += sock >= 0;
+		it.page->handover_failed += sock < 0;
+	}
+	free(bytes);
+	return sock >= 0 ? 0 : -1;
+}
+
+void instance_hand_over_all(void)
+{
+	struct file *file;
+
+	if (!it.engine || !files_count[FILE_CONNECTION])
+		return;
+	instance_poll();
+	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1)) {
+		file = files_find(fd);
+		if (file->kind == FILE_CONNECTION)
+			instance_hand_over(file);
+	}
+}
+
+void instance_end(struct file *file)
+{
+	events_forget(file);
+	if (file->kind == FILE_LISTENER) {
+		instance_stop_serving(file);
+	} else if (file->socket) {
+		engine_set_tag(file->socket, NULL);
+		engine_close(file->socket);
+		file->socket = NULL;
+		instance_written();
+	}
+	/* Whoever sleeps on it sees that it is gone. */
+	it.changed = true;
+	files_release(file);
+}
+
+/* ------------------------------------------------------------------ its ends */
+
+/* The rings are not mapped here, and the engine's memory is a copy: both are the parent's. */
+void instance_forked(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	holder = 0;
+	thread_id = 0;
+	own_process = getpid();
+	for (int fd = files_next_hidden(0); fd >= 0; fd = files_next_hidden(fd + 1))
+		files_unhide(fd);
+	it.forked = it.forked || it.engine;
+	it.engine = NULL;
+	it.ring = NULL;
+	it.page = NULL;
+	it.broker = -1;
+	it.sleepers = NULL;
+	it.try_again = 0;
+	it.delay = TRY_FIRST;
+	self = (struct sleeper){ .kick = -1 };
+	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1)) {
+		struct file *file = files_find(fd);
+
+		file->socket = NULL;
+		file->try_again = 0;
+	}
+}
+
+void instance_exits(void)
+{
+	uint64_t end;
+	struct engine_stats stats;
+
+	if (!it.engine)
+		return;
+	instance_hand_over_all();
+	end = instance_now() + LINGER;
+	for (;;) {
+		uint64_t now = instance_now(), due;
+		struct pollfd wait = { it.ring->wait_fd, POLLIN, 0 };
+		int milliseconds;
+
+		engine_poll(it.engine, now, 0);
+		engine_stats(it.engine, &stats);
+		if (!stats.connections || now >= end)
+			break;
+		due = engine_deadline(it.engine);
+		if (due > end)
+			due = end;
+		milliseconds = due > now ? (due - now) / 1000000 + 1 : 0;
+		REAL(poll)(&wait, 1, milliseconds);
+	}
+	publish(instance_now());
+}
+
+__attribute__((constructor)) static void remember_process(void)
+{
+	own_process = getpid();
+}
+
+bool instance_is_own_process(void)
+{
+	return getpid() == own_process;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Fork, exec, exit: where a process's own TCP ends, its connections go on in the kernel. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "endpoint/preload/instance.h"
+#include "endpoint/preload/real.h"
+
+/* Both processes may use the connections afterwards. */
+static void before_fork(void)
+{
+	instance_lock();
+	instance_hand_over_all();
+}
+
+static void after_fork(void)
+{
+	instance_unlock();
+}
+
+static char preload[PATH_MAX + sizeof("LD_PRELOAD=")];
+
+__attribute__((constructor)) static void start(void)
+{
+	const char *named = getenv("LD_PRELOAD");
+
+	real_functions();
+	pthread_atfork(before_fork, after_fork, instance_forked);
+	/* Programs empty their environment; what they start is to have it again. */
+	if (named && strlen(named) < PATH_MAX)
+		strcpy(stpcpy(preload, "LD_PRELOAD="), named);
+}
+
+__attribute__((destructor)) static void stop(void)
+{
+	if (!instance_is_own_process() || !instance_try_lock())
+		return;
+	instance_exits();
+	instance_unlock();
+}
+
+SHIM __attribute__((noreturn)) void _exit(int status)
+{
+	stop();
+	syscall(SYS_exit_group, status);
+	__builtin_unreachable();
+}
+
+SHIM __attribute__((noreturn)) void _Exit(int status)
+{
+	_exit(status);
+}
+
+/* ------------------------------------------------------------------ exec */
+
+static void before_exec(void)
+{
+	if (!instance_is_own_process() || !instance_try_lock())
+		return;
+	instance_hand_over_all();
+	instance_unlock();
+}
+
+/* The environment with this library in it; the caller's own where it is there. Freed by nobody: exec does. */
+static char *const *with_preload(char *const *environment)
+{
+	size_t count = 0;
+	char **copy;
+
+	if (!*preload || !environment)
+		return environment;
+	for (; environment[count]; count++)
+		if (!strncmp(environment[count], "LD_PRELOAD=", strlen("LD_PRELOAD=")))
+			return environment;
+	/* In the child of vfork() the heap is the parent's, and would keep this. */
+	if (!instance_is_own_process())
+		return environment;
+	copy = calloc(count + 2, sizeof(*copy));
+	if (!copy)
+		return environment;
+	memcpy(copy, environment, count * sizeof(*copy));
+	copy[count] = preload;
+	return copy;
+}
+
+SHIM int execve(const char *path, char *const *arguments, char *const *environment)
+{
+	before_exec();
+	return REAL(execve)(path, arguments, with_preload(environment));
+}
+
+SHIM int execv(const char *path, char *const *arguments)
+{
+	before_exec();
+	return REAL(execve)(path, arguments, with_preload(environ));
+}
+
+SHIM int execvpe(const char *file, char *const *arguments, char *const *environment)
+{
+	before_exec();
+	return REAL(execvpe)(file, arguments, with_preload(environment));
+}
+
+SHIM int execvp(const char *file, char *const *arguments)
+{
+	before_exec();
+	return REAL(execvpe)(file, arguments, with_preload(environ));
+}
+
+SHIM int fexecve(int fd, char *const *arguments, char *const *environment)
+{
+	before_exec();
+	return REAL(fexecve)(fd, arguments, with_preload(environment));
+}
+
+enum { BY_PATH, BY_FILE, WITH_ENVIRONMENT };
+
+static int exec_list(int how, const char *path, const char *first, va_list arguments)
+{
+	size_t count = 1, i = 1;
+	va_list copy;
+
+	va_copy(copy, arguments);
+	while (va_arg(copy, char *))
+		count++;
+	va_end(copy);
+	if (count > INT_MAX / sizeof(char *) / 4) {
+		errno = E2BIG;
+		return -1;
+	}
+	{
+		char *list[count + 1], *const *environment = environ;
+
+		list[0] = (char *)first;
+		while ((list[i] = va_arg(arguments, char *)))
+			i++;
+		if (how == WITH_ENVIRONMENT)
+			environment = va_arg(arguments, char *const *);
+		return how == BY_FILE ? execvpe(path, list, environment) : execve(path, list, environment);
+	}
+}
+
+#define EXEC_LIST(name, how)                                             \
+	SHIM int name(const char *path, const char *first, ...)          \
+	{                                                                \
+		va_list arguments;                                       \
+		int result;                                              \
+                                                                         \
+		va_start(arguments, first);                              \
+		result = exec_list(how, path, first, arguments);         \
+		va_end(arguments);                                       \
+		return result;                                           \
+	}
+
+EXEC_LIST(execl, BY_PATH)
+EXEC_LIST(execlp, BY_FILE)
+EXEC_LIST(execle, WITH_ENVIRONMENT)
+
+/* ------------------------------------------------------------------ calls by number */
+
+#ifdef __x86_64__
+/* As the C library's, in one instruction: what goes by it must not come back here. */
+static long call(long number, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	if (result >= -4095 && result < 0) {
+		errno = -result;
+		return -1;
+	}
+	return result;
+}
+
+/*
+ * io_uring works on the kernel's files behind this library's back: a program that asks learns that it is not there, and has
+ * another way. Without any listener of ours it has it.
+ */
+SHIM long syscall(long number, ...)
+{
+	va_list arguments;
+	long a, b, c, d, e, f;
+
+	va_start(arguments, number);
+	a = va_arg(arguments, long);
+	b = va_arg(arguments, long);
+	c = va_arg(arguments, long);
+	d = va_arg(arguments, long);
+	e = va_arg(arguments, long);
+	f = va_arg(arguments, long);
+	va_end(arguments);
+	if (number == SYS_io_uring_setup && instance_exists()) {
+		errno = ENOSYS;
+		return -1;
+	}
+	return call(number, a, b, c, d, e, f);
+}
+#endif

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""Programs under `autocork run` on the steered side of a cable (steering.py): ports 9000 to 9009 are the endpoint's, from
+9010 on the kernel's."""
+import contextlib
+import json
+import os
+import socket
+import subprocess
+
+from agent import build
+from netns import Pair, setns
+from programs import Program, wait_port
+from steering import Steered, private_mounts
+from tap import Skip, check, wait_for
+
+POLICY = "[policy web]\nports = 9000-9009\nsteer = endpoint\ninterface = cable\nmode = off\n"
+PORT, KERNEL_PORT = 9000, 9010
+
+
+class Endpoint(Steered):
+    def __init__(self, policy=POLICY, **options):
+        if not os.path.exists(build("libautocork-endpoint.so")):
+            raise Skip("libautocork-endpoint.so is not built: the source of lwIP is missing")
+        super().__init__(**options)
+        # A sender's partial checksums would reach the program unfinished (docs/steering.md).
+        self.a.run("ethtool", "-K", "cable", "tx", "off")
+        if policy:
+            self.keeper = self.agent(policy)
+
+    def run(self, *command, port=None, options=(), environment=None):
+        """`autocork run` of a program; with a port, once it listens there."""
+        program = self.stack.enter_context(Program(self.b, [build("autocork"), "run", *options, "--", *command],
+                                                   environment=environment))
+        if port:
+            wait_port(self.b, port, alive=program)
+        return program
+
+    def connect(self, port=PORT, address=Pair.B4, net=None):
+        with (net or self.a).inside():
+            return self.stack.enter_context(socket.create_connection((address, port), timeout=10))
+
+    def command(self, *arguments):
+        """`autocork ARGUMENTS --json` in b, its lines."""
+        done = subprocess.run([build("autocork"), arguments[0], "--json", *arguments[1:]], capture_output=True, text=True,
+                              check=True, preexec_fn=lambda: setns(self.b.fd))
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def flows(self):
+        return self.command("endpoint", "flows")
+
+    def steered(self):
+        return self.status()["packets"]["steered"]
+
+    def serves(self):
+        """The program has its queue and listens there."""
+        def taken():
+            check(self.keeper.process.poll() is None, f"the agent ended: {self.keeper.output()[-1000:]}")
+            return self.has_consumer()
+        wait_for(taken, 10, "the program's queue")
+
+
+def answer(connection, request, size):
+    connection.sendall(request)
+    got = b""
+    while len(got) < size:
+        more = connection.recv(65536)
+        if not more:
+            break
+        got += more
+    return got
+
+
+@contextlib.contextmanager
+def directory_for(user):
+    """A directory that an unprivileged program can use."""
+    import pwd
+    import tempfile
+    with tempfile.TemporaryDirectory() as path:
+        os.chmod(path, 0o755)
+        os.chown(path, pwd.getpwnam(user).pw_uid, -1)
+        yield path
+
+
+__all__ = ["Endpoint", "KERNEL_PORT", "PORT", "POLICY", "answer", "directory_for", "private_mounts"]
