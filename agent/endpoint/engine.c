@@ -118,6 +118,7 @@ struct engine *engine_create(const struct engine_config *config)
 	memset(&engine_netif, 0, sizeof(engine_netif));
 	engine_set_link(engine, config->mac, config->ring->mtu);
 	engine_update_clock(engine);
+	tcp_challenge_acks = tcp_paws_drops = 0;
 	tcp_init();
 	return engine;
 }
@@ -143,13 +144,21 @@ void engine_notify(struct engine_socket *socket, uint32_t events)
 		socket->engine->config.notify(socket->engine->config.context, socket, events);
 }
 
+/* lwIP counts a connection as pending until it is accepted. */
+static uint32_t half_open(void)
+{
+	uint32_t count = 0;
+
+	for (const struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs; listener; listener = listener->next)
+		count += listener->accepts_pending - ((const struct engine_socket *)listener->callback_arg)->waiting_count;
+	return count;
+}
+
 u32_t engine_hook_syn(struct tcp_pcb_listen *listener)
 {
 	struct engine *engine = engine_current;
-	struct engine_stats stats;
 
-	engine_stats(engine, &stats);
-	if (tcp_active_count + tcp_tw_count < engine->config.max_connections && stats.half_open < engine->config.max_half_open)
+	if (tcp_active_count + tcp_tw_count < engine->config.max_connections && half_open() < engine->config.max_half_open)
 		return ((struct engine_socket *)listener->callback_arg)->rcvbuf;
 	engine->stats.limit_hit++;
 	return 0;
@@ -268,12 +277,9 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
 	*stats = engine->stats;
 	stats->connections = tcp_active_count;
 	stats->time_wait = tcp_tw_count;
-	for (struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs; listener; listener = listener->next) {
-		const struct engine_socket *socket = listener->callback_arg;
+	stats->half_open = half_open();
+	for (const struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs; listener; listener = listener->next)
 		stats->listeners++;
-		/* lwIP counts a connection as pending until it is accepted. */
-		stats->half_open += listener->accepts_pending - socket->waiting_count;
-	}
 	stats->challenge_ack = tcp_challenge_acks;
 	stats->paws_dropped = tcp_paws_drops;
 	ring_stats(engine->ring, &stats->ring);

@@ -16,6 +16,8 @@ static int set_socket_option(struct engine_socket *socket, int name, int value, 
 
 	switch (name) {
 	case SO_KEEPALIVE:
+		if (socket->dead)
+			return 0;
 		if (value)
 			ip_set_option(socket->pcb, SOF_KEEPALIVE);
 		else
@@ -92,8 +94,6 @@ int engine_set_option(struct engine_socket *socket, int level, int name, const v
 	if (len < sizeof(number))
 		return -EINVAL;
 	memcpy(&number, value, sizeof(number));
-	if (!socket->pcb)
-		return -EINVAL;
 	engine_update_clock(socket->engine);
 	if (level == SOL_SOCKET)
 		result = set_socket_option(socket, name, number, value, len);
@@ -134,6 +134,7 @@ static void fill_info(const struct engine_socket *socket, struct tcp_info *info)
 	info->tcpi_pmtu = mss + 52;
 }
 
+/* Of a connection that has ended, as of one that lives: programs set and ask after a RST as well. */
 static int get_number(const struct engine_socket *socket, int level, int name, int *value)
 {
 	const struct tcp_pcb *pcb = socket->pcb;
@@ -156,25 +157,26 @@ static int get_number(const struct engine_socket *socket, int level, int name, i
 			*value = engine_take_error((struct engine_socket *)socket);
 			return 0;
 		}
-	if (level == IPPROTO_TCP && pcb)
+	bool own = socket->is_listener || !pcb;
+	if (level == IPPROTO_TCP)
 		switch (name) {
 		case KERNEL_NODELAY:
-			*value = socket->is_listener ? socket->nodelay : !!tcp_nagle_disabled(pcb);
+			*value = own ? socket->nodelay : !!tcp_nagle_disabled(pcb);
 			return 0;
 		case KERNEL_CORK:
 			*value = socket->cork;
 			return 0;
 		case KERNEL_MAXSEG:
-			*value = socket->is_listener ? 536 : tcp_mss(pcb);
+			*value = own ? 536 : tcp_mss(pcb);
 			return 0;
 		case KERNEL_KEEPIDLE:
-			*value = (int)((socket->is_listener ? socket->keep_idle : pcb->keep_idle) / 1000);
+			*value = (int)((own ? socket->keep_idle : pcb->keep_idle) / 1000);
 			return 0;
 		case KERNEL_KEEPINTVL:
-			*value = (int)((socket->is_listener ? socket->keep_intvl : pcb->keep_intvl) / 1000);
+			*value = (int)((own ? socket->keep_intvl : pcb->keep_intvl) / 1000);
 			return 0;
 		case KERNEL_KEEPCNT:
-			*value = (int)(socket->is_listener ? socket->keep_cnt : pcb->keep_cnt);
+			*value = (int)(own ? socket->keep_cnt : pcb->keep_cnt);
 			return 0;
 		case KERNEL_QUICKACK:
 			*value = 1;

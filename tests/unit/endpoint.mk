@@ -16,3 +16,15 @@ UNIT_TESTS := $(filter-out $(ENGINE_TESTS),$(UNIT_TESTS))
 endif
 $(ENGINE_TESTS:=.o): CFLAGS += -fsanitize=address
 $(ENGINE_TESTS): LDFLAGS += -fsanitize=address
+
+# libFuzzer target for the engine's receive path. make fuzz-engine FUZZ_SECONDS=600
+$(BUILD)/tests/unit/fuzz_engine: tests/unit/fuzz_engine.c $(ENGINE_LWIP) agent/endpoint/handover.c $(LWIP)/patched \
+		$(wildcard agent/endpoint/*.h tests/unit/ring_memory.h tests/unit/segment.h third_party/lwip/*.h)
+	$(call say,FUZZ,$@)
+	$(Q)$(CLANG) $(CPPFLAGS) -std=gnu11 -O1 -g -Wno-address -fsanitize=fuzzer,address -isystem third_party/lwip \
+		-isystem $(LWIP)/src/include tests/unit/fuzz_engine.c $(ENGINE_LWIP) agent/endpoint/handover.c \
+		$(LWIP_SRCS:%=$(LWIP)/src/%) -o $@
+
+.PHONY: fuzz-engine
+fuzz-engine: $(BUILD)/tests/unit/fuzz_engine ## fuzz the receive path of the endpoint's engine
+	$< -max_total_time=$(FUZZ_SECONDS) -max_len=1024 -print_final_stats=1

@@ -109,7 +109,7 @@ static void side_start(struct side *side, const char *v4, const char *v6, struct
 }
 
 /* Both run until nothing is on the wire. Frames that were moved. */
-static unsigned run_both(struct side *a, struct side *b)
+static inline unsigned run_both(struct side *a, struct side *b)
 {
 	unsigned total = 0, moved;
 
@@ -122,7 +122,7 @@ static unsigned run_both(struct side *a, struct side *b)
 }
 
 /* Time goes to the next deadline, and no further than `limit`. False: neither engine has one before it. */
-static bool next_deadline(struct side *a, struct side *b, uint64_t limit)
+static inline bool next_deadline(struct side *a, struct side *b, uint64_t limit)
 {
 	uint64_t one = a->call.engine_deadline(a->engine), two = b->call.engine_deadline(b->engine);
 	uint64_t next = one < two ? one : two;
@@ -135,7 +135,7 @@ static bool next_deadline(struct side *a, struct side *b, uint64_t limit)
 	return true;
 }
 
-static void run_for(struct side *a, struct side *b, uint64_t ms)
+static inline void run_for(struct side *a, struct side *b, uint64_t ms)
 {
 	uint64_t limit = virtual_now + ms * 1000000;
 
