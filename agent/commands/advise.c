@@ -49,11 +49,12 @@ static const struct cli_syntax syntax = {
 	       "managed.",
 };
 
+/* What matters most comes first: a narrow terminal cuts the right end. */
 static const struct table_column columns[] = {
-	{ "PORT", TABLE_RIGHT },      { "SIDE", TABLE_LEFT },        { "PROGRAM", TABLE_LEFT },
-	{ "PACKETS/S", TABLE_RIGHT }, { "OF WRITES", TABLE_RIGHT },  { "CPU", TABLE_RIGHT },
-	{ "STALL", TABLE_RIGHT },     { "MISSES/S", TABLE_RIGHT },   { "CONFIDENCE", TABLE_RIGHT },
-	{ "COPIED/S", TABLE_RIGHT },  { "ADVICE", TABLE_LEFT },      { "ID", TABLE_LEFT },
+	{ "ADVICE", TABLE_LEFT },     { "PORT", TABLE_RIGHT },	    { "PROGRAM", TABLE_LEFT },
+	{ "STALL", TABLE_RIGHT },     { "PACKETS/S", TABLE_RIGHT }, { "OF WRITES", TABLE_RIGHT },
+	{ "CPU", TABLE_RIGHT },	      { "SIDE", TABLE_LEFT },	    { "MISSES/S", TABLE_RIGHT },
+	{ "CONFIDENCE", TABLE_RIGHT }, { "COPIED/S", TABLE_RIGHT },  { "ID", TABLE_LEFT },
 };
 
 struct advised {
@@ -61,10 +62,14 @@ struct advised {
 	struct advice advice;
 };
 
-static int by_packets(const void *x, const void *y)
+/* Waiting is worse than packets: what waits longest comes first, then what sends most packets in vain. */
+static int by_harm(const void *x, const void *y)
 {
 	const struct advised *a = x, *b = y;
+	double stall = a->advice.stall_s_per_s - b->advice.stall_s_per_s;
 
+	if (a->advice.stall_s_per_burst >= ADVICE_STALL_MIN_S || b->advice.stall_s_per_burst >= ADVICE_STALL_MIN_S)
+		return (stall < 0) - (stall > 0);
 	return (a->advice.packets_per_s < b->advice.packets_per_s) -
 	       (a->advice.packets_per_s > b->advice.packets_per_s);
 }
@@ -78,18 +83,18 @@ static void add_row(struct table *table, const struct advised *advised)
 	const struct advice *advice = &advised->advice;
 	struct units units;
 
+	table_cell(table, styles[advice->verdict], "%s", advice_verdict_name(advice->verdict));
 	table_cell(table, TABLE_PLAIN, "%u", advised->service.port);
-	table_cell(table, TABLE_PLAIN, "%s", service_side_name(advised->service.side));
 	table_cell(table, TABLE_PLAIN, "%s", advised->service.program);
+	table_cell(table, TABLE_PLAIN, "%s", units_delay(&units, advice->stall_s_per_burst * 1e6));
 	table_cell(table, TABLE_PLAIN, "%.1f", advice->packets_per_s);
 	table_cell(table, TABLE_PLAIN, "%.0f%%", advice->saved_share * 100);
 	table_cell(table, TABLE_PLAIN, "%.2f%%", advice->cpu_share * 100);
-	table_cell(table, TABLE_PLAIN, "%s", units_delay(&units, advice->stall_s_per_burst * 1e6));
+	table_cell(table, TABLE_PLAIN, "%s", service_side_name(advised->service.side));
 	table_cell(table, TABLE_PLAIN, "%.2f", advice->misses_per_s);
 	table_cell(table, TABLE_PLAIN, "%.1f%%", advice->confidence * 100);
 	table_cell(table, advice_names_copies(advice) ? TABLE_WARN : TABLE_PLAIN, "%s",
 		   units_count(&units, advice->copied_bytes_per_s));
-	table_cell(table, styles[advice->verdict], "%s", advice_verdict_name(advice->verdict));
 	table_cell(table, TABLE_PLAIN, "%s", advice->id);
 }
 
@@ -223,7 +228,7 @@ int command_advise(struct cli *cli, int argc, char **argv)
 			advice_make(service->port, service->side, service->program, &service->counts, seconds);
 		count += is_wanted(&options, &advised[count]);
 	}
-	qsort(advised, count, sizeof(*advised), by_packets);
+	qsort(advised, count, sizeof(*advised), by_harm);
 	print(cli, &options, advised, count, seconds);
 	free(advised);
 	service_list_free(&list);

@@ -37,9 +37,10 @@ static const struct cli_syntax syntax = {
 	       "  autocork flows --json | jq -r 'select(.misses > 0).remote'\n",
 };
 
+/* Whether it is managed, or why not, comes first: a narrow terminal cuts the right end. */
 static const struct table_column columns[] = {
-	{ "LOCAL", TABLE_LEFT },   { "REMOTE", TABLE_LEFT },  { "SIDE", TABLE_LEFT },	 { "PROGRAM", TABLE_LEFT },
-	{ "POLICY", TABLE_LEFT },  { "MODE", TABLE_LEFT },    { "WRAPPER", TABLE_LEFT }, { "AGE", TABLE_RIGHT },
+	{ "WRAPPER", TABLE_LEFT }, { "LOCAL", TABLE_LEFT },   { "REMOTE", TABLE_LEFT },	 { "SIDE", TABLE_LEFT },
+	{ "PROGRAM", TABLE_LEFT }, { "POLICY", TABLE_LEFT },  { "MODE", TABLE_LEFT },	 { "AGE", TABLE_RIGHT },
 	{ "WRITES", TABLE_RIGHT }, { "BURSTS", TABLE_RIGHT }, { "SAVED", TABLE_RIGHT },	 { "MISSES", TABLE_RIGHT },
 };
 
@@ -63,16 +64,16 @@ static int print_flow(json_t *flow, void *data)
 		json_print(stdout, json_incref(flow));
 		return 0;
 	}
+	if (*wrapper)
+		table_cell(table, TABLE_GOOD, "%s", wrapper);
+	else
+		table_cell(table, TABLE_DIM, "%s%s%s", *refusal ? "(" : "", refusal, *refusal ? ")" : "");
 	address_cell(table, flow, "local", "local_port");
 	address_cell(table, flow, "remote", "remote_port");
 	table_cell(table, TABLE_PLAIN, "%s", json_member_text(flow, "side"));
 	table_cell(table, TABLE_PLAIN, "%s", json_member_text(flow, "program"));
 	table_cell(table, TABLE_PLAIN, "%s", json_member_text(flow, "policy"));
 	table_cell(table, TABLE_PLAIN, "%s", json_member_text(flow, "mode"));
-	if (*wrapper)
-		table_cell(table, TABLE_GOOD, "%s", wrapper);
-	else
-		table_cell(table, TABLE_DIM, "%s%s%s", *refusal ? "(" : "", refusal, *refusal ? ")" : "");
 	table_cell(table, TABLE_PLAIN, "%s", units_age(&units, json_number(flow, "age_us") / 1000000));
 	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(flow, "writes")));
 	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(flow, "bursts")));

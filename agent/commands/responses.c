@@ -47,11 +47,12 @@ static const struct cli_syntax syntax = {
 	       "bytes need. Three numbers are the least, the mean and the most.",
 };
 
+/* What matters most comes first: a narrow terminal cuts the right end. */
 static const struct table_column columns[] = {
-	{ "RESPONSES", TABLE_RIGHT }, { "PORT", TABLE_RIGHT },	 { "SIDE", TABLE_LEFT },
-	{ "PROGRAM", TABLE_LEFT },    { "WRITES", TABLE_RIGHT }, { "OPTIONS", TABLE_RIGHT },
-	{ "SEGMENTS", TABLE_RIGHT },  { "NEEDED", TABLE_RIGHT }, { "BYTES", TABLE_RIGHT },
-	{ "WASTE", TABLE_LEFT },
+	{ "PORT", TABLE_RIGHT },     { "WASTE", TABLE_LEFT },	  { "RESPONSES", TABLE_RIGHT },
+	{ "PROGRAM", TABLE_LEFT },   { "SEGMENTS", TABLE_RIGHT }, { "NEEDED", TABLE_RIGHT },
+	{ "WRITES", TABLE_RIGHT },   { "OPTIONS", TABLE_RIGHT },  { "BYTES", TABLE_RIGHT },
+	{ "SIDE", TABLE_LEFT },
 };
 
 static int visit(json_t *item, void *context)
@@ -93,19 +94,19 @@ static void add_row(struct table *table, const struct response_pattern *pattern)
 	uint64_t options = pattern->sum.nodelay_calls + pattern->sum.cork_calls;
 	struct units units;
 
-	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, pattern->sum.count));
 	if (pattern->other)
 		table_cell(table, TABLE_DIM, "other");
 	else
 		table_cell(table, TABLE_PLAIN, "%u", pattern->service.port);
-	table_cell(table, TABLE_PLAIN, "%s", pattern->service.side);
+	waste_cell(table, pattern);
+	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, pattern->sum.count));
 	table_cell(table, TABLE_PLAIN, "%s", pattern->service.program);
-	range_cell(table, &pattern->sum.writes, pattern->sum.count);
-	table_cell(table, TABLE_PLAIN, "%.4g", (double)options / pattern->sum.count);
 	range_cell(table, &pattern->sum.segments, pattern->sum.count);
 	table_cell(table, TABLE_PLAIN, "%.4g", (double)pattern->sum.needed / pattern->sum.count);
+	range_cell(table, &pattern->sum.writes, pattern->sum.count);
+	table_cell(table, TABLE_PLAIN, "%.4g", (double)options / pattern->sum.count);
 	range_cell(table, &pattern->sum.bytes, pattern->sum.count);
-	waste_cell(table, pattern);
+	table_cell(table, TABLE_PLAIN, "%s", pattern->service.side);
 }
 
 static void print_wastes(const struct ac_response_sum *sum)

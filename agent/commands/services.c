@@ -15,10 +15,11 @@
 #define NO_FLOW "No TCP flow has been seen yet."
 #define MISSES_BAD 0.001 /* share of bursts above which misses are worth a colour */
 
+/* What matters most comes first: a narrow terminal cuts the right end. */
 static const struct table_column columns[] = {
-	{ "PORT", TABLE_RIGHT },    { "SIDE", TABLE_LEFT },    { "PROGRAM", TABLE_LEFT },    { "FLOWS", TABLE_RIGHT },
-	{ "MANAGED", TABLE_RIGHT }, { "BURSTS", TABLE_RIGHT }, { "WRITES", TABLE_RIGHT },    { "SAVED", TABLE_RIGHT },
-	{ "MISSES", TABLE_RIGHT },  { "DELAY", TABLE_RIGHT },  { "LEFT ALONE", TABLE_LEFT },
+	{ "SAVED", TABLE_RIGHT },    { "PORT", TABLE_RIGHT },    { "PROGRAM", TABLE_LEFT },   { "NOT MANAGED", TABLE_LEFT },
+	{ "SIDE", TABLE_LEFT },	     { "FLOWS", TABLE_RIGHT },	 { "MANAGED", TABLE_RIGHT },  { "MESSAGES", TABLE_RIGHT },
+	{ "WRITES", TABLE_RIGHT },   { "TOO LONG", TABLE_RIGHT }, { "ADDED DELAY", TABLE_RIGHT },
 };
 
 struct named {
@@ -68,23 +69,23 @@ static void add_row(struct table *table, const json_t *service)
 	struct units units;
 	char reasons[256];
 
+	table_cell(table, TABLE_GOOD, "%s", units_count(&units, json_number(service, "held")));
 	/* Number 0 takes the flows of all services for which there was no number left. */
 	if (json_number(service, "number"))
 		table_cell(table, TABLE_PLAIN, "%" PRIdMAX, (intmax_t)port);
 	else
 		table_cell(table, TABLE_DIM, "other");
-	table_cell(table, TABLE_PLAIN, "%s", json_member_text(service, "side"));
 	table_cell(table, TABLE_PLAIN, "%s", json_member_text(service, "program"));
+	counters_text(json_object_get(service, "refused"), reasons, sizeof(reasons));
+	table_cell(table, TABLE_DIM, "%s", reasons);
+	table_cell(table, TABLE_PLAIN, "%s", json_member_text(service, "side"));
 	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(service, "flows")));
 	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(service, "managed")));
 	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, bursts));
 	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(service, "writes")));
-	table_cell(table, TABLE_GOOD, "%s", units_count(&units, json_number(service, "held")));
 	table_cell(table, misses > bursts * MISSES_BAD ? TABLE_BAD : TABLE_PLAIN, "%s", units_count(&units, misses));
 	table_cell(table, TABLE_PLAIN, "%s",
 		   json_is_number(delay) ? units_delay(&units, json_number_value(delay)) : "");
-	counters_text(json_object_get(service, "refused"), reasons, sizeof(reasons));
-	table_cell(table, TABLE_DIM, "%s", reasons);
 }
 
 void services_print(FILE *out, const struct cli *cli, const json_t *services)

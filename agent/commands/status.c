@@ -50,25 +50,25 @@ static const struct cli_syntax syntax = {
 	       "  autocork status --watch\n"
 	       "  autocork status --json | jq .totals.held\n"
 	       "\v"
-	       "SAVED counts the writes that did not become a packet of their own; MISSES, bursts that ended while "
-	       "something was held; DELAY, the mean time from the first held write of a burst to its release; LEFT "
-	       "ALONE, why flows that a policy wants managed are not.",
+	       "SAVED counts the packets saved: writes that did not become a packet of their own. NOT MANAGED says why "
+	       "flows that a policy wants managed are not. TOO LONG counts the messages of which something was held for "
+	       "nothing. ADDED DELAY is the mean time from the first held write of a message to its release.",
 };
 
+/* Only what does not work: doctor has them all, and the next step. */
 static void print_features(FILE *out, const struct cli *cli, const json_t *features)
 {
 	const json_t *feature;
 	size_t i, listed = 0;
 
-	fputs("kernel  ", out);
 	json_array_foreach((json_t *)features, i, feature) {
-		bool works = json_is_true(json_object_get(feature, "works"));
-
-		fprintf(out, "%s%s%s%s%s", listed++ ? ", " : "",
-			table_paint(works ? TABLE_GOOD : TABLE_WARN, cli->colour), works ? "" : "no ",
+		if (json_is_true(json_object_get(feature, "works")))
+			continue;
+		fprintf(out, "%s%s%s%s", listed++ ? ", " : "kernel  without ", table_paint(TABLE_WARN, cli->colour),
 			json_member_text(feature, "name"), table_paint(TABLE_PLAIN, cli->colour));
 	}
-	fputc('\n', out);
+	if (listed)
+		fputs(" (autocork doctor)\n", out);
 }
 
 static void print_policy(FILE *out, const struct cli *cli, const json_t *policy)
@@ -142,6 +142,9 @@ static void print_page(FILE *out, const struct cli *cli, const char *note, const
 	const char *metrics = json_member_text(status, "metrics_url");
 	struct units up, flows, managed, held;
 
+	fprintf(out, "saved   %s%s packets%s; %s of %s open flows managed\n", table_paint(TABLE_GOOD, cli->colour),
+		units_count(&held, json_number(totals, "held")), table_paint(TABLE_PLAIN, cli->colour),
+		units_count(&managed, json_number(totals, "managed")), units_count(&flows, json_number(totals, "flows")));
 	fprintf(out, "agent   %sautocorkd %s%s, pid %" PRIdMAX ", up %s, mode %s", table_paint(TABLE_BOLD, cli->colour),
 		json_member_text(agent, "version"), table_paint(TABLE_PLAIN, cli->colour),
 		(intmax_t)json_number(agent, "pid"), units_age(&up, json_number(agent, "uptime_seconds")),
@@ -149,9 +152,6 @@ static void print_page(FILE *out, const struct cli *cli, const char *note, const
 	fprintf(out, "%s%s\n", *metrics ? ", metrics " : "", metrics);
 	print_features(out, cli, json_object_get(status, "features"));
 	print_policy(out, cli, json_object_get(status, "policy"));
-	fprintf(out, "flows   %s open, %s managed; %s packets saved\n",
-		units_count(&flows, json_number(totals, "flows")),
-		units_count(&managed, json_number(totals, "managed")), units_count(&held, json_number(totals, "held")));
 	print_lost(out, cli, json_number(agent, "flows_lost"));
 	print_copies(out, json_object_get(status, "services"), json_number(totals, "large_copied_bytes"));
 	print_sampling(out, cli, json_object_get(status, "telemetry"));

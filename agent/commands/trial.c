@@ -18,6 +18,7 @@ struct course {
 	json_t *request;
 	int result;
 	struct fault *fault;
+	char phase[8];	/* that was printed last */
 };
 
 static void take_delay(const struct argp_state *state, char *arg, void *input)
@@ -65,26 +66,33 @@ static double share(const json_t *object, const char *key)
 	return json_number_value(json_object_get(object, key));
 }
 
-static void print_phase(const char *name, const json_t *counts)
+/* On a terminal one line for each phase, written over as it goes on. */
+static void print_phase(struct course *course, const char *name, const json_t *counts)
 {
 	struct units units;
 
+	if (course->cli->terminal)
+		fputs(!*course->phase || !strcmp(course->phase, name) ? "\r" : "\n", stdout);
+	snprintf(course->phase, sizeof(course->phase), "%s", name);
 	printf("%-7s %4.0f s  %s writes", name, share(counts, "seconds"),
 	       units_count(&units, json_number(counts, "writes")));
 	printf(", %.1f%% %s", share(counts, "saved_share") * 100,
 	       json_number(counts, "held") ? "saved" : "could be saved");
 	printf(", %s misses", units_count(&units, json_number(counts, "misses")));
-	printf(", p99 of the delay %s\n", units_delay(&units, share(counts, "hold_p99_us")));
+	printf(", p99 of the delay %s%s", units_delay(&units, share(counts, "hold_p99_us")),
+	       course->cli->terminal ? "\033[K" : "\n");
 	fflush(stdout);
 }
 
-static void print_end(const json_t *item)
+static void print_end(struct course *course, const json_t *item)
 {
 	const json_t *trial = json_object_get(item, "trial"), *segments = json_object_get(item, "segments_per_burst");
 	const char *verdict = json_member_text(item, "verdict");
 	struct units units;
 
-	print_phase("trial", trial);
+	print_phase(course, "trial", trial);
+	if (course->cli->terminal)
+		putchar('\n');
 	if (!strcmp(verdict, "idle")) {
 		puts("\nToo little was written to tell. The policy is taken back; try again while the service is busy "
 		     "(autocork status names its port).");
@@ -116,9 +124,9 @@ static int visit(json_t *item, void *context)
 		json_print(stdout, json_incref(item));
 		fflush(stdout);
 	} else if (!strcmp(phase, "done")) {
-		print_end(item);
+		print_end(course, item);
 	} else {
-		print_phase(phase, json_object_get(item, "counts"));
+		print_phase(course, phase, json_object_get(item, "counts"));
 	}
 	if (strcmp(phase, "done"))
 		return 0;

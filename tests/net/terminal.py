@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""A terminal of 24 lines and 80 columns for programs that draw: what stands on it, and keys that go in."""
+"""A terminal of 24 lines and 80 columns, unless told otherwise, for programs that draw: what stands on it, and keys that go in."""
 import fcntl
 import os
 import pty
@@ -19,13 +19,14 @@ CONTROL = re.compile(rb"\x1b\[\??([0-9;]*)([A-Za-z])|\x1b[()].|\x1b[=>]|[\x00-\x
 class Terminal:
     """Runs a command on it. A vt100, as the fewest sequences are understood by it."""
 
-    def __init__(self, command, environment=None):
+    def __init__(self, command, environment=None, columns=COLUMNS):
+        self.columns = columns
         self.pid, self.fd = pty.fork()
         if not self.pid:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, self.columns, 0, 0))
             os.execvpe(command[0], [str(word) for word in command],
                        dict(os.environ, TERM="vt100", **(environment or {})))
-        self.cells = [[" "] * COLUMNS for _ in range(LINES)]
+        self.cells = [[" "] * self.columns for _ in range(LINES)]
         self.line = self.column = 0
         self.rest, self.status = b"", None
 
@@ -85,7 +86,7 @@ class Terminal:
 
     def put(self, text):
         for letter in text:
-            if self.line < LINES and self.column < COLUMNS:
+            if self.line < LINES and self.column < self.columns:
                 self.cells[self.line][self.column] = letter
             self.column += 1
 
@@ -99,11 +100,11 @@ class Terminal:
         elif kind in "CD" and kind:
             self.column = max(self.column + max(first, 1) * (1 if kind == "C" else -1), 0)
         elif kind == "J":
-            self.cells[self.line][self.column:] = [" "] * max(COLUMNS - self.column, 0)
+            self.cells[self.line][self.column:] = [" "] * max(self.columns - self.column, 0)
             for line in range(self.line + 1, LINES):
-                self.cells[line] = [" "] * COLUMNS
+                self.cells[line] = [" "] * self.columns
         elif kind == "K":
-            start, end = (0, self.column + 1) if first == 1 else (self.column, COLUMNS)
+            start, end = (0, self.column + 1) if first == 1 else (self.column, self.columns)
             self.cells[self.line][start:end] = [" "] * max(end - start, 0)
         elif found[0] == b"\r":
             self.column = 0

@@ -111,9 +111,10 @@ def test_texts():
                      if part.startswith(f"{stream.port}, client, "))
         for wanted in r"^ +held +[1-9]", r"^ +released +complete [1-9]":
             check(re.search(wanted, block, re.M), block)
-        row = re.compile(rf"^ *{stream.port} +client +\S+ +1 +1(?: +[1-9]\S*){{3}} ", re.M)
+        row = re.compile(rf"^ *[1-9]\S* +{stream.port} +\S+ +- +client +1 +1(?: +[1-9]\S*){{2}} ", re.M)
         page = said(w.agent, "status")
-        check(row.search(page), f"no flow, managed flow, bursts, writes and saved ones of {stream.port} in:\n{page}")
+        check(row.search(page), f"no saved packets, flow, managed flow, messages and writes of {stream.port} in:\n{page}")
+        check(re.match(r"saved +[1-9]\S* packets; 1 of \d+ open flows managed\n", page), page)
         for words in ("--once",), ("--once", "--flows"):
             head, *rows = said(w.agent, "top", *words, "--delay", "0.3").splitlines()
             check("SAVED" in head and any(row.startswith(f"{stream.port:5} client") for row in rows), head)
@@ -128,6 +129,19 @@ def test_texts():
         check(all(release.match(line) for line in lines), lines)
         check(said(w.agent, "advise", "--emit", "--for", "1s").startswith("# Written by autocork advise"), "no policy")
         said(w.agent, "advise", "--emit", "--json", code=2)
+
+
+def test_narrow_terminals():
+    """at 80 and at 40 columns each table shows its verdict, and no line is longer"""
+    with busy() as (w, stream):
+        for width in 80, 40:
+            for words, wanted in ((("status",), "SAVED "), (("advise", "--all"), "ADVICE "), (("flows",), "WRAPPER ")):
+                with Terminal([build("autocork"), *words, "--control", w.agent.control], columns=width) as terminal:
+                    equal(terminal.wait(), 0, "exit code")
+                    terminal.read()
+                    rows = terminal.text().splitlines()
+                    check(any(row.lstrip().startswith(wanted) for row in rows), (width, rows))
+                    check(any(str(stream.port) in row for row in rows), (width, rows))
 
 
 def test_sampling_in_words():
