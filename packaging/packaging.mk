@@ -1,6 +1,8 @@
 # Running from the tree, installing and removing.
 SBINDIR    := $(PREFIX)/sbin
 BINDIR     := $(PREFIX)/bin
+# Where autocork looks for it, beside its own folder.
+LIBDIR     := $(PREFIX)/lib/autocork
 UNITDIR    := $(PREFIX)/lib/systemd/system
 SYSUSERDIR := $(PREFIX)/lib/sysusers.d
 MANDIR     := $(PREFIX)/share/man
@@ -30,6 +32,8 @@ install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
 	install -D -m 755 $(BUILD)/autocork $(DESTDIR)$(BINDIR)/autocork
 	$(if $(wildcard $(BUILD)/autocork-fastpath),\
 		install -D -m 755 $(BUILD)/autocork-fastpath $(DESTDIR)$(SBINDIR)/autocork-fastpath)
+	$(if $(wildcard $(BUILD)/libautocork-endpoint.so),\
+		install -D -m 644 $(BUILD)/libautocork-endpoint.so $(DESTDIR)$(LIBDIR)/libautocork-endpoint.so)
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/autocork/policy.d
 	sed 's|@SBINDIR@|$(SBINDIR)|' packaging/autocorkd.service > $(DESTDIR)$(UNITDIR)/autocorkd.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/autocorkd.service
@@ -49,5 +53,5 @@ uninstall: ## remove what install installed; your files in /etc/autocork stay
 	rm -f $(DESTDIR)$(UNITDIR)/autocorkd.service $(DESTDIR)$(SYSUSERDIR)/autocork.conf
 	rm -f $(DESTDIR)$(COMPDIR)/autocork $(DESTDIR)$(COMPDIR)/autocorkd
 	rm -f $(foreach page,$(MAN_PAGES),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
-	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(LIBDIR)
 	rmdir -p --ignore-fail-on-non-empty $(DESTDIR)/etc/autocork/policy.d 2>/dev/null || true
