@@ -35,7 +35,7 @@ install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
 	$(if $(wildcard $(BUILD)/libautocork-endpoint.so),\
 		install -D -m 644 $(BUILD)/libautocork-endpoint.so $(DESTDIR)$(LIBDIR)/libautocork-endpoint.so)
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/autocork/policy.d
-	sed 's|@SBINDIR@|$(SBINDIR)|' packaging/autocorkd.service > $(DESTDIR)$(UNITDIR)/autocorkd.service
+	sed 's|@SBINDIR@|$(SBINDIR)|; s|@BINDIR@|$(BINDIR)|' packaging/autocorkd.service > $(DESTDIR)$(UNITDIR)/autocorkd.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/autocorkd.service
 	install -D -m 644 packaging/autocork.sysusers $(DESTDIR)$(SYSUSERDIR)/autocork.conf
 	install -D -m 644 packaging/completion.bash $(DESTDIR)$(COMPDIR)/autocork

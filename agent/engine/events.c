@@ -14,7 +14,7 @@ int engine_event_types(struct engine *engine, uint32_t types, struct fault *faul
 	if (!responses)
 		responses_stop(&engine->responses);
 	if (err)
-		return fault_set(fault, EXIT_UNSUPPORTED, RESPONSES_REFUSED, strerror(-err));
+		return fault_set(fault, EXIT_UNSUPPORTED, RESPONSES_REFUSED, objects_why(err));
 	engine->event_types = types;
 	engine_listen(engine);
 	return 0;

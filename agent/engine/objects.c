@@ -48,6 +48,20 @@ const char *objects_complaint(void)
 	return complaint;
 }
 
+const char *objects_why(int error)
+{
+	static const char no_target[] = "failed to find kernel BTF type ID of '";
+	static char why[sizeof(complaint)];
+	const char *target = strstr(complaint, no_target);
+
+	if (!target)
+		return complaint[0] ? complaint : strerror(-error);
+	/* libbpf ends with -ESRCH, "No such process", which is nobody's process. */
+	target += sizeof(no_target) - 1;
+	snprintf(why, sizeof(why), "this kernel has no %.*s to attach to", (int)strcspn(target, "'"), target);
+	return why;
+}
+
 struct bpf_object *objects_open(const void *bytes, size_t size)
 {
 	complaint[0] = 0;

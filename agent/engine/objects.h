@@ -17,6 +17,8 @@ struct shared_maps {
 
 /* libbpf's last complaint since objects_open(), one line; "" if there was none. */
 const char *objects_complaint(void);
+/* Why loading failed, for a person: the complaint, or `error` (-errno) where there was none. */
+const char *objects_why(int error);
 /* Sends libbpf's messages to the log, one level lower. Call once. */
 void objects_capture_log(void);
 

@@ -134,7 +134,7 @@ int engine_watch_start(struct engine *engine, uint16_t port, struct engine_watch
 	if (err) {
 		responses_stop(&watch->responses);
 		free(watch);
-		return fault_set(fault, EXIT_UNSUPPORTED, RESPONSES_REFUSED, strerror(-err));
+		return fault_set(fault, EXIT_UNSUPPORTED, RESPONSES_REFUSED, objects_why(err));
 	}
 	engine->watches++;
 	engine_listen(engine);
@@ -188,6 +188,5 @@ void engine_try_rest(struct engine *engine)
 	err = responses_try(&engine->shared);
 	features_note(&engine->features, "responses", !err,
 		      "there is no `autocork responses`, and no event of type response", "a kernel from 6.16 on", "%s",
-		      err ? objects_complaint()[0] ? objects_complaint() : strerror(-err) :
-			    "tracepoints of writes, reads and packets");
+		      err ? objects_why(err) : "tracepoints of writes, reads and packets");
 }

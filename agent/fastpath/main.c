@@ -212,16 +212,21 @@ static int start_eal(struct fastpath_options *options, struct fault *fault)
  */
 static void drop_privileges(const struct ports *ports)
 {
+	bool bound;
+
 	for (size_t i = 0; i < ports->count; i++) {
 		if (!ports->list[i].af_xdp) {
 			log_info("privileges: kept, %s is no AF_XDP port", ports->list[i].name);
 			return;
 		}
 	}
+	capng_get_caps_process();
+	bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
 	capng_clear(CAPNG_SELECT_BOTH);
 	capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, CAP_NET_ADMIN, CAP_NET_RAW,
 		      CAP_BPF, CAP_IPC_LOCK, -1);
-	if (capng_apply(CAPNG_SELECT_BOTH))
+	/* The bounding set needs CAP_SETPCAP; under the service there is none, systemd has bounded it. */
+	if (capng_apply(bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS))
 		log_warning("privileges: could not be dropped: running on with all");
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }

@@ -46,7 +46,7 @@ static int look(const char *root, const char *interface, struct attached *attach
 	attached->tables = !stat(attached->directory, &status);
 	attached->link = bpf_obj_get(path);
 	if (attached->link < 0 && errno != ENOENT)
-		return fault_set(fault, EXIT_FAILED, "%s: %s: steering needs root", path, strerror(errno));
+		return pins_refused(path, fault);
 	if (attached->link >= 0 && !bpf_obj_get_info_by_fd(attached->link, &info, &length)) {
 		attached->program = info.prog_id;
 		attached->index = info.xdp.ifindex;
@@ -322,7 +322,7 @@ static int attach_locked(const char *interface, enum steer_attach_mode mode, str
 		goto out;
 	}
 	if (mkdir(attached.directory, 0700) && errno != EEXIST) {
-		fault_set(fault, EXIT_FAILED, "%s: %s: steering needs root", attached.directory, strerror(errno));
+		pins_refused(attached.directory, fault);
 		goto out;
 	}
 	steer = load(interface, index, attached.directory, fault);

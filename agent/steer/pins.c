@@ -21,10 +21,22 @@ static bool is_bpffs(const char *path)
 	return !statfs(path, &stat) && stat.f_type == BPF_FS_MAGIC;
 }
 
+int pins_refused(const char *path, struct fault *fault)
+{
+	const char *next = "look at the path, and at `dmesg`";
+
+	if (errno == EROFS)
+		next = "give the service ReadWritePaths=" PINS_SYSTEM "/autocork, as autocorkd.service does, or run this on "
+		       "the machine itself";
+	else if (errno == EPERM || errno == EACCES)
+		next = "steering needs root";
+	return fault_set(fault, EXIT_FAILED, "%s: %s: %s", path, strerror(errno), next);
+}
+
 static int make_directory(const char *path, mode_t mode, struct fault *fault)
 {
 	if (mkdir(path, mode) && errno != EEXIST)
-		return fault_set(fault, EXIT_FAILED, "%s: %s: steering needs root", path, strerror(errno));
+		return pins_refused(path, fault);
 	return 0;
 }
 

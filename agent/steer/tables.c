@@ -86,7 +86,7 @@ int tables_open(struct steer_tables *tables, const char *interface, struct fault
 		fault_set(fault, EXIT_FAILED, "%s: nothing is steered there: `autocork steer attach %s`", interface,
 			  interface);
 	else
-		fault_set(fault, EXIT_FAILED, "%s: %s: steering needs root", path, strerror(errno));
+		pins_refused(path, fault);
 	tables_close(tables);
 	return -1;
 }

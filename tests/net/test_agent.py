@@ -461,7 +461,8 @@ def test_service_exposure():
     agent = Agent()
     try:
         unit = agent.directory / "autocorkd.service"
-        unit.write_text((ROOT / "packaging/autocorkd.service").read_text().replace("@SBINDIR@", "/usr/sbin"))
+        unit.write_text((ROOT / "packaging/autocorkd.service").read_text().replace("@SBINDIR@", "/usr/sbin")
+                        .replace("@BINDIR@", "/usr/bin"))
         done = run("systemd-analyze", "security", "--offline=true", "--threshold=30", "--no-pager", str(unit))
         check(done.returncode == 0 and "exposure level" in done.stdout, done.stdout[-300:] + done.stderr)
     finally:

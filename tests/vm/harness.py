@@ -94,6 +94,16 @@ class Kernel:
         files = [(HERE / "guest/lib.sh", "/guest/lib.sh"), (HERE / "guest" / script, "/guest/script.sh"), *files]
         programs = [(BUILD / program, f"/ac/{program}") for program in PROGRAMS] if agent else []
         exports = "".join(f"export {name}='{value}'\n" for name, value in (variables or {}).items())
+        try:
+            plain, scripts = libraries.files(release, programs) if release else ((), {})
+        except (NoKernel, OSError) as error:
+            self.check(False, f"{self.suite.name}: the guest's libraries", error)
+            return {}
+        return self.run(seconds, f"{exports}. /guest/lib.sh\n. /guest/script.sh\n", files if release else files + programs,
+                        modules, plain=plain, scripts=scripts)
+
+    def run(self, seconds, *machine, **more):
+        """Boots a Machine of this kernel with these arguments; what it says is dealt with as boot() tells."""
         results = {}
 
         def relay(line):
@@ -114,10 +124,7 @@ class Kernel:
                 self.suite.note(f"{self.label}: {line.lstrip('# ')}")
 
         try:
-            plain, scripts = libraries.files(release, programs) if release else ((), {})
-            machine = Machine(self.image, f"{exports}. /guest/lib.sh\n. /guest/script.sh\n",
-                              files if release else files + programs, modules, plain=plain, scripts=scripts)
-            outcome = machine.run(f"{self.suite.name}.{self.label}", seconds, relay)
+            outcome = Machine(self.image, *machine, **more).run(f"{self.suite.name}.{self.label}", seconds, relay)
         except (NoKernel, OSError) as error:
             self.check(False, f"{self.suite.name}: the guest", error)
             return results
@@ -129,4 +136,4 @@ class Kernel:
         return results
 
 
-__all__ = ["BUILD", "ROOT", "Suite"]
+__all__ = ["BUILD", "ROOT", "Kernel", "Suite"]

@@ -44,11 +44,11 @@ class Outcome:
 
 class Machine:
     """A kernel image with what its guest gets: files with their libraries, plain files without, scripts, modules, one
-    shell command."""
+    shell command; and perhaps the disk of a whole system."""
 
-    def __init__(self, image, command, files=(), modules=(), memory=1024, plain=(), scripts=None):
+    def __init__(self, image, command, files=(), modules=(), memory=1024, plain=(), scripts=None, disk=None):
         self.image, self.command, self.files, self.modules, self.memory = image, command, files, modules, memory
-        self.plain, self.scripts = plain, scripts or {}
+        self.plain, self.scripts, self.disk = plain, scripts or {}, disk
 
     def initramfs(self, path):
         with open(path, "wb") as stream:
@@ -91,7 +91,12 @@ class Machine:
         begin = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             self.initramfs(f"{folder}/initramfs")
-            command = self.qemu(f"{folder}/initramfs", "-serial", f"file:{console}", "-serial", "stdio")
+            more, append = (), ""
+            if self.disk:
+                # What the guest writes to the disk goes with it.
+                more, append = ("-snapshot", "-drive", f"file={self.disk},format=raw,if=virtio"), "vm.system"
+            command = self.qemu(f"{folder}/initramfs", "-serial", f"file:{console}", "-serial", "stdio", *more,
+                                append=append)
             with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT) as qemu:
                 output, timed_out = self.listen(qemu, begin + seconds, relay)
