@@ -162,7 +162,6 @@ static void answers(void **state)
 		{ "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
 		  "HTTP/1.1 405 ", "Allow: GET, HEAD" },
 		{ "GET /echo HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", "HTTP/1.1 421 ", "" },
-		{ "\x16\x03\x01 nonsense\r\n\r\n", "HTTP/1.", "" },
 	};
 	static char answer[1 << 20];
 
@@ -171,6 +170,9 @@ static void answers(void **state)
 		if (strncmp(answer, cases[i].start, strlen(cases[i].start)) || !strstr(answer, cases[i].has))
 			fail_msg("asked %s\ngot %.300s", cases[i].request, answer);
 	}
+	/* libmicrohttpd 1.0 closes without a word, 0.9 says why. */
+	ask("\x16\x03\x01 nonsense\r\n\r\n", answer, sizeof(answer), 5000);
+	assert_true(!*answer || (!strncmp(answer, "HTTP/1.", 7) && !strncmp(answer + 8, " 400 ", 5)));
 	ask(GET("/echo"), answer, sizeof(answer), 5000);
 	assert_non_null(strstr(answer, "Content-Security-Policy: default-src 'none'"));
 	assert_non_null(strstr(answer, "nosniff"));
