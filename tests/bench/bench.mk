@@ -4,7 +4,7 @@ PRELOAD := $(BUILD)/tests/bench/preload_autocork.so
 $(PRELOAD): tests/bench/preload_autocork.c
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -shared $< -ldl -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(filter-out -fsanitize=%,$(CFLAGS)) -fPIC -shared $< -ldl -o $@
 
 WORK ?=
 ROUNDS ?= 5

@@ -31,8 +31,8 @@ def no_agent():
 
 
 def build(name):
-    """A file under build/, made by `make`."""
-    return str(ROOT / "build" / name)
+    """A file under build/ (or BUILD), made by `make`."""
+    return str(ROOT / os.environ.get("BUILD", "build") / name)
 
 
 def control(member):

@@ -134,7 +134,7 @@ def test_make_run():
     """`make run`'s script: the host is only observed, a demonstration of its own is managed; all is given back"""
     with Agent() as held:  # for its lock and its directory
         held.stop()
-        environment = dict(os.environ, CONTROL=held.control, BUILD=str(ROOT / "build"), DEMO_PORT="7016")
+        environment = dict(os.environ, CONTROL=held.control, BUILD=build(""), DEMO_PORT="7016")
         with LOCK.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # A session of its own: Ctrl-C reaches the whole group.

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 
-AUTOCORK = pathlib.Path(__file__).resolve().parents[2] / "build/autocork"
+AUTOCORK = pathlib.Path(__file__).resolve().parents[2] / os.environ.get("BUILD", "build") / "autocork"
 ITEM = b'{"item": {"phase": "before", "counts": {}}}\n'
 
 

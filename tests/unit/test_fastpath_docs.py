@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """autocork-fastpath(8) and --help name the same options; docs/fastpath.md names every counter."""
+import os
 import pathlib
 import re
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "build/autocork-fastpath"
+PROGRAM = ROOT / os.environ.get("BUILD", "build") / "autocork-fastpath"
 failed = 0
 
 
