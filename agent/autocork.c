@@ -12,6 +12,7 @@
 #include "lib/paths.h"
 #include "lib/streams.h"
 #include "lib/version.h"
+#include "release/release.h"
 
 const char *argp_program_version = "autocork " AUTOCORK_VERSION;
 
@@ -28,6 +29,8 @@ int main(int argc, char **argv)
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 	int code;
 
+	if (release_is_me(argv))
+		return release_main(argc, argv);
 	streams_keep();
 	argp_err_exit_status = EXIT_USAGE;
 	cli.width = cli.terminal ? terminal_width() : 0;

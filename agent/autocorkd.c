@@ -11,6 +11,7 @@
 #include "lib/paths.h"
 #include "lib/streams.h"
 #include "lib/version.h"
+#include "release/release.h"
 
 const char *argp_program_version = "autocorkd " AUTOCORK_VERSION;
 
@@ -128,6 +129,8 @@ int main(int argc, char **argv)
 	struct daemon_options given = { .control = AUTOCORK_CONTROL };
 	struct fault fault;
 
+	if (release_is_me(argv))
+		return release_main(argc, argv);
 	streams_keep();
 	argp_err_exit_status = EXIT_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &given);

@@ -5,6 +5,7 @@
 #include "event.bpf.h"
 #include "maps.bpf.h"
 #include "match.bpf.h"
+#include "owner.bpf.h"
 #include "rto.bpf.h"
 #include "tcp.bpf.h"
 
@@ -204,6 +205,8 @@ static __always_inline __u32 flow_wrapper(struct tcp_sock *tp, struct ac_flow *f
 	f->refusal = AC_REFUSAL_NONE;
 	if (flow_is_mptcp(tp))
 		f->refusal = AC_REFUSAL_MPTCP;
+	else if (owner_is_avoided(cgroup_id(sk_of(tp)), c))
+		f->refusal = AC_REFUSAL_LOCK_HELD;
 	else if (tp->inet_conn.icsk_ulp_ops)
 		f->refusal = AC_REFUSAL_ULP;
 	else if (BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_dst_locked))

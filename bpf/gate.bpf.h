@@ -125,10 +125,10 @@ static __always_inline void gate_closing(struct tcp_sock *tp, struct ac_flow *f,
 /* May this hold begin? Asked for the first held write of a burst. */
 static __always_inline bool gate_may_begin(struct tcp_sock *tp, const struct ac_control *c, bool restarts_when_idle)
 {
-	/* Nobody sweeps when the agent is gone. */
+	/* Nobody ends it when the agent is gone. */
 	if (tp->tcp_mstamp > c->alive_until_us)
 		return false;
-	/* kTLS and friends push records with flags of their own, and 6.1 refuses the sweeper's setsockopt on them. */
+	/* kTLS and friends push records with flags of their own, and 6.1 refuses the iterator's setsockopt on them. */
 	if (tp->inet_conn.icsk_ulp_ops)
 		return false;
 	/*
@@ -185,15 +185,20 @@ static __always_inline bool gate_begin(struct tcp_sock *tp, struct ac_flow *f, _
 {
 	struct ac_control *c = the_control();
 
-	if (!c || !gate_may_begin(tp, c, restarts_when_idle))
+	if (!c || !gate_may_begin(tp, c, restarts_when_idle) || !owner_ready(sk_of(tp), f, c))
 		return false;
 	f->hold_us = now;
 	f->hold_nxt = tp->snd_nxt;
 	f->hold_limit_us = ac_hold_limit(&f->predictor, &f->tuning, f->max_hold_us);
-	f->wheel_slot = wheel_join(c, now, f->hold_limit_us);
+	f->asked = 0;
 	if (!f->held)
 		gate_tell(tp, f, now, AC_EVENT_FIRST_HOLD, AC_REASON_MAX);
-	return true;
+	/* Before it joins: the wheel lets go who does not hold. */
+	f->held_now = 1;
+	if (wheel_join(c, f))
+		return true;
+	f->held_now = 0;
+	return false;
 }
 
 /* A new write: the predictor's verdict decides. */
@@ -208,8 +213,8 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, _
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, read, nagle_of(tp, bytes));
 	if (out.ended)
 		gate_burst_ended(sk_of(tp), f, out.ended, f->write_seq - bytes, out.missed);
-	if (out.verdict == AC_HOLD && gate_may_hold(tp, in_flight) && (f->held_now || gate_begin(tp, f, now, restarts_when_idle))) {
-		f->held_now++;
+	if (out.verdict == AC_HOLD && gate_may_hold(tp, in_flight) &&
+	    (f->held_now ? ++f->held_now : gate_begin(tp, f, now, restarts_when_idle))) {
 		gate_close(tp, f, in_flight);
 		return;
 	}
@@ -222,19 +227,22 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, _
 	}
 }
 
-/* An ACK, a timer, an option or the sweeper wants to send what is held. */
+/* An ACK, a timer, an option or the release process wants to send what is held. */
 static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, __u32 now)
 {
 	__u32 in_flight = packets_in_flight(tp), length, reason;
-	bool missed;
+	bool missed, overdue = now - f->hold_us >= f->hold_limit_us;
 
-	if (f->flags & AC_FLOW_MARKED)
-		reason = f->release_reason;
+	/* What was asked may have been an earlier hold. */
+	if (f->asked == AC_REASON_APP_WAIT)
+		reason = AC_REASON_APP_WAIT;
+	else if (f->asked && overdue)
+		reason = AC_REASON_DEADLINE;
 	else if (nonagle(tp) & TCP_NAGLE_PUSH)
 		reason = AC_REASON_OPTION;
 	else if (tp->snd_nxt != f->hold_nxt)
 		reason = AC_REASON_CEILING;
-	else if (now - f->hold_us >= f->hold_limit_us)
+	else if (overdue)
 		reason = AC_REASON_DEADLINE;
 	else if (now - f->predictor.last_us > f->tuning.burst_gap_us)
 		reason = AC_REASON_ACK;
@@ -337,11 +345,9 @@ static __always_inline void gate_leave(struct sock *sk)
 		return;
 	if (f->held_now) {
 		hold_ended(f, tp->tcp_mstamp, AC_REASON_CLOSING);
-		/* By the program's own setsockopt(), after which nothing sends for 200 ms: the sweeper does. */
-		if (gate_is_open(tp)) {
-			f->flags |= AC_FLOW_MARKED;
-			kick(AC_KICK_APP_WAIT, netns_of(sk));
-		}
+		/* By the program's own setsockopt(), after which nothing sends for 200 ms. */
+		if (gate_is_open(tp))
+			owner_release(f, 0);
 	}
 	f->wrapper = AC_WRAPPER_NONE;
 	GATE_HINT(tp) = 0;
@@ -349,7 +355,7 @@ static __always_inline void gate_leave(struct sock *sk)
 		return;
 	/* What the program chose may have a wrapper too. */
 	c = the_control();
-	if (c && c->reconcile != AC_RECONCILE_GIVE_BACK && f->mode == AC_MODE_AUTOCORK)
+	if (c && c->reconcile != AC_RECONCILE_GIVE_BACK && f->mode == AC_MODE_AUTOCORK && flow_may_change(f))
 		flow_watch(f, c);
 	/* The observer begins with a burst of its own. */
 	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);

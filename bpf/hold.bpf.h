@@ -3,16 +3,16 @@
 #pragma once
 #include "maps.bpf.h"
 
-static __always_inline void wheel_leave(__u16 slot)
+/* How much the hold outlived its max_hold. */
+static __always_inline void hold_was_late(struct ac_service_stats *stats, __u32 late_us)
 {
-	__u32 zero = 0;
-	struct ac_wheel *w = bpf_map_lookup_elem(&wheel, &zero);
-
-	if (w)
-		__sync_fetch_and_add(&w->due[slot & (AC_WHEEL_SLOTS - 1)], -1);
+	ac_count(&stats->late_us, late_us);
+	ac_count_in(stats->lateness, late_us);
+	if (late_us > AC_LATE_US)
+		ac_count(&stats->holds_late, 1);
 }
 
-/* Accounts for the hold under way. The window is back already, or the socket is gone. */
+/* Accounts for the hold under way. The window is back already, or the socket is gone. The flow leaves the wheel by itself. */
 static __always_inline void hold_ended(struct ac_flow *f, __u32 now, __u32 reason)
 {
 	struct ac_service_stats *stats = stats_of(f);
@@ -20,14 +20,15 @@ static __always_inline void hold_ended(struct ac_flow *f, __u32 now, __u32 reaso
 	__u32 saved = reason == AC_REASON_COMPLETE ? f->held_now : f->held_now - 1;
 	__u32 held_us = now - f->hold_us;
 
-	wheel_leave(f->wheel_slot);
 	f->held += saved;
 	f->held_now = 0;
-	f->flags &= ~AC_FLOW_MARKED;
+	f->asked = 0;
 	if (!stats)
 		return;
 	ac_count(&stats->held, saved);
 	ac_count(&stats->hold_us, held_us);
 	ac_count_in(stats->hold_time, held_us);
 	ac_count_at(stats->released, AC_REASON_MAX, reason);
+	if ((__s32)(held_us - f->max_hold_us) > 0)
+		hold_was_late(stats, held_us - f->max_hold_us);
 }

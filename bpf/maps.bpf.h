@@ -5,6 +5,7 @@
 #include <autocork/count.h>
 #include <autocork/flow.h>
 #include <autocork/policy.h>
+#include <autocork/release.h>
 #include <autocork/service.h>
 #include "index.bpf.h"
 
@@ -58,8 +59,39 @@ struct {
 	__type(value, struct ac_service_memory);
 } service_memory SEC(".maps");
 
+/* As many as there are records. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, AC_FLOWS_DEFAULT);
+	__type(key, __u32);
+	__type(value, struct ac_owner);
+} owners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ac_releaser);
+} releaser SEC(".maps");
+
+/* Room for 10,000 flows whose holds are over at the same time; those that find none are handed over later. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} dues SEC(".maps");
+
+/* Control groups of which a socket was kept locked: nothing of theirs is managed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, __u64);
+	__type(value, __u32);
+} avoided SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct ac_wheel);
@@ -75,6 +107,13 @@ static __always_inline struct ac_control *the_control(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&control, &zero);
+}
+
+static __always_inline struct ac_owner *owner_of(const struct ac_flow *f)
+{
+	__u32 number = f->number;
+
+	return bpf_map_lookup_elem(&owners, &number);
 }
 
 static __always_inline struct ac_flow *record_at(__u32 number, const void *sk)

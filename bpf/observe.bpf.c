@@ -7,6 +7,7 @@
 #include "calls.bpf.h"
 #include "maps.bpf.h"
 #include "options.bpf.h"
+#include "owner.bpf.h"
 #include "packets.bpf.h"
 #include "tcp.bpf.h"
 #include <bpf/bpf_tracing.h>
@@ -249,11 +250,9 @@ static __always_inline int on_wait(struct sock *sk)
 	struct ac_flow *f = flow_find(sk);
 
 	/* On a flow with a reader thread waiting for input says nothing about the writes. */
-	if (!f || !f->held_now || f->flags & AC_FLOW_MARKED || f->predictor.duplex & 1)
+	if (!f || !f->held_now || f->asked || f->predictor.duplex & 1)
 		return 0;
-	f->release_reason = AC_REASON_APP_WAIT;
-	f->flags |= AC_FLOW_MARKED;
-	kick(AC_KICK_APP_WAIT, netns_of(sk));
+	owner_release(f, AC_REASON_APP_WAIT);
 	return 0;
 }
 

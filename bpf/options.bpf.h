@@ -29,12 +29,21 @@ static __always_inline void option_count(struct bpf_sock *sk, const struct optio
 		ac_add_at(stats->option_idle, AC_OPTION_MAX, option, f->weight);
 }
 
+/* The release process is the agent's child. What runs here is chosen by the socket's control group, not by the caller's. */
+static __always_inline bool option_is_ours(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	const struct ac_control *c = the_control();
+
+	return c && (__u32)task->real_parent->tgid == c->agent;
+}
+
 SEC("cgroup/setsockopt")
 int option_set(struct bpf_sockopt *ctx)
 {
 	struct option_call call;
 
-	if (option_read(ctx, &call))
+	if (option_read(ctx, &call) && !option_is_ours())
 		option_count(ctx->sk, &call);
 	return option_pass(ctx);
 }

@@ -35,10 +35,8 @@ static __always_inline void give_back(struct tcp_sock *tp, struct ac_flow *f)
 	if (bpf_setsockopt(tp, SOL_TCP, TCP_CONGESTION, (void *)&kernel_names[wrapper], 16) || !f)
 		return;
 	f->wrapper = AC_WRAPPER_NONE;
-	if (held) {
+	if (held)
 		push_pending(tp);
-		f->flags &= ~AC_FLOW_MARKED;
-	}
 	stats = stats_of(f);
 	if (stats && f->flags & AC_FLOW_OPEN)
 		ac_count(&stats->flows_returned, 1);
@@ -57,7 +55,7 @@ static __always_inline bool rematch(struct sock *sk, struct ac_flow *f, const st
 
 static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct ac_control *c)
 {
-	bool stays = f->mode == AC_MODE_AUTOCORK && !ac_predictor_idle(&f->predictor);
+	bool stays = f->mode == AC_MODE_AUTOCORK && !ac_predictor_idle(&f->predictor) && flow_may_change(f);
 
 	if (f->mode == AC_MODE_OBSERVE)
 		flow_watch(f, c);
@@ -65,7 +63,7 @@ static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct 
 		if (f->mode == AC_MODE_AUTOCORK)
 			ac_predictor_rest(&f->predictor);
 		give_back(tp, f);
-		if (f->mode == AC_MODE_AUTOCORK && !f->wrapper) {
+		if (f->mode == AC_MODE_AUTOCORK && !f->wrapper && flow_may_change(f)) {
 			flow_watch(f, c);
 			flow_no_gain(f);
 		}

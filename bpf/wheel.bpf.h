@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The wheel of due holds (include/autocork/control.h). A hold counts itself in when it begins and out when it ends; a timer, running
- * only while holds come and go, looks at the slots whose time is over and wakes the agent if anybody is still in one.
+ * The wheel of due holds (include/autocork/control.h). A flow joins it when it holds and is in no slot; a timer, running only while holds
+ * come and go, empties the slots whose time is over, and hands the flows that still hold to the release process.
  */
 #pragma once
 #include "maps.bpf.h"
+#include "owner.bpf.h"
 #include "tcp.bpf.h"
 
 struct wheel_clock {
 	struct bpf_timer timer;
-	__u32 checked;	/* last tick looked at */
-	__u32 begun;	/* sum of wheel.begun when it last grew … */
-	__u32 grew;	/* … and the tick of that */
-	__u32 pad;
+	__u32 checked;		/* slots before this tick are empty, but for late comers */
+	__u32 next;		/* number of the record at which the last turn stopped */
+	__u32 taken;		/* tick when a slot last had somebody */
+	__u32 done;		/* releaser.done when it last grew … */
+	__u32 done_us;		/* … and the time of that */
 };
 
 struct {
@@ -22,113 +24,163 @@ struct {
 	__type(value, struct wheel_clock);
 } wheel_clock SEC(".maps");
 
-#define WHEEL_CPUS_MAX 1024
 #define CLOCK_MONOTONIC 1
+#define WHEEL_TICKS (1u << (32 - AC_WHEEL_SHIFT))	/* where they wrap */
+/* Slots looked at once more: a CPU may have been away between finding its slot and joining it. */
+#define WHEEL_BACK 16
+/* Slots looked ahead for the time of the next turn. */
+#define WHEEL_AHEAD 8
+/* Slots and flows that one turn goes through, in a softirq; the next one goes on from there. */
+#define WHEEL_STEPS 2048
 
 static __always_inline __u32 wheel_tick(__u32 us)
 {
 	return us >> AC_WHEEL_SHIFT;
 }
 
-/*
- * The slots that one turn looks at: those that were over since the last turn, even one that came late, and those that will be before
- * the next. A slot missed by more is seen when the wheel has turned once.
- */
-#define WHEEL_PAST 24
-#define WHEEL_AHEAD 8
-_Static_assert(WHEEL_PAST + WHEEL_AHEAD == 32, "a bit each in wheel_taken()");
+/* From one tick to a later one. */
+static __always_inline __u32 wheel_ticks(__u32 from, __u32 to)
+{
+	return (to - from) & (WHEEL_TICKS - 1);
+}
 
-struct wheel_sums {
-	__u32 tick;	/* now */
-	__u32 begun;
-	__s32 due[WHEEL_PAST + WHEEL_AHEAD];	/* of the slots from tick - WHEEL_PAST on; a hold may begin on one CPU and end on another */
+/* False if it did not get through: so many CPUs meet here hardly ever. */
+static __always_inline bool wheel_push(struct ac_wheel *w, struct ac_owner *o, __u32 number, __u32 tick)
+{
+	__u32 *first = &w->first[tick & (AC_WHEEL_SLOTS - 1)], was;
+
+	for (int i = 0; i < 16; i++) {
+		was = *(volatile __u32 *)first;
+		o->next = was;
+		if (__sync_val_compare_and_swap(first, was, number) == was) {
+			__sync_fetch_and_add(&w->members, 1);
+			return true;
+		}
+	}
+	*(volatile __u32 *)&o->queued = 0;
+	return false;
+}
+
+/* Into the slot of the time when its hold must have ended, unless it is in one. */
+static __always_inline bool wheel_put(struct ac_wheel *w, struct ac_flow *f, struct ac_owner *o)
+{
+	return __sync_lock_test_and_set(&o->queued, 1) || wheel_push(w, o, f->number, wheel_tick(f->hold_us + f->hold_limit_us));
+}
+
+struct wheel_walk {
+	__u32 now;
+	__u32 tick, end;	/* slots still to be emptied */
+	__u32 next;		/* number of the record to be looked at */
+	__u32 taken;
 };
 
-/* One CPU's part. A callback, not a loop: the verifier goes through it once. */
-static long wheel_add(__u32 cpu, struct wheel_sums *sums)
+/* A flow that was in a slot. */
+static __always_inline void wheel_due(struct ac_wheel *w, struct ac_flow *f, struct ac_owner *o, __u32 now)
 {
-	__u32 zero = 0, i;
-	struct ac_wheel *w = bpf_map_lookup_percpu_elem(&wheel, &zero, cpu);
+	__sync_fetch_and_add(&w->members, -1);
+	/* With full ordering: a hold that begins now either sees this, and joins, or is seen below. */
+	__sync_lock_test_and_set(&o->queued, 0);
+	if (!*(volatile __u16 *)&f->held_now)
+		return;
+	if ((__s32)(now - f->hold_us - f->hold_limit_us) < 0)
+		wheel_put(w, f, o);
+	else if (!owner_release(f, AC_REASON_DEADLINE) && !__sync_lock_test_and_set(&o->queued, 1))
+		/* The ring is full: in a moment. */
+		wheel_push(w, o, f->number, wheel_tick(now) + 1);
+}
+
+/* A callback, not a loop: the verifier goes through it once. */
+static long wheel_step(__u32 i, struct wheel_walk *walk)
+{
+	__u32 zero = 0, number = walk->next, slot;
+	struct ac_wheel *w = bpf_map_lookup_elem(&wheel, &zero);
+	struct ac_owner *o;
+	struct ac_flow *f;
 
 	if (!w)
 		return 1;
-	sums->begun += w->begun;
-	for (i = 0; i < WHEEL_PAST + WHEEL_AHEAD; i++)
-		sums->due[i] += w->due[(sums->tick - WHEEL_PAST + i) & (AC_WHEEL_SLOTS - 1)];
+	if (!number) {
+		if (walk->tick == walk->end)
+			return 1;
+		slot = walk->tick & (AC_WHEEL_SLOTS - 1);
+		walk->tick = (walk->tick + 1) & (WHEEL_TICKS - 1);
+		if (w->first[slot])
+			walk->next = __sync_lock_test_and_set(&w->first[slot], 0);
+		return 0;
+	}
+	walk->taken = 1;
+	f = bpf_map_lookup_elem(&records, &number);
+	o = bpf_map_lookup_elem(&owners, &number);
+	if (!f || !o)
+		return 1;
+	walk->next = o->next;
+	wheel_due(w, f, o, walk->now);
 	return 0;
 }
 
-/* Bit n: somebody is in the n-th of these slots. Without a branch, or the verifier would try all combinations. */
-static __always_inline __u32 wheel_taken(const struct wheel_sums *sums)
+/* Asked for something, and has not done anything since? */
+static __always_inline void wheel_watch(struct wheel_clock *clock, __u32 now)
 {
-	__u32 taken = 0, i;
+	__u32 zero = 0;
+	struct ac_releaser *r = bpf_map_lookup_elem(&releaser, &zero);
 
-	for (i = 0; i < WHEEL_PAST + WHEEL_AHEAD; i++) {
-		__u32 minus = -sums->due[i];
-
-		barrier_var(minus);
-		taken |= minus >> 31 << i;
+	if (!r)
+		return;
+	if (r->done != clock->done || r->given == r->done) {
+		clock->done = r->done;
+		clock->done_us = now;
+	} else if (now - clock->done_us > AC_STUCK_US) {
+		clock->done_us = now;
+		kick(AC_KICK_STUCK, 0);
 	}
-	return taken;
-}
-
-static __always_inline bool wheel_overdue(const struct wheel_sums *sums, __u32 taken, __u32 checked)
-{
-	__u32 since = sums->tick - checked;
-
-	taken &= (1u << WHEEL_PAST) - 1;
-	return since < WHEEL_PAST ? taken >> (WHEEL_PAST - since) : taken;
 }
 
 /*
- * Ticks until somebody may be overdue: to the end of the next slot with somebody in it; a hold that begins from now on lasts at least
- * as long as the shortest that a policy allows. Most holds last some microseconds, so this is a timer for every max_hold, not every tick.
+ * Until the next slot with somebody in it is over; a hold that begins from now on lasts at least as long as the shortest that a policy
+ * allows. Most holds last some microseconds, so this is a timer for every max_hold, not every tick.
  */
-static __always_inline __u32 wheel_rest(__u32 taken, __u32 shortest_us)
+static __always_inline __u32 wheel_rest_us(const struct ac_wheel *w, __u32 now, __u32 shortest_us)
 {
-	__u32 most = shortest_us >> AC_WHEEL_SHIFT, rest;
+	__u32 most = shortest_us >> AC_WHEEL_SHIFT, tick = wheel_tick(now), rest;
 
-	if (most > WHEEL_AHEAD - 1)
-		most = WHEEL_AHEAD - 1;
 	for (rest = 0; rest < WHEEL_AHEAD - 1; rest++)
-		if (rest >= most || taken >> (WHEEL_PAST + rest) & 1)
+		if (rest >= most || w->first[(tick + rest) & (AC_WHEEL_SLOTS - 1)])
 			break;
-	return rest + 1;
-}
-
-static __always_inline void wheel_look(struct wheel_sums *sums)
-{
-	__builtin_memset(sums, 0, sizeof(*sums));
-	sums->tick = wheel_tick(now_us());
-	bpf_loop(WHEEL_CPUS_MAX, wheel_add, sums, 0);
+	return (rest + 1) * AC_WHEEL_TICK_US - (now & (AC_WHEEL_TICK_US - 1));
 }
 
 static int wheel_turn(void *map, __u32 *key, struct wheel_clock *clock)
 {
 	struct ac_control *c = the_control();
-	struct wheel_sums sums;
-	__u32 taken;
+	struct wheel_walk walk = {};
+	struct ac_wheel *w;
+	__u32 zero = 0, rest_us;
 
-	if (!c)
+	w = bpf_map_lookup_elem(&wheel, &zero);
+	if (!c || !w)
 		return 0;
-	wheel_look(&sums);
-	taken = wheel_taken(&sums);
-	if (wheel_overdue(&sums, taken, clock->checked))
-		kick(AC_KICK_OVERDUE, 0);
-	clock->checked = sums.tick;
-	if (sums.begun != clock->begun) {
-		clock->begun = sums.begun;
-		clock->grew = sums.tick;
-	}
-	if (sums.tick - clock->grew > AC_WHEEL_SLOTS) {
-		/* Nothing began for a whole turn: disarm. A hold that began meanwhile saw us armed, so look once more. */
+	walk.now = now_us();
+	walk.end = wheel_tick(walk.now);
+	walk.tick = (clock->checked - WHEEL_BACK) & (WHEEL_TICKS - 1);
+	if (wheel_ticks(walk.tick, walk.end) > AC_WHEEL_SLOTS)
+		walk.tick = (walk.end - AC_WHEEL_SLOTS) & (WHEEL_TICKS - 1);
+	walk.next = clock->next;
+	bpf_loop(WHEEL_STEPS, wheel_step, &walk, 0);
+	clock->checked = walk.tick;
+	clock->next = walk.next;
+	if (walk.taken)
+		clock->taken = walk.end;
+	wheel_watch(clock, walk.now);
+	rest_us = wheel_rest_us(w, walk.now, c->hold_min_us);
+	if (walk.next || walk.tick != walk.end) {
+		rest_us = 50;
+	} else if (wheel_ticks(clock->taken, walk.end) > AC_WHEEL_SLOTS && w->members <= 0) {
+		/* Nobody for a whole turn: disarm. A hold that began meanwhile saw us armed, so look once more. */
 		__sync_lock_test_and_set(&c->wheel_armed, 0);
-		wheel_look(&sums);
-		taken = wheel_taken(&sums);
-		if (sums.begun == clock->begun || __sync_lock_test_and_set(&c->wheel_armed, 1))
+		if (*(volatile __s32 *)&w->members <= 0 || __sync_lock_test_and_set(&c->wheel_armed, 1))
 			return 0;
 	}
-	bpf_timer_start(&clock->timer, wheel_rest(taken, c->hold_min_us) * AC_WHEEL_TICK_US * 1000, 0);
+	bpf_timer_start(&clock->timer, (__u64)rest_us * 1000, 0);
 	return 0;
 }
 
@@ -145,20 +197,20 @@ static __always_inline void wheel_arm(struct ac_control *c)
 	/* -EBUSY from the second time on: another wrapper, or an earlier hold, has done it. */
 	bpf_timer_init(&clock->timer, &wheel_clock, CLOCK_MONOTONIC);
 	bpf_timer_set_callback(&clock->timer, wheel_turn);
-	clock->checked = wheel_tick(now_us());
+	clock->taken = wheel_tick(now_us());
+	clock->checked = clock->taken;
 	bpf_timer_start(&clock->timer, AC_WHEEL_TICK_US * 1000, 0);
 }
 
-/* A hold begins that must end by now + max_hold. Returns its slot, for wheel_leave() (hold.bpf.h). */
-static __always_inline __u16 wheel_join(struct ac_control *c, __u32 now, __u32 max_hold_us)
+/* A hold has begun that must end by f->hold_us + hold_limit_us. False if nothing would end it. */
+static __always_inline bool wheel_join(struct ac_control *c, struct ac_flow *f)
 {
-	__u32 slot = wheel_tick(now + max_hold_us) & (AC_WHEEL_SLOTS - 1), zero = 0;
+	struct ac_owner *o = owner_of(f);
+	__u32 zero = 0;
 	struct ac_wheel *w = bpf_map_lookup_elem(&wheel, &zero);
 
-	if (w) {
-		__sync_fetch_and_add(&w->due[slot], 1);
-		__sync_fetch_and_add(&w->begun, 1);
-	}
+	if (!w || !o || !wheel_put(w, f, o))
+		return false;
 	wheel_arm(c);
-	return slot;
+	return true;
 }

@@ -77,6 +77,8 @@ struct sock_common {
 	atomic64_t skc_cookie;
 };
 
+struct socket;
+
 struct sock {
 	struct sock_common __sk_common;
 	int sk_wmem_queued;
@@ -84,6 +86,7 @@ struct sock {
 	u8 sk_shutdown;
 	u16 sk_protocol;
 	struct sock_cgroup_data sk_cgrp_data;
+	struct socket *sk_socket;
 };
 
 struct inet_sock {
@@ -187,16 +190,35 @@ struct msghdr {
 	unsigned int msg_flags;
 };
 
+struct file;
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+struct io_uring_task;
+
 struct task_struct {
 	char comm[16];
+	int pid;
 	int tgid;
+	unsigned int flags;
+	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	struct files_struct *files;
+	struct io_uring_task *io_uring; /* CONFIG_IO_URING */
 };
 
 struct socket {
+	struct file *file;
 	struct sock *sk;
 };
 
-struct file;
 struct seq_file;
 
 struct bpf_iter_meta {
@@ -208,6 +230,11 @@ struct bpf_iter_meta {
 struct bpf_iter__tcp {
 	struct bpf_iter_meta *meta;
 	struct sock_common *sk_common;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
 };
 
 struct bpf_iter__task_file {
@@ -233,6 +260,9 @@ enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_CLOSE = 7, TCP_CLOSE_WAIT = 8,
 
 /* include/uapi/linux/tcp.h */
 enum { TCP_CA_Open, TCP_CA_Disorder, TCP_CA_CWR, TCP_CA_Recovery, TCP_CA_Loss };
+
+/* include/linux/sched.h: bits of task->flags */
+enum { PF_IO_WORKER = 0x10, PF_KTHREAD = 0x200000 };
 
 /* include/net/tcp.h: bits of tp->nonagle; the same on all kernels since 2.6 */
 enum { TCP_NAGLE_OFF = 1, TCP_NAGLE_CORK = 2, TCP_NAGLE_PUSH = 4 };

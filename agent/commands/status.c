@@ -136,6 +136,16 @@ static void print_lost(FILE *out, const struct cli *cli, json_int_t lost)
 			table_paint(TABLE_WARN, cli->colour), units_count(&units, lost), table_paint(TABLE_PLAIN, cli->colour));
 }
 
+/* Only if there were any: holds that ended more than 1 ms after their max_hold. */
+static void print_late(FILE *out, const struct cli *cli, json_int_t late)
+{
+	struct units count;
+
+	if (late)
+		fprintf(out, "late    %s%s%s holds ended more than 1 ms after max_hold\n", table_paint(TABLE_WARN, cli->colour),
+			units_count(&count, late), table_paint(TABLE_PLAIN, cli->colour));
+}
+
 static void print_page(FILE *out, const struct cli *cli, const char *note, const json_t *status)
 {
 	const json_t *agent = json_object_get(status, "agent"), *totals = json_object_get(status, "totals");
@@ -152,6 +162,7 @@ static void print_page(FILE *out, const struct cli *cli, const char *note, const
 	fprintf(out, "%s%s\n", *metrics ? ", metrics " : "", metrics);
 	print_features(out, cli, json_object_get(status, "features"));
 	print_policy(out, cli, json_object_get(status, "policy"));
+	print_late(out, cli, json_number(totals, "holds_late"));
 	print_lost(out, cli, json_number(agent, "flows_lost"));
 	print_copies(out, json_object_get(status, "services"), json_number(totals, "large_copied_bytes"));
 	print_sampling(out, cli, json_object_get(status, "telemetry"));

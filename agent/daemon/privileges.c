@@ -25,11 +25,12 @@ static const struct {
 	{ CAP_BPF, TO_START | STAYS, "every bpf() call, the heartbeat's included, where unprivileged BPF is disabled" },
 	{ CAP_PERFMON, TO_START | STAYS, "loading the tracing programs, and again for what attaches on demand" },
 	{ CAP_NET_ADMIN, TO_START | STAYS, "struct_ops, sockops and XDP" },
-	{ CAP_SYS_ADMIN, TO_START | STAYS, "entering the network namespaces of held flows to sweep them" },
-	{ CAP_SYS_PTRACE, STAYS, "finding those namespaces through /proc/PID/ns of other users' processes" },
+	{ CAP_SYS_ADMIN, TO_START | STAYS, "entering the network namespaces of flows to put them on the gate and give them back" },
+	{ CAP_SYS_PTRACE, STAYS, "finding those namespaces, and the release process: taking descriptors of the programs' sockets" },
+	{ CAP_SYS_NICE, STAYS, "the release process, scheduled in real time" },
 	{ CAP_DAC_READ_SEARCH, STAYS, "the names of cgroups from their ids (open_by_handle_at(2))" },
 	{ CAP_NET_RAW, STAYS, "AF_XDP sockets of autocork-fastpath, which the agent runs for `steer = dpdk`" },
-	{ CAP_IPC_LOCK, STAYS, "its packet buffers" },
+	{ CAP_IPC_LOCK, STAYS, "its packet buffers, and the memory of the release process" },
 	{ CAP_CHOWN, 0, "giving the control socket to its group" },
 };
 

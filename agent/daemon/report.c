@@ -143,6 +143,8 @@ json_t *report_service(const struct engine_service *service, bool histograms)
 	PUT("stall_us", stats->stall_us);
 	PUT("shadow_stall_us", stats->shadow_stall_us);
 	PUT("hold_us", stats->hold_us);
+	PUT("holds_late", stats->holds_late);
+	PUT("late_us", stats->late_us);
 	PUT("segments", stats->segments);
 	PUT("retransmits", stats->retransmits);
 	PUT("packets_out", stats->packets_out);
@@ -168,6 +170,7 @@ json_t *report_service(const struct engine_service *service, bool histograms)
 		json_object_set_new(object, "write_size", histogram(stats->write_size));
 		json_object_set_new(object, "burst_length", histogram(stats->burst_length));
 		json_object_set_new(object, "hold_time_us", histogram(stats->hold_time));
+		json_object_set_new(object, "lateness_us", histogram(stats->lateness));
 	}
 	return object;
 }

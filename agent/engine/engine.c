@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "bpf/dump.skel.h"
+#include "bpf/find.skel.h"
 #include "bpf/life.skel.h"
 #include "bpf/reconcile.skel.h"
-#include "bpf/sweep.skel.h"
 #include "engine/inside.h"
 #include "engine/passes.h"
 #include "engine/walk.h"
@@ -48,7 +48,7 @@ static void limit_flows(struct engine *engine, struct bpf_object *object)
 		const char *name;
 		unsigned int entries;
 	} maps[] = { { "flow_index", index_buckets(engine->max_flows) }, { "free_records", engine->max_flows },
-		     { "records", engine->max_flows + 1 } };
+		     { "records", engine->max_flows + 1 }, { "owners", engine->max_flows + 1 } };
 
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(object, maps[i].name);
@@ -97,15 +97,14 @@ static int load_all(struct engine *engine, struct fault *fault)
 	bytes = reconcile_bpf__elf_bytes(&size);
 	if (load(engine, &engine->reconcile, "reconcile", bytes, size, fault))
 		return -1;
-	bytes = sweep_bpf__elf_bytes(&size);
-	if (load(engine, &engine->sweep, "sweep", bytes, size, fault))
+	bytes = find_bpf__elf_bytes(&size);
+	if (load(engine, &engine->find, "find", bytes, size, fault))
 		return -1;
 	bytes = dump_bpf__elf_bytes(&size);
 	if (load(engine, &engine->dump, "dump", bytes, size, fault))
 		return -1;
 	return attach_iterator(engine, ITERATOR_RECONCILE, engine->reconcile, "reconcile", fault) ||
-			       attach_iterator(engine, ITERATOR_NAMES, engine->reconcile, "name_owners", fault) ||
-			       attach_iterator(engine, ITERATOR_SWEEP, engine->sweep, "sweep", fault) ?
+			       attach_iterator(engine, ITERATOR_NAMES, engine->reconcile, "name_owners", fault) ?
 		       -1 :
 		       0;
 }
@@ -258,11 +257,8 @@ static int on_kick(void *context, void *data, size_t size)
 	struct engine *engine = context;
 
 	switch (kick->what) {
-	case AC_KICK_OVERDUE:
-		engine->overdue = true;
-		break;
-	case AC_KICK_APP_WAIT:
-		want(&engine->to_sweep, kick->netns);
+	case AC_KICK_STUCK:
+		releaser_is_stuck(&engine->releaser);
 		break;
 	case AC_KICK_RECONCILE:
 		want(&engine->to_reconcile, kick->netns);
@@ -281,14 +277,6 @@ static int on_kick(void *context, void *data, size_t size)
 	return 0;
 }
 
-/* The wheel knows that a hold is overdue, not whose: ask the flows, which is cheap beside a pass over a namespace's sockets. */
-static int find_overdue(const struct ac_flow_record *record, void *context)
-{
-	if (record->flow.held_now)
-		want(context, record->netns);
-	return 0;
-}
-
 static void serve(struct pending *pending, const struct bpf_link *iterator)
 {
 	if (pending->everywhere) {
@@ -298,12 +286,19 @@ static void serve(struct pending *pending, const struct bpf_link *iterator)
 			int err = pass_in(iterator, pending->netns[i]);
 
 			/* A namespace that is gone has no flows left. */
-			if (err && err != -ESRCH)
+			if (err && err != -ESRCH && err != -EDEADLK)
 				log_warning("network namespace %u: %s", pending->netns[i], strerror(-err));
 		}
 	}
 	pending->count = 0;
 	pending->everywhere = false;
+}
+
+static bool start_releaser(struct engine *engine)
+{
+	int find = bpf_program__fd(bpf_object__find_program_by_name(engine->find, "find"));
+
+	return releaser_start(&engine->releaser, &engine->shared, find, engine->tables.control, engine->max_flows + 1, &engine->features);
 }
 
 int engine_start(struct engine **out, const struct engine_options *options, struct fault *fault)
@@ -329,9 +324,9 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	engine->tables.control->records_max = engine->max_flows + 1;
 	engine->tables.control->index_mask = index_buckets(engine->max_flows) - 1;
 	engine_beat(engine);
-	if (!options->without_wrappers)
+	if (!options->without_wrappers && start_releaser(engine))
 		engine->tables.control->wrappers = wrappers_register(engine->wrappers, &engine->shared, &engine->features);
-	else
+	else if (options->without_wrappers)
 		features_note(&engine->features, "wrappers", false, "nothing is managed, only observed", NULL, "forced off");
 	/* Without it flows would stay in the map for ever, and their sockets' addresses would name others. */
 	engine->closed = bpf_program__attach(bpf_object__find_program_by_name(engine->life, "flow_closed"));
@@ -374,6 +369,7 @@ void engine_stop(struct engine *engine)
 	if (engine->iterators[ITERATOR_RECONCILE] && engine->tables.control && engine->tables.control->wrappers)
 		pass_everywhere(engine->iterators[ITERATOR_RECONCILE]);
 	wrappers_unregister(engine->wrappers);
+	releaser_stop(&engine->releaser);
 	observer_stop(&engine->observer);
 	responses_stop(&engine->responses);
 	if (engine->cgroup)
@@ -384,7 +380,7 @@ void engine_stop(struct engine *engine)
 	ring_buffer__free(engine->kicks);
 	engine_tables_unmap(&engine->tables);
 	objects[0] = engine->dump;
-	objects[1] = engine->sweep;
+	objects[1] = engine->find;
 	objects[2] = engine->reconcile;
 	objects[3] = engine->life;
 	for (int i = 0; i < 4; i++)
@@ -421,11 +417,6 @@ int engine_dispatch(struct engine *engine)
 {
 	int err = ring_buffer__consume(engine->kicks);
 
-	if (engine->overdue) {
-		engine->overdue = false;
-		walk_flows(engine, find_overdue, &engine->to_sweep);
-	}
-	serve(&engine->to_sweep, engine->iterators[ITERATOR_SWEEP]);
 	serve(&engine->to_reconcile, engine->iterators[ITERATOR_RECONCILE]);
 	return err < 0 ? err : 0;
 }
@@ -434,5 +425,6 @@ void engine_beat(struct engine *engine)
 {
 	if (engine->kicks)
 		review_watching(engine);
+	releaser_look(&engine->releaser);
 	__atomic_store_n(&engine->tables.control->alive_until_us, monotonic_us() + ALIVE_US, __ATOMIC_RELEASE);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * The engine: the BPF programs in the kernel, seen from the agent. It loads and attaches what the kernel offers, fills
- * the policy tables, keeps the heartbeat, sweeps wrong holds, and gives every flow back when it stops.
+ * the policy tables, keeps the heartbeat and the release process, and gives every flow back when it stops.
  */
 #pragma once
 #include <autocork/response_sum.h>

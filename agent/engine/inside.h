@@ -8,11 +8,12 @@
 #include "engine/features.h"
 #include "engine/objects.h"
 #include "engine/observer.h"
+#include "engine/releaser.h"
 #include "engine/responses.h"
 #include "engine/tables.h"
 #include "engine/wrappers.h"
 
-enum iterator { ITERATOR_RECONCILE, ITERATOR_NAMES, ITERATOR_SWEEP, ITERATOR_MAX };
+enum iterator { ITERATOR_RECONCILE, ITERATOR_NAMES, ITERATOR_MAX };
 
 /* Namespaces that kicks have asked for and the next dispatch serves. */
 #define PENDING_MAX 64
@@ -26,7 +27,7 @@ struct pending {
 struct engine {
 	struct features features;
 	struct shared_maps shared;
-	struct bpf_object *life, *reconcile, *sweep, *dump;
+	struct bpf_object *life, *reconcile, *find, *dump;
 	struct bpf_link *sockops, *closed;
 	unsigned int max_flows;	/* as in struct engine_options, never 0 */
 	struct ac_service_stats *shown;	/* of each service, what engine_services() said last */
@@ -40,8 +41,8 @@ struct engine {
 	struct tables tables;
 	struct ring_buffer *kicks;
 	bool tried_rest;	/* engine_try_rest() did */
-	struct pending to_sweep, to_reconcile;
-	bool overdue;
+	struct releaser releaser;
+	struct pending to_reconcile;
 	bool observes;		/* a policy observes: its flows are watched from their first write on */
 	bool small_packets;	/* are to be counted, while observing */
 	bool manages;		/* a policy manages: flows with nothing to gain are looked at again now and then */

@@ -5,16 +5,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <linux/nsfs.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
 
 #include "lib/log.h"
+#include "release/descriptor.h"
 
 struct seen {
 	uint32_t inode;
@@ -29,27 +33,22 @@ struct search {
 	int found;
 };
 
-/* True to go on. */
-static bool look(struct search *search, const char *path)
+/* Takes the descriptor over. True to go on. */
+static bool consider(struct search *search, int fd)
 {
-	struct stat stat_buffer;
+	struct stat status;
 	struct seen *known;
 	uint32_t inode;
-	int fd;
 
-	if (stat(path, &stat_buffer))
-		return true;
-	inode = stat_buffer.st_ino;
-	if (search->wanted && inode != search->wanted)
-		return true;
-	HASH_FIND(hh, search->seen, &inode, sizeof(inode), known);
-	if (known)
-		return true;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	/* Between stat and open the process may have gone, and its number been given to another one. */
-	if (fd < 0 || fstat(fd, &stat_buffer) || stat_buffer.st_ino != inode) {
+	if (fd < 0 || ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET || fstat(fd, &status)) {
 		if (fd >= 0)
 			close(fd);
+		return true;
+	}
+	inode = status.st_ino;
+	HASH_FIND(hh, search->seen, &inode, sizeof(inode), known);
+	if (known || (search->wanted && inode != search->wanted)) {
+		close(fd);
 		return true;
 	}
 	if (search->wanted) {
@@ -64,6 +63,25 @@ static bool look(struct search *search, const char *path)
 	search->visit(fd, inode, search->context);
 	close(fd);
 	return true;
+}
+
+/* False for a namespace that need not be opened. */
+static bool is_new(const struct search *search, uint32_t inode)
+{
+	struct seen *known;
+
+	HASH_FIND(hh, search->seen, &inode, sizeof(inode), known);
+	return !known && (!search->wanted || inode == search->wanted);
+}
+
+/* A file of the kernel's, or of root's in /run/netns. */
+static bool look(struct search *search, const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) || !is_new(search, status.st_ino))
+		return true;
+	return consider(search, open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
 }
 
 static bool look_in(struct search *search, const char *directory, const char *suffix, bool numbers_only)
@@ -84,21 +102,50 @@ static bool look_in(struct search *search, const char *directory, const char *su
 	return go_on;
 }
 
-/* Namespaces that live only because a process, which itself lives elsewhere, holds a descriptor of them. */
-static bool look_at_descriptors(struct search *search, const char *directory)
+/* The network namespace that an entry of a /proc/PID/fd leads to; 0 if it is something else. Nothing is opened. */
+static uint32_t namespace_at(int directory, const char *entry)
 {
-	DIR *dir = opendir(directory);
+	char link[32];
+	ssize_t length = readlinkat(directory, entry, link, sizeof(link) - 1);
+	uint32_t inode;
+
+	if (length <= 0)
+		return 0;
+	link[length] = 0;
+	return sscanf(link, "net:[%" SCNu32 "]", &inode) == 1 ? inode : 0;
+}
+
+/* A copy of a descriptor, if it is of a namespace still. */
+static int take(pid_t process, int number)
+{
+	int fd = descriptor_take(process, number);
+	char own[32];
+
+	snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
+	if (fd < 0 || namespace_at(AT_FDCWD, own))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/*
+ * Namespaces that live only because a process, which itself lives elsewhere, holds a descriptor of them. That is taken, not opened by its
+ * path: by then it may be a FIFO, or a terminal.
+ */
+static bool look_at_descriptors(struct search *search, pid_t process)
+{
 	struct dirent *entry;
-	char path[600], link[sizeof("net:[")];
 	bool go_on = true;
+	char path[32];
+	DIR *dir;
 
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)process);
+	dir = opendir(path);
 	while (dir && go_on && (entry = readdir(dir))) {
-		ssize_t length = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+		uint32_t inode = namespace_at(dirfd(dir), entry->d_name);
 
-		if (length != sizeof(link) - 1 || memcmp(link, "net:[", sizeof(link) - 1))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
-		go_on = look(search, path);
+		if (inode && is_new(search, inode))
+			go_on = consider(search, take(process, atoi(entry->d_name)));
 	}
 	if (dir)
 		closedir(dir);
@@ -109,15 +156,11 @@ static bool look_at_all_descriptors(struct search *search)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *entry;
-	char path[300];
 	bool go_on = true;
 
-	while (dir && go_on && (entry = readdir(dir))) {
-		if (!isdigit(entry->d_name[0]))
-			continue;
-		snprintf(path, sizeof(path), "/proc/%s/fd", entry->d_name);
-		go_on = look_at_descriptors(search, path);
-	}
+	while (dir && go_on && (entry = readdir(dir)))
+		if (isdigit(entry->d_name[0]))
+			go_on = look_at_descriptors(search, atoi(entry->d_name));
 	if (dir)
 		closedir(dir);
 	return go_on;

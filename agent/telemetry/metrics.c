@@ -45,6 +45,7 @@ static const struct service_metric service_metrics[] = {
 	BASIC("inferred_bursts", inferred_bursts, "", "Of these, bursts of flows that are not looked at, inferred from those that are."),
 	BASIC("held_writes", held, "", "Writes held: each is a packet saved on a flow with TCP_NODELAY."),
 	BASIC("misses", misses, "", "Bursts that ended while something was held."),
+	BASIC("holds_late", holds_late, "", "Holds that ended more than 1 ms after their max_hold."),
 	BASIC("shadow_held_writes", shadow_held, "", "Writes that would have been held on flows in shadow."),
 	BASIC("shadow_misses", shadow_misses, "", "Misses that flows in shadow would have suffered."),
 	BASIC("shadow_merged_writes", shadow_merged, "",
@@ -84,6 +85,9 @@ static const struct service_metric service_metrics[] = {
 	{ "hold_seconds", HISTOGRAM, SERIES_DETAIL, "seconds",
 	  "Delay added to a burst: from its first held write to the release.", .field = STAT(hold_time),
 	  .sum = STAT(hold_us), .bucket_first = 7, .bucket_last = 37, .bucket_step = 2, .scale = 1e-6 },
+	{ "hold_lateness_seconds", HISTOGRAM, SERIES_DETAIL, "seconds",
+	  "How much later than its max_hold a hold ended that outlived it.", .field = STAT(lateness), .sum = STAT(late_us),
+	  .bucket_first = 13, .bucket_last = 37, .bucket_step = 4, .scale = 1e-6 },
 };
 
 struct metrics {

@@ -5,8 +5,7 @@
 
 /* Why a BPF program wakes the agent. */
 enum ac_kick_what {
-	AC_KICK_OVERDUE,	/* a hold outlived its max_hold: sweep */
-	AC_KICK_APP_WAIT,	/* the program went to read or poll while its write is held: sweep that namespace now */
+	AC_KICK_STUCK,		/* the release process does not answer */
 	AC_KICK_RECONCILE,	/* a flow should go on or come off its wrapper */
 	AC_KICK_WATCH,		/* the first flow that wants watching: attach the observer */
 	AC_KICK_DISMISS,	/* the observer sees nothing but calls it has no business with: detach it */
@@ -41,6 +40,9 @@ struct ac_control {
 	__u32 records_max;	/* entries of the map `records` (agent) */
 	__u32 index_mask;	/* buckets of the map `flow_index`, a power of two, less one (agent) */
 	__u32 wheel_armed;	/* the overdue timer runs (BPF side) */
+	__u32 releases;		/* there is a release process: without one nothing is held (agent) */
+	__u32 avoids;		/* control groups in the map `avoided` (agent) */
+	__u32 agent;		/* its thread group; the release process is its child (agent) */
 	__u32 sees_all;		/* the observer is to look at flows that are not counted in `watched` too (agent) */
 	/* What BPF programs write more often, in a cache line apart from what every hold reads. */
 	__s32 watched __attribute__((aligned(64)));	/* flows that the observer must see */
@@ -56,14 +58,15 @@ struct ac_control {
 };
 
 /*
- * The wheel of due holds: counters by the time a hold must have ended, so that a wrong hold is noticed without looking
- * at any flow. One tick is 512 µs; the wheel spans 131 ms, above the largest max_hold a policy may ask for.
+ * The wheel of due holds: flows by the time their hold must have ended. A flow is in one slot at most; one whose hold has ended stays
+ * there until the slot is due, and is moved on if it holds again by then. One tick is 256 µs; the wheel spans 131 ms, above the largest
+ * max_hold a policy may ask for.
  */
-#define AC_WHEEL_SHIFT 9
-#define AC_WHEEL_SLOTS 256
+#define AC_WHEEL_SHIFT 8
+#define AC_WHEEL_SLOTS 512
 #define AC_WHEEL_TICK_US (1u << AC_WHEEL_SHIFT)
 
 struct ac_wheel {
-	__s32 due[AC_WHEEL_SLOTS];	/* holds begun minus holds ended; summed over CPUs */
-	__u32 begun;			/* holds ever begun on this CPU, wraps */
+	__u32 first[AC_WHEEL_SLOTS];	/* number of the first record of a slot, 0 = nobody; the rest by ac_owner.next */
+	__s32 members;			/* flows in all slots */
 };

@@ -31,7 +31,9 @@ enum ac_reason {
 	X(MPTCP, "mptcp", "it belongs to an MPTCP connection")                \
 	X(ULP, "ulp", "an upper-layer protocol (kTLS) refused the change")    \
 	X(NO_GAIN, "no_gain", "its bursts are single writes")                 \
-	X(ERROR, "error", "the kernel refused the change for another reason")
+	X(ERROR, "error", "the kernel refused the change for another reason") \
+	X(NO_DESCRIPTOR, "no_descriptor", "no process has a descriptor of it that can be taken") \
+	X(LOCK_HELD, "lock_held", "a socket of its control group was kept locked")
 
 enum ac_refusal {
 #define X(id, name, text) AC_REFUSAL_##id,
@@ -79,10 +81,9 @@ enum ac_call {
 
 enum ac_flow_flags {
 	AC_FLOW_OPEN = 1 << 0,		/* policy and service are known; before that only what is in `early` is */
-	AC_FLOW_MARKED = 1 << 1,	/* the sweeper wants the gate to open; `release_reason` says why */
-	AC_FLOW_COMM = 1 << 2,		/* the program's name was taken in the program's own context */
-	AC_FLOW_WATCHED = 1 << 3,	/* counted in control.watched */
-	AC_FLOW_NO_GAIN = 1 << 4,	/* counted as AC_REFUSAL_NO_GAIN: once, however often it goes on the wrapper and
+	AC_FLOW_COMM = 1 << 1,		/* the program's name was taken in the program's own context */
+	AC_FLOW_WATCHED = 1 << 2,	/* counted in control.watched */
+	AC_FLOW_NO_GAIN = 1 << 3,	/* counted as AC_REFUSAL_NO_GAIN: once, however often it goes on the wrapper and
 					 * off */
 };
 
@@ -128,10 +129,9 @@ struct ac_flow {
 		struct ac_early early;	/* until AC_FLOW_OPEN */
 	};
 	__u32 prior_cwnd;	/* the real window when loss recovery saved a gated one */
-	__u16 wheel_slot;
 	__u16 held_now;		/* writes in this hold */
 	__u8 flags;		/* enum ac_flow_flags */
-	__u8 release_reason;	/* for AC_FLOW_MARKED */
+	__u8 asked;		/* enum ac_reason why the release process was asked to end the hold; 0 = it was not */
 	__u8 side;		/* enum ac_side */
 	__u8 mode;		/* enum ac_mode */
 	__u8 wrapper;		/* enum ac_wrapper; 0 = not managed */

@@ -71,6 +71,8 @@ struct ac_service_stats {
 	__u64 shadow_stall_us;	/* of it, what holding would have saved: the write before it would have left with it */
 	__u64 released[AC_REASON_MAX];
 	__u64 hold_us;		/* added delay: time from the first held write of a burst to its release, summed */
+	__u64 holds_late;	/* holds that ended more than AC_LATE_US after their max_hold */
+	__u64 late_us;		/* what all of those that outlived it took longer, summed */
 	__u64 segments;		/* data segments sent; this and the next seven are folded in when a flow closes */
 	__u64 retransmits;
 	__u64 packets_out;	/* segments sent, acknowledgements included, each one of a GSO packet */
@@ -90,4 +92,5 @@ struct ac_service_stats {
 	__u64 write_size[AC_BUCKETS];	/* bytes */
 	__u64 burst_length[AC_BUCKETS];	/* writes */
 	__u64 hold_time[AC_BUCKETS];	/* microseconds */
+	__u64 lateness[AC_BUCKETS];	/* microseconds above max_hold, of the holds that outlived it */
 };

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "engine/releaser.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/process.h"
+#include "release/release.h"
+
+#define START_MS 5000
+
+static const char without[] = "nothing is managed, only observed: nothing could end a wrong hold";
+
+/* The kernel's number for a namespace that was there from its start (include/linux/proc_ns.h, PROC_PID_INIT_INO). */
+#define INITIAL_PID_NAMESPACE 0xEFFFFFFCu
+
+static bool sees_all_processes(void)
+{
+	struct stat own;
+
+	return !stat("/proc/self/ns/pid", &own) && own.st_ino == INITIAL_PID_NAMESPACE;
+}
+
+/*
+ * A descriptor that is taken gets the taker's class in a net_cls or net_prio hierarchy (sock_update_classid(), net/core/sock.c): the
+ * administrator's marks would go.
+ */
+static bool has_net_classes(void)
+{
+	FILE *file = fopen("/proc/cgroups", "re");
+	char line[128], name[64];
+	unsigned int hierarchy;
+	bool found = false;
+
+	while (file && fgets(line, sizeof(line), file))
+		found |= sscanf(line, "%63s %u", name, &hierarchy) == 2 && hierarchy && (!strcmp(name, "net_cls") || !strcmp(name, "net_prio"));
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static int spawn(struct releaser *releaser, int report)
+{
+	const int given[] = { releaser->dues, releaser->owners_map, releaser->state_map, releaser->find, report };
+	char sample[16], count[16], name[] = RELEASE_NAME, *argv[] = { name, sample, count, NULL }, *environment[] = { NULL };
+	/* In real time from its first instruction on: on a busy machine it would else take long to start. */
+	const struct sched_param priority = { .sched_priority = sched_get_priority_min(SCHED_FIFO) };
+	const short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP;
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	int high[AC_ARRAY_SIZE(given)], err = 0;
+	sigset_t none;
+
+	snprintf(sample, sizeof(sample), "%d", releaser->dues);
+	snprintf(count, sizeof(count), "%zu", releaser->owner_count);
+	sigemptyset(&none);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attributes);
+	/* A group of its own: Ctrl-C is for the agent, which still needs it to give flows back. */
+	posix_spawnattr_setsigmask(&attributes, &none);
+	for (size_t i = 0; i < AC_ARRAY_SIZE(given); i++) {
+		/* Above the numbers that they get, or one would be put over another. */
+		high[i] = fcntl(given[i], F_DUPFD_CLOEXEC, RELEASE_FD_END);
+		if (high[i] < 0)
+			err = errno;
+		else
+			posix_spawn_file_actions_adddup2(&actions, high[i], RELEASE_DUES + i);
+	}
+	posix_spawnattr_setschedpolicy(&attributes, SCHED_FIFO);
+	posix_spawnattr_setschedparam(&attributes, &priority);
+	posix_spawnattr_setflags(&attributes, flags | POSIX_SPAWN_SETSCHEDULER);
+	if (!err)
+		err = posix_spawn(&releaser->pid, "/proc/self/exe", &actions, &attributes, argv, environment);
+	if (err == EPERM) {
+		posix_spawnattr_setflags(&attributes, flags);
+		err = posix_spawn(&releaser->pid, "/proc/self/exe", &actions, &attributes, argv, environment);
+	}
+	for (size_t i = 0; i < AC_ARRAY_SIZE(given); i++)
+		if (high[i] >= 0)
+			close(high[i]);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	if (err)
+		releaser->pid = 0;
+	return err;
+}
+
+/* Starts one. With `report` waits for what it tells, for a while. Returns 0 or a number as in errno. */
+static int start(struct releaser *releaser, struct release_report *report)
+{
+	struct pollfd poll_pipe = { .events = POLLIN };
+	int ends[2], err;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return errno;
+	err = spawn(releaser, ends[1]);
+	close(ends[1]);
+	poll_pipe.fd = ends[0];
+	if (!err && report &&
+	    (poll(&poll_pipe, 1, START_MS) != 1 || read(ends[0], report, sizeof(*report)) != sizeof(*report)))
+		err = ECHILD;
+	close(ends[0]);
+	return err;
+}
+
+static void end(struct releaser *releaser)
+{
+	if (!releaser->pid)
+		return;
+	kill(releaser->pid, SIGKILL);
+	waitpid(releaser->pid, NULL, 0);
+	releaser->pid = 0;
+}
+
+/* Starts the next one in the agent's loop: nobody waits for it. */
+static void start_next(struct releaser *releaser)
+{
+	int err = start(releaser, NULL);
+
+	releaser->restarts++;
+	if (err)
+		log_error("release process: cannot be started: %s: nothing is held until it can", strerror(err));
+	__atomic_store_n(&releaser->control->releases, !err, __ATOMIC_RELEASE);
+}
+
+static const char *why_not(const struct release_report *report, int err, const char **mend)
+{
+	*mend = "run `autocorkd --log-level debug` and see what it says";
+	if (err)
+		return "it does not start";
+	if (!report->capable) {
+		*mend = "give autocorkd's service CAP_SYS_PTRACE";
+		return "CAP_SYS_PTRACE is missing";
+	}
+	if (report->takes) {
+		*mend = "set kernel.yama.ptrace_scope to 2 or less (3 lasts until the next boot), or let the security module allow ptrace";
+		return "descriptors of other processes cannot be taken";
+	}
+	if (report->finds) {
+		*mend = "a kernel from 6.1 on";
+		return "descriptors cannot be found";
+	}
+	return NULL;
+}
+
+bool releaser_start(struct releaser *releaser, const struct shared_maps *shared, int find, struct ac_control *control, size_t owners,
+		    struct features *features)
+{
+	struct release_report report = {};
+	const char *reason = NULL, *mend = "";
+	int err;
+
+	*releaser = (struct releaser){
+		.dues = objects_map(shared, "dues"), .owners_map = objects_map(shared, "owners"),
+		.state_map = objects_map(shared, "releaser"), .avoided = objects_map(shared, "avoided"), .find = find,
+		.control = control, .owner_count = owners,
+	};
+	releaser->state = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, releaser->state_map, 0);
+	releaser->owners = mmap(NULL, owners * sizeof(struct ac_owner), PROT_READ | PROT_WRITE, MAP_SHARED, releaser->owners_map, 0);
+	control->agent = getpid();
+	if (releaser->state == MAP_FAILED || releaser->owners == MAP_FAILED) {
+		reason = "no memory";
+	} else if (!sees_all_processes()) {
+		reason = "the agent is in a PID namespace of its own";
+		mend = "run it in the host's: docker run --pid=host, hostPID: true";
+	} else if (has_net_classes()) {
+		reason = "a net_cls or net_prio hierarchy is mounted, whose marks a taken descriptor would lose";
+		mend = "use cgroup v2, and nftables or tc to mark by its groups";
+	} else {
+		err = start(releaser, &report);
+		reason = why_not(&report, err, &mend);
+		err = err ? err : report.takes ? report.takes : report.finds;
+		if (reason)
+			end(releaser);
+		if (reason && err) {
+			features_note(features, "release", false, without, mend, "%s: %s", reason, strerror(err));
+			return false;
+		}
+	}
+	if (reason) {
+		features_note(features, "release", false, without, mend, "%s", reason);
+		return false;
+	}
+	features_note(features, "release", true, "", "", "by descriptors of the programs' own, pid %d", (int)releaser->pid);
+	features_note(features, "release in time", !report.realtime && !report.locked,
+		      "on a busy machine a wrong hold lasts some milliseconds longer, counted in autocork_holds_late_total",
+		      "CAP_SYS_NICE and CAP_IPC_LOCK, and RestrictRealtime=no in a unit", "%s%s%s",
+		      report.realtime ? "no real-time scheduling: " : report.locked ? "memory cannot be locked: " : "SCHED_FIFO 1, memory locked",
+		      report.realtime || report.locked ? strerror(report.realtime ? report.realtime : report.locked) : "", "");
+	control->releases = 1;
+	return true;
+}
+
+static void reap(struct releaser *releaser)
+{
+	for (size_t i = 0; i < RELEASER_STUCK_MAX; i++)
+		if (releaser->stuck[i] && waitpid(releaser->stuck[i], NULL, WNOHANG))
+			releaser->stuck[i] = 0;
+}
+
+static bool leave_behind(struct releaser *releaser)
+{
+	for (size_t i = 0; i < RELEASER_STUCK_MAX; i++)
+		if (!releaser->stuck[i]) {
+			releaser->stuck[i] = releaser->pid;
+			releaser->pid = 0;
+			return true;
+		}
+	return false;
+}
+
+/* Nothing of the control group is managed from now on. */
+static void avoid(struct releaser *releaser, uint32_t number)
+{
+	struct ac_owner *owner = &releaser->owners[number];
+	uint64_t cgroup = owner->cgroup;
+	uint32_t one = 1;
+
+	owner->reach = AC_REACH_LOCKED;
+	if (!bpf_map_update_elem(releaser->avoided, &cgroup, &one, BPF_NOEXIST))
+		__atomic_fetch_add(&releaser->control->avoids, 1, __ATOMIC_RELEASE);
+	log_warning("control group %llu: a program keeps its socket locked: its flows are managed no more (lock_held)",
+		    (unsigned long long)cgroup);
+}
+
+void releaser_is_stuck(struct releaser *releaser)
+{
+	unsigned int restarts = releaser->restarts;
+	uint32_t number;
+	char state;
+
+	releaser_look(releaser);
+	/* One that starts is not stuck yet. */
+	if (!releaser->pid || releaser->restarts != restarts || releaser->state->pid != (uint32_t)releaser->pid)
+		return;
+	number = __atomic_load_n(&releaser->state->number, __ATOMIC_ACQUIRE);
+	state = process_state(releaser->pid);
+	/* It wants to run, and another one would have to wait like it. */
+	if (state == 'R')
+		return;
+	/* Not interruptible, in a socket's lock. Its reader of the ring must not come back: it is killed first. */
+	kill(releaser->pid, SIGKILL);
+	if (state == 'D' && number && number < releaser->owner_count)
+		avoid(releaser, number);
+	if (waitpid(releaser->pid, NULL, WNOHANG) > 0) {
+		releaser->pid = 0;
+	} else if (!leave_behind(releaser)) {
+		log_error("release process: %d of them wait for locks that programs keep: nothing is held until one is free",
+			  RELEASER_STUCK_MAX);
+		__atomic_store_n(&releaser->control->releases, 0, __ATOMIC_RELEASE);
+		return;
+	}
+	log_info("release process: did not answer: another one is started");
+	releaser->state->number = 0;
+	start_next(releaser);
+}
+
+void releaser_look(struct releaser *releaser)
+{
+	if (!releaser->control || !releaser->owner_count)
+		return;
+	reap(releaser);
+	if (releaser->pid && waitpid(releaser->pid, NULL, WNOHANG) > 0) {
+		log_warning("release process: ended: another one is started");
+		releaser->pid = 0;
+		releaser->state->number = 0;
+		start_next(releaser);
+	}
+}
+
+void releaser_stop(struct releaser *releaser)
+{
+	if (releaser->pid)
+		kill(releaser->pid, SIGKILL);
+	/* Not waited for: it may be stuck. Whoever is left ends when its lock is free. */
+	if (releaser->state && releaser->state != MAP_FAILED)
+		munmap(releaser->state, sysconf(_SC_PAGESIZE));
+	if (releaser->owners && releaser->owners != MAP_FAILED)
+		munmap(releaser->owners, releaser->owner_count * sizeof(*releaser->owners));
+	*releaser = (struct releaser){};
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The agent's side of the release process (agent/release/): starts it, and another one when it does not answer. One that waits for a
+ * lock that somebody keeps cannot be ended; it is left behind, and the control group of that socket alone.
+ */
+#pragma once
+#include <autocork/control.h>
+#include <autocork/release.h>
+#include <sys/types.h>
+
+#include "engine/features.h"
+#include "engine/objects.h"
+
+/* Left behind at once. With more, nothing is held until one of them is gone. */
+#define RELEASER_STUCK_MAX 8
+
+struct releaser {
+	pid_t pid;			/* 0 = none */
+	pid_t stuck[RELEASER_STUCK_MAX];
+	struct ac_releaser *state;
+	struct ac_owner *owners;
+	size_t owner_count;
+	int dues, owners_map, state_map, find, avoided;	/* descriptors, somebody else's */
+	struct ac_control *control;
+	unsigned int restarts;
+};
+
+/* Starts it, and notes how that went. False if nothing may be held. `find`: bpf/find.bpf.c's program. */
+bool releaser_start(struct releaser *releaser, const struct shared_maps *shared, int find, struct ac_control *control, size_t owners,
+		    struct features *features);
+/* It does not answer, says the kernel side. */
+void releaser_is_stuck(struct releaser *releaser);
+/* Now and then: has it ended, or one that was left behind? */
+void releaser_look(struct releaser *releaser);
+void releaser_stop(struct releaser *releaser);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* Finds out which process has a descriptor of a flow's socket, and which one (bpf/find.bpf.c). */
+#pragma once
+#include <autocork/release.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Looks at the process `owner` says has written, and then, now and then only, at all processes. Fills tgid and fd. False if nobody has one
+ * that can be taken.
+ */
+bool finder_find(struct ac_releaser *state, struct ac_owner *owner, uint32_t number);
+/* 0, or why it cannot look (errno). */
+int finder_try(void);

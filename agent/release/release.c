@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+#include "release/release.h"
+
+#include <bpf/libbpf.h>
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "release/descriptor.h"
+#include "release/finder.h"
+
+struct release {
+	struct ac_owner *owners;
+	uint32_t owner_count;
+	struct ac_releaser *state;
+	pid_t agent;
+};
+
+bool release_is_me(char **argv)
+{
+	return argv[0] && !strcmp(argv[0], RELEASE_NAME);
+}
+
+/* False if the descriptor that is known is not of this socket, or no more. */
+static bool push(struct release *release, const struct ac_owner *owner, uint32_t number)
+{
+	int copy = owner->tgid ? descriptor_take_socket(owner->tgid, owner->fd, owner->cookie) : -ESRCH;
+
+	if (copy < 0)
+		return false;
+	__atomic_store_n(&release->state->number, number, __ATOMIC_RELEASE);
+	descriptor_push(copy);
+	/* If the program has closed its own meanwhile, this is the end of the socket. */
+	close(copy);
+	__atomic_store_n(&release->state->number, 0, __ATOMIC_RELEASE);
+	return true;
+}
+
+static void set_reach(struct ac_owner *owner, uint64_t cookie, enum ac_reach reach)
+{
+	/* The record may have become another flow's; who then is told the wrong thing is asked again. */
+	if (owner->cookie == cookie)
+		__atomic_store_n(&owner->reach, reach, __ATOMIC_RELEASE);
+}
+
+static void serve(struct release *release, const struct ac_due *due)
+{
+	struct ac_owner *owner = &release->owners[due->number];
+
+	if (owner->cookie != due->cookie || owner->reach == AC_REACH_LOCKED)
+		return;
+	if (due->what == AC_DUE_RELEASE && push(release, owner, due->number))
+		return;
+	if (!finder_find(release->state, owner, due->number)) {
+		set_reach(owner, due->cookie, AC_REACH_NONE);
+		return;
+	}
+	set_reach(owner, due->cookie, AC_REACH_FOUND);
+	if (due->what == AC_DUE_RELEASE)
+		push(release, owner, due->number);
+}
+
+/*
+ * The ring's position moves on after this, so what a process was stuck with its successor meets again; the agent has marked it by then,
+ * and has killed the one that was stuck, which then never gets to move the position back.
+ */
+static int on_due(void *context, void *data, size_t size)
+{
+	struct release *release = context;
+	const struct ac_due *due = data;
+
+	if (due->number < release->owner_count)
+		serve(release, due);
+	__atomic_fetch_add(&release->state->done, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static void *map_memory(int fd, size_t bytes)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	void *memory = mmap(NULL, (bytes + page - 1) / page * page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* Before the privileges for it go. Of the memory, what is used is locked: most of the program and its libraries never is. */
+static void raise_priority(struct release_report *report)
+{
+	const struct sched_param lowest = { .sched_priority = sched_get_priority_min(SCHED_FIFO) };
+
+	report->realtime = sched_setscheduler(0, SCHED_FIFO, &lowest) ? errno : 0;
+	report->locked = mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ? errno : 0;
+}
+
+static void drop_privileges(void)
+{
+	bool bound;
+
+	capng_get_caps_process();
+	bound = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
+	if (!capng_have_capability(CAPNG_PERMITTED, CAP_SYS_PTRACE))
+		return;
+	capng_clear(CAPNG_SELECT_BOTH);
+	capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET, CAP_SYS_PTRACE);
+	capng_apply(bound ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/* Goes through what will be done later, so that its pages are there by then. */
+static void try_all(const struct release *release, int of_the_agent, struct release_report *report)
+{
+	int copy = descriptor_take(release->agent, of_the_agent);
+
+	report->takes = copy < 0 ? -copy : 0;
+	if (copy >= 0)
+		close(copy);
+	report->finds = finder_try();
+	capng_get_caps_process();
+	report->capable = capng_have_capability(CAPNG_EFFECTIVE, CAP_SYS_PTRACE);
+}
+
+static void tell(const struct release_report *report)
+{
+	/* Of one that takes over nobody waits for it. */
+	signal(SIGPIPE, SIG_IGN);
+	if (write(RELEASE_REPORT, report, sizeof(*report)) < 0)
+		errno = 0;
+	close(RELEASE_REPORT);
+}
+
+int release_main(int argc, char **argv)
+{
+	struct release release = { .agent = getppid() };
+	struct release_report report = {};
+	struct ring_buffer *ring;
+	int err = 0;
+
+	/* The thread that started us is the agent's main one. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, RELEASE_NAME);
+	if (argc != 3 || getppid() != release.agent)
+		return 2;
+	for (int fd = RELEASE_DUES; fd < RELEASE_FD_END; fd++)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+	release.owner_count = strtoul(argv[2], NULL, 10);
+	release.owners = map_memory(RELEASE_OWNERS, release.owner_count * sizeof(*release.owners));
+	release.state = map_memory(RELEASE_STATE, sizeof(*release.state));
+	ring = ring_buffer__new(RELEASE_DUES, on_due, &release, NULL);
+	if (!release.owners || !release.state || !ring)
+		return 1;
+	raise_priority(&report);
+	try_all(&release, strtol(argv[1], NULL, 10), &report);
+	drop_privileges();
+	__atomic_store_n(&release.state->pid, getpid(), __ATOMIC_RELEASE);
+	tell(&report);
+	while (err >= 0 || err == -EINTR)
+		err = ring_buffer__poll(ring, -1);
+	return 1;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * What the BPF programs and the release process (agent/release/) tell each other. A hold that nobody else ends is ended by a descriptor of
+ * the program's own: this says which flow, and whose.
+ */
+#pragma once
+#include <autocork/types.h>
+
+/* Is there a descriptor of the flow's socket? */
+enum ac_reach {
+	AC_REACH_UNKNOWN,	/* nobody has looked; plain system calls need one */
+	AC_REACH_ASKED,		/* the release process was asked to look: nothing is held until it has */
+	AC_REACH_FOUND,		/* it was there */
+	AC_REACH_NONE,		/* there is none: nothing is held any more */
+	AC_REACH_LOCKED,	/* somebody keeps the socket's lock: not to be tried again */
+};
+
+/* Whose socket it is: the value of the map `owners`, by the number of the flow's record. Written by the gate, but for tgid, fd and reach. */
+struct ac_owner {
+	__u64 cookie;	/* of the socket that all else is about */
+	__u64 cgroup;	/* its control group */
+	__u32 writer;	/* thread group that began the last hold; a guess where the gate ran in a softirq */
+	__u32 tgid;	/* where a descriptor was found … */
+	__s32 fd;	/* … and its number there */
+	__u32 reach;	/* enum ac_reach */
+	__u32 next;	/* number of the next record in the wheel's slot */
+	__u32 queued;	/* it is in a slot */
+};
+
+/* What the release process is asked for: the record of the ring buffer `dues`. */
+enum ac_due_what {
+	AC_DUE_RELEASE,	/* let what is held go */
+	AC_DUE_FIND,	/* is there a descriptor? */
+};
+
+struct ac_due {
+	__u64 cookie;
+	__u32 number;
+	__u32 what;	/* enum ac_due_what */
+};
+
+/* How it is doing: the one value of the map `releaser`, mapped into its memory and the agent's. */
+struct ac_releaser {
+	__u32 given;	/* asked for, wraps */
+	__u32 done;	/* of these; who wrote it last is the process in charge */
+	__u32 number;	/* of the record in whose socket's lock it may wait; 0 = none */
+	__u32 wanted;	/* number of the record whose descriptor bpf/find.bpf.c looks for … */
+	__u32 tgid;	/* … and where it found it; 0 = nowhere */
+	__s32 fd;
+	__u32 pid;	/* of the process in charge, once it is ready */
+};
+
+/* So long after it was asked for something the release process counts as stuck. */
+#define AC_STUCK_US 10000
+/* A hold that ends so much after its max_hold counts as late. */
+#define AC_LATE_US 1000

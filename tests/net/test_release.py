@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""The release process: wrong holds end by a descriptor of the program's own, in time, and whoever keeps a lock keeps nobody else."""
+import ctypes
+import fcntl
+import mmap
+import os
+import pathlib
+import signal
+import socket
+import struct
+import threading
+import time
+
+from lib import Net, Skip, Stream, check, congestion, equal, main, wait_for, world
+from netns import libc
+
+HOLD_MS = 20
+POLICY = f"[policy all]\nmode = autocork\nmax_hold = {HOLD_MS}ms\nburst_gap = {HOLD_MS}ms\nadopt = yes\n"
+# The kernel's own timer would come after 200 ms.
+WIDE_MS = 120
+
+
+def release_process(agent):
+    """Its pid: the agent's youngest child of that name. Those that are stuck stay."""
+    for pid in reversed(pathlib.Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()):
+        if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"autocork-release\0"):
+            return int(pid)
+    return None
+
+
+def hold_ms(w, stream):
+    """How long what is held takes to arrive."""
+    data = w.hold(stream)
+    start = time.monotonic()
+    equal(stream.receive(stream.server, len(data)), data, "what was held")
+    return (time.monotonic() - start) * 1000
+
+
+def service(w, stream):
+    return w.agent.service(stream.port, "client")
+
+
+def learned(w, stream):
+    w.learn(stream)
+    stream.exchange(rounds=50)
+
+
+def test_in_time():
+    """a wrong hold ends soon after max_hold, for its deadline, and lateness is counted and shown"""
+    with world(POLICY) as w, Stream(w.net) as stream:
+        learned(w, stream)
+        times = []
+        for _ in range(20):
+            times.append(hold_ms(w, stream))
+            learned(w, stream)
+        # Of this process, which is not scheduled in real time, some come late.
+        check(min(times) > HOLD_MS / 2 and sorted(times)[10] < HOLD_MS + 30, f"{sorted(times)} ms")
+        row = service(w, stream)
+        equal({name: n for name, n in row["released"].items() if n and name != "complete"}, {"deadline": 20}, "released")
+        check(0 < row["late_us"] < 20 * 30000, f"{row['late_us']} us late in all")
+        check(row["holds_late"] <= 10, f"{row['holds_late']} of 20 ended more than 1 ms late")
+        equal(row["option_calls"]["cork"], 0, "calls of the program to TCP_CORK")
+
+
+def test_corked():
+    """what the program has corked itself is not uncorked"""
+    with world(POLICY) as w, Stream(w.net) as stream:
+        learned(w, stream)
+        data = w.hold(stream, 2)
+        stream.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        time.sleep(3 * HOLD_MS / 1000)
+        check(stream.client.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK), "the cork was taken off")
+        stream.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        equal(stream.receive(stream.server, len(data)), data, "what was held")
+
+
+def test_another_takes_over():
+    """one that is killed or stopped is replaced, and holds end as before"""
+    with world(POLICY) as w, Stream(w.net) as stream:
+        learned(w, stream)
+        for sign in signal.SIGKILL, signal.SIGSTOP:
+            first = release_process(w.agent)
+            os.kill(first, sign)
+            took = hold_ms(w, stream)
+            check(took < WIDE_MS, f"after signal {sign} what was held took {took:.0f} ms")
+            wait_for(lambda: release_process(w.agent) not in (None, first), 5, "another release process")
+            learned(w, stream)
+            check(hold_ms(w, stream) < WIDE_MS, f"the next one took long after signal {sign}")
+            learned(w, stream)
+        equal(service(w, stream)["refused"]["lock_held"], 0, "flows refused")
+
+
+UFFD_USER_MODE_ONLY, UFFDIO_API, UFFDIO_REGISTER, UFFDIO_ZEROPAGE = 1, 0xc018aa3f, 0xc020aa00, 0xc020aa04
+SYS_USERFAULTFD, PAGE = 323, 4096
+
+
+class MissingPage:
+    """Memory that does not come until come() is called, and keeps whoever touches it waiting."""
+
+    def __init__(self):
+        self.fd = libc.syscall(SYS_USERFAULTFD, os.O_CLOEXEC)
+        if self.fd < 0:
+            raise Skip("no userfaultfd for us")
+        fcntl.ioctl(self.fd, UFFDIO_API, bytearray(struct.pack("QQQ", 0xaa, 0, 0)))
+        self.map = mmap.mmap(-1, 2 * PAGE)
+        self.map[:PAGE] = b"x" * PAGE
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.map))
+        fcntl.ioctl(self.fd, UFFDIO_REGISTER, bytearray(struct.pack("QQQQ", self.address + PAGE, PAGE, 1, 0)))
+
+    def send_over_it(self, sock, before):
+        """A write of which `before` bytes are there and one is not: the socket stays locked meanwhile."""
+        libc.send(sock.fileno(), ctypes.c_void_p(self.address + PAGE - before), ctypes.c_size_t(before + 1), 0)
+
+    def come(self):
+        fcntl.ioctl(self.fd, UFFDIO_ZEROPAGE, bytearray(struct.pack("QQQq", self.address + PAGE, PAGE, 0, 0)))
+
+
+def test_lock_held():
+    """a program that keeps its socket locked keeps the release process only: the agent answers, another takes over, that control group is
+    managed no more, and the agent stops"""
+    # Long enough to lock the socket meanwhile.
+    with world(POLICY.replace(f"{HOLD_MS}ms", "100ms")) as w, Stream(w.net) as stream:
+        missing = MissingPage()
+        learned(w, stream)
+        first = release_process(w.agent)
+        w.hold(stream, 2)
+        thread = threading.Thread(target=missing.send_over_it, args=(stream.client, 20))
+        thread.start()
+        try:
+            wait_for(lambda: release_process(w.agent) not in (None, first), 5, "another release process")
+            check(w.agent.status()["agent"]["pid"] == w.agent.process.pid, "no answer")
+            # Another flow of the group: refused as soon as it would hold.
+            with Stream(w.net, port=stream.port) as other:
+                for _ in range(50):
+                    other.exchange()
+                equal(congestion(other.client) if other.client else "", w.net.congestion, "the other flow's congestion control")
+            check(service(w, stream)["refused"]["lock_held"] > 0, "nothing counted as lock_held")
+            start = time.monotonic()
+            w.agent.stop()
+            check(time.monotonic() - start < 5, f"the stop took {time.monotonic() - start:.1f} s")
+        finally:
+            missing.come()
+            thread.join(5)
+        w.agent.start()
+        check(w.agent.status()["agent"]["pid"] == w.agent.process.pid, "no answer after the next start")
+
+
+def test_nothing_is_opened():
+    """descriptors of others that look like namespaces and become FIFOs or terminals meanwhile neither stop the agent nor become its
+    terminal"""
+    with world(POLICY) as w, Stream(w.net) as stream:
+        w.learn(stream)
+        os.mkfifo(w.agent.directory / "fifo")
+        # Nobody writes to it: to open it for reading would wait for ever.
+        fifo = os.open(w.agent.directory / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+        master, slave = os.openpty()
+        # A namespace that nobody lives in, first met at the descriptor that changes.
+        other = Net(resident=False)
+        namespace, number = fcntl.fcntl(other.fd, fcntl.F_DUPFD_CLOEXEC, 500), other.fd
+        end = time.monotonic() + 3
+
+        def swap():
+            while time.monotonic() < end:
+                for what in namespace, fifo, namespace, slave:
+                    os.dup2(what, number)
+
+        thread = threading.Thread(target=swap)
+        thread.start()
+        while time.monotonic() < end:
+            w.agent.reload(POLICY)
+        thread.join()
+        terminal = int(pathlib.Path(f"/proc/{w.agent.process.pid}/stat").read_text().rpartition(")")[2].split()[4])
+        mine = int(pathlib.Path("/proc/self/stat").read_text().rpartition(")")[2].split()[4])
+        equal(terminal, mine, "the agent's controlling terminal")
+        other.close()
+        for fd in namespace, fifo, master, slave:
+            os.close(fd)
+
+
+main(globals())
