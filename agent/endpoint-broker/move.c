@@ -46,6 +46,18 @@ static int read_bytes(int fd, void **buffer, uint32_t size)
 	return EINVAL;
 }
 
+/* The table that has the flow, of those for each state of its life; -1: it is not steered. */
+static int table_of(const struct seat *seat, const struct steer_flow_key *key, struct steer_flow *flow)
+{
+	const int tables[] = { seat->tables.steer_flows, seat->tables.steer_silent, seat->tables.steer_syns,
+			       seat->tables.steer_closed };
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+		if (!bpf_map_lookup_elem(tables[i], key, flow))
+			return tables[i];
+	return -1;
+}
+
 int move_connection(const struct seat *seat, const struct handover *connection, int bytes, uint32_t size, int *sock,
 		    uint32_t *taken, struct fault *fault)
 {
@@ -53,14 +65,15 @@ int move_connection(const struct seat *seat, const struct handover *connection, 
 	struct steer_flow flow;
 	const char *what = "";
 	void *buffer;
-	int error;
+	int error, table;
 
 	fault_set(fault, EXIT_FAILED, "hand-over: the connection's numbers make no sense");
 	if (!flow_of(connection, &key) || !handover_valid(connection, size))
 		return EINVAL;
 	/* Only a flow that is steered is a program's to give: no other connection can be made up. */
 	fault_set(fault, EXIT_FAILED, "hand-over: the connection is not steered");
-	if (bpf_map_lookup_elem(seat->tables.steer_flows, &key, &flow))
+	table = table_of(seat, &key, &flow);
+	if (table < 0)
 		return ENOENT;
 	fault_set(fault, EXIT_FAILED, "hand-over: the bytes cannot be read");
 	error = read_bytes(bytes, &buffer, size);
@@ -70,10 +83,10 @@ int move_connection(const struct seat *seat, const struct handover *connection, 
 	error = *sock < 0 ? errno : -handover_restore(*sock, connection, buffer, &what);
 	if (!error) {
 		/* In this order: the kernel knows the connection, its packets come there, it answers them. */
-		bpf_map_delete_elem(seat->tables.steer_flows, &key);
+		bpf_map_delete_elem(table, &key);
 		error = -handover_start(*sock, connection, buffer, taken, &what);
 		if (error)
-			bpf_map_update_elem(seat->tables.steer_flows, &key, &flow, BPF_ANY);
+			bpf_map_update_elem(table, &key, &flow, BPF_ANY);
 	}
 	free(buffer);
 	if (!error)
