@@ -193,12 +193,13 @@ static void forget(struct coalescer *c, uint32_t index)
 	c->stats.flows--;
 }
 
-/* The largest IP packet to make of a flow. */
-static uint32_t limit_of(const struct coalescer *c, const struct packet_key *key, uint32_t largest)
+/* The largest IP packet to make of a flow of which nothing larger than `largest` was seen. */
+static uint32_t limit_of(const struct coalescer *c, const struct packet_key *key, uint32_t largest, bool *known)
 {
 	uint32_t limit = c->options.mss ? mss_limit(c->options.mss, key) : UINT32_MAX;
 	uint32_t careful = mss_careful(key->version);
 
+	*known = limit;
 	if (!limit)
 		limit = largest > careful ? largest : careful;
 	return limit < c->options.max_len ? limit : c->options.max_len;
@@ -231,13 +232,14 @@ static void push_tcp(struct coalescer *c, const struct coalesce_frame *frame, co
 	struct packet_key key;
 	enum segment_verdict verdict;
 	uint32_t hash, index, limit, size = packet->end - packet->l3;
+	bool known;
 
 	packet_key(frame->data, packet, &key);
 	hash = key_hash(&key, c->options.seed);
 	index = find(c, &key, hash);
 	if (index != NOBODY && size > c->slots[index].largest)
 		c->slots[index].largest = size;
-	limit = limit_of(c, &key, index != NOBODY ? c->slots[index].largest : size);
+	limit = limit_of(c, &key, index != NOBODY ? c->slots[index].largest : size, &known);
 	verdict = segment_read(frame->data, packet, limit, &segment);
 	if (verdict != SEGMENT_SMALL) {
 		if (verdict == SEGMENT_CORRUPT)
@@ -246,6 +248,9 @@ static void push_tcp(struct coalescer *c, const struct coalesce_frame *frame, co
 			release(c, index);
 			if (verdict == SEGMENT_LAST)
 				forget(c, index);
+		} else if (verdict == SEGMENT_OTHER && !known && size > mss_careful(key.version)) {
+			/* The one sign of how large the flow's packets may be: worth a place. */
+			c->slots[claim(c, &key, hash)].largest = size;
 		}
 		c->options.emit(c->options.context, frame);
 		return;

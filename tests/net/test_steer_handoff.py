@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 
 from netns import Pair
 from programs import Program, program
@@ -62,6 +63,41 @@ def test_testpmd():
         status = steered.status()
         equal((status["state"], status["program_id"]), ("attached", identity), "after its clean end")
         check(steered.rule()["packets"] >= 2, f"hits: {steered.rule()}")
+
+
+def test_l2fwd():
+    """DPDK's l2fwd, built from Debian's examples as it is, gets every packet that the rule names and sends it on"""
+    source = "/usr/share/dpdk/examples/l2fwd/main.c"
+    if not os.path.exists(source):
+        raise Skip("DPDK's examples are not installed: dpdk-doc")
+    with Steered() as steered:
+        prepare(steered)
+        steered.attach(policy(9000, protocol="udp"))
+        file = os.path.join(steered.directory, "l2fwd")
+        flags = [subprocess.run(["pkg-config", what, "libdpdk"], capture_output=True, text=True, check=True).stdout.split()
+                 for what in ("--cflags", "--libs")]
+        subprocess.run(["gcc", "-O1", *flags[0], source, "-o", file, *flags[1]], check=True)
+        with Program(steered.b, [file, "-l", "0", "--no-huge", "--no-shconf", "-m", "256", "--no-pci", "--no-telemetry",
+                                 "--vdev", "net_af_xdp0,iface=cable", "--", "-p", "1", "--no-mac-updating"]) as l2fwd:
+            def forwards():
+                check(l2fwd.process.poll() is None, f"l2fwd ended:\n{l2fwd.output()[-3000:]}")
+                return steered.has_consumer() and "entering main loop" in l2fwd.output()
+            wait_for(forwards, 90, "l2fwd")
+            with steered.a.inside():
+                back = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+                client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            back.bind(("cable", 0x0800))
+            back.settimeout(20)
+            for number in range(10):
+                client.sendto(b"l2fwd %d" % number, (Pair.B4, 9000))
+            seen = set()
+            while len(seen) < 10:
+                frame, address = back.recvfrom(2000)
+                if address[2] != socket.PACKET_OUTGOING and b"l2fwd " in frame:
+                    seen.add(frame[frame.index(b"l2fwd "):][:7])
+            equal((len(seen), steered.rule()["packets"]), (10, 10), "packets")
+            back.close(), client.close()
+            equal(udp_who(steered.a, Pair.B4, 9001), "kernel", "the other port")
 
 
 def test_xdp_prog():

@@ -113,6 +113,9 @@ static void a_reply(uint8_t *frame) { frame[34] = 0, resum(frame); }
 static void a_reply6(uint8_t *frame) { frame[54] = 129, resum(frame); }
 static void a_code(uint8_t *frame) { frame[35] = 1, resum(frame); }
 static void no_port(uint8_t *frame) { put16(frame + frame_l4(frame), 0), resum(frame); }
+static void from_echo(uint8_t *frame) { put16(frame + frame_l4(frame), 7), resum(frame); }
+static void from_a_service(uint8_t *frame) { put16(frame + frame_l4(frame), 1023), resum(frame); }
+static void from_the_same(uint8_t *frame) { put16(frame + frame_l4(frame), 9000), resum(frame); }
 static void short_udp(uint8_t *frame) { put16(frame + frame_l4(frame) + 4, 20), resum(frame); }
 static void no_sum6(uint8_t *frame) { put16(frame + frame_l4(frame) + 6, 0); }
 static void a_fragment(uint8_t *frame) { frame[14 + 7] = 1, resum(frame); }
@@ -128,6 +131,8 @@ static const struct refusal refusals[] = {
 	{ "ICMP checksum", 0, 0, bad_sum },
 	{ "ICMPv6 checksum", 1, 0, bad_sum }, { "UDP checksum", 0, 1, bad_sum }, { "a reply", 0, 0, a_reply },
 	{ "a reply, IPv6", 1, 0, a_reply6 }, { "a code", 0, 0, a_code }, { "port 0", 0, 1, no_port },
+	{ "from port 7", 0, 1, from_echo }, { "from port 7, IPv6", 1, 1, from_echo },
+	{ "from port 1023", 0, 1, from_a_service }, { "from the port it is for", 0, 1, from_the_same },
 	{ "UDP length", 0, 1, short_udp }, { "no checksum, IPv6", 1, 1, no_sum6 }, { "fragment", 0, 1, a_fragment },
 };
 
@@ -144,6 +149,29 @@ static void leaves_the_rest_alone(void **state)
 		if (reflect_frame(&options, frame, length))
 			fail_msg("%s: answered", refusals[i].what);
 		assert_memory_equal(frame, before, length);
+	}
+}
+
+/* With a list of ports: only on those, and to none of them. */
+static void ports_are_answered_on(void **state)
+{
+	static const struct {
+		uint16_t from, to;
+		bool answered;
+	} cases[] = { { 5555, 9000, true }, { 5555, 9001, true }, { 5555, 9002, false }, { 9001, 9000, false },
+		      { 9000, 9001, false }, { 9002, 9001, true } };
+	struct reflect_options options = anyone();
+
+	options.some_ports = true;
+	options.ports[9000 / 64] |= 1ull << 9000 % 64 | 1ull << 9001 % 64;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t frame[256];
+		uint32_t length = make(frame, false, 0, true);
+
+		put16(frame + frame_l4(frame), cases[i].from);
+		put16(frame + frame_l4(frame) + 2, cases[i].to);
+		resum(frame);
+		assert_int_equal(reflect_frame(&options, frame, length), cases[i].answered);
 	}
 }
 
@@ -235,6 +263,7 @@ int main(void)
 		cmocka_unit_test(answers_echo_and_udp),
 		cmocka_unit_test(leaves_the_rest_alone),
 		cmocka_unit_test(udp_without_checksum_is_fine_on_ipv4),
+		cmocka_unit_test(ports_are_answered_on),
 		cmocka_unit_test(answers_for_its_own_addresses_only),
 		cmocka_unit_test(answers_arp),
 		cmocka_unit_test(answers_neighbour_solicitation),
