@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 	int rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 9;
 	int values[KINDS][SIZES][ROUNDS_MAX];
 	struct steer_bpf *steer[SIZES];
-	struct steer_tables tables;
+	struct steer_tables tables = { 0 };
 	unsigned char packet[64];
 	uint32_t queue = 0;
 	int socket = steer_socket();
@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 		char *text = steer_many(sizes[size], "protocol = any");
 
 		steer[size] = steer_load(&tables);
-		if (!steer[size] || steer_put(&tables, text, &fault))
+		if (!steer[size] || steer_own(&tables, "::ffff:192.0.2.2") || steer_put(&tables, text, &fault))
 			errx(1, "loading: %s", fault.text);
 		free(text);
 		if (bpf_map_update_elem(tables.xsks_map, &queue, &socket, BPF_ANY))
