@@ -54,8 +54,8 @@ def test_in_time():
         for _ in range(20):
             times.append(hold_ms(w, stream))
             learned(w, stream)
-        # Of this process, which is not scheduled in real time, some come late.
-        check(min(times) > HOLD_MS / 2 and sorted(times)[10] < HOLD_MS + 30, f"{sorted(times)} ms")
+        # This process is not scheduled in real time: what it sees is late now and then, or over when it looks.
+        check(HOLD_MS / 2 < sorted(times)[10] < HOLD_MS + 30, f"{sorted(times)} ms")
         row = service(w, stream)
         equal({name: n for name, n in row["released"].items() if n and name != "complete"}, {"deadline": 20}, "released")
         check(0 < row["late_us"] < 20 * 30000, f"{row['late_us']} us late in all")
