@@ -57,6 +57,7 @@ static long add_one(__u32 step, struct ac_walk *walk)
 		return 0;
 	socket_counts_probed(&counts, socket_of(f));
 	flow_weigh(f, left, &counts, c);
+	sum->flows++;
 	sum->managed += f->wrapper != AC_WRAPPER_NONE;
 	socket_count(&sum->stats, &counts, f->weight);
 	bytes = ac_call_bytes(f, counts.write_seq, counts.shut);
@@ -97,9 +98,7 @@ static long dump_one(__u32 step, struct ac_walk *walk)
 	struct ac_flow *f = walk_record(walk->from + step);
 	__u32 place = walk->count;
 	struct ac_flow_record *record;
-	struct ac_service_key *key;
 	struct tcp_sock *tp;
-	__u32 number;
 
 	record = f ? bpf_map_lookup_elem(&dumped, &place) : NULL;
 	if (!record)
@@ -116,12 +115,6 @@ static long dump_one(__u32 step, struct ac_walk *walk)
 	record->segments = BPF_CORE_READ(tp, data_segs_out);
 	record->srtt_us = BPF_CORE_READ(tp, srtt_us) >> 3;
 	bpf_probe_read_kernel(&record->flow, sizeof(record->flow), f);
-	number = record->flow.service;
-	key = bpf_map_lookup_elem(&service_keys, &number);
-	if (key)
-		__builtin_memcpy(record->comm, key->comm, AC_COMM_LEN);
-	else
-		__builtin_memset(record->comm, 0, AC_COMM_LEN);
 	return 0;
 }
 

@@ -55,10 +55,9 @@ static __always_inline struct ac_event *event_begin(struct sock *sk, const struc
 	e->flow.policy = f->policy;
 	sock_addresses(sk, e->flow.local, e->flow.remote);
 	key = bpf_map_lookup_elem(&service_keys, &number);
-	if (key) {
+	if (key)
 		e->flow.cgroup = key->cgroup;
-		__builtin_memcpy(e->flow.comm, key->comm, AC_COMM_LEN);
-	}
+	__builtin_memcpy(e->flow.comm, f->comm, AC_COMM_LEN);
 	return e;
 }
 

@@ -9,25 +9,72 @@
 #include "rto.bpf.h"
 #include "tcp.bpf.h"
 
-static __always_inline __u32 service_number(const struct ac_service_key *key, struct ac_control *c)
+/* Room for one more? Then it is taken. */
+static __always_inline bool service_room_take(const struct ac_service_key *key, __u32 most)
 {
-	__u32 *known = bpf_map_lookup_elem(&services, key), number;
+	__u32 *taken = bpf_map_lookup_elem(&service_room, key), one = 1;
 
-	if (known)
-		return *known;
-	/* Number 0 is the overflow service. */
+	if (!taken) {
+		bpf_map_update_elem(&service_room, key, &one, BPF_NOEXIST);
+		return true;
+	}
+	if (*taken >= most)
+		return false;
+	__sync_fetch_and_add(taken, 1);
+	return true;
+}
+
+static __always_inline __u32 service_number_take(struct ac_control *c)
+{
+	__u32 number;
+
+	if (!bpf_map_pop_elem(&free_services, &number))
+		return number;
 	if (c->services_next >= AC_SERVICES_MAX - 1)
 		return 0;
 	number = __sync_fetch_and_add(&c->services_next, 1) + 1;
-	if (number >= AC_SERVICES_MAX)
+	return number < AC_SERVICES_MAX ? number : 0;
+}
+
+/* A service that was not known. 0 is the overflow service. Out of line: few flows come here. */
+static __noinline __u32 service_add(struct ac_service_key *key, struct ac_control *c)
+{
+	struct ac_service_key room = {};
+	__u32 *known, number;
+
+	if (!key || !c)
 		return 0;
+	room.cgroup = key->cgroup;
+	room.side = key->side;
+	__builtin_memcpy(room.comm, key->comm, AC_COMM_LEN);
+	if (!service_room_take(&room, AC_PROGRAM_PORTS)) {
+		key->port = 0;
+		known = bpf_map_lookup_elem(&services, key);
+		if (known)
+			return *known;
+	}
+	room.side = 0;
+	__builtin_memset(room.comm, 0, AC_COMM_LEN);
+	number = service_room_take(&room, AC_CGROUP_SERVICES) ? service_number_take(c) : 0;
+	if (!number) {
+		__sync_fetch_and_add(&c->services_refused, 1);
+		return 0;
+	}
 	if (bpf_map_update_elem(&services, key, &number, BPF_NOEXIST)) {
-		/* Another CPU was first; the number taken here stays unused. */
+		/* Another CPU was first. */
+		bpf_map_push_elem(&free_services, &number, BPF_ANY);
 		known = bpf_map_lookup_elem(&services, key);
 		return known ? *known : 0;
 	}
 	bpf_map_update_elem(&service_keys, &number, key, BPF_ANY);
 	return number;
+}
+
+static __always_inline __u32 service_number(struct ac_service_key *key, struct ac_control *c)
+{
+	__u32 *known = bpf_map_lookup_elem(&services, key);
+
+	return known ? *known : service_add(key, c);
 }
 
 static __always_inline __u16 flow_port(struct sock *sk, __u8 side)
@@ -64,12 +111,18 @@ static __always_inline void flow_set_full(struct ac_flow *f, struct tcp_sock *tp
 	f->tuning.full = full < 255 ? full : 255;
 }
 
+/* Another program than is guessed may be the flow's, and so another policy. */
+static __always_inline bool flow_is_open(const struct ac_flow *f, const struct ac_control *c)
+{
+	return f->named == AC_NAMED_OPEN && c->program_rules;
+}
+
 /*
  * Matches the flow against the policies in force. Returns the policy, NULL if it says "off" or, for a flow that existed
- * before (`adopting`), does not adopt.
+ * before (`adopting`), does not adopt. One that is still open is not let go, but observed until its program is seen.
  */
-static __always_inline const struct ac_policy *flow_match(struct sock *sk, struct ac_flow *f, const char *comm,
-							  const struct ac_control *c, bool adopting)
+static __always_inline const struct ac_policy *flow_match(struct sock *sk, struct ac_flow *f, const struct ac_control *c,
+							  bool adopting)
 {
 	struct match *m = match_borrow();
 	const struct ac_policy *p;
@@ -82,10 +135,10 @@ static __always_inline const struct ac_policy *flow_match(struct sock *sk, struc
 	m->facts.port = flow_port(sk, f->side);
 	m->facts.side = f->side;
 	sock_addresses(sk, local, m->facts.peer);
-	__builtin_memcpy(m->facts.comm, comm, AC_COMM_LEN);
+	__builtin_memcpy(m->facts.comm, f->comm, AC_COMM_LEN);
 	match_policy(m, c);
 	p = match_values(m);
-	if (p && (p->mode == AC_MODE_OFF || (adopting && !p->adopt)))
+	if (p && (p->mode == AC_MODE_OFF || (adopting && !p->adopt)) && !flow_is_open(f, c))
 		p = NULL;
 	if (p)
 		flow_set_policy(f, m, p, c);
@@ -111,8 +164,30 @@ static __always_inline void flow_early_options(const struct ac_flow *f, struct a
 
 static __always_inline void flow_name(struct ac_flow *f, const char comm[AC_COMM_LEN])
 {
-	__builtin_memcpy(f->early.comm, comm, AC_COMM_LEN);
+	__builtin_memcpy(f->comm, comm, AC_COMM_LEN);
 	f->flags |= AC_FLOW_COMM;
+}
+
+static __always_inline void flow_join(struct sock *sk, struct ac_flow *f, struct ac_control *c)
+{
+	struct ac_service_key key = {};
+
+	service_key(&key, sk, f->side, f->comm);
+	f->service = service_number(&key, c);
+}
+
+/* Its program is another one than was guessed: from now on it is that one's flow. */
+static __always_inline void flow_rejoin(struct sock *sk, struct ac_flow *f, struct ac_control *c)
+{
+	struct ac_service_stats *before = stats_of(f), *now;
+	__u32 service = f->service;
+
+	flow_join(sk, f, c);
+	now = stats_of(f);
+	if (f->service == service || !before || !now)
+		return;
+	ac_count(&before->flows_opened, -1);
+	ac_count(&now->flows_opened, 1);
 }
 
 /* A connection is established: policy, service, what its siblings learned. False if it is to be left alone. */
@@ -120,14 +195,12 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 {
 	struct ac_service_memory *memory;
 	struct ac_service_stats *stats;
-	struct ac_service_key key = {};
 	struct sock *sk = sk_of(tp);
 
 	f->side = side;
-	if (!flow_match(sk, f, f->early.comm, c, adopting))
+	if (!flow_match(sk, f, c, adopting))
 		return false;
-	service_key(&key, sk, side, f->early.comm);
-	f->service = service_number(&key, c);
+	flow_join(sk, f, c);
 	memory = memory_of(f);
 	if (!memory)
 		return false;
@@ -241,7 +314,7 @@ static __always_inline void flow_watch_new(struct ac_flow *f, struct ac_control 
 	/* Observed flows all count, so a service that has some, by another policy, is followed whole. */
 	if (f->mode == AC_MODE_OBSERVE)
 		memory->left_alone = 0;
-	if (f->mode == AC_MODE_OBSERVE || (!f->refusal && memory->no_gain < AC_NO_GAIN_KNOWN)) {
+	if (f->mode == AC_MODE_OBSERVE || flow_is_open(f, c) || (!f->refusal && memory->no_gain < AC_NO_GAIN_KNOWN)) {
 		flow_watch(f, c);
 	} else if (!f->refusal) {
 		memory->left_alone = c->policy_generation;

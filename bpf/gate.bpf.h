@@ -11,6 +11,7 @@
 #include "event.bpf.h"
 #include "hold.bpf.h"
 #include "maps.bpf.h"
+#include "program.bpf.h"
 #include "tcp.bpf.h"
 #include "wheel.bpf.h"
 #include <bpf/bpf_tracing.h>
@@ -123,8 +124,12 @@ static __always_inline void gate_closing(struct tcp_sock *tp, struct ac_flow *f,
 }
 
 /* May this hold begin? Asked for the first held write of a burst. */
-static __always_inline bool gate_may_begin(struct tcp_sock *tp, const struct ac_control *c, bool restarts_when_idle)
+static __always_inline bool gate_may_begin(struct tcp_sock *tp, const struct ac_flow *f, const struct ac_control *c,
+					   bool restarts_when_idle)
 {
+	/* Its policy may be another by now. */
+	if (f->generation != (__u16)c->policy_generation)
+		return false;
 	/* Nobody ends it when the agent is gone. */
 	if (tp->tcp_mstamp > c->alive_until_us)
 		return false;
@@ -185,7 +190,7 @@ static __always_inline bool gate_begin(struct tcp_sock *tp, struct ac_flow *f, _
 {
 	struct ac_control *c = the_control();
 
-	if (!c || !gate_may_begin(tp, c, restarts_when_idle) || !owner_ready(sk_of(tp), f, c))
+	if (!c || !gate_may_begin(tp, f, c, restarts_when_idle) || !owner_ready(sk_of(tp), f, c))
 		return false;
 	f->hold_us = now;
 	f->hold_nxt = tp->snd_nxt;
@@ -297,6 +302,9 @@ static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
 			gate_closing(tp, f, now);
 		return;
 	}
+	/* Whoever holds the lock in its own context has written; in a softirq nobody owns it. */
+	if (f->named && sk->sk_lock.owned)
+		program_seen(sk, f);
 	gate_write(tp, f, now, bytes, restarts_when_idle);
 }
 

@@ -4,6 +4,7 @@
 #include "flow.bpf.h"
 #include "hold.bpf.h"
 #include "listener.bpf.h"
+#include "program.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 /* connect(AF_UNSPEC): the socket was a flow, and is to be another. What it had counted went with its first connection. */
@@ -59,10 +60,9 @@ static __always_inline bool passes_by(struct bpf_sock *sk, const char comm[AC_CO
 /* listen() and connect() run in the program's own context: the only time its name is certain. */
 static __always_inline void begins(struct bpf_sock_ops *ctx, bool accepts)
 {
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct ac_control *c = the_control();
 	struct bpf_sock *sk = ctx->sk;
-	char comm[AC_COMM_LEN] = {};
+	char comm[AC_COMM_LEN];
 	struct ac_flow *f;
 
 	if (!sk || !c)
@@ -72,7 +72,7 @@ static __always_inline void begins(struct bpf_sock_ops *ctx, bool accepts)
 		disconnected(f, c);
 		f = NULL;
 	}
-	bpf_probe_read_kernel_str(comm, sizeof(comm), task->comm);
+	program_name(comm);
 	if (accepts) {
 		listens(sk, comm);
 		return;
@@ -97,8 +97,13 @@ static __always_inline struct ac_flow *accepted(struct bpf_sock *sk, struct tcp_
 	if (!f)
 		return NULL;
 	listener = listener_find(sk_of(tp));
-	if (listener)
-		flow_name(f, listener->comm);
+	f->named = AC_NAMED_OPEN;
+	if (!listener)
+		return f;
+	flow_name(f, listener->comm);
+	/* One in so many is looked at all the same: the socket may have got another owner. */
+	if (listener->seen == LISTENER_SURE && !listener->mixed && tp->write_seq % FOLLOW_ONE_IN)
+		f->named = AC_NAMED_LIKELY;
 	return f;
 }
 

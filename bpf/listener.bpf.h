@@ -11,8 +11,21 @@ struct listener_key {
 };
 
 struct listener {
-	char comm[AC_COMM_LEN];
+	char comm[AC_COMM_LEN];	/* who accepted last; until then, who listens */
+	__u8 seen;		/* connections in a row that this program accepted, saturating at LISTENER_SURE */
+	__u8 mixed;		/* several programs accept: SO_REUSEPORT, or one that got the socket from another */
 };
+#define LISTENER_SURE 8
+
+/* Both padded with zeros. Not memcmp(): of what may be unaligned clang makes a call. */
+static __always_inline bool comm_same(const char a[AC_COMM_LEN], const char b[AC_COMM_LEN])
+{
+	__u64 x[2], y[2];
+
+	__builtin_memcpy(x, a, sizeof(x));
+	__builtin_memcpy(y, b, sizeof(y));
+	return x[0] == y[0] && x[1] == y[1];
+}
 
 /* What nobody listens on any more leaves by age. */
 struct {
@@ -37,7 +50,7 @@ static __always_inline void listener_key(struct listener_key *key, struct sock *
 static __always_inline void listener_note(struct sock *sk, const char comm[AC_COMM_LEN], __u64 flags)
 {
 	struct listener_key key = {};
-	struct listener listener;
+	struct listener listener = {};
 
 	__builtin_memcpy(listener.comm, comm, AC_COMM_LEN);
 	listener_key(&key, sk);
@@ -56,4 +69,22 @@ static __always_inline struct listener *listener_find(struct sock *sk)
 		return listener;
 	__builtin_memset(key.address, 0, sizeof(key.address));
 	return bpf_map_lookup_elem(&listeners, &key);
+}
+
+/* An accepted flow's program was seen. */
+static __always_inline void listener_seen(struct sock *sk, const char comm[AC_COMM_LEN])
+{
+	struct listener *listener = listener_find(sk);
+
+	if (!listener)
+		return;
+	if (comm_same(listener->comm, comm)) {
+		if (listener->seen < LISTENER_SURE)
+			listener->seen++;
+		return;
+	}
+	/* Who listened need not be who accepts; two who accept are two. */
+	listener->mixed |= listener->seen > 0;
+	__builtin_memcpy(listener->comm, comm, AC_COMM_LEN);
+	listener->seen = 1;
 }

@@ -43,6 +43,21 @@ struct {
 	__type(value, __u32);
 } services SEC(".maps");
 
+/* Numbers of services that the agent has taken back (agent/engine/recycle.c). */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, AC_SERVICES_MAX);
+	__type(value, __u32);
+} free_services SEC(".maps");
+
+/* How many services a control group has (port, side and comm 0), and a program in it (port 0). The agent counts again now and then. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * AC_SERVICES_MAX);
+	__type(key, struct ac_service_key);
+	__type(value, __u32);
+} service_room SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, AC_SERVICES_MAX);

@@ -9,6 +9,7 @@
 #include "options.bpf.h"
 #include "owner.bpf.h"
 #include "packets.bpf.h"
+#include "program.bpf.h"
 #include "tcp.bpf.h"
 #include <bpf/bpf_tracing.h>
 
@@ -162,6 +163,8 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 
 	if (!f || !(f->flags & AC_FLOW_OPEN) || !is_seen(f))
 		return 0;
+	if (f->named)
+		program_seen(sk, f);
 	tp = bpf_skc_to_tcp_sock(sk);
 	stats = stats_of(f);
 	if (!tp || !stats)
@@ -227,6 +230,8 @@ static __always_inline int on_read(struct sock *sk, int bytes)
 
 	if (!f || !(f->flags & AC_FLOW_OPEN) || !is_seen(f))
 		return 0;
+	if (f->named)
+		program_seen(sk, f);
 	stats = stats_of(f);
 	if (!stats)
 		return 0;

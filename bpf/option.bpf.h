@@ -19,13 +19,19 @@ static __always_inline struct tcp_sock *option_tcp(struct bpf_sock *sk)
 	return tp;
 }
 
+/* The call may be made on any socket: a UNIX or UDP one refuses it, that of MPTCP passes it on. */
+static __always_inline bool option_is_tcp(const struct bpf_sock *sk)
+{
+	return (sk->family == AF_INET || sk->family == AF_INET6) && sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP;
+}
+
 /* False if it is some other call. */
 static __always_inline bool option_read(struct bpf_sockopt *ctx, struct option_call *call)
 {
 	int *value = ctx->optval;
 	struct tcp_sock *tp;
 
-	if (ctx->level != SOL_TCP || !ctx->sk)
+	if (ctx->level != SOL_TCP || !ctx->sk || !option_is_tcp(ctx->sk))
 		return false;
 	if (ctx->optname == TCP_NODELAY)
 		call->option = AC_OPTION_NODELAY;

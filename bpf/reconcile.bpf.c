@@ -44,13 +44,13 @@ static __always_inline void give_back(struct tcp_sock *tp, struct ac_flow *f)
 		event_managed(sk_of(tp), f, AC_EVENT_FLOW_RETURNED, wrapper);
 }
 
-/* A new policy set is in force. False if the flow is to be left alone from now on. */
-static __always_inline bool rematch(struct sock *sk, struct ac_flow *f, const struct ac_control *c)
+/* A new policy set is in force, or the program is another one. False if the flow is to be left alone from now on. */
+static __always_inline bool rematch(struct sock *sk, struct ac_flow *f, struct ac_control *c)
 {
-	__u32 number = f->service;
-	struct ac_service_key *key = bpf_map_lookup_elem(&service_keys, &number);
-
-	return key && flow_match(sk, f, key->comm, c, false);
+	if (!flow_match(sk, f, c, false))
+		return false;
+	flow_rejoin(sk, f, c);
+	return true;
 }
 
 static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct ac_control *c)
@@ -140,7 +140,7 @@ int name_owners(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct ac_control *c = the_control();
-	char comm[AC_COMM_LEN] = {};
+	char comm[AC_COMM_LEN];
 	struct tcp_sock *tp;
 	struct socket *socket;
 	struct ac_flow *f;
@@ -155,7 +155,8 @@ int name_owners(struct bpf_iter__task_file *ctx)
 	if (!tp || !in_scope(sk_of(tp), c))
 		return 0;
 	sk = sk_of(tp);
-	bpf_probe_read_kernel_str(comm, sizeof(comm), task->comm);
+	__builtin_memset(comm, 0, sizeof(comm));
+	bpf_probe_read_kernel_str(comm, sizeof(comm), task->group_leader->comm);
 	switch (sk->__sk_common.skc_state) {
 	case TCP_LISTEN:
 		listener_note(sk, comm, BPF_NOEXIST);

@@ -79,8 +79,13 @@ struct sock_common {
 
 struct socket;
 
+typedef struct {
+	int owned;
+} socket_lock_t;
+
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	int sk_wmem_queued;
 	int sk_sndbuf;
 	u8 sk_shutdown;
@@ -261,9 +266,6 @@ enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_CLOSE = 7, TCP_CLOSE_WAIT = 8,
 /* include/uapi/linux/tcp.h */
 enum { TCP_CA_Open, TCP_CA_Disorder, TCP_CA_CWR, TCP_CA_Recovery, TCP_CA_Loss };
 
-/* include/linux/sched.h: bits of task->flags */
-enum { PF_IO_WORKER = 0x10, PF_KTHREAD = 0x200000 };
-
 /* include/net/tcp.h: bits of tp->nonagle; the same on all kernels since 2.6 */
 enum { TCP_NAGLE_OFF = 1, TCP_NAGLE_CORK = 2, TCP_NAGLE_PUSH = 4 };
 
@@ -275,4 +277,8 @@ enum { MSG_SPLICE_PAGES = 0x8000000 };
 
 /* asm-generic/socket values, which a BPF program cannot include beside the types above. */
 enum { MSG_DONTWAIT = 0x40, MSG_MORE = 0x8000, MSG_ZEROCOPY = 0x4000000 };
+/* include/linux/sched.h: bits of task->flags */
+enum { PF_IO_WORKER = 0x10, PF_KTHREAD = 0x200000 };
+
+enum { SOCK_STREAM = 1 };
 enum { AF_INET = 2, AF_INET6 = 10, SOL_TCP = 6, TCP_NODELAY = 1, TCP_CORK = 3, TCP_CONGESTION = 13, IPPROTO_TCP = 6 };

@@ -70,9 +70,11 @@ static void add_row(struct table *table, const json_t *service)
 	char reasons[256];
 
 	table_cell(table, TABLE_GOOD, "%s", units_count(&units, json_number(service, "held")));
-	/* Number 0 takes the flows of all services for which there was no number left. */
-	if (json_number(service, "number"))
+	/* Number 0 takes the flows of all services for which there was no number left; port 0 a program's further ports. */
+	if (json_number(service, "number") && port)
 		table_cell(table, TABLE_PLAIN, "%" PRIdMAX, (intmax_t)port);
+	else if (json_number(service, "number"))
+		table_cell(table, TABLE_PLAIN, "more");
 	else
 		table_cell(table, TABLE_DIM, "other");
 	table_cell(table, TABLE_PLAIN, "%s", json_member_text(service, "program"));

@@ -84,6 +84,14 @@ static void print_phase(struct course *course, const char *name, const json_t *c
 	fflush(stdout);
 }
 
+/* What the agent says that it did. */
+static const char *whereabouts(const json_t *item)
+{
+	return json_is_true(json_object_get(item, "taken_back")) ?
+		       "The policy is taken back" :
+		       "The policy could NOT be taken back and is still in force: see the agent's log, then autocork reload";
+}
+
 static void print_end(struct course *course, const json_t *item)
 {
 	const json_t *trial = json_object_get(item, "trial"), *segments = json_object_get(item, "segments_per_burst");
@@ -94,8 +102,8 @@ static void print_end(struct course *course, const json_t *item)
 	if (course->cli->terminal)
 		putchar('\n');
 	if (!strcmp(verdict, "idle")) {
-		puts("\nToo little was written to tell. The policy is taken back; try again while the service is busy "
-		     "(autocork status names its port).");
+		printf("\nToo little was written to tell. %s; try again while the service is busy "
+		       "(autocork status names its port).\n", whereabouts(item));
 		return;
 	}
 	printf("\n%s packets were saved, %.1f%% of the writes; %.1f%% were predicted.\n",
@@ -109,7 +117,7 @@ static void print_end(struct course *course, const json_t *item)
 		       json_is_true(json_object_get(item, "early")) ? ", so it was ended early" : "");
 	else
 		fputs("Nothing got worse.", stdout);
-	puts(" The policy is taken back; autocork advise --emit writes a lasting one.");
+	printf(" %s; autocork advise --emit writes a lasting one.\n", whereabouts(item));
 }
 
 static int visit(json_t *item, void *context)
@@ -118,8 +126,9 @@ static int visit(json_t *item, void *context)
 	const char *phase = json_member_text(item, "phase");
 
 	if (!strcmp(phase, "failed"))
-		return fault_set(course->fault, EXIT_FAILED, "trial: %s: see the agent's log",
-				 json_member_text(item, "error"));
+		return fault_set(course->fault, EXIT_FAILED, "trial: %s: %s", json_member_text(item, "error"),
+				 json_is_true(json_object_get(item, "taken_back")) ? "nothing of it is in force: see the agent's log"
+										   : whereabouts(item));
 	if (course->cli->json) {
 		json_print(stdout, json_incref(item));
 		fflush(stdout);
@@ -130,7 +139,10 @@ static int visit(json_t *item, void *context)
 	}
 	if (strcmp(phase, "done"))
 		return 0;
-	course->result = strcmp(json_member_text(item, "verdict"), "good") ? EXIT_FAILED : EXIT_OK;
+	course->result = strcmp(json_member_text(item, "verdict"), "good") ||
+					 !json_is_true(json_object_get(item, "taken_back")) ?
+				 EXIT_FAILED :
+				 EXIT_OK;
 	return DONE;
 }
 

@@ -50,18 +50,86 @@ static int read_policies(const struct daemon *daemon, struct policy_set **set, s
 	return policy_load(set, *dirs ? dirs : NULL, NULL, fault);
 }
 
-/* Puts the set in force, or frees it. */
-static int apply(struct daemon *daemon, struct policy_set *set, struct fault *fault)
+#define OVERLAY_NAME "(on trial)"
+
+static int apply(struct daemon *daemon, const struct policy_set *set, struct fault *fault)
 {
 	/* Reading thousands of files takes a while, and so does applying them. */
 	engine_beat(daemon->engine);
-	if (engine_apply(daemon->engine, set, fault)) {
+	return engine_apply(daemon->engine, set, fault);
+}
+
+static void forget_overlay(struct daemon *daemon)
+{
+	free(daemon->overlay);
+	daemon->overlay = NULL;
+}
+
+/* Puts what the files say in force, beneath a policy on trial if there is one, or frees it. */
+static int replace(struct daemon *daemon, struct policy_set *set, struct fault *fault)
+{
+	struct policy_set *over = NULL;
+
+	if (daemon->overlay && policy_load_over(&over, set, OVERLAY_NAME, daemon->overlay, fault)) {
+		log_warning("the policy on trial does not go with the new ones, it is taken back: %s", fault->text);
+		forget_overlay(daemon);
+	}
+	if (apply(daemon, over ?: set, fault)) {
+		policy_set_free(over);
 		policy_set_free(set);
 		return -1;
 	}
 	policy_set_free(daemon->policy);
-	daemon->policy = set;
+	policy_set_free(daemon->beneath);
+	daemon->policy = over ?: set;
+	daemon->beneath = over ? set : NULL;
 	return 0;
+}
+
+static int overlay_add(struct daemon *daemon, const char *text, struct fault *fault)
+{
+	struct policy_set *over;
+	char *copy = strdup(text);
+
+	if (!copy)
+		return fault_set(fault, EXIT_FAILED, "trial: out of memory");
+	if (policy_load_over(&over, daemon->policy, OVERLAY_NAME, text, fault)) {
+		free(copy);
+		return -1;
+	}
+	if (apply(daemon, over, fault)) {
+		policy_set_free(over);
+		free(copy);
+		return -1;
+	}
+	daemon->beneath = daemon->policy;
+	daemon->policy = over;
+	daemon->overlay = copy;
+	return 0;
+}
+
+static int overlay_remove(struct daemon *daemon, struct fault *fault)
+{
+	if (!daemon->beneath)
+		return 0;
+	/* Control groups may have come or gone meanwhile. */
+	policy_resolve_cgroups(daemon->beneath);
+	if (apply(daemon, daemon->beneath, fault))
+		return -1;
+	policy_set_free(daemon->policy);
+	daemon->policy = daemon->beneath;
+	daemon->beneath = NULL;
+	forget_overlay(daemon);
+	return 0;
+}
+
+int daemon_overlay(struct daemon *daemon, const char *text, struct fault *fault)
+{
+	int result = text ? overlay_add(daemon, text, fault) : overlay_remove(daemon, fault);
+
+	if (!result)
+		daemon_parts_reloaded(daemon);
+	return result;
 }
 
 static void record(struct reload_state *reload, int result, const struct fault *fault)
@@ -80,7 +148,7 @@ int daemon_reload(struct daemon *daemon, struct fault *fault)
 
 	/* systemd 253 and later wait for this pair (Type=notify-reload); earlier ones show it. */
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)monotonic_us());
-	result = read_policies(daemon, &set, fault) || apply(daemon, set, fault) ? -1 : 0;
+	result = read_policies(daemon, &set, fault) || replace(daemon, set, fault) ? -1 : 0;
 	record(&daemon->reload, result, fault);
 	if (result)
 		log_error("reload refused, the policies in force stay: %s", fault->text);
@@ -198,7 +266,7 @@ static int start(struct daemon *daemon, struct fault *fault)
 		policy_set_free(set);
 		return -1;
 	}
-	if (apply(daemon, set, fault))
+	if (replace(daemon, set, fault))
 		return -1;
 	record(&daemon->reload, 0, fault);
 	if (daemon_parts_start(daemon, fault) || build_loop(daemon, fault))
@@ -214,6 +282,8 @@ static void stop(struct daemon *daemon)
 		machine_release(daemon->machine);
 	control_stop(daemon->control);
 	policy_set_free(daemon->policy);
+	policy_set_free(daemon->beneath);
+	free(daemon->overlay);
 	sd_event_unref(daemon->loop);
 }
 

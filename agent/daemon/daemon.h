@@ -32,6 +32,8 @@ struct daemon {
 	sd_event *loop;
 	struct engine *engine;
 	struct policy_set *policy; /* in force */
+	struct policy_set *beneath; /* with a policy on trial: what is in force without it; else NULL */
+	char *overlay;		    /* the text of that policy, or NULL */
 	struct control *control;
 	int machine; /* the lock that makes it the only agent here */
 	struct reload_state reload;
@@ -47,6 +49,12 @@ int daemon_run(const struct daemon_options *options, struct fault *fault);
  */
 int daemon_reload(struct daemon *daemon, struct fault *fault);
 
+/*
+ * Puts a policy over those in force, in memory only: what is in the files and not reloaded stays so, and a reload goes beneath
+ * it. NULL takes it back. The parts are told as of a reload.
+ */
+int daemon_overlay(struct daemon *daemon, const char *text, struct fault *fault);
+
 /* The operations of the control socket (agent/parts/ops.c): a feature adds its row. */
 extern const struct control_op daemon_ops[];
 extern const size_t daemon_op_count;
@@ -61,7 +69,7 @@ struct daemon_part {
 	const char *name;
 	int (*start)(struct daemon *daemon, void **data, struct fault *fault);
 	void (*stop)(void *data);
-	/* After each reload, good or bad (daemon->reload says which); `policy` is in force. */
+	/* After each reload, good or bad (daemon->reload says which), and when a policy on trial comes or goes; `policy` is in force. */
 	void (*reloaded)(struct daemon *daemon, void *data);
 	/* Adds members to the answer of the "status" operation. */
 	void (*status)(struct daemon *daemon, void *data, json_t *status);

@@ -197,6 +197,7 @@ static void stop_watching(struct engine *engine, uint32_t watches)
  * RECHECK_BEATS it comes back for RECHECK_FOR beats, for flows that have changed.
  */
 #define RECHECK_BEATS 240
+#define RECYCLE_BEATS 4
 #define RECHECK_FOR 4
 
 static bool is_worth_watching(struct engine *engine)
@@ -310,6 +311,11 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 		return fault_set(fault, EXIT_FAILED, "engine: out of memory");
 	*out = engine;
 	engine->max_flows = options->max_flows ?: AC_FLOWS_DEFAULT;
+	engine->recycler = recycler_new();
+	if (!engine->recycler) {
+		fault_set(fault, EXIT_FAILED, "engine: out of memory");
+		goto fail;
+	}
 	objects_capture_log();
 	if (options->few_descriptors)
 		objects_save_descriptors();
@@ -385,6 +391,7 @@ void engine_stop(struct engine *engine)
 	objects[3] = engine->life;
 	for (int i = 0; i < 4; i++)
 		objects_close(objects[i]);
+	recycler_free(engine->recycler);
 	free(engine->shown);
 	free(engine);
 }
@@ -423,8 +430,11 @@ int engine_dispatch(struct engine *engine)
 
 void engine_beat(struct engine *engine)
 {
-	if (engine->kicks)
+	if (engine->kicks) {
 		review_watching(engine);
+		if (engine->beats % RECYCLE_BEATS == 0)
+			recycler_run(engine->recycler, engine);
+	}
 	releaser_look(&engine->releaser);
 	__atomic_store_n(&engine->tables.control->alive_until_us, monotonic_us() + ALIVE_US, __ATOMIC_RELEASE);
 }

@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/features.h"
 #include "engine/objects.h"
+#include "engine/recycle.h"
 #include "engine/observer.h"
 #include "engine/releaser.h"
 #include "engine/responses.h"
@@ -39,6 +40,7 @@ struct engine {
 	int cgroup;		/* the directory whose flows are handled, open; 0 = not yet */
 	struct wrapper wrappers[AC_WRAPPER_MAX];
 	struct tables tables;
+	struct recycler *recycler;
 	struct ring_buffer *kicks;
 	bool tried_rest;	/* engine_try_rest() did */
 	struct releaser releaser;

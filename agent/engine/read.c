@@ -82,6 +82,7 @@ static int read_services(struct engine *engine, struct engine_service *services,
 			add_up(&service->stats, per_cpu, cpus);
 	}
 	free(per_cpu);
+	add_up(&services[0].stats, recycler_gone(engine->recycler), 1);
 	return add_live(engine, services, end);
 }
 
@@ -141,7 +142,7 @@ static int take_flow(const struct ac_flow_record *r, void *context)
 
 	memcpy(flow.local, r->local, sizeof(flow.local));
 	memcpy(flow.remote, r->remote, sizeof(flow.remote));
-	memcpy(flow.comm, r->comm, sizeof(flow.comm));
+	memcpy(flow.comm, r->flow.comm, sizeof(flow.comm));
 	return v->visit(&flow, v->context);
 }
 

@@ -88,6 +88,14 @@ static bool asks_for_cgroups(const struct policy_set *set)
 	return false;
 }
 
+static bool asks_for_programs(const struct policy_set *set)
+{
+	for (size_t i = 0; i < set->rule_count; i++)
+		if (set->rules[i].program[0])
+			return true;
+	return false;
+}
+
 static uint32_t shortest_hold_us(const struct policy_set *set)
 {
 	uint32_t shortest = UINT32_MAX, feed_us;
@@ -116,6 +124,7 @@ void engine_tables_apply(struct tables *tables, const struct policy_set *set)
 	fill(tables, TABLE_CHAIN, half, set->chain, sizeof(*set->chain), set->chain_count);
 	fill(tables, TABLE_SPANS, half, set->spans, sizeof(*set->spans), set->span_count);
 	fill(tables, TABLE_PORTS, half, set->ports, sizeof(*set->ports), AC_PORTS);
+	__atomic_store_n(&control->program_rules, asks_for_programs(set), __ATOMIC_RELAXED);
 	/* On before the rules are in force, off after: too many look-ups in between do no harm. */
 	if (cgroups)
 		__atomic_store_n(&control->cgroup_rules, true, __ATOMIC_RELEASE);

@@ -50,7 +50,7 @@ void policy_part_stop(void *data)
 
 void policy_part_reloaded(struct daemon *daemon, void *data)
 {
-	if (!data || !daemon->reload.ok)
+	if (!data)
 		return;
 	watch(data, daemon);
 	resolve(daemon);

@@ -201,7 +201,9 @@ struct policy_set *policy_compile(struct sections *sections, struct policy_error
 	set->fastpath_places = take_values(sections, POLICY_SECTION_FASTPATH, &set->fastpath);
 	set->files = sections->files;
 	set->file_count = sections->file_count;
+	set->texts = sections->texts;
 	sections->files = NULL;
+	sections->texts = NULL;
 	sections->file_count = 0;
 
 	if (errors->count == errors_before && !chains_build(set, &overflow))

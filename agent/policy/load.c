@@ -72,6 +72,18 @@ int policy_load(struct policy_set **set, const char *const *dirs, struct policy_
 	return finish(set, &sections, &found, errors, fault);
 }
 
+int policy_load_over(struct policy_set **set, const struct policy_set *base, const char *name, const char *text,
+		     struct fault *fault)
+{
+	struct policy_errors found = { 0 };
+	struct sections sections = { 0 };
+
+	for (size_t i = 0; i < base->file_count; i++)
+		sections_read(&sections, base->files[i], base->texts[i].bytes, base->texts[i].length, &found);
+	sections_read(&sections, name, text, strlen(text), &found);
+	return finish(set, &sections, &found, NULL, fault);
+}
+
 int policy_check_files(char *const *files, size_t count, struct policy_errors *errors, struct fault *fault)
 {
 	struct policy_set *set;

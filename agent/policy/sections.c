@@ -241,7 +241,10 @@ void sections_read(struct sections *sections, const char *name, const char *text
 	struct reader reader = { .sections = sections, .errors = errors, .next = text, .end = text + length };
 
 	sections->files = memory_room(sections->files, sections->file_count, sizeof(*sections->files));
+	sections->texts = memory_room(sections->texts, sections->file_count, sizeof(*sections->texts));
 	sections->files[sections->file_count] = memory_string(name);
+	sections->texts[sections->file_count] = (struct policy_text){ memory_zeroed(length + 1, 1), length };
+	memcpy(sections->texts[sections->file_count].bytes, text, length);
 	reader.file = sections->files[sections->file_count++];
 
 	/* A byte order mark is no part of the first line. */
@@ -332,8 +335,11 @@ void sections_free(struct sections *sections)
 		free(section->title);
 		free(section);
 	}
-	for (size_t i = 0; i < sections->file_count; i++)
+	for (size_t i = 0; i < sections->file_count; i++) {
 		free(sections->files[i]);
+		free(sections->texts[i].bytes);
+	}
 	free(sections->files);
+	free(sections->texts);
 	memset(sections, 0, sizeof(*sections));
 }

@@ -20,6 +20,7 @@ struct section {
 struct sections {
 	struct section *by_title;
 	char **files;			/* every file read; the places point to these strings */
+	struct policy_text *texts;	/* what each of them says */
 	size_t file_count;
 	size_t policies;
 };

@@ -15,8 +15,11 @@ void policy_set_free(struct policy_set *set)
 	}
 	for (size_t i = 0; i < set->cgroup_count; i++)
 		free(set->cgroups[i].path);
-	for (size_t i = 0; i < set->file_count; i++)
+	for (size_t i = 0; i < set->file_count; i++) {
 		free(set->files[i]);
+		free(set->texts[i].bytes);
+	}
+	free(set->texts);
 	policy_values_clear(POLICY_SECTION_AGENT, &set->agent);
 	policy_values_clear(POLICY_SECTION_FASTPATH, &set->fastpath);
 	free(set->agent_places);

@@ -85,6 +85,12 @@ struct policy_fastpath {
 
 /* ------------------------------------------------------------------ a policy set */
 
+/* What a file said when it was read. */
+struct policy_text {
+	char *bytes;
+	size_t length;
+};
+
 /* Where a value was set. file is NULL for a default. */
 struct policy_place {
 	const char *file;	/* lives as long as the set */
@@ -127,6 +133,7 @@ struct policy_set {
 	struct policy_cgroup *cgroups;
 	size_t cgroup_count;
 	char **files;			/* read, in order */
+	struct policy_text *texts;	/* what each of them said: what is put over a set needs no file */
 	size_t file_count;
 };
 
@@ -158,6 +165,9 @@ int policy_load(struct policy_set **set, const char *const *dirs, struct policy_
 /* The same for single files, in the order given. */
 int policy_load_files(struct policy_set **set, char *const *files, size_t count, struct policy_errors *errors,
 		      struct fault *fault);
+/* What `base` was made from, and a text after all of it, that errors and origins call `name`. No file is read. */
+int policy_load_over(struct policy_set **set, const struct policy_set *base, const char *name, const char *text,
+		     struct fault *fault);
 /* Compiles policy_load_files() and throws the set away. */
 int policy_check_files(char *const *files, size_t count, struct policy_errors *errors, struct fault *fault);
 

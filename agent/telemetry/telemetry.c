@@ -41,6 +41,7 @@ struct telemetry {
 	struct trial *trial;
 	struct event_hub *events;
 	struct response_watch *watches;
+	uint32_t reloads;	/* that were told of */
 	unsigned windows, shift;	/* of the cost looked at last; 1 flow in 2^shift is observed */
 	struct history history;
 	sd_event_source *timer;
@@ -315,6 +316,7 @@ int telemetry_start(struct daemon *daemon, void **data, struct fault *fault)
 	if (!telemetry)
 		return fault_set(fault, EXIT_FAILED, "telemetry: out of memory");
 	telemetry->daemon = daemon;
+	telemetry->reloads = daemon->reload.good + daemon->reload.bad;
 	telemetry->metrics = metrics_new(METRICS_SERIES_DEFAULT);
 	telemetry->names = unit_names_new();
 	telemetry->cost = selfcost_start(daemon->loop);
@@ -352,10 +354,14 @@ void telemetry_reloaded(struct daemon *daemon, void *data)
 	struct telemetry *telemetry = data;
 	const struct reload_state *reload = &daemon->reload;
 
-	event_hub_note(telemetry->events, AC_EVENT_RELOAD,
-		       json_pack("{sb so}", "ok", reload->ok, "error",
-				 reload->ok ? json_null() : json_text(reload->error, sizeof(reload->error))));
-	if (reload->ok)
+	bool reloaded = reload->good + reload->bad != telemetry->reloads;
+
+	telemetry->reloads = reload->good + reload->bad;
+	if (reloaded)
+		event_hub_note(telemetry->events, AC_EVENT_RELOAD,
+			       json_pack("{sb so}", "ok", reload->ok, "error",
+					 reload->ok ? json_null() : json_text(reload->error, sizeof(reload->error))));
+	if (reload->ok || !reloaded)
 		event_hub_note(telemetry->events, AC_EVENT_POLICY_CHANGED,
 			       json_pack("{sI}", "policies", (json_int_t)daemon->policy->policy_count - 1));
 	serve(telemetry);

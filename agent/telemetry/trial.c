@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "telemetry/trial.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "lib/json.h"
 #include "lib/log.h"
@@ -17,9 +13,6 @@
 #include "telemetry/series.h"
 #include "telemetry/trial_judge.h"
 
-#define RUN_DIRECTORY "/run/autocork/policy.d"
-#define FILE_NAME "zz-autocork-trial.conf" /* after all others: the last heading wins where rules are equally special  \
-					    */
 #define STEP_US 1000000
 #define BASELINE_MIN_S 2.0
 #define BASELINE_MAX_S 15.0
@@ -37,7 +30,6 @@ struct trial {
 	struct subscription *subscription;	/* NULL once the client is gone */
 	sd_event_source *timer;
 	enum phase phase;
-	char path[PATH_MAX];
 	uint16_t port;
 	uint8_t side;
 	char program[AC_COMM_LEN * 4 + 1];
@@ -113,17 +105,7 @@ static int read_phase(const struct trial *trial, struct trial_phase *phase)
 	return engine_services(trial->daemon->engine, add_service, &reading) < 0 ? -1 : 0;
 }
 
-/* ------------------------------------------------------------------ the drop-in */
-
-static void choose_path(struct trial *trial)
-{
-	const char *const *dirs = trial->daemon->options.policy_dirs;
-	const char *directory = RUN_DIRECTORY;
-
-	for (; *dirs; dirs++)
-		directory = *dirs;
-	snprintf(trial->path, sizeof(trial->path), "%s/" FILE_NAME, directory);
-}
+/* ------------------------------------------------------------------ its policy */
 
 struct tuning {
 	const struct trial *trial;
@@ -141,53 +123,54 @@ static int find_config(const struct engine_flow *flow, void *context)
 	return 1;
 }
 
-static int write_policy(const struct trial *trial, struct fault *fault)
+/* The text is malloc()ed; NULL without memory. */
+static char *write_policy(const struct trial *trial)
 {
 	struct tuning tuning = { .trial = trial };
-	FILE *file;
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
 
-	if (!trial->daemon->options.policy_dirs[0] && mkdir(RUN_DIRECTORY, 0755) && errno != EEXIST)
-		return fault_set(fault, EXIT_FAILED, RUN_DIRECTORY ": cannot be made: %s: make it", strerror(errno));
-	file = fopen(trial->path, "we");
-	if (!file)
-		return fault_set(fault, EXIT_FAILED,
-				 "%s: cannot be written: %s: give the agent a writable --policy-dir", trial->path,
-				 strerror(errno));
-	fputs("# A trial is under way (autocork trial); the agent removes this file when it ends.\n"
-	      "[policy autocork-trial]\nmode = autocork\nadopt = yes\n", file);
-	advice_conditions(file, trial->port, trial->side, trial->program);
+	if (!out)
+		return NULL;
+	fputs("[policy autocork-trial]\nmode = autocork\nadopt = yes\n", out);
+	advice_conditions(out, trial->port, trial->side, trial->program);
 	/* Only the mode is on trial: the rest stays as the service's own policy has it. */
 	engine_flows(trial->daemon->engine, find_config, &tuning);
 	if (tuning.config) {
-		fprintf(file, "max_hold = %uus\nburst_gap = %uus\nconfidence = %.3f\npacket_worth = %uus\n",
+		fprintf(out, "max_hold = %uus\nburst_gap = %uus\nconfidence = %.3f\npacket_worth = %uus\n",
 			tuning.config->max_hold_us, tuning.config->burst_gap_us, tuning.config->confidence,
 			tuning.config->packet_worth_us);
 		if (tuning.config->rto_min_us)
-			fprintf(file, "rto_min = %uus\n", tuning.config->rto_min_us);
+			fprintf(out, "rto_min = %uus\n", tuning.config->rto_min_us);
 	}
-	if (fclose(file)) {
-		unlink(trial->path);
-		return fault_set(fault, EXIT_FAILED, "%s: cannot be written: %s: free some space", trial->path,
-				 strerror(errno));
+	if (fclose(out)) {
+		free(text);
+		return NULL;
 	}
-	return 0;
+	return text;
 }
 
-/* The file goes first: should the reload fail, the next start is without it. */
-static void take_back(struct trial *trial)
+static int put_in_force(const struct trial *trial, struct fault *fault)
+{
+	char *text = write_policy(trial);
+	int result = text ? daemon_overlay(trial->daemon, text, fault) : fault_set(fault, EXIT_FAILED, "out of memory");
+
+	free(text);
+	return result;
+}
+
+/* Is nothing of the trial in force any more? */
+static bool end(struct trial *trial)
 {
 	struct fault fault;
 
-	if (!unlink(trial->path) && daemon_reload(trial->daemon, &fault))
-		log_error("trial: the policies without it cannot be put in force: %s", fault.text);
-}
-
-static void end(struct trial *trial)
-{
 	trial->timer = sd_event_source_disable_unref(trial->timer);
-	if (trial->phase == TRIAL)
-		take_back(trial);
 	trial->phase = IDLE;
+	if (!trial->daemon->overlay || !daemon_overlay(trial->daemon, NULL, &fault))
+		return true;
+	log_error("trial: its policy is still in force: %s: reload, or start the agent again", fault.text);
+	return false;
 }
 
 /* ------------------------------------------------------------------ its course */
@@ -215,15 +198,22 @@ static void push(struct trial *trial, json_t *item)
 static void finish(struct trial *trial, const struct trial_phase *phase, enum trial_verdict verdict, bool early)
 {
 	double predicted = trial_saved_share(&trial->before), saved = trial_saved_share(phase);
+	bool taken_back = end(trial);
 
-	end(trial);
 	log_info("trial of port %u: %s%s: saved %.1f%% of the writes, %.1f%% were predicted", trial->port,
 		 trial_verdict_name(verdict), early ? ", ended early" : "", saved * 100, predicted * 100);
-	push(trial, json_pack("{ss ss sb so so sf sf s{sf sf sf}}", "phase", "done", "verdict",
-			      trial_verdict_name(verdict), "early", early, "before", phase_json(&trial->before),
+	push(trial, json_pack("{ss ss sb sb so so sf sf s{sf sf sf}}", "phase", "done", "verdict",
+			      trial_verdict_name(verdict), "early", early, "taken_back", taken_back, "before", phase_json(&trial->before),
 			      "trial", phase_json(phase), "predicted_saved_share", predicted, "saved_share", saved,
 			      "segments_per_burst", "before", trial_segments_per_burst(&trial->before), "predicted",
 			      trial_segments_predicted(&trial->before), "trial", trial_segments_per_burst(phase)));
+}
+
+static void failed(struct trial *trial, const char *why)
+{
+	bool taken_back = end(trial);
+
+	push(trial, json_pack("{ss so sb}", "phase", "failed", "error", json_text_or_null(why), "taken_back", taken_back));
 }
 
 static void begin_trial(struct trial *trial)
@@ -231,11 +221,9 @@ static void begin_trial(struct trial *trial)
 	struct fault fault;
 
 	fault_set(&fault, EXIT_FAILED, "services cannot be read from the kernel");
-	if (write_policy(trial, &fault) || daemon_reload(trial->daemon, &fault) || read_phase(trial, &trial->begun)) {
+	if (put_in_force(trial, &fault) || read_phase(trial, &trial->begun)) {
 		log_error("trial of port %u: %s", trial->port, fault.text);
-		trial->phase = TRIAL; /* the file may be there */
-		end(trial);
-		push(trial, json_pack("{ss so}", "phase", "failed", "error", json_text_or_null(fault.text)));
+		failed(trial, fault.text);
 		return;
 	}
 	trial->phase = TRIAL;
@@ -255,9 +243,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *context)
 		baseline = BASELINE_MAX_S;
 	sd_event_source_set_time_relative(source, STEP_US);
 	if (read_phase(trial, &now)) {
-		end(trial);
-		push(trial,
-		     json_pack("{ss ss}", "phase", "failed", "error", "services cannot be read from the kernel"));
+		failed(trial, "services cannot be read from the kernel");
 		return 0;
 	}
 	over = now.seconds - trial->begun.seconds >= (trial->phase == BASELINE ? baseline : trial->seconds);
@@ -344,8 +330,7 @@ int trial_run(struct trial *trial, struct control_client *client, const json_t *
 	if (sd_event_add_time_relative(trial->daemon->loop, &trial->timer, CLOCK_MONOTONIC, STEP_US, 0, on_time,
 				       trial) < 0 ||
 	    sd_event_source_set_enabled(trial->timer, SD_EVENT_ON) < 0) {
-		end(trial);
-		push(trial, json_pack("{ss ss}", "phase", "failed", "error", "no event source"));
+		failed(trial, "no event source");
 	}
 	return 0;
 }
@@ -357,11 +342,6 @@ struct trial *trial_new(struct daemon *daemon)
 	if (!trial)
 		return NULL;
 	trial->daemon = daemon;
-	choose_path(trial);
-	if (!access(trial->path, F_OK)) {
-		log_warning("%s: left by a trial of an agent that was killed: removed", trial->path);
-		take_back(trial);
-	}
 	return trial;
 }
 
@@ -370,9 +350,7 @@ void trial_free(struct trial *trial)
 	if (!trial)
 		return;
 	trial->timer = sd_event_source_disable_unref(trial->timer);
-	/* The agent stops: every flow is given back anyway, a reload would be for nothing. */
-	if (trial->phase == TRIAL)
-		unlink(trial->path);
+	/* The agent stops: every flow is given back anyway. */
 	if (trial->subscription)
 		trial->subscription->trial = NULL;
 	free(trial);

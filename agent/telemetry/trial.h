@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * A policy on trial, run by the agent itself, so that it ends whatever becomes of who asked for it: a temporary drop-in
- * is put in force, and taken back when the time is over, when things get worse, when the client goes, and when the
- * agent stops or starts.
+ * A policy on trial, run by the agent itself, so that it ends whatever becomes of who asked for it: a policy in
+ * memory is put over those in force, and taken back when the time is over, when things get worse, when the client goes, and when the
+ * agent stops.
  */
 #pragma once
 #include "daemon/daemon.h"
 
 struct trial;
 
-/* Removes what a killed agent's trial left. Returns NULL without memory. */
+/* Returns NULL without memory. */
 struct trial *trial_new(struct daemon *daemon);
 void trial_free(struct trial *trial);
 /* While one is under way nothing may be sampled: it compares counts of before and after, often of few flows. */

@@ -36,6 +36,7 @@ struct ac_control {
 	__u32 event_mask;	/* AC_EVENT_BIT() of the types somebody listens for (agent) */
 	__u32 watching;		/* the observer is attached, or was asked for (BPF side sets, agent clears) */
 	__u32 cgroup_rules;	/* some rule asks for a cgroup (agent) */
+	__u32 program_rules;	/* some rule asks for a program (agent) */
 	__u32 hold_min_us;	/* the shortest max_hold of the policies in force (agent) */
 	__u32 records_max;	/* entries of the map `records` (agent) */
 	__u32 index_mask;	/* buckets of the map `flow_index`, a power of two, less one (agent) */
@@ -50,6 +51,7 @@ struct ac_control {
 	__u32 watched_bursts;	/* bursts that ended on flows counted in `watched`; wraps, roughly counted */
 	__u32 vain_calls;	/* that the observer saw since then and had no business with */
 	__u32 passed;		/* connections not followed (ac_service_stats.flows_passed of all services), wraps */
+	__u32 services_refused;	/* flows that found no number for their service, wraps */
 	__u32 services_next;	/* next free service number */
 	__u32 records_next;	/* the first number of a record that nobody had yet, from 1 on */
 	__u32 flows_lost;	/* connections for which there was no record left */

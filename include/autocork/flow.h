@@ -97,9 +97,15 @@ enum ac_stall {
 
 /* What is known of a socket before it is a flow. */
 struct ac_early {
-	char comm[AC_COMM_LEN];		/* who listens or connects */
 	__u8 calls[AC_OPTION_MAX];	/* setsockopt() … */
 	__u8 idle[AC_OPTION_MAX];	/* … and those of them that changed nothing */
+};
+
+/* How far the program's name is to be trusted (bpf/program.bpf.h). */
+enum ac_named {
+	AC_NAMED,		/* it was seen */
+	AC_NAMED_LIKELY,	/* it has accepted there before: the first write tells */
+	AC_NAMED_OPEN,		/* anyone may accept there: the flow is watched until the program is seen */
 };
 
 /* How many are followed at once: the option --max-flows. Their records take memory from the start. */
@@ -160,6 +166,8 @@ struct ac_flow {
 	__u8 rto_own;		/* icsk_rto_min, in the kernel's ticks, before the policy lowered it … */
 	__u8 rto_set;		/* … and as it is since; 0 = it did not */
 	__u8 vain;		/* calls seen that the observer has no business with, not yet in control.vain_calls */
+	__u8 named;		/* enum ac_named */
+	char comm[AC_COMM_LEN];	/* the program */
 	__u16 seen;		/* writes of the gate's burst that came before the flow was on its wrapper */
 };
-_Static_assert(sizeof(struct ac_flow) <= 256, "--max-flows in autocorkd(8) says so");
+_Static_assert(sizeof(struct ac_flow) <= 280, "--max-flows in autocorkd(8) says so");

@@ -14,7 +14,6 @@ struct ac_flow_record {
 	__u32 written_bytes;	/* modulo 2^32 */
 	__u32 segments;		/* data segments sent */
 	__u32 srtt_us;
-	char comm[AC_COMM_LEN];
 	struct ac_flow flow;
 };
 
@@ -28,5 +27,6 @@ struct ac_walk {
 /* What the open flows of a service will leave to it when they close. */
 struct ac_live {
 	struct ac_service_stats stats;
-	__u64 managed;		/* flows on a wrapper */
+	__u64 flows;
+	__u64 managed;		/* of them, those on a wrapper */
 };

@@ -10,9 +10,16 @@
 
 #define AC_SERVICES_MAX 1024	/* number 0 is the overflow service: flows that found no free number */
 
+/*
+ * No control group, and no program, takes all numbers: a program's ports beyond AC_PROGRAM_PORTS are one service, a control group's
+ * services beyond AC_CGROUP_SERVICES belong to number 0.
+ */
+#define AC_PROGRAM_PORTS 32
+#define AC_CGROUP_SERVICES 256
+
 struct ac_service_key {
 	__u64 cgroup;		/* cgroup v2 id of the socket */
-	__u16 port;		/* local on a server, remote on a client */
+	__u16 port;		/* local on a server, remote on a client; 0 = the program's further ports */
 	__u8 side;		/* enum ac_side */
 	__u8 pad[5];
 	char comm[AC_COMM_LEN];

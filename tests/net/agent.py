@@ -155,6 +155,7 @@ class Agent:
 
     def stop(self, seconds=15):
         """SIGTERM; every flow is given back before it exits."""
+        self.records_have_sockets()
         self.process.terminate()
         try:
             code = self.process.wait(seconds)
@@ -164,6 +165,22 @@ class Agent:
         self._gone()
         if code:
             raise AssertionError(f"the agent ended with {code}:\n" + self.log()[-2000:])
+
+    @staticmethod
+    def records_have_sockets():
+        """No record outlives its socket: there are never more of them than TCP sockets on the whole machine."""
+        def left():
+            out = subprocess.run(["bpftool", "-j", "map", "dump", "name", "flow_index"], capture_output=True, text=True,
+                                 check=False).stdout
+            records = sum(1 for bucket in json.loads(out or "[]") if "formatted" in bucket
+                          for entry in bucket["formatted"]["value"]["entry"] if entry)
+            words = pathlib.Path("/proc/net/sockstat").read_text().split("TCP:")[1].split()
+            return records - int(words[words.index("alloc") + 1])
+        end = time.monotonic() + 5
+        while left() > 0:
+            if time.monotonic() > end:
+                raise AssertionError(f"{left()} records more than there are TCP sockets")
+            time.sleep(0.1)
 
     def kill(self):
         """SIGKILL: it gets no chance to give anything back."""

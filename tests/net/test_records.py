@@ -241,4 +241,5 @@ def test_too_many():
                 equal(agent.totals()["flows"], 2, "flows followed once there is room")
 
 
-main(globals())
+if __name__ == "__main__":
+    main(globals())

@@ -220,6 +220,11 @@ def test_nginx_saves_what_was_predicted():
                                                  "--max-delay", "1s"))
 
 
+def on_trial(agent):
+    """The keys of the policy on trial, {} if there is none."""
+    return {policy["name"]: policy["keys"] for policy in agent.ask("policy", "show")[0]["policies"]}.get("autocork-trial", {})
+
+
 def test_advice_and_trial():
     """what advice predicts, a trial saves; the policy is taken back, also when who asked is killed"""
     with world(OBSERVED + "rto_min = 60ms\n") as w, Stream(w.net) as stream:
@@ -241,13 +246,47 @@ def test_advice_and_trial():
         trial = subprocess.Popen([build("autocork"), "trial", "--port", str(port), "--for", "60s", "--control",
                                   w.agent.control],
                                  stdout=subprocess.DEVNULL)
-        trial_file = w.agent.policies / "zz-autocork-trial.conf"
-        wait_for(trial_file.exists, 30, "the trial's policy")
-        wait_for(lambda: "max_hold = 50000us\nburst_gap = 50000us\nconfidence = 0.980\npacket_worth = 10000us\nrto_min = 60000us\n"
-                 in trial_file.read_text(), 5, "what the service's own policy says, in the trial's")
+        keys = wait_for(lambda: on_trial(w.agent), 30, "the trial's policy")
+        equal([keys[name]["value"] for name in ("max_hold", "burst_gap", "confidence", "packet_worth", "rto_min")],
+              ["50ms", "50ms", "0.98", "10ms", "60ms"], "what the service's own policy says, in the trial's")
         trial.kill()
         trial.wait()
-        wait_for(lambda: not trial_file.exists(), 10, "the policy to be taken back")
+        wait_for(lambda: not on_trial(w.agent), 10, "the policy to be taken back")
+
+
+def test_trial_and_files():
+    """a trial is no file: invalid files beside it do not keep it in force, what was not reloaded stays so, a reload goes beneath"""
+    with world(OBSERVED) as w, Stream(w.net) as stream:
+        def try_it(meanwhile):
+            with subprocess.Popen([build("autocork"), "trial", "--port", str(stream.port), "--for", "3s", "--max-delay", "1s",
+                                   "--json", "--control", w.agent.control], stdout=subprocess.PIPE, text=True) as trial:
+                def begun():
+                    stream.exchange(WRITES, SIZE, 20)
+                    return on_trial(w.agent)
+                wait_for(begun, 30, "the trial's policy")
+                meanwhile()
+                end = json.loads(trial.stdout.read().splitlines()[-1])
+            valid("trial", end)
+            return end
+
+        def names():
+            return [policy["name"] for policy in w.agent.ask("policy", "show")[0]["policies"]]
+
+        def spoil():
+            w.agent.write_policy("[policy later]\nmode = off\n", "20-later.conf")
+            w.agent.write_policy("nonsense\n", "30-bad.conf")
+
+        before = names()
+        equal(try_it(spoil)["taken_back"], True, "taken back beside an invalid file")
+        equal(names(), before, "policies after the trial: nobody reloaded")
+        (w.agent.policies / "30-bad.conf").unlink()
+
+        def reload():
+            equal(subprocess.run([build("autocork"), "reload", "--control", w.agent.control], check=False,
+                                 stdout=subprocess.DEVNULL).returncode, 0, "reload within a trial")
+            check(on_trial(w.agent), "the trial goes on")
+        equal(try_it(reload)["taken_back"], True, "taken back after a reload")
+        check("later" in names() and not on_trial(w.agent), f"policies after the reload: {names()}")
 
 
 def test_trial_of_a_program():
@@ -256,24 +295,20 @@ def test_trial_of_a_program():
         words = "--port", str(stream.port), "--program", "nobody", "--for", "60s", "--max-delay", "1s"
         trial = subprocess.Popen([build("autocork"), "trial", *words, "--json", "--control", w.agent.control],
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        trial_file = w.agent.policies / "zz-autocork-trial.conf"
         with trial:
             def begun():
                 stream.exchange(WRITES, SIZE, 20)
-                return trial_file.exists() and "nobody" in trial_file.read_text()
+                return on_trial(w.agent).get("programs", {}).get("value") == "nobody"
             wait_for(begun, 30, "the trial's policy")
             w.agent.kill()
             lines = [json.loads(line) for line in trial.stdout]
         equal({line["counts"]["writes"] for line in lines if line.get("phase") == "before"}, {0}, "writes of nobody")
-        check(trial_file.exists(), "the killed agent has left no policy: nothing to test")
         w.agent.start()
-        check(not trial_file.exists(), "the trial's policy is there")
-        check("left by a trial" in w.agent.log(), w.agent.log())
+        equal(on_trial(w.agent), {}, "the killed agent's trial")
         with subprocess.Popen([build("autocork"), "trial", *words, "--control", w.agent.control],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
-            wait_for(trial_file.exists, 30, "the policy of another trial")
+            wait_for(lambda: on_trial(w.agent), 30, "the policy of another trial")
             w.agent.stop()
-        check(not trial_file.exists(), "the trial's policy is there after the agent's stop")
 
 
 def budget(percent):
