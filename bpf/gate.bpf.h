@@ -115,11 +115,16 @@ static __always_inline bool gate_is_open(struct tcp_sock *tp)
 	return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT;
 }
 
-/* The FIN takes along what is held. */
+/* The FIN takes along what is held, all of it: otherwise it would have been a packet of its own. */
 static __always_inline void gate_closing(struct tcp_sock *tp, struct ac_flow *f, __u32 now)
 {
+	struct ac_service_stats *stats = stats_of(f);
+
 	gate_tell(tp, f, now, AC_EVENT_RELEASE, AC_REASON_CLOSING);
 	hold_ended(f, now, AC_REASON_CLOSING);
+	f->held++;
+	if (stats)
+		ac_count(&stats->held, 1);
 	ac_on_release(&f->predictor);
 }
 

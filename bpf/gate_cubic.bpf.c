@@ -21,10 +21,39 @@ void BPF_PROG(cubic_release, struct sock *sk)
 	gate_leave(sk);
 }
 
+#ifdef AC_CWND_EVENT_TX_START
+/* 7.1 split this event off cwnd_event; CUBIC's own handler moved along. */
+extern void cubictcp_cwnd_event_tx_start(struct sock *sk) __ksym;
+#define cubic_tx_start(sk) cubictcp_cwnd_event_tx_start(sk)
+#else
+extern void cubictcp_cwnd_event(struct sock *sk, enum tcp_ca_event event) __ksym;
+#define cubic_tx_start(sk) cubictcp_cwnd_event(sk, CA_EVENT_TX_START)
+#endif
+
+/* Of which time of tp->lsndtime CUBIC has been told. Beside the hint (GATE_HINT), in memory that CUBIC does not use. */
+#define TOLD(tp) (*(__u32 *)&(tp)->inet_conn.icsk_ca_priv[11])
+
+/*
+ * What cwnd_event was for: after an idle time CUBIC sets its epoch on by that time. The kernel asks for it with every packet that is sent
+ * while none is in flight, and a callback there costs every single write. The gate is asked right before, and knows the time.
+ */
+static __always_inline void cubic_idle_ends(struct sock *sk)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+
+	if (packets_in_flight(tp) || !tp->snd_cwnd || tp->write_seq == tp->snd_nxt)
+		return;
+	if (tp->lsndtime == (__u32)bpf_jiffies64() || tp->lsndtime == TOLD(tp))
+		return;
+	TOLD(tp) = tp->lsndtime;
+	cubic_tx_start(sk);
+}
+
 SEC("struct_ops/cubic_min_tso_segs")
 __u32 BPF_PROG(cubic_min_tso_segs, struct sock *sk)
 {
 	gate_pass(sk, true);
+	cubic_idle_ends(sk);
 	return default_min_tso_segs(sk);
 }
 
@@ -64,27 +93,6 @@ __u32 BPF_PROG(cubic_undo_cwnd, struct sock *sk)
 	return gate_undo(sk, tcp_reno_undo_cwnd(sk));
 }
 
-#ifdef AC_CWND_EVENT_TX_START
-/* 7.1 split this event off cwnd_event; CUBIC's own handler moved along. */
-extern void cubictcp_cwnd_event_tx_start(struct sock *sk) __ksym;
-
-SEC("struct_ops/cubic_tx_start")
-void BPF_PROG(cubic_tx_start, struct sock *sk)
-{
-	gate_clear(sk);
-	cubictcp_cwnd_event_tx_start(sk);
-}
-#else
-extern void cubictcp_cwnd_event(struct sock *sk, enum tcp_ca_event event) __ksym;
-
-SEC("struct_ops/cubic_cwnd_event")
-void BPF_PROG(cubic_cwnd_event, struct sock *sk, enum tcp_ca_event event)
-{
-	gate_clear(sk);
-	cubictcp_cwnd_event(sk, event);
-}
-#endif
-
 SEC(".struct_ops")
 struct tcp_congestion_ops autocork_cubic = {
 	.init = (void *)cubic_init,
@@ -95,11 +103,6 @@ struct tcp_congestion_ops autocork_cubic = {
 	.set_state = (void *)cubic_set_state,
 	.pkts_acked = (void *)cubic_pkts_acked,
 	.undo_cwnd = (void *)cubic_undo_cwnd,
-#ifdef AC_CWND_EVENT_TX_START
-	.cwnd_event_tx_start = (void *)cubic_tx_start,
-#else
-	.cwnd_event = (void *)cubic_cwnd_event,
-#endif
 	.name = "autocork_cubic",
 };
 

@@ -152,6 +152,18 @@ int enroll(struct bpf_sock_ops *ctx)
 	return 1;
 }
 
+/* The burst that a flow ends with. */
+static __always_inline void last_burst(struct ac_flow *f, struct ac_service_stats *stats, __u32 length)
+{
+	if (!length)
+		return;
+	if (f->wrapper) {
+		ac_count(&stats->writes, length - f->seen);
+		f->seen = 0;
+	}
+	burst_count(stats, f, length);
+}
+
 /* What a flow leaves to its service. */
 static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 {
@@ -171,11 +183,7 @@ static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 		memory->no_gain++;
 	flow_unwatch(f, c);
 	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);
-	if (length) {
-		if (f->wrapper)
-			ac_count(&stats->writes, length - f->seen);
-		burst_count(stats, f, length);
-	}
+	last_burst(f, stats, length);
 	ac_prior_learn(&memory->prior, &f->predictor);
 	call_settle(f, stats, tp, sk->sk_shutdown & SEND_SHUTDOWN);
 	if (f->wrapper)
@@ -190,6 +198,32 @@ static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 	}
 	if (event_wanted(AC_EVENT_FLOW_CLOSED))
 		event_closed(sk, tp, f);
+}
+
+/*
+ * The program ends the connection first: does its FIN follow right behind its last write? Where the peer was first, the program may
+ * have waited for just that. Nothing may lie between that was not a write seen.
+ */
+static __always_inline void ends_first(struct sock *sk, struct ac_flow *f)
+{
+	struct ac_service_stats *stats = stats_of(f);
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (tp && stats && tp->write_seq == f->write_seq && tp->copied_seq == f->copied_seq)
+		last_burst(f, stats, ac_on_fin(&f->predictor, &f->tuning, now_us()));
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(flow_ends, struct sock *sk, int before, int after)
+{
+	struct ac_flow *f;
+
+	if (before != TCP_ESTABLISHED || after != TCP_FIN_WAIT1 || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	f = flow_find(sk);
+	if (f && f->flags & AC_FLOW_OPEN)
+		ends_first(sk, f);
+	return 0;
 }
 
 /* The last sight of every TCP socket. The congestion control's release comes behind it. */

@@ -261,7 +261,7 @@ enum sock_flags { SOCK_DONE = 1, SOCK_ZEROCOPY = 26 };
 #pragma clang attribute pop
 
 /* include/net/tcp_states.h; part of the user-space ABI (tcp_diag). */
-enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_CLOSE = 7, TCP_CLOSE_WAIT = 8, TCP_LISTEN = 10 };
+enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_FIN_WAIT1 = 4, TCP_CLOSE = 7, TCP_CLOSE_WAIT = 8, TCP_LISTEN = 10 };
 
 /* include/uapi/linux/tcp.h */
 enum { TCP_CA_Open, TCP_CA_Disorder, TCP_CA_CWR, TCP_CA_Recovery, TCP_CA_Loss };

@@ -147,6 +147,24 @@ static int open_cgroup(struct engine *engine, const char *path, struct fault *fa
 	return 0;
 }
 
+/* Without flow_closed flows would stay in the map for ever, and their sockets' addresses would name others. */
+static int attach_ends(struct engine *engine, struct fault *fault)
+{
+	static const struct {
+		const char *program, *tracepoint;
+	} ends[] = { { "flow_closed", "tcp_destroy_sock" }, { "flow_ends", "inet_sock_set_state" } };
+
+	_Static_assert(AC_ARRAY_SIZE(ends) == AC_ARRAY_SIZE(engine->ends), "a link each");
+	for (size_t i = 0; i < AC_ARRAY_SIZE(ends); i++) {
+		engine->ends[i] = bpf_program__attach(bpf_object__find_program_by_name(engine->life, ends[i].program));
+		if (!engine->ends[i])
+			return fault_set(fault, EXIT_UNSUPPORTED, "tracepoint %s: %s: run `autocork doctor`", ends[i].tracepoint,
+					 strerror(errno));
+	}
+	features_note(&engine->features, "flow end", true, "", "", "tracepoints inet_sock_set_state and tcp_destroy_sock");
+	return 0;
+}
+
 static int attach_sockops(struct engine *engine, const char *path, struct fault *fault)
 {
 	struct bpf_program *program = bpf_object__find_program_by_name(engine->life, "enroll");
@@ -334,13 +352,8 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 		engine->tables.control->wrappers = wrappers_register(engine->wrappers, &engine->shared, &engine->features);
 	else if (options->without_wrappers)
 		features_note(&engine->features, "wrappers", false, "nothing is managed, only observed", NULL, "forced off");
-	/* Without it flows would stay in the map for ever, and their sockets' addresses would name others. */
-	engine->closed = bpf_program__attach(bpf_object__find_program_by_name(engine->life, "flow_closed"));
-	if (!engine->closed) {
-		fault_set(fault, EXIT_UNSUPPORTED, "tracepoint tcp_destroy_sock: %s: run `autocork doctor`", strerror(errno));
+	if (attach_ends(engine, fault))
 		goto fail;
-	}
-	features_note(&engine->features, "flow end", true, "", "", "tracepoint tcp_destroy_sock");
 	err = observer_start(&engine->observer, engine->cgroup, &engine->shared, options->without_fentry, &engine->features);
 	if (err) {
 		fault_set(fault, EXIT_FAILED, "observer: cannot be attached: %s: run `autocork doctor`", strerror(-err));
@@ -380,7 +393,8 @@ void engine_stop(struct engine *engine)
 	responses_stop(&engine->responses);
 	if (engine->cgroup)
 		close(engine->cgroup);
-	bpf_link__destroy(engine->closed);
+	for (size_t i = 0; i < AC_ARRAY_SIZE(engine->ends); i++)
+		bpf_link__destroy(engine->ends[i]);
 	for (int i = 0; i < ITERATOR_MAX; i++)
 		bpf_link__destroy(engine->iterators[i]);
 	ring_buffer__free(engine->kicks);

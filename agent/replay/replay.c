@@ -19,7 +19,8 @@ struct pipe {
 
 struct flow {
 	bool open;
-	bool read_since;	/* read or polled since the last write */
+	bool read_since;	/* read since the last write */
+	bool waited_since;	/* the same, or wanted to */
 	bool held;		/* the queue of `with` is held by the gate … */
 	uint32_t limit_us;	/* … for so long at most */
 	struct pipe without, with;
@@ -147,6 +148,7 @@ static void on_write(struct simulation *sim, struct flow *flow, uint32_t bytes)
 	sim->result->written_bytes += bytes;
 	ended(sim, flow, outcome.ended, outcome.missed);
 	flow->read_since = false;
+	flow->waited_since = false;
 
 	pipe_queue(sim, &flow->without, bytes);
 	pipe_push(sim, &flow->without, sim->now_us);
@@ -173,6 +175,7 @@ static void on_read(struct simulation *sim, struct flow *flow, uint32_t bytes)
 
 	/* As the gate sees it: what moves copied_seq is a read. */
 	flow->read_since |= bytes > 0;
+	flow->waited_since = true;
 	sim->result->reads++;
 	if (flow->held && !sim->options->no_app_wait && !ac_predictor_duplex(predictor)) {
 		release(sim, flow, AC_REASON_APP_WAIT, sim->now_us);
@@ -187,16 +190,35 @@ static void on_read(struct simulation *sim, struct flow *flow, uint32_t bytes)
 	}
 }
 
+/* A FIN that finds nothing to leave with is a packet. It takes everything along. */
+static void pipe_close(const struct simulation *sim, struct pipe *pipe)
+{
+	*pipe->packets += !pipe->queued;
+	pipe_send(sim, pipe, sim->now_us, pipe->queued);
+}
+
 static void on_close(struct simulation *sim, struct flow *flow, enum ac_burst_end cause)
 {
+	const struct ac_tuning *tuning = &sim->options->tuning;
 	const struct ac_predictor *predictor = &flow->predictor;
 	bool missed = predictor->holding && cause != AC_END_CLOSE;
 
-	if (flow->held)
-		release(sim, flow, cause == AC_END_CLOSE ? AC_REASON_CLOSING : AC_REASON_DEADLINE, sim->now_us);
-	pipe_send(sim, &flow->without, sim->now_us, flow->without.queued); /* a FIN takes everything along */
-	pipe_send(sim, &flow->with, sim->now_us, flow->with.queued);
-	ended(sim, flow, ac_on_burst_end(&flow->predictor, &sim->options->tuning, cause), missed);
+	if (cause == AC_END_CLOSE) {
+		if (flow->held)
+			sim->result->released[AC_REASON_CLOSING]++;
+		flow->held = false;
+		pipe_close(sim, &flow->without);
+		pipe_close(sim, &flow->with);
+	} else {
+		if (flow->held)
+			release(sim, flow, AC_REASON_DEADLINE, sim->now_us);
+		pipe_send(sim, &flow->without, sim->now_us, flow->without.queued);
+		pipe_send(sim, &flow->with, sim->now_us, flow->with.queued);
+	}
+	ended(sim, flow,
+	      cause == AC_END_CLOSE && !flow->waited_since ?
+		      ac_on_fin(&flow->predictor, tuning, sim->now_us) :
+		      ac_on_burst_end(&flow->predictor, tuning, cause), missed);
 	ac_prior_learn(&sim->prior, &flow->predictor);
 	sim->result->gaining += ac_predictor_gains(predictor);
 	flow->open = false;

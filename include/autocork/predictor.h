@@ -188,6 +188,25 @@ static __always_inline __u32 ac_on_burst_end(struct ac_predictor *p, const struc
 }
 
 /*
+ * The program sends its FIN, by shutdown or close, and did not read since its last write. Right behind that one it is as
+ * good as one more write: had the last one been held, both would have left together. Returns the length of the burst.
+ */
+static __always_inline __u32 ac_on_fin(struct ac_predictor *p, const struct ac_tuning *t, __u32 now_us)
+{
+	__u32 n = p->len, gap = now_us - p->last_us;
+
+	if (!n || gap > t->burst_gap_us)
+		return ac_on_burst_end(p, t, AC_END_CLOSE);
+	if (ac_is_late(p, t, gap))
+		ac_note_late(p, t, n, gap);
+	ac_learn(p, t, ac_whole(p, n + 1, false), false, false);
+	p->holding = 0;
+	p->overdue = 0;
+	p->len = 0;
+	return n;
+}
+
+/*
  * The last write is not held after all, or what was held left for a reason of its own (a full segment, an ACK, an
  * option): a burst that ends now is no miss, and what follows in it is no proof that holding pays.
  */

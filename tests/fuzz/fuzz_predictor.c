@@ -88,14 +88,14 @@ static void do_write(struct flow *flow, const struct ac_tuning *tuning, __u32 no
 	demand(outcome.ended || !before.len || !(flow->p.hold & ~before.hold));
 }
 
-static void do_end(struct flow *flow, const struct ac_tuning *tuning, enum ac_burst_end cause)
+static void do_end(struct flow *flow, const struct ac_tuning *tuning, enum ac_burst_end cause, __u32 now)
 {
 	const struct ac_predictor before = flow->p;
-	__u32 length = ac_on_burst_end(&flow->p, tuning, cause);
+	__u32 length = cause == AC_END_MAX ? ac_on_fin(&flow->p, tuning, now) : ac_on_burst_end(&flow->p, tuning, cause);
 
 	flow->bursts += length > 0;
 	/* A deadline that does not end the burst is a miss only if the next write says so. */
-	flow->misses += length && (before.holding || before.overdue) && cause != AC_END_CLOSE;
+	flow->misses += length && (before.holding || before.overdue) && cause != AC_END_CLOSE && cause != AC_END_MAX;
 	flow->young &= !length;
 	demand(length == 0 || length == before.len);
 	demand(flow->p.len == (length ? 0 : before.len));
@@ -157,7 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			ac_on_ack(&flow->p, now);
 			break;
 		case 6:
-			do_end(flow, &tuning, take(&input, 1) % AC_END_MAX);
+			do_end(flow, &tuning, take(&input, 1) % (AC_END_MAX + 1), now);
 			break;
 		case 7:
 			count = take(&input, 1);

@@ -3,7 +3,7 @@
 #pragma once
 #include <autocork/predictor.h>
 
-enum step_call { STEP_INIT, STEP_INIT_ALONE, STEP_WRITE, STEP_END, STEP_RELEASE, STEP_LEARN, STEP_ACK, STEP_REST, STEP_MAX };
+enum step_call { STEP_INIT, STEP_INIT_ALONE, STEP_WRITE, STEP_END, STEP_RELEASE, STEP_LEARN, STEP_ACK, STEP_REST, STEP_FIN, STEP_MAX };
 
 struct step {
 	__u32 call;		/* enum step_call */
@@ -44,6 +44,9 @@ static __always_inline void step_run(struct step *step, struct ac_predictor *p, 
 		break;
 	case STEP_ACK:
 		ac_on_ack(p, step->now_us);
+		break;
+	case STEP_FIN:
+		step->result = ac_on_fin(p, &tuning, step->now_us);
 		break;
 	case STEP_REST:
 		ac_predictor_rest(p);

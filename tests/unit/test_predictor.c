@@ -1164,6 +1164,54 @@ static void a_rest_is_handed_on(void **state)
 	assert_int_equal(prior.rests, 0);
 }
 
+/* Connections of one message of n writes; the FIN comes `gap` after the last one. What is held of the next one's? */
+static __u64 closes_after(unsigned int n, __u32 gap, struct ac_prior *prior)
+{
+	__u64 held = 0;
+
+	for (int connection = 0; connection < 6; connection++) {
+		struct program program = program_new(prior);
+
+		held = burst(&program, n);
+		assert_int_equal(ac_on_fin(&program.p, &usual, program.now - 65 + gap), n);
+		assert_int_equal(program.p.len, 0);
+		assert_int_equal(program.misses, 0);
+		ac_prior_learn(prior, &program.p);
+	}
+	return held;
+}
+
+static void the_fin_is_waited_for_where_it_follows_at_once(void **state)
+{
+	for (unsigned int n = 1; n <= 24; n++) { /* in more the first byte waits longer than a new flow may */
+		struct ac_prior prior = {}, late = {}, later = {};
+		struct program program;
+
+		assert_int_equal(closes_after(n, 10, &prior), (1ull << n) - 1);
+		if (n <= AC_EXACT) /* more than it is worth */
+			assert_int_equal(closes_after(n, 100, &late), (1ull << (n - 1)) - 1);
+		assert_int_equal(closes_after(n, 300, &later), (1ull << (n - 1)) - 1); /* and that is no part of it */
+		program = program_new(&prior);
+		assert_true(ac_predictor_promises(&program.p)); /* programs with one write too */
+	}
+}
+
+/* The program that closed goes on instead: that is a miss, and the write is let go from now on. */
+static void a_fin_that_does_not_come_is_a_miss(void **state)
+{
+	struct ac_prior prior = {};
+	struct program program;
+
+	closes_after(2, 10, &prior);
+	program = program_new(&prior);
+	assert_int_equal(burst(&program, 2), 0x3);
+	burst(&program, 2);
+	assert_int_equal(program.misses, 1);
+	ac_prior_learn(&prior, &program.p);
+	program = program_new(&prior);
+	assert_int_equal(burst(&program, 2) & 0x2, 0);
+}
+
 static void costs_count_like_plain_numbers(void **state)
 {
 	struct ac_predictor p = {};
@@ -1302,6 +1350,8 @@ int main(void)
 		cmocka_unit_test(patience_has_a_price),
 		cmocka_unit_test(rests_double_and_are_forgotten),
 		cmocka_unit_test(a_rest_is_handed_on),
+		cmocka_unit_test(the_fin_is_waited_for_where_it_follows_at_once),
+		cmocka_unit_test(a_fin_that_does_not_come_is_a_miss),
 		cmocka_unit_test(costs_count_like_plain_numbers),
 		cmocka_unit_test(sliced_counters_count_like_plain_ones),
 		cmocka_unit_test(levels_go_up_and_down_between_their_ends),

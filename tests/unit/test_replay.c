@@ -15,7 +15,7 @@
 
 #define FOLDER "tests/unit/traces/"
 
-/* Packets and misses are what the predictor reached when the line was written; 2% more packets are let pass. */
+/* Packets, with the FIN where it is one of its own, and misses are what the predictor reached when the line was written; 2% more packets are let pass. */
 static const struct fixture {
 	const char *name;
 	unsigned int bursts, packets_without, packets_with, misses;
@@ -29,8 +29,8 @@ static const struct fixture {
 	{ "constant_15",                     150,  2250,   178,  0 },
 	{ "constant_15_nagle",               100,   200,   102,  0 },
 	{ "dns_in_flight",                   183,  1327,  1326,  2 },
-	{ "fastcgi_new",                      60,   120,    62,  0 },
-	{ "fastcgi_random",                   60,   120,    68, 54 },
+	{ "fastcgi_new",                      60,   180,   122,  0 },
+	{ "fastcgi_random",                   60,   180,   128, 54 },
 	{ "feed_100",                         13,  1000,  1000,  0 },
 	{ "feed_150",                          8,  1000,  1000,  0 },
 	{ "feed_20",                           5,  1000,   879,  0 },
@@ -47,7 +47,7 @@ static const struct fixture {
 	{ "late_writes",                     300,  3000,   345,  0 },
 	{ "mixed_2_5",                       400,  1424,   614,  0 },
 	{ "mixed_2_5_sized",                 300,  1026,   474,  1 },
-	{ "mqtt_reconnects",                 246,   372,   247,  5 },
+	{ "mqtt_reconnects",                 246,   378,   253,  5 },
 	{ "node_chunks",                     300,  1200,  1200,  0 },
 	{ "one_way",                         299,  2400,   321,  0 },
 	{ "one_way_random",                  299,  2450,  1637,  2 },
@@ -58,20 +58,20 @@ static const struct fixture {
 	{ "random_geometric",                 60,  6476,  5846,  3 },
 	{ "reader_thread",                   339,  3000,  1747,  3 },
 	{ "reader_thread_busy",              324,  3000,   912,  2 },
-	{ "recorded_gunicorn",               374,   748,   378,  0 },
-	{ "recorded_gunicorn_chunked",       250,  1250,   265,  0 },
-	{ "recorded_http_client_post",       300,   600,   326,  0 },
-	{ "recorded_http_server",            150,   300,   300,  0 },
-	{ "recorded_http_server_keepalive",   48,    50,    50,  0 },
-	{ "recorded_nginx_close",            299,   598,   303,  0 },
-	{ "recorded_nginx_conditional",      386,   728,   388,  0 },
-	{ "recorded_nginx_keepalive",        380,   760,   396,  0 },
-	{ "recorded_redis_pipeline",         501,   501,   501,  0 },
-	{ "recorded_redis_single",           497,   497,   497,  0 },
-	{ "short_connections",               400,   800,   404,  0 },
-	{ "short_keepalive",                 400,  1200,   416,  0 },
-	{ "short_mixed",                     500,   962,   937,  3 },
-	{ "short_then_other",                300,   600,   316,  1 },
+	{ "recorded_gunicorn",               374,  1124,   396,  0 },
+	{ "recorded_gunicorn_chunked",       250,  1252,   267,  0 },
+	{ "recorded_http_client_post",       300,   601,   327,  0 },
+	{ "recorded_http_server",            150,   301,   301,  0 },
+	{ "recorded_http_server_keepalive",   48,    52,    52,  0 },
+	{ "recorded_nginx_close",            299,   600,   307,  0 },
+	{ "recorded_nginx_conditional",      386,   729,   389,  0 },
+	{ "recorded_nginx_keepalive",        380,   762,   398,  0 },
+	{ "recorded_redis_pipeline",         501,   503,   503,  0 },
+	{ "recorded_redis_single",           497,   499,   499,  0 },
+	{ "short_connections",               400,  1200,   408,  0 },
+	{ "short_keepalive",                 400,  1280,   496,  0 },
+	{ "short_mixed",                     500,  1062,  1037,  3 },
+	{ "short_then_other",                300,   750,   466,  1 },
 	{ "shrinking",                       100,  2550,  2446,  3 },
 	{ "single",                          300,   300,   300,  0 },
 	{ "slow_writes",                     882,  1500,  1500,  0 },
@@ -310,8 +310,8 @@ static void flows_learn_from_each_other_unless_told_not_to(void **state)
 				   i * 1000, i * 1000 + 10, i * 1000 + 20, i * 1000 + 30, i * 1000 + 40);
 	result = replay_text_of(text, options);
 	assert_int_equal(result.flows, 20);
-	assert_int_equal(result.held, 16);
-	assert_int_equal(result.packets_with, 24);
+	assert_int_equal(result.held, 32); /* the header for the body, and the body for the FIN */
+	assert_int_equal(result.packets_with, 4 * 3 + 16);
 	assert_int_equal(result.misses, 0);
 	options.no_prior = true;
 	result = replay_text_of(text, options);
