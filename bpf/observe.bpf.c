@@ -11,6 +11,7 @@
 #include "packets.bpf.h"
 #include "program.bpf.h"
 #include "tcp.bpf.h"
+#include "view.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 /* Bursts after which a flow with nothing to gain is no longer a reason to observe. */
@@ -267,8 +268,8 @@ int BPF_PROG(write_fentry, struct sock *sk, struct msghdr *msg, unsigned long si
 	return on_write(sk, size, msg->msg_flags, SIGHT_CALL);
 }
 
-/* Until 6.5 sendfile and splice came this way instead. */
-SEC("fentry/tcp_sendpage_locked")
+/* Until 6.5 sendfile and splice came this way instead. tcp_sendpage_locked() would not do: tcp_sendpage() has its body inlined. */
+SEC("fentry/do_tcp_sendpages")
 int BPF_PROG(sendpage_fentry, struct sock *sk, void *page, int offset, unsigned long size, int flags)
 {
 	return on_write(sk, size, flags | MSG_SPLICE_PAGES, SIGHT_CALL);

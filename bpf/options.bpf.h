@@ -11,7 +11,8 @@ static __always_inline void option_count(struct bpf_sock *sk, const struct optio
 	struct ac_service_stats *stats;
 	__u32 option = call->option;
 
-	if (!f)
+	/* A socket that was a flow may become another: connect() starts its record anew. */
+	if (!f || f->flags & AC_FLOW_LEFT)
 		return;
 	if (!(f->flags & AC_FLOW_OPEN)) {
 		/* Whose call it is will be known once the flow is open. */

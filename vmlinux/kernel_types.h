@@ -78,6 +78,25 @@ struct sock_common {
 };
 
 struct socket;
+struct sk_buff {
+	struct sk_buff *prev;
+	char cb[48];
+	unsigned int end;	/* sk_buff_data_t of 64-bit kernels */
+	unsigned char *head;
+};
+
+struct sk_buff_head {
+	struct sk_buff *prev;
+};
+
+struct skb_shared_info {
+	__u8 flags;
+	__u8 nr_frags;
+};
+
+struct tcp_skb_cb {
+	__u8 eor : 1;
+};
 
 typedef struct {
 	int owned;
@@ -86,6 +105,9 @@ typedef struct {
 struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
+	struct sk_buff_head sk_write_queue;
+	u32 sk_tsflags;		/* 16 bits up to 6.4 */
+	u8 sk_bpf_cb_flags;	/* 6.15+ */
 	int sk_wmem_queued;
 	int sk_sndbuf;
 	u8 sk_shutdown;
@@ -183,6 +205,8 @@ struct tcp_sock {
 	u32 srtt_us;
 	u64 bytes_received;
 	u8 nonagle : 4;
+	u8 repair : 1;
+	u8 bpf_sock_ops_cb_flags;
 	bool is_mptcp;
 };
 
@@ -261,7 +285,18 @@ enum sock_flags { SOCK_DONE = 1, SOCK_ZEROCOPY = 26 };
 #pragma clang attribute pop
 
 /* include/net/tcp_states.h; part of the user-space ABI (tcp_diag). */
-enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_FIN_WAIT1 = 4, TCP_CLOSE = 7, TCP_CLOSE_WAIT = 8, TCP_LISTEN = 10 };
+enum {
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT = 2,
+	TCP_FIN_WAIT1 = 4,
+	TCP_FIN_WAIT2 = 5,
+	TCP_TIME_WAIT = 6,
+	TCP_CLOSE = 7,
+	TCP_CLOSE_WAIT = 8,
+	TCP_LAST_ACK = 9,
+	TCP_LISTEN = 10,
+	TCP_CLOSING = 11,
+};
 
 /* include/uapi/linux/tcp.h */
 enum { TCP_CA_Open, TCP_CA_Disorder, TCP_CA_CWR, TCP_CA_Recovery, TCP_CA_Loss };
@@ -270,7 +305,13 @@ enum { TCP_CA_Open, TCP_CA_Disorder, TCP_CA_CWR, TCP_CA_Recovery, TCP_CA_Loss };
 enum { TCP_NAGLE_OFF = 1, TCP_NAGLE_CORK = 2, TCP_NAGLE_PUSH = 4 };
 
 /* include/net/tcp.h */
-enum { TCP_CONG_NEEDS_ECN = 0x2 };
+enum { TCP_CONG_NEEDS_ECN = 0x2, TCP_INIT_CWND = 10 };
+
+/* include/linux/skbuff.h: the pages belong to the program until a notification */
+enum { SKBFL_ZEROCOPY_ENABLE = 1 };
+
+/* include/uapi/linux/bpf.h, of headers newer than Debian 12's */
+enum { AC_TCP_BPF_SOCK_OPS_CB_FLAGS = 1008 /* 6.12+ */, AC_SK_BPF_CB_TX_TIMESTAMPING = 1 /* 6.15+ */ };
 
 /* include/linux/socket.h: 6.5+; only the kernel itself may set it */
 enum { MSG_SPLICE_PAGES = 0x8000000 };
@@ -281,4 +322,14 @@ enum { MSG_DONTWAIT = 0x40, MSG_MORE = 0x8000, MSG_ZEROCOPY = 0x4000000 };
 enum { PF_IO_WORKER = 0x10, PF_KTHREAD = 0x200000 };
 
 enum { SOCK_STREAM = 1 };
-enum { AF_INET = 2, AF_INET6 = 10, SOL_TCP = 6, TCP_NODELAY = 1, TCP_CORK = 3, TCP_CONGESTION = 13, IPPROTO_TCP = 6 };
+enum {
+	AF_INET = 2,
+	AF_INET6 = 10,
+	SOL_TCP = 6,
+	TCP_NODELAY = 1,
+	TCP_CORK = 3,
+	TCP_INFO = 11,
+	TCP_CONGESTION = 13,
+	TCP_REPAIR = 19,
+	IPPROTO_TCP = 6,
+};

@@ -16,7 +16,7 @@ struct way {
 };
 
 static const struct way writes[] = {
-	{ "fentry tcp_sendmsg_locked and tcp_sendpage_locked", { "write_fentry", "sendpage_fentry" }, .fentry = true },
+	{ "fentry tcp_sendmsg_locked and do_tcp_sendpages", { "write_fentry", "sendpage_fentry" }, .fentry = true },
 	{ "fentry tcp_sendmsg_locked", { "write_fentry" }, .fentry = true },
 	{ "tracepoint tcp_sendmsg_locked", { "write_tracepoint" }, .fentry = false },
 	{ "tracepoint sock_send_length", { "write_length" }, .fentry = false },
@@ -45,6 +45,11 @@ static const struct way packets[] = {
 	{},
 };
 
+static const struct way view[] = {
+	{ "cgroup getsockopt and setsockopt", { "option_seen", "option_comes" }, .fentry = false },
+	{},
+};
+
 static const struct {
 	const char *feature;
 	const struct way *ways;
@@ -56,6 +61,8 @@ static const struct {
 	[HOOK_WAITS] = { "fentry", waits, "a wrong hold of a program that waits for input lasts max_hold instead of ending at once",
 			 "a kernel that lets BPF patch its text (CONFIG_FUNCTION_TRACER, no lockdown)" },
 	[HOOK_OPTIONS] = { "option hook", options, "calls of setsockopt() are not counted", "a kernel with CONFIG_CGROUP_BPF" },
+	[HOOK_VIEW] = { "own view", view, "a program that asks its socket for TCP_CONGESTION or TCP_INFO sees the wrapper's name and window",
+			"a kernel with CONFIG_CGROUP_BPF" },
 	[HOOK_PACKETS] = { "packet hook", packets, "small packets are not counted", "a kernel with CONFIG_CGROUP_BPF" },
 };
 
@@ -142,7 +149,7 @@ int observer_start(struct observer *o, int cgroup, struct shared_maps *shared, b
 		features_note(features, purposes[p].feature, o->hooks[p].object, purposes[p].without, purposes[p].mend,
 			      "%s", reason);
 	}
-	return attach(&o->hooks[HOOK_WAITS], cgroup);
+	return observer_watch(o, false, false);
 }
 
 /* Attached or not, as it is wanted; a hook without an object stays as it is. */
@@ -161,6 +168,7 @@ int observer_watch(struct observer *o, bool on, bool small_packets)
 		[HOOK_WAITS] = true,
 		[HOOK_OPTIONS] = on,
 		[HOOK_PACKETS] = on && small_packets,
+		[HOOK_VIEW] = true,
 	};
 	int first = 0;
 

@@ -11,7 +11,7 @@
 
 #define HOOK_PROGRAMS 2
 
-enum hook_purpose { HOOK_WRITES, HOOK_READS, HOOK_WAITS, HOOK_OPTIONS, HOOK_PACKETS, HOOK_PURPOSES };
+enum hook_purpose { HOOK_WRITES, HOOK_READS, HOOK_WAITS, HOOK_OPTIONS, HOOK_PACKETS, HOOK_VIEW, HOOK_PURPOSES };
 
 /* What serves one purpose: loaded for as long as the agent runs, attached when it is wanted. */
 struct hook {
@@ -25,7 +25,7 @@ struct observer {
 	int cgroup;	/* descriptor, the caller's */
 };
 
-/* Loads the best set of hooks that works, and attaches those that notice a waiting program. Returns 0 even where no hook
+/* Loads the best set of hooks that works, and attaches those that are always there. Returns 0 even where no hook
  * works. */
 int observer_start(struct observer *observer, int cgroup, struct shared_maps *shared, bool without_fentry,
 		   struct features *features);

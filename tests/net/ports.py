@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Sockets of the test itself: a connected pair whose every byte is known, and what the kernel counted on a socket."""
+import fcntl
+import os
 import select
 import socket
 import struct
+
+from netns import setns
 
 TCP_INFO = 11
 TCP_CONGESTION = 13
@@ -34,8 +38,42 @@ def tcp_info(sock):
     }
 
 
-def congestion(sock):
+def seen_congestion(sock):
+    """As its program sees it."""
     return sock.getsockopt(socket.IPPROTO_TCP, TCP_CONGESTION, 16).rstrip(b"\0").decode()
+
+
+def _diag(sock):
+    """One request of sock_diag(7): a packed address is as long as an IPv6 one."""
+    def packed(address):
+        return socket.inet_pton(sock.family, address).ljust(16, b"\0")
+    (local, local_port), (remote, remote_port) = sock.getsockname()[:2], sock.getpeername()[:2]
+    body = struct.pack("BBBxI", sock.family, socket.IPPROTO_TCP, 1 << 3, 0xffffffff)	# INET_DIAG_CONG
+    body += struct.pack("!HH16s16s", local_port, remote_port, packed(local), packed(remote))
+    body += struct.pack("III", 0, 0xffffffff, 0xffffffff)	# any interface, no cookie
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) as netlink:
+        netlink.settimeout(10)
+        netlink.send(struct.pack("IHHII", 16 + len(body), 20, 1, 1, 0) + body)
+        return netlink.recv(8192)
+
+
+def congestion(sock):
+    """As the kernel has it, wrappers included: what `ss -i` shows."""
+    home, namespace = os.open("/proc/thread-self/ns/net", os.O_RDONLY), fcntl.ioctl(sock, 0x894c)	# SIOCGSKNS
+    try:
+        setns(namespace)
+        answer = _diag(sock)
+    finally:
+        setns(home)
+        os.close(home)
+        os.close(namespace)
+    at = 16 + 72
+    while at + 4 <= len(answer):
+        length, kind = struct.unpack_from("HH", answer, at)
+        if kind == 4:
+            return answer[at + 4:at + length].rstrip(b"\0").decode()
+        at += (length + 3) & ~3
+    raise AssertionError(f"sock_diag says nothing of {sock}: {answer[:64]!r}")
 
 
 class Stream:
