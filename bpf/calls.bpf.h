@@ -5,7 +5,16 @@
 #include "tcp.bpf.h"
 #include <autocork/call.h>
 
-#define SEND_SHUTDOWN 2	/* include/net/sock.h */
+/* Is the FIN, which takes a sequence number, among what was written? sk_shutdown does not tell: close() sets it before a reset too. */
+static __always_inline bool fin_in_state(__u8 state)
+{
+	return (state >= TCP_FIN_WAIT1 && state <= TCP_TIME_WAIT) || state == TCP_LAST_ACK || state == TCP_CLOSING;
+}
+
+static __always_inline bool fin_is_queued(struct sock *sk)
+{
+	return fin_in_state(sk->__sk_common.skc_state);
+}
 
 /* The call under way, if there is one, is over: of a socket at `seq`, with this `mss`. */
 static __always_inline void call_settle_at(struct ac_flow *f, struct ac_service_stats *stats, __u32 seq, __u32 mss, bool shut)
@@ -61,7 +70,7 @@ struct socket_counts {
 							    READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_flags));               \
 		(counts)->write_seq = READ(tp, write_seq);                                                                 \
 		(counts)->mss = READ(tp, mss_cache);                                                                       \
-		(counts)->shut = READ(tp, inet_conn.icsk_inet.sk.sk_shutdown) & SEND_SHUTDOWN;                             \
+		(counts)->shut = fin_in_state(READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_state));                     \
 	} while (0)
 
 #define READ_LOCKED(tp, member) ((tp)->member)

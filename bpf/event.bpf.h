@@ -74,6 +74,21 @@ static __noinline __attribute__((unused)) int event_hold(struct sock *sk, struct
 	return 0;
 }
 
+/* Says what becomes of the hold under way, before it is accounted for. */
+static __always_inline void event_of_hold(struct tcp_sock *tp, struct ac_flow *f, __u32 now, enum ac_event_type type, __u32 reason)
+{
+	struct ac_event_hold hold = {};
+
+	if (!event_wanted(type))
+		return;
+	hold.held = f->held_now;
+	hold.writes = f->held_now + (reason == AC_REASON_COMPLETE);
+	hold.bytes = unsent_bytes(tp);
+	hold.hold_us = now - f->hold_us;
+	hold.reason = reason;
+	event_hold(sk_of(tp), f, type, &hold);
+}
+
 /* `excess`: the predictor's debt above what lets it hold; each foreseen burst pays back AC_EARN / need_max. */
 static __noinline __attribute__((unused)) int event_backoff(struct sock *sk, struct ac_flow *f, __u32 excess)
 {
@@ -110,7 +125,7 @@ static __always_inline void event_managed(struct sock *sk, struct ac_flow *f, en
 	bpf_ringbuf_submit(e, 0);
 }
 
-static __always_inline void event_closed(struct sock *sk, struct tcp_sock *tp, struct ac_flow *f)
+static __always_inline void event_closed(struct sock *sk, struct tcp_sock *tp, struct ac_flow *f, bool fin)
 {
 	struct ac_event *e = event_begin(sk, f, AC_EVENT_FLOW_CLOSED);
 
@@ -118,8 +133,9 @@ static __always_inline void event_closed(struct sock *sk, struct tcp_sock *tp, s
 		return;
 	e->closed.age_us = (__u64)(__u32)(now_ms() - f->opened_ms) * 1000;
 	e->closed.writes = f->writes;
-	e->closed.written_bytes = (__u32)(tp->write_seq - f->first_seq);
-	e->closed.read_bytes = tp->bytes_received;
+	/* Each FIN, ours and the peer's, takes a sequence number. */
+	e->closed.written_bytes = (__u32)(tp->write_seq - f->first_seq) - fin;
+	e->closed.read_bytes = tp->bytes_received - (sk->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, SOCK_DONE) & 1);
 	e->closed.bursts = f->bursts;
 	e->closed.held = f->held;
 	e->closed.misses = f->misses;

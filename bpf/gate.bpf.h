@@ -12,6 +12,7 @@
 #include "hold.bpf.h"
 #include "maps.bpf.h"
 #include "program.bpf.h"
+#include "queue.bpf.h"
 #include "tcp.bpf.h"
 #include "wheel.bpf.h"
 #include <bpf/bpf_tracing.h>
@@ -56,21 +57,6 @@ static __always_inline struct ac_flow *gate_clear(struct sock *sk)
 	if (f)
 		gate_put_back(tcp_sk(sk), f);
 	return f;
-}
-
-/* Says what becomes of the hold under way, before it is accounted for. */
-static __always_inline void gate_tell(struct tcp_sock *tp, struct ac_flow *f, __u32 now, enum ac_event_type type, __u32 reason)
-{
-	struct ac_event_hold hold = {};
-
-	if (!event_wanted(type))
-		return;
-	hold.held = f->held_now;
-	hold.writes = f->held_now + (reason == AC_REASON_COMPLETE);
-	hold.bytes = unsent_bytes(tp);
-	hold.hold_us = now - f->hold_us;
-	hold.reason = reason;
-	event_hold(sk_of(tp), f, type, &hold);
 }
 
 /* Counts a burst of `length` writes. Those made before the flow came on its wrapper the observer has counted. */
@@ -120,7 +106,7 @@ static __always_inline void gate_closing(struct tcp_sock *tp, struct ac_flow *f,
 {
 	struct ac_service_stats *stats = stats_of(f);
 
-	gate_tell(tp, f, now, AC_EVENT_RELEASE, AC_REASON_CLOSING);
+	event_of_hold(tp, f, now, AC_EVENT_RELEASE, AC_REASON_CLOSING);
 	hold_ended(f, now, AC_REASON_CLOSING);
 	f->held++;
 	if (stats)
@@ -128,9 +114,81 @@ static __always_inline void gate_closing(struct tcp_sock *tp, struct ac_flow *f,
 	ac_on_release(&f->predictor);
 }
 
+/*
+ * Will we be told when the connection ends? A reset throws away what is held: the callback for the change to TCP_CLOSE (life.bpf.c)
+ * sends it before. Kernels before 6.12 know no way to ask for it later than ESTABLISHED; there sockops has asked, or nobody has.
+ */
+static __always_inline bool gate_end_is_told(struct tcp_sock *tp)
+{
+	int flags = tp->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG;
+
+	return tp->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_STATE_CB_FLAG ||
+	       !bpf_setsockopt(tp, SOL_TCP, AC_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
+}
+
+/* include/uapi/linux/net_tstamp.h: every stamp of what is sent, and the asking for those that a call's own message may order. */
+#define STAMPS_OF_SENDING (1 << 0 | 1 << 1 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 18)
+
+static __always_inline bool gate_is_stamped(struct sock *sk)
+{
+	if (sk->sk_tsflags & STAMPS_OF_SENDING)
+		return true;
+	return bpf_core_field_exists(sk->sk_bpf_cb_flags) && sk->sk_bpf_cb_flags & AC_SK_BPF_CB_TX_TIMESTAMPING;
+}
+
+/* Why the write just made is to leave as it was written: what joins writes would swallow what the program has asked for. */
+static __always_inline enum ac_refusal gate_refusal(struct tcp_sock *tp)
+{
+	struct sock *sk = sk_of(tp);
+	const struct sk_buff *tail = queue_tail(sk);
+
+	if (gate_is_stamped(sk))
+		return AC_REFUSAL_STAMPED;
+	if (tail_ends_record(tail))
+		return AC_REFUSAL_RECORD;
+	if (sock_flag(sk, bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY)) && tail_is_zerocopy(tail))
+		return AC_REFUSAL_ZEROCOPY;
+	return AC_REFUSAL_NONE;
+}
+
+/* Not held, and once on record for it. */
+static __always_inline void gate_refuse(struct ac_flow *f, enum ac_refusal refusal)
+{
+	struct ac_service_stats *stats = stats_of(f);
+
+	f->refusal = refusal;
+	if (f->flags & AC_FLOW_OVERRULED || !stats)
+		return;
+	f->flags |= AC_FLOW_OVERRULED;
+	ac_count_at(stats->refused, AC_REFUSAL_MAX, refusal);
+}
+
+/* Fragments in the last segment, where the window is 0 meanwhile: see gate_window_is_safe(). */
+#define FRAGMENTS_IDLE 1
+#define FRAGMENTS_BUSY 8
+
+/*
+ * tcp_cwnd_restart() runs when a new segment is queued with nothing in flight and nothing sent for an RTO; it would take our zero for the
+ * window and warn in tcp_snd_cwnd_set(). Algorithms with cong_control never get there. So with nothing in flight a write is held only if
+ * what follows joins the segment that it is in: one that grows too large for it meets the gate first (tcp_push_one()). A hold may outlast
+ * the RTO, by the policy's values or because the agent is stopped: the room for fragments is asked for at any time.
+ */
+static __always_inline bool gate_window_is_safe(struct tcp_sock *tp, __u32 in_flight, bool restarts_when_idle)
+{
+	struct sock *sk = sk_of(tp);
+	bool idle;
+
+	if (in_flight || !restarts_when_idle || !sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_slow_start_after_idle)
+		return true;
+	idle = ((__u32)bpf_jiffies64() - tp->lsndtime) * 2 > tp->inet_conn.icsk_rto;
+	/* The program's own pages are as many as it likes. */
+	if (idle && sock_flag(sk, bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY)))
+		return false;
+	return tail_fragments(queue_tail(sk)) <= (idle ? FRAGMENTS_IDLE : FRAGMENTS_BUSY);
+}
+
 /* May this hold begin? Asked for the first held write of a burst. */
-static __always_inline bool gate_may_begin(struct tcp_sock *tp, const struct ac_flow *f, const struct ac_control *c,
-					   bool restarts_when_idle)
+static __always_inline bool gate_may_begin(struct tcp_sock *tp, struct ac_flow *f, const struct ac_control *c)
 {
 	/* Its policy may be another by now. */
 	if (f->generation != (__u16)c->policy_generation)
@@ -141,21 +199,21 @@ static __always_inline bool gate_may_begin(struct tcp_sock *tp, const struct ac_
 	/* kTLS and friends push records with flags of their own, and 6.1 refuses the iterator's setsockopt on them. */
 	if (tp->inet_conn.icsk_ulp_ops)
 		return false;
-	/*
-	 * tcp_cwnd_restart() runs when a new skb is queued after an idle RTO with nothing in flight; it would take our zero for
-	 * the window and warn in tcp_snd_cwnd_set(). Algorithms with cong_control never get there. Half an RTO leaves room for
-	 * the longest hold.
-	 */
-	if (restarts_when_idle && !tp->packets_out &&
-	    ((__u32)bpf_jiffies64() - tp->lsndtime) * 2 > tp->inet_conn.icsk_rto &&
-	    sk_of(tp)->__sk_common.skc_net.net->ipv4.sysctl_tcp_slow_start_after_idle)
+	/* What is queued in repair mode may not be sent at all. */
+	if (BPF_CORE_READ_BITFIELD(tp, repair))
 		return false;
+	if (!gate_end_is_told(tp)) {
+		gate_refuse(f, AC_REFUSAL_UNTOLD);
+		return false;
+	}
 	return true;
 }
 
 /* May anything be held at all? When in doubt, open. */
-static __always_inline bool gate_may_hold(struct tcp_sock *tp, __u32 in_flight)
+static __always_inline bool gate_may_hold(struct tcp_sock *tp, struct ac_flow *f, __u32 in_flight, bool restarts_when_idle)
 {
+	enum ac_refusal refusal;
+
 	struct sock *sk = sk_of(tp);
 	__u32 unsent = unsent_bytes(tp), lowat = tp->notsent_lowat;
 
@@ -174,7 +232,14 @@ static __always_inline bool gate_may_hold(struct tcp_sock *tp, __u32 in_flight)
 		return false;
 	if (!lowat)
 		lowat = sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_notsent_lowat;
-	return unsent < lowat / 2;
+	if (unsent >= lowat / 2)
+		return false;
+	refusal = gate_refusal(tp);
+	if (refusal) {
+		gate_refuse(f, refusal);
+		return false;
+	}
+	return gate_window_is_safe(tp, in_flight, restarts_when_idle);
 }
 
 /* 6.1 does not let struct_ops write app_limited: the loader then tries again without. */
@@ -191,18 +256,19 @@ static __always_inline void gate_close(struct tcp_sock *tp, struct ac_flow *f, _
 		tp->app_limited = limited ? limited : 1;
 }
 
-static __always_inline bool gate_begin(struct tcp_sock *tp, struct ac_flow *f, __u32 now, bool restarts_when_idle)
+static __always_inline bool gate_begin(struct tcp_sock *tp, struct ac_flow *f, __u32 now)
 {
 	struct ac_control *c = the_control();
 
-	if (!c || !gate_may_begin(tp, f, c, restarts_when_idle) || !owner_ready(sk_of(tp), f, c))
+	if (!c || !gate_may_begin(tp, f, c) || !owner_ready(sk_of(tp), f, c))
 		return false;
+	f->refusal = AC_REFUSAL_NONE;
 	f->hold_us = now;
 	f->hold_nxt = tp->snd_nxt;
 	f->hold_limit_us = ac_hold_limit(&f->predictor, &f->tuning, f->max_hold_us);
 	f->asked = 0;
 	if (!f->held)
-		gate_tell(tp, f, now, AC_EVENT_FIRST_HOLD, AC_REASON_MAX);
+		event_of_hold(tp, f, now, AC_EVENT_FIRST_HOLD, AC_REASON_MAX);
 	/* Before it joins: the wheel lets go who does not hold. */
 	f->held_now = 1;
 	if (wheel_join(c, f))
@@ -223,8 +289,8 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, _
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, read, nagle_of(tp, bytes));
 	if (out.ended)
 		gate_burst_ended(sk_of(tp), f, out.ended, f->write_seq - bytes, out.missed);
-	if (out.verdict == AC_HOLD && gate_may_hold(tp, in_flight) &&
-	    (f->held_now ? ++f->held_now : gate_begin(tp, f, now, restarts_when_idle))) {
+	if (out.verdict == AC_HOLD && gate_may_hold(tp, f, in_flight, restarts_when_idle) &&
+	    (f->held_now ? ++f->held_now : gate_begin(tp, f, now))) {
 		gate_close(tp, f, in_flight);
 		return;
 	}
@@ -232,13 +298,13 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, _
 		ac_on_release(&f->predictor);
 	if (f->held_now) {
 		reason = out.verdict == AC_HOLD ? AC_REASON_FULL : AC_REASON_COMPLETE;
-		gate_tell(tp, f, now, AC_EVENT_RELEASE, reason);
+		event_of_hold(tp, f, now, AC_EVENT_RELEASE, reason);
 		hold_ended(f, now, reason);
 	}
 }
 
 /* An ACK, a timer, an option or the release process wants to send what is held. */
-static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, __u32 now)
+static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, __u32 now, bool restarts_when_idle)
 {
 	__u32 in_flight = packets_in_flight(tp), length, reason;
 	bool missed, overdue = now - f->hold_us >= f->hold_limit_us;
@@ -256,21 +322,22 @@ static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, _
 		reason = AC_REASON_DEADLINE;
 	else if (now - f->predictor.last_us > f->tuning.burst_gap_us)
 		reason = AC_REASON_ACK;
-	else if (!gate_may_hold(tp, in_flight))
+	else if (!gate_may_hold(tp, f, in_flight, restarts_when_idle))
 		reason = AC_REASON_CLOSING;
 	else {
 		gate_close(tp, f, in_flight);
 		return;
 	}
-	missed = reason != AC_REASON_OPTION && reason != AC_REASON_CLOSING;
-	gate_tell(tp, f, now, missed ? AC_EVENT_MISS : AC_EVENT_RELEASE, reason);
+	/* A mark for closing: a reset, which the write would have come before. */
+	missed = reason != AC_REASON_OPTION && (reason != AC_REASON_CLOSING || f->flags & AC_FLOW_MARKED);
+	event_of_hold(tp, f, now, missed ? AC_EVENT_MISS : AC_EVENT_RELEASE, reason);
 	hold_ended(f, now, reason);
 	if (!missed) {
 		ac_on_release(&f->predictor);
 		return;
 	}
 	length = ac_on_burst_end(&f->predictor, &f->tuning,
-				 reason == AC_REASON_APP_WAIT ? AC_END_READ : AC_END_DEADLINE);
+				 reason == AC_REASON_APP_WAIT || reason == AC_REASON_CLOSING ? AC_END_READ : AC_END_DEADLINE);
 	/* 0: the next write will tell whether that was the burst's end or a stall in it. */
 	if (length)
 		gate_burst_ended(sk_of(tp), f, length, f->write_seq, true);
@@ -289,10 +356,13 @@ static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
 	if (!f)
 		return;
 	gate_put_back(tp, f);
+	/* No kernel ever sets 0: it restarted a gated window, whose fragments were more than gate_window_is_safe() has room for. */
+	if (!tp->snd_cwnd)
+		tp->snd_cwnd = TCP_INIT_CWND;
 	bytes = seq - f->write_seq;
 	if (!bytes) {
 		if (f->held_now)
-			gate_retry(tp, f, now);
+			gate_retry(tp, f, now, restarts_when_idle);
 		else if (f->predictor.kept && !ac_before(tp->snd_una, tp->snd_sml))
 			ac_on_ack(&f->predictor, now);
 		return;
@@ -377,7 +447,7 @@ static __always_inline void gate_leave(struct sock *sk)
 		return;
 	if (length)
 		gate_burst_counted(f, stats, length);
-	ac_count(&stats->written_bytes, ac_call_unshut(tp->write_seq - f->counted_seq, sk->sk_shutdown & SEND_SHUTDOWN));
+	ac_count(&stats->written_bytes, ac_call_unshut(tp->write_seq - f->counted_seq, fin_is_queued(sk)));
 	f->counted_seq = tp->write_seq;
 }
 

@@ -7,16 +7,7 @@
 #include "program.bpf.h"
 #include <bpf/bpf_tracing.h>
 
-/* connect(AF_UNSPEC): the socket was a flow, and is to be another. What it had counted went with its first connection. */
-static __always_inline void disconnected(struct ac_flow *f, struct ac_control *c)
-{
-	struct ac_service_stats *stats = stats_of(f);
-
-	flow_unwatch(f, c);
-	if (stats)
-		ac_count(&stats->flows_closed, 1);
-	flow_remove(f);
-}
+extern unsigned int LINUX_KERNEL_VERSION __kconfig;
 
 static __always_inline void listens(struct bpf_sock *sk, const char comm[AC_COMM_LEN])
 {
@@ -68,8 +59,9 @@ static __always_inline void begins(struct bpf_sock_ops *ctx, bool accepts)
 	if (!sk || !c)
 		return;
 	f = flow_find(sk);
-	if (f && f->flags & AC_FLOW_OPEN) {
-		disconnected(f, c);
+	/* connect(AF_UNSPEC): the socket was a flow, and is to be another. */
+	if (f && f->flags & (AC_FLOW_OPEN | AC_FLOW_LEFT)) {
+		flow_remove(f);
 		f = NULL;
 	}
 	program_name(comm);
@@ -129,7 +121,31 @@ static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
 		flow_remove(f);
 		return;
 	}
+	/* From 6.12 on the gate asks for it when it holds for the first time (gate_end_is_told()). */
+	if (LINUX_KERNEL_VERSION < KERNEL_VERSION(6, 12, 0))
+		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 	flow_place(ctx, tp, f, c);
+}
+
+/*
+ * The connection is over at once, and its send queue is to be thrown away: close() with unread input or SO_LINGER 0, connect(AF_UNSPEC).
+ * With the socket locked and still in its old state, what the gate holds goes out as it would have without it.
+ */
+static __always_inline void ends(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct ac_flow *f;
+	int on = 1;
+
+	if (!sk || ctx->args[1] != TCP_CLOSE)
+		return;
+	f = flow_find(sk);
+	if (!f || !f->held_now)
+		return;
+	f->release_reason = AC_REASON_CLOSING;
+	f->flags |= AC_FLOW_MARKED;
+	/* Ends in tcp_push_pending_frames(), and so in the gate. Nobody will look at the option any more. */
+	bpf_setsockopt(ctx, SOL_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 SEC("sockops")
@@ -148,6 +164,9 @@ int enroll(struct bpf_sock_ops *ctx)
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		established(ctx, AC_SIDE_SERVER);
 		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		ends(ctx);
+		break;
 	}
 	return 1;
 }
@@ -157,6 +176,7 @@ static __always_inline void last_burst(struct ac_flow *f, struct ac_service_stat
 {
 	if (!length)
 		return;
+	f->bursts++;
 	if (f->wrapper) {
 		ac_count(&stats->writes, length - f->seen);
 		f->seen = 0;
@@ -164,30 +184,40 @@ static __always_inline void last_burst(struct ac_flow *f, struct ac_service_stat
 	burst_count(stats, f, length);
 }
 
-/* What a flow leaves to its service. */
+/* A hold that nothing could end any more: a reset has come, or somebody ended the connection from outside (`ss -K`). */
+static __always_inline void hold_lost(struct tcp_sock *tp, struct ac_flow *f, struct ac_service_stats *stats)
+{
+	event_of_hold(tp, f, tp->tcp_mstamp, AC_EVENT_MISS, AC_REASON_CLOSING);
+	hold_ended(f, tp->tcp_mstamp, AC_REASON_CLOSING);
+	f->misses++;
+	ac_count(&stats->misses, 1);
+}
+
+/* What a flow leaves to its service. The socket is in the state that it had, with all its counts. */
 static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 {
 	struct ac_service_memory *memory = memory_of(f);
 	struct ac_service_stats *stats = stats_of(f);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct ac_control *c = the_control();
+	bool held = f->held_now, fin = fin_is_queued(sk);
 	struct socket_counts counts;
 	__u32 length;
 
 	if (!stats || !tp || !memory || !c)
 		return;
-	if (f->held_now)
-		hold_ended(f, tp->tcp_mstamp, AC_REASON_CLOSING);
+	if (held)
+		hold_lost(tp, f, stats);
 	/* A flow too short to be judged, of a service that never gained: it counts as one with nothing to gain. */
 	if (f->flags & AC_FLOW_WATCHED && !ac_predictor_gains(&f->predictor) && memory->no_gain < AC_NO_GAIN_KNOWN)
 		memory->no_gain++;
 	flow_unwatch(f, c);
-	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);
+	length = ac_on_burst_end(&f->predictor, &f->tuning, held ? AC_END_READ : AC_END_CLOSE);
 	last_burst(f, stats, length);
 	ac_prior_learn(&memory->prior, &f->predictor);
-	call_settle(f, stats, tp, sk->sk_shutdown & SEND_SHUTDOWN);
+	call_settle(f, stats, tp, fin);
 	if (f->wrapper)
-		ac_count(&stats->written_bytes, ac_call_unshut(tp->write_seq - f->counted_seq, sk->sk_shutdown & SEND_SHUTDOWN));
+		ac_count(&stats->written_bytes, ac_call_unshut(tp->write_seq - f->counted_seq, fin));
 	f->counted_seq = tp->write_seq;
 	ac_count(&stats->flows_closed, 1);
 	socket_counts(&counts, tp);
@@ -197,7 +227,7 @@ static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 		ac_count(&stats->rtts, f->weight);
 	}
 	if (event_wanted(AC_EVENT_FLOW_CLOSED))
-		event_closed(sk, tp, f);
+		event_closed(sk, tp, f, fin);
 }
 
 /*
@@ -213,16 +243,44 @@ static __always_inline void ends_first(struct sock *sk, struct ac_flow *f)
 		last_burst(f, stats, ac_on_fin(&f->predictor, &f->tuning, now_us()));
 }
 
+/*
+ * The end of every connection, whichever way it comes to it, before a reset clears what the socket has counted. Called after sockops for
+ * the same change.
+ */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(flow_ends, struct sock *sk, int before, int after)
 {
 	struct ac_flow *f;
 
-	if (before != TCP_ESTABLISHED || after != TCP_FIN_WAIT1 || sk->sk_protocol != IPPROTO_TCP)
+	bool is_first = before == TCP_ESTABLISHED && after == TCP_FIN_WAIT1;
+
+	if ((after != TCP_CLOSE && !is_first) || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	f = flow_find(sk);
-	if (f && f->flags & AC_FLOW_OPEN)
+	if (!f || !(f->flags & AC_FLOW_OPEN))
+		return 0;
+	if (is_first) {
 		ends_first(sk, f);
+		return 0;
+	}
+	leaves(sk, f);
+	f->flags = (f->flags & ~AC_FLOW_OPEN) | AC_FLOW_LEFT;
+	return 0;
+}
+
+/* The reset that ends a connection is one packet more, sent after that. Without `skb`: what answers another's packet is no flow's own. */
+SEC("tp_btf/tcp_send_reset")
+int BPF_PROG(flow_resets, struct sock *sk, struct sk_buff *skb)
+{
+	struct ac_service_stats *stats;
+	struct ac_flow *f;
+
+	if (skb || !sk)
+		return 0;
+	f = flow_find(sk);
+	stats = f && f->flags & AC_FLOW_LEFT ? stats_of(f) : NULL;
+	if (stats)
+		ac_count(&stats->packets_out, f->weight);
 	return 0;
 }
 
@@ -232,11 +290,8 @@ int BPF_PROG(flow_closed, struct sock *sk)
 {
 	struct ac_flow *f = flow_find(sk);
 
-	if (!f)
-		return 0;
-	if (f->flags & AC_FLOW_OPEN)
-		leaves(sk, f);
-	flow_remove(f);
+	if (f)
+		flow_remove(f);
 	return 0;
 }
 

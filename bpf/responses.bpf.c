@@ -50,7 +50,7 @@ static __always_inline struct ac_flow *flow_of(struct sock *sk)
 {
 	struct ac_flow *f = flow_find(sk);
 
-	return f && f->flags & AC_FLOW_OPEN ? f : NULL;
+	return f && f->flags & (AC_FLOW_OPEN | AC_FLOW_LEFT) ? f : NULL;
 }
 
 static __always_inline struct ac_response_sum *sum_of(const struct ac_flow *f, const struct ac_event_response *told)
@@ -186,7 +186,7 @@ int BPF_PROG(packet_comes, struct sock *sk)
 	return 0;
 }
 
-/* The connection is over. When its socket is destroyed its record is gone already: life.bpf.c hears of that first. */
+/* The connection is over. life.bpf.c may have heard of it first, so its record may say so already. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(flow_ends, struct sock *sk, int before, int after)
 {

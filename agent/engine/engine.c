@@ -147,12 +147,12 @@ static int open_cgroup(struct engine *engine, const char *path, struct fault *fa
 	return 0;
 }
 
-/* Without flow_closed flows would stay in the map for ever, and their sockets' addresses would name others. */
+/* Without these flows would stay in the map for ever, and their sockets' addresses would name others. */
 static int attach_ends(struct engine *engine, struct fault *fault)
 {
 	static const struct {
 		const char *program, *tracepoint;
-	} ends[] = { { "flow_closed", "tcp_destroy_sock" }, { "flow_ends", "inet_sock_set_state" } };
+	} ends[] = { { "flow_closed", "tcp_destroy_sock" }, { "flow_resets", "tcp_send_reset" }, { "flow_ends", "inet_sock_set_state" } };
 
 	_Static_assert(AC_ARRAY_SIZE(ends) == AC_ARRAY_SIZE(engine->ends), "a link each");
 	for (size_t i = 0; i < AC_ARRAY_SIZE(ends); i++) {

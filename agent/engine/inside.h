@@ -29,7 +29,7 @@ struct engine {
 	struct features features;
 	struct shared_maps shared;
 	struct bpf_object *life, *reconcile, *find, *dump;
-	struct bpf_link *sockops, *ends[2];
+	struct bpf_link *sockops, *ends[3];	/* of connections: their end, its reset, their socket's */
 	unsigned int max_flows;	/* as in struct engine_options, never 0 */
 	struct ac_service_stats *shown;	/* of each service, what engine_services() said last */
 	struct bpf_link *iterators[ITERATOR_MAX];

@@ -61,6 +61,18 @@ static void check_steering(const struct section *section, struct policy_errors *
 	}
 }
 
+/* A hold must be over before what was sent earlier is sent again: the kernel's own timer would end it, and take it for a loss. */
+static void check_times(const struct section *section, struct policy_errors *errors)
+{
+	const struct policy_config *config = section->values;
+	const struct policy_place *floor = place_of(section, "rto_min");
+
+	if (config->rto_min_us && config->max_hold_us >= config->rto_min_us)
+		CHECK_ERROR(errors, section, floor->file ? floor : place_of(section, "max_hold"),
+			    "max_hold (%uus) is not below rto_min (%uus): allowed is a max_hold below it, or rto_min = 0",
+			    config->max_hold_us, config->rto_min_us);
+}
+
 void sections_check(const struct sections *sections, struct policy_errors *errors)
 {
 	struct section *section, *next;
@@ -74,6 +86,7 @@ void sections_check(const struct sections *sections, struct policy_errors *error
 			policy_error_add(errors, section->file, section->line,
 					 "[%s]: mode is missing: allowed: mode = %s", section->title,
 					 "off, observe or autocork");
+		check_times(section, errors);
 		check_steering(section, errors);
 	}
 }

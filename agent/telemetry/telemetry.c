@@ -122,7 +122,8 @@ static void collect_agent(struct telemetry *telemetry, struct telemetry_agent *a
 	agent->reload_time = daemon->reload.at;
 	agent->reloads_good = daemon->reload.good;
 	agent->reloads_failed = daemon->reload.bad;
-	agent->policies = daemon->policy->policy_count;
+	/* The built-in one is none of them. */
+	agent->policies = daemon->policy->policy_count - 1;
 	agent->sampling = 1.0 / (1u << telemetry->shift);
 	agent->flows_lost = engine_flows_lost(daemon->engine);
 	agent->events_lost = event_hub_lost(telemetry->events);

@@ -41,6 +41,7 @@ static __always_inline bool ac_call_count(struct ac_service_stats *stats, __u8 c
 	if (bytes < mss)
 		ac_count(&stats->small_writes, weight);
 	ac_add_in(stats->write_size, bytes, weight);
+	ac_count(&stats->sized_bytes, weighed);
 	if (call & AC_CALL_MORE)
 		ac_count(&stats->more_writes, weight);
 	if (call & AC_CALL_SPLICED)

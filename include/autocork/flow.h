@@ -31,6 +31,10 @@ enum ac_reason {
 	X(MPTCP, "mptcp", "it belongs to an MPTCP connection")                \
 	X(ULP, "ulp", "an upper-layer protocol (kTLS) refused the change")    \
 	X(NO_GAIN, "no_gain", "its bursts are single writes")                 \
+	X(STAMPED, "stamped", "it asks when each write leaves (SO_TIMESTAMPING)") \
+	X(RECORD, "record", "its writes end records (MSG_EOR): none joins another") \
+	X(ZEROCOPY, "zerocopy", "its small writes are zero-copy, each with a notification") \
+	X(UNTOLD, "untold", "the kernel (before 6.12) does not tell its end: it is older than the agent") \
 	X(ERROR, "error", "the kernel refused the change for another reason") \
 	X(NO_DESCRIPTOR, "no_descriptor", "no process has a descriptor of it that can be taken") \
 	X(LOCK_HELD, "lock_held", "a socket of its control group was kept locked")
@@ -85,6 +89,8 @@ enum ac_flow_flags {
 	AC_FLOW_WATCHED = 1 << 2,	/* counted in control.watched */
 	AC_FLOW_NO_GAIN = 1 << 3,	/* counted as AC_REFUSAL_NO_GAIN: once, however often it goes on the wrapper and
 					 * off */
+	AC_FLOW_OVERRULED = 1 << 5,	/* counted as refused by the gate itself, on its wrapper: once */
+	AC_FLOW_LEFT = 1 << 6,		/* the connection is over and counted; its socket is still there */
 };
 
 /* Does a write of a flow in shadow wait for the ACK of an earlier one (Nagle's algorithm)? */

@@ -96,6 +96,7 @@ struct ac_service_stats {
 	__u64 large_copied_bytes; /* copied by calls of at least AC_LARGE_WRITE bytes: they could have been spliced */
 	__u64 option_calls[AC_OPTION_MAX]; /* setsockopt() */
 	__u64 option_idle[AC_OPTION_MAX]; /* of these, calls that found the value they set */
+	__u64 sized_bytes;	/* of the writes in write_size, which has none of managed flows */
 	__u64 write_size[AC_BUCKETS];	/* bytes */
 	__u64 burst_length[AC_BUCKETS];	/* writes */
 	__u64 hold_time[AC_BUCKETS];	/* microseconds */

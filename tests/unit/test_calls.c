@@ -56,6 +56,7 @@ static void check_counters(uint64_t weight)
 		wanted.zerocopy_bytes = e->zerocopy;
 		wanted.large_copied_bytes = e->large;
 		wanted.write_size[ac_bucket(e->bytes)] = 1;
+		wanted.sized_bytes = e->bytes;
 		for (size_t k = 0; k < sizeof(wanted) / sizeof(__u64); k++)
 			((__u64 *)&wanted)[k] *= weight;
 		if (ac_call_count(&stats, e->call, e->bytes, MSS, weight) != !!e->writes)
