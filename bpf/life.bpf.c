@@ -193,6 +193,18 @@ static __always_inline void hold_lost(struct tcp_sock *tp, struct ac_flow *f, st
 	ac_count(&stats->misses, 1);
 }
 
+/*
+ * A connection that was looked at all its life, and wrote: of which no write was seen. The kernel has a way of writing that the
+ * observer's hooks miss, and such flows are never managed.
+ */
+static __always_inline void note_unseen(struct tcp_sock *tp, const struct ac_flow *f, struct ac_control *c, bool fin)
+{
+	__u32 since = c->looks_since_ms;
+
+	if (since && (__s32)(f->opened_ms - since) > 0 && f->weight && !f->writes && tp->write_seq - f->first_seq > fin)
+		__sync_fetch_and_add(&c->unseen, 1);
+}
+
 /* What a flow leaves to its service. The socket is in the state that it had, with all its counts. */
 static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 {
@@ -200,7 +212,7 @@ static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 	struct ac_service_stats *stats = stats_of(f);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct ac_control *c = the_control();
-	bool held = f->held_now, fin = fin_is_queued(sk);
+	bool held = f->held_now, fin = fin_is_queued(sk), watched = f->flags & AC_FLOW_WATCHED;
 	struct socket_counts counts;
 	__u32 length;
 
@@ -216,6 +228,8 @@ static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 	last_burst(f, stats, length);
 	ac_prior_learn(&memory->prior, &f->predictor);
 	call_settle(f, stats, tp, fin);
+	if (watched && !flow_is_mptcp(tp))
+		note_unseen(tp, f, c, fin);
 	if (f->wrapper)
 		ac_count(&stats->written_bytes, ac_call_unshut(tp->write_seq - f->counted_seq, fin));
 	f->counted_seq = tp->write_seq;

@@ -191,6 +191,8 @@ static void start_watching(struct engine *engine)
 	err = observer_watch(&engine->observer, true, engine->small_packets);
 	if (err)
 		log_warning("observer: cannot be attached: %s: new flows learn nothing until it can", strerror(-err));
+	else if (!engine->tables.control->looks_since_ms)
+		engine->tables.control->looks_since_ms = (uint32_t)(monotonic_us() / 1000) | 1;
 }
 
 /*
@@ -207,6 +209,7 @@ static void stop_watching(struct engine *engine, uint32_t watches)
 		start_watching(engine);
 		return;
 	}
+	engine->tables.control->looks_since_ms = 0;
 	observer_watch(&engine->observer, false, engine->small_packets);
 }
 

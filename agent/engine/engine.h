@@ -106,4 +106,4 @@ void engine_watch_stop(struct engine_watch *watch);
 /* Tries what only somebody's question is worth: some programs are loaded when they are asked for. Once. */
 void engine_try_rest(struct engine *engine);
 /* The features tried, in the order tried. */
-const struct engine_feature *engine_features(const struct engine *engine, size_t *count);
+const struct engine_feature *engine_features(struct engine *engine, size_t *count);

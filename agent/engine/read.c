@@ -153,8 +153,9 @@ int engine_flows(struct engine *engine, engine_flow_visit *visit, void *context)
 	return walk_flows(engine, take_flow, &v);
 }
 
-const struct engine_feature *engine_features(const struct engine *engine, size_t *count)
+const struct engine_feature *engine_features(struct engine *engine, size_t *count)
 {
+	features_note_unseen(&engine->features, engine->tables.control->unseen);
 	*count = engine->features.count;
 	return engine->features.list;
 }

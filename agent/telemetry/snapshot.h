@@ -45,7 +45,7 @@ struct telemetry_agent {
 	bool reload_good;		/* the last reload was applied */
 	double reload_time;		/* Unix time of the last reload, good or not */
 	uint64_t reloads_good, reloads_failed;
-	uint64_t policies;		/* in force, the built-in default included */
+	uint64_t policies;		/* in force, without the built-in one */
 	uint64_t flows_lost;
 	uint64_t events_lost;
 	double measured_seconds;	/* time in which the kernel measured BPF run time */

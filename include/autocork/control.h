@@ -44,6 +44,8 @@ struct ac_control {
 	__u32 releases;		/* there is a release process: without one nothing is held (agent) */
 	__u32 avoids;		/* control groups in the map `avoided` (agent) */
 	__u32 agent;		/* its thread group; the release process is its child (agent) */
+	__u32 looks_since_ms;	/* CLOCK_MONOTONIC: the observer has been there since then; 0 = it is not (agent) */
+	__u32 unseen;		/* connections that it should have seen write, and did not (BPF side) */
 	__u32 sees_all;		/* the observer is to look at flows that are not counted in `watched` too (agent) */
 	/* What BPF programs write more often, in a cache line apart from what every hold reads. */
 	__s32 watched __attribute__((aligned(64)));	/* flows that the observer must see */

@@ -66,7 +66,7 @@ int engine_flows(struct engine *engine, engine_flow_visit *visit, void *context)
 	return 0;
 }
 
-const struct engine_feature *engine_features(const struct engine *engine, size_t *count)
+const struct engine_feature *engine_features(struct engine *engine, size_t *count)
 {
 	*count = fake_engine.feature_count;
 	return fake_engine.features;
