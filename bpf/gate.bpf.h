@@ -310,8 +310,8 @@ static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, _
 	bool missed, overdue = now - f->hold_us >= f->hold_limit_us;
 
 	/* What was asked may have been an earlier hold. */
-	if (f->asked == AC_REASON_APP_WAIT)
-		reason = AC_REASON_APP_WAIT;
+	if (f->asked == AC_REASON_APP_WAIT || f->asked == AC_REASON_CLOSING || f->asked == AC_REASON_OPTION)
+		reason = f->asked;
 	else if (f->asked && overdue)
 		reason = AC_REASON_DEADLINE;
 	else if (nonagle(tp) & TCP_NAGLE_PUSH)
@@ -328,8 +328,8 @@ static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, _
 		gate_close(tp, f, in_flight);
 		return;
 	}
-	/* A mark for closing: a reset, which the write would have come before. */
-	missed = reason != AC_REASON_OPTION && (reason != AC_REASON_CLOSING || f->flags & AC_FLOW_MARKED);
+	/* Asked for at the connection's end: a reset, which the write would have come before. */
+	missed = reason != AC_REASON_OPTION && (reason != AC_REASON_CLOSING || f->asked == AC_REASON_CLOSING);
 	event_of_hold(tp, f, now, missed ? AC_EVENT_MISS : AC_EVENT_RELEASE, reason);
 	hold_ended(f, now, reason);
 	if (!missed) {

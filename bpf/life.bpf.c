@@ -142,8 +142,7 @@ static __always_inline void ends(struct bpf_sock_ops *ctx)
 	f = flow_find(sk);
 	if (!f || !f->held_now)
 		return;
-	f->release_reason = AC_REASON_CLOSING;
-	f->flags |= AC_FLOW_MARKED;
+	f->asked = AC_REASON_CLOSING;
 	/* Ends in tcp_push_pending_frames(), and so in the gate. Nobody will look at the option any more. */
 	bpf_setsockopt(ctx, SOL_TCP, TCP_NODELAY, &on, sizeof(on));
 }
@@ -264,9 +263,8 @@ static __always_inline void ends_first(struct sock *sk, struct ac_flow *f)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(flow_ends, struct sock *sk, int before, int after)
 {
-	struct ac_flow *f;
-
 	bool is_first = before == TCP_ESTABLISHED && after == TCP_FIN_WAIT1;
+	struct ac_flow *f;
 
 	if ((after != TCP_CLOSE && !is_first) || sk->sk_protocol != IPPROTO_TCP)
 		return 0;

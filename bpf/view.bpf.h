@@ -69,8 +69,7 @@ static __always_inline void view_repair(struct bpf_sock *sk)
 
 	if (!f || !f->held_now)
 		return;
-	f->release_reason = AC_REASON_OPTION;
-	f->flags |= AC_FLOW_MARKED;
+	f->asked = AC_REASON_OPTION;
 	nodelay = BPF_CORE_READ_BITFIELD_PROBED(option_tcp(sk), nonagle) & TCP_NAGLE_OFF;
 	if (!bpf_setsockopt(sk, SOL_TCP, TCP_NODELAY, &on, sizeof(on)) && !nodelay)
 		bpf_setsockopt(sk, SOL_TCP, TCP_NODELAY, &off, sizeof(off));

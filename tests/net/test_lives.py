@@ -11,7 +11,7 @@ import struct
 import subprocess
 import tempfile
 
-from lib import PATIENT, Stream, build, check, equal, main, pattern, tcp_info, wait_for, world
+from lib import PATIENT, Stream, build, check, control, equal, main, pattern, tcp_info, wait_for, world
 
 OBSERVE = "[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\n"
 MANAGED = PATIENT + "[policy look]\nports = 1\nmode = observe\n"
@@ -83,7 +83,7 @@ def lives(policy, dice):
         listener = subprocess.Popen([build("autocork"), "events", "--json", "--control", w.agent.control, "--type", "flow_closed"],
                                     stdout=out, stderr=subprocess.DEVNULL)
         try:
-            wait_for(lambda: w.agent.status()["clients"] > 0 if "clients" in w.agent.status() else True, 5)
+            wait_for(lambda: control("event_mask"), 5, "the listener")
             by_way(w, dice, out)
         finally:
             listener.terminate()
@@ -96,8 +96,9 @@ def by_way(w, dice, out):
         end = ENDS[number % len(ENDS)]
         shape = [20, 20, 20] if number % 2 else None
         before = segments_sent(w.net)
-        with Stream(w.net) as stream:
-            port = stream.port
+        # A service each: a port that comes twice would have two lives.
+        port = 20000 + number
+        with Stream(w.net, port=port) as stream:
             live(stream, dice, shape)
             info = {"client": tcp_info(stream.client)["data_segs_out"], "server": tcp_info(stream.server)["data_segs_out"]}
             info["server"] += end is unread
@@ -113,7 +114,9 @@ def by_way(w, dice, out):
             equal((row["flows_opened"], row["flows_closed"], row["rtt_flows"] if "rtt_flows" in row else 1), (1, 1, 1),
                   f"flows of the {side}, {what}")
             equal((row["writes"], row["written_bytes"]), (len(truth), sum(truth)), f"writes of the {side}, {what}")
-            equal(row["segments"] - row["retransmits"], info[side], f"segments of the {side}, {what}")
+            # A busy machine may send a tail twice after it was asked.
+            check(info[side] <= row["segments"] <= info[side] + row["retransmits"],
+                  f"{row['segments']} segments of the {side}, not {info[side]}, {what}")
             if not row["retransmits"]:
                 equal(row["sent_bytes"], sum(truth), f"bytes sent by the {side}, {what}")
             equal(row["received_bytes"], sum(stream.truth["server" if side == "client" else "client"]),
@@ -124,9 +127,9 @@ def by_way(w, dice, out):
             return [json.loads(line) for line in out][seen:]
         events = wait_for(lambda: len(told()) >= 2 and told(), 5, f"events, {what}")
         seen += 2
-        equal(sorted((e["written_bytes"], e["read_bytes"], e["segments"] - e["retransmits"]) for e in events),
-              sorted((sum(stream.truth[a]), sum(stream.truth[b]), info[a])
-                     for a, b in (("client", "server"), ("server", "client"))), f"events, {what}")
+        equal(sorted((e["written_bytes"], e["read_bytes"], e["segments"]) for e in events),
+              sorted((sum(stream.truth[a]), sum(stream.truth[b]), row["segments"])
+                     for a, b, row in (("client", "server", rows[0]), ("server", "client", rows[1]))), f"events, {what}")
         for event in events:
             check(event["bursts"] > 0 or not event["written_bytes"], f"no burst of {event['written_bytes']} bytes, {what}")
 
