@@ -39,7 +39,8 @@ static __noinline __attribute__((unused)) int program_seen(struct sock *sk, stru
 	program_name(comm);
 	f->named = AC_NAMED;
 	listener_seen(sk, comm);
-	if (comm_same(comm, f->comm))
+	/* One that was kept only until it is known whose it is goes now, if its policy leaves it alone. */
+	if (comm_same(comm, f->comm) && f->mode != AC_MODE_OFF)
 		return 0;
 	__builtin_memcpy(f->comm, comm, AC_COMM_LEN);
 	f->generation = c->policy_generation - 1;
