@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,18 +24,30 @@ static void remember(const char *line)
 	snprintf(complaint, sizeof(complaint), "%.*s", (int)strcspn(line, "\n"), line);
 }
 
+/* The verifier's log has thousands of lines; the last ones say what it refused. */
+#define LINES_LOGGED 16
+
+static void log_last_lines(char *text)
+{
+	char *line, *save, *from = text + strlen(text);
+
+	for (int lines = 0; from > text && lines <= LINES_LOGGED; from--)
+		lines += from[-1] == '\n';
+	for (line = strtok_r(from, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		log_debug("%s", line);
+}
+
 __attribute__((format(printf, 2, 0)))
 static int print(enum libbpf_print_level level, const char *format, va_list args)
 {
-	char line[1024];
+	char *text;
 
-	if (level == LIBBPF_DEBUG)
+	if (level == LIBBPF_DEBUG || vasprintf(&text, format, args) < 0)
 		return 0;
-	vsnprintf(line, sizeof(line), format, args);
 	if (level == LIBBPF_WARN && !complaint[0])
-		remember(line);
-	line[strcspn(line, "\n")] = 0;
-	log_debug("%s", line);
+		remember(text);
+	log_last_lines(text);
+	free(text);
 	return 0;
 }
 
