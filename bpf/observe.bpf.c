@@ -39,7 +39,7 @@ static __always_inline void shadow_judge(struct sock *sk, struct ac_flow *f, str
 	if (ac_predictor_promises(&f->predictor)) {
 		if (flow_asks_again(f))
 			kick(AC_KICK_RECONCILE, netns_of(sk));
-	} else {
+	} else if (!ac_predictor_gains(&f->predictor)) { /* one that gains and rests comes back when the rest is over */
 		shadow_tires(f, memory, c);
 	}
 }
