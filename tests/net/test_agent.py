@@ -82,9 +82,9 @@ def test_text():
     with learned() as (agent, stream, _):
         page = autocork(agent, "status").stdout
         port = stream.server.getsockname()[1]
-        row = next((line for line in page.splitlines() if re.match(rf" *{port}  client ", line)), None)
+        row = next((line for line in page.splitlines() if re.match(rf" *\S+  {port}  \S+ +- +client ", line)), None)
         check(row, f"no line for port {port}, client:\n{page}")
-        check("mode autocork" in page and "packets saved" in page, page)
+        check("mode autocork" in page and re.match(r"saved +[1-9]\S* packets; ", page), page)
         flows = autocork(agent, "flows", "--port", str(port)).stdout
         equal(len(flows.splitlines()), 3, "lines of flows")
         equal(len(autocork(agent, "flows", "--port", str(port), "--limit", "1").stdout.splitlines()), 2,
@@ -149,7 +149,7 @@ def test_make_run():
         check(lines[0].startswith("Demonstration: "), lines)
         found = [re.search(r": +([0-9.]+) packets, [0-9.]+ us per message", line) for line in lines[1:3]]
         check(all(found) and float(found[0][1]) >= 2 > 1.1 >= float(found[1][1]), lines[1:3])
-        check(lines[3].startswith("agent ") and any(line.startswith("demo ") for line in lines), lines)
+        check(lines[3].startswith("saved ") and any(line.startswith("demo ") for line in lines), lines)
         elsewhere = [service for service in status["services"] if service["port"] != 7016 and service["number"]]
         equal(sum(service["managed"] for service in elsewhere), 0, "managed flows of the host")
         check(second.returncode == 1 and "an agent answers there already" in second.stderr, second)
@@ -362,7 +362,7 @@ def capabilities(pid):
 
 # linux/capability.h
 CAPABILITIES = {"dac_read_search": 2, "net_admin": 12, "net_raw": 13, "ipc_lock": 14, "sys_ptrace": 19, "sys_admin": 21,
-                "perfmon": 38, "bpf": 39}
+                "sys_nice": 23, "perfmon": 38, "bpf": 39}
 
 
 def test_privileges():
@@ -463,7 +463,8 @@ def test_service_exposure():
         unit = agent.directory / "autocorkd.service"
         unit.write_text((ROOT / "packaging/autocorkd.service").read_text().replace("@SBINDIR@", "/usr/sbin")
                         .replace("@BINDIR@", "/usr/bin"))
-        done = run("systemd-analyze", "security", "--offline=true", "--threshold=30", "--no-pager", str(unit))
+        # 3.0 before the release process: real-time scheduling, pidfd_getfd() and AF_XDP for the endpoint cost 0.6.
+        done = run("systemd-analyze", "security", "--offline=true", "--threshold=36", "--no-pager", str(unit))
         check(done.returncode == 0 and "exposure level" in done.stdout, done.stdout[-300:] + done.stderr)
     finally:
         agent.remove()

@@ -93,7 +93,7 @@ static void syn(bool v6, const uint8_t *options, uint8_t length, uint8_t flags)
 	spec.flags = flags;
 	spec.options = options;
 	spec.options_length = length;
-	length = frame_tcp(frame, &spec, frame, 0);
+	length = frame_tcp(frame, &spec, (const uint8_t *)"", 0);
 	ip = frame + frame_l3(frame);
 	memcpy(kept, ip + at, width);
 	memcpy(ip + at, ip + at + width, width);
