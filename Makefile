@@ -12,9 +12,9 @@ PKG     ?= pkg-config
 # Debian packages, the one list: to build and run; for the fast path, which is left out without them; and what only the
 # tests and benchmarks need. No service of them is started (packaging/install-packages).
 DEPS := bpftool clang gcc libbpf-dev libc6-dev libcap-ng-dev libelf-dev libinih-dev libjansson-dev \
-	libmicrohttpd-dev libncurses-dev libseccomp-dev libsystemd-dev make pkg-config uthash-dev
+	libmicrohttpd-dev libncurses-dev libseccomp-dev libsystemd-dev make patch pkg-config uthash-dev xz-utils
 FASTPATH_DEPS := dpdk-dev libdpdk-dev libxdp-dev
-TEST_DEPS := chromium ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-dev libcmocka-dev nginx-light \
+TEST_DEPS := chromium dpdk-doc ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-dev libcmocka-dev memcached nginx-light \
 	openssl procps prometheus python3 python3-jsonschema python3-prometheus-client qemu-system-x86 busybox-static \
 	redis-server redis-tools strace tcpdump wrk
 

@@ -439,8 +439,8 @@ def test_managed_within_a_burst():
                 for size in 20, 20, 20:
                     stream.client.sendall(pattern(0, size))
                     writes += 1
-                    # Which write makes it gain the predictor knows; the agent then needs a moment.
-                    time.sleep(0.01)
+                    # Which write makes it gain the predictor knows; the agent then needs a moment. Below packet_worth.
+                    time.sleep(0.004)
                     if congestion(stream.client) != "cubic":
                         break
                 else:
