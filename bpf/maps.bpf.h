@@ -167,9 +167,15 @@ static __always_inline __u32 record_take(struct ac_control *c)
 
 static __always_inline void record_start(struct ac_flow *f, __u64 sock, __u32 number)
 {
+	struct ac_owner *o;
+
 	__builtin_memset(f, 0, sizeof(*f));
 	f->sock = sock;
 	f->number = number;
+	/* The same socket may get the same record again. What was found out while it had none says nothing. */
+	o = owner_of(f);
+	if (o)
+		o->cookie = 0;
 }
 
 static __always_inline void record_give_back(struct ac_flow *f)

@@ -74,10 +74,13 @@ static bool find_in(struct ac_releaser *state, struct ac_owner *owner, uint32_t 
 	return true;
 }
 
-bool finder_find(struct ac_releaser *state, struct ac_owner *owner, uint32_t number)
+enum finder_result finder_find(struct ac_releaser *state, struct ac_owner *owner, uint32_t number)
 {
-	return (owner->writer && find_in(state, owner, number, owner->writer)) ||
-	       (may_ask_everybody() && find_in(state, owner, number, 0));
+	if (owner->writer && find_in(state, owner, number, owner->writer))
+		return FINDER_FOUND;
+	if (!may_ask_everybody())
+		return FINDER_LATER;
+	return find_in(state, owner, number, 0) ? FINDER_FOUND : FINDER_NOBODY;
 }
 
 int finder_try(void)

@@ -5,10 +5,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/*
- * Looks at the process `owner` says has written, and then, now and then only, at all processes. Fills tgid and fd. False if nobody has one
- * that can be taken.
- */
-bool finder_find(struct ac_releaser *state, struct ac_owner *owner, uint32_t number);
+enum finder_result {
+	FINDER_FOUND,	/* tgid and fd of the owner say where */
+	FINDER_NOBODY,	/* no process has one that can be taken */
+	FINDER_LATER,	/* not all processes were looked at: that was done a moment ago */
+};
+
+/* Looks at the process that `owner` says has written, and then, now and then only, at all processes. */
+enum finder_result finder_find(struct ac_releaser *state, struct ac_owner *owner, uint32_t number);
 /* 0, or why it cannot look (errno). */
 int finder_try(void);

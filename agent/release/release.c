@@ -58,13 +58,20 @@ static void serve(struct release *release, const struct ac_due *due)
 		return;
 	if (due->what == AC_DUE_RELEASE && push(release, owner, due->number))
 		return;
-	if (!finder_find(release->state, owner, due->number)) {
+	switch (finder_find(release->state, owner, due->number)) {
+	case FINDER_FOUND:
+		set_reach(owner, due->cookie, AC_REACH_FOUND);
+		if (due->what == AC_DUE_RELEASE)
+			push(release, owner, due->number);
+		break;
+	case FINDER_NOBODY:
 		set_reach(owner, due->cookie, AC_REACH_NONE);
-		return;
+		break;
+	case FINDER_LATER:
+		/* The next hold asks again; this one is left to the kernel's own timer. */
+		set_reach(owner, due->cookie, AC_REACH_UNKNOWN);
+		break;
 	}
-	set_reach(owner, due->cookie, AC_REACH_FOUND);
-	if (due->what == AC_DUE_RELEASE)
-		push(release, owner, due->number);
 }
 
 /*

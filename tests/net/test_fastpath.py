@@ -445,7 +445,8 @@ def test_squatter():
             equal(squat.stdout.readline(), b"ready\n", "the squatter")
             with Fastpath(road.middle, *BUMP) as fast, connection(road, road.B4) as (client, server):
                 stream(client, server, 100, 1000)
-                check("who is not root" in fast.output(), fast.output())
+                check("autocork-fastpath/left" not in fast.output(), fast.output())
+                equal(os.stat("/run/autocork/claims").st_mode & 0o777, 0o700, "who may make claims")
         finally:
             squat.kill()
             squat.wait()

@@ -10,7 +10,7 @@ from kernel_image import CACHE, Apt, NoKernel, run
 # What the agent's programs are linked with (Makefile, LIBS), by the packages' names of that release.
 PACKAGES = {
     "trixie": ("libbpf1", "libsystemd0", "libjansson4", "libinih1", "libmicrohttpd12t64", "libncursesw6", "libtinfo6",
-               "libcap-ng0", "libxdp1", "libelf1t64", "libgcc-s1", "libc6"),
+               "libcap-ng0", "libseccomp2", "libxdp1", "libelf1t64", "libgcc-s1", "libc6"),
 }
 LOADER = "ld-linux-x86-64.so.2"
 # The loader would be the program that `comm` and /proc/PID/exe name: nothing here asks for either.

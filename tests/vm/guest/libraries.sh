@@ -1,5 +1,5 @@
 # The agent with another release's libraries: each wrapper is registered and holds, and nothing is left over.
-policy '[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms'
+policy '[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\npacket_worth = 10ms'
 before=$(bpf_objects 2>&1)
 check "the agent starts" agent_start
 echo "@doctor $(ask doctor --json | tr -d '\n')"

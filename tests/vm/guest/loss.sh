@@ -1,8 +1,8 @@
 # Two namespaces with delay, loss and reordering between them; clients unmanaged, managed, managed with a timeout of less
 # and corking by themselves side by side, so that all see the same times.
 policy '[policy plain]\nports = 7100-7199\nmode = off\n'\
-'[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\n'\
-'[policy prompt]\nports = 7300-7399\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\nrto_min = 60ms'
+'[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\npacket_worth = 10ms\n'\
+'[policy prompt]\nports = 7300-7399\nmode = autocork\nburst_gap = 500ms\nmax_hold = 50ms\npacket_worth = 10ms\nrto_min = 60ms'
 # A namespace may only use what the first one allows.
 sysctl -qw net.ipv4.tcp_allowed_congestion_control="reno cubic bbr dctcp"
 ip netns add near

@@ -1,6 +1,6 @@
 # Messages of 15 small writes on loopback, on a flow that is left alone and on one that is managed, by each algorithm.
 policy '[policy plain]\nports = 7100-7199\nmode = off\n'\
-'[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms'
+'[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\npacket_worth = 10ms'
 before=$(bpf_objects 2>&1)
 check "the agent starts" agent_start
 

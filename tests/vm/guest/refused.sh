@@ -1,6 +1,6 @@
 # Flows that cannot be managed: a congestion control without a wrapper, kernel TLS from the start and later, a locked
 # route. They take their time: in a slow guest the observer may need a second to come.
-policy '[policy patient]\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\nadopt = yes'
+policy '[policy patient]\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\npacket_worth = 10ms\nadopt = yes'
 before=$(bpf_objects 2>&1)
 grep -qw vegas /proc/sys/net/ipv4/tcp_available_congestion_control && vegas=yes || vegas=
 sysctl -qw net.ipv4.tcp_congestion_control=${vegas:+vegas}

@@ -1,5 +1,5 @@
 # The agent dies, is started again, is started twice, and stops, while a stream of messages runs.
-policy '[policy all]\nports = 7002\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\nadopt = yes'
+policy '[policy all]\nports = 7002\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\npacket_worth = 10ms\nadopt = yes'
 server 7002
 before=$(bpf_objects 2>&1)
 check "the agent starts" agent_start

@@ -1,7 +1,7 @@
 # Wrong holds. The service has learned 15 writes per message; then come connections whose messages have fewer: the last
 # write of their first message is held, and the program goes to read. max_hold is long, so that an early end of a hold
 # is seen.
-policy '[policy wait]\nports = 7200\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms'
+policy '[policy wait]\nports = 7200\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\npacket_worth = 10ms'
 server 7200
 for way in fentry tracepoints; do
 	before=$(bpf_objects 2>&1)
