@@ -30,6 +30,29 @@ static int owner_of(const char *root, const char *name)
 	return index;
 }
 
+/*
+ * Its program is attached to nothing any more: another interface has its number now. The kernel hands a number out again where an
+ * interface had it that came from another namespace.
+ */
+static bool vanished(const char *root, const char *name)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 length = sizeof(info);
+	char path[PATH_MAX];
+	struct fault fault;
+	bool gone;
+	int link;
+
+	if (pins_path(path, root, name, "link", &fault))
+		return false;
+	link = bpf_obj_get(path);
+	if (link < 0)
+		return false;
+	gone = !bpf_obj_get_info_by_fd(link, &info, &length) && !info.xdp.ifindex;
+	close(link);
+	return gone;
+}
+
 struct moves {
 	char root[PATH_MAX];
 	char before[256][IF_NAMESIZE];	/* as many as pins_each() visits */
@@ -58,7 +81,7 @@ static int look(const char *interface, void *context)
 	char now[IF_NAMESIZE], aside[IF_NAMESIZE];
 	int index = owner_of(moves->root, interface);
 
-	if (!index || !if_indextoname(index, now) || !strcmp(now, interface))
+	if (!index || !if_indextoname(index, now) || !strcmp(now, interface) || vanished(moves->root, interface))
 		return 0;
 	/* Aside first: two interfaces may have exchanged their names. */
 	pass_name(aside, index);

@@ -9,7 +9,7 @@ tests = [path for path in sorted((BUILD / "tests/prog").glob("test_*")) if not p
 
 
 def judge(kernel):
-    kernel.boot("prog.sh", 240, files=[(test, f"/ac/prog/{test.name}") for test in tests], agent=False)
+    kernel.boot("prog.sh", 480, files=[(test, f"/ac/prog/{test.name}") for test in tests], agent=False)
 
 
 with Suite("prog") as suite:
