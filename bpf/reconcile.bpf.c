@@ -55,7 +55,10 @@ static __always_inline bool rematch(struct sock *sk, struct ac_flow *f, struct a
 
 static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct ac_control *c)
 {
-	bool stays = f->mode == AC_MODE_AUTOCORK && !ac_predictor_idle(&f->predictor) && flow_may_change(f);
+	/* What the gate itself refuses, on the wrapper, it allows again by itself. */
+	bool may = flow_may_change(f) || f->refusal == AC_REFUSAL_STAMPED || f->refusal == AC_REFUSAL_RECORD ||
+		   f->refusal == AC_REFUSAL_ZEROCOPY;
+	bool stays = f->mode == AC_MODE_AUTOCORK && !ac_predictor_idle(&f->predictor) && may;
 
 	if (f->mode == AC_MODE_OBSERVE)
 		flow_watch(f, c);
