@@ -448,13 +448,13 @@ def test_stalls():
 
 
 def test_stalls_that_stay():
-    """a wait that holding would not have saved, for nobody could know of the second write, is no reason to manage"""
+    """messages of one or two writes: where the second waits for an ACK, holding the first is worth a miss in between"""
     with world(OBSERVED) as w, Stream(w.net, no_delay=False) as stream:
         for number in range(60):
             stream.exchange(1 + number % 2, SIZE)
         row = w.agent.service(stream.port, "client")
         check(row["stalls"] > 10, f"stalls: {row}")
-        equal((row["shadow_held"], row["shadow_stall_us"]), (0, 0), "what holding would have saved")
+        check(row["shadow_held"] and row["shadow_stall_us"] > 100_000, f"what holding would have saved: {row}")
 
 
 def test_bad_clients():

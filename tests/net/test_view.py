@@ -90,7 +90,7 @@ def test_other_answers():
         for size in 8, 80, 83, 84, 248, 1000:
             equal(len(stream.client.getsockopt(socket.IPPROTO_TCP, 11, size)),
                   len(plain.client.getsockopt(socket.IPPROTO_TCP, 11, size)), f"length of TCP_INFO in {size} bytes")
-        for option in socket.TCP_NODELAY, socket.TCP_MAXSEG, socket.TCP_USER_TIMEOUT:
+        for option in socket.TCP_NODELAY, socket.TCP_KEEPIDLE, socket.TCP_USER_TIMEOUT:
             equal(stream.client.getsockopt(socket.IPPROTO_TCP, option),
                   plain.client.getsockopt(socket.IPPROTO_TCP, option), f"option {option}")
         equal(stream.client.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE), socket.SOCK_STREAM, "SO_TYPE")

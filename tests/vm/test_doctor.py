@@ -9,7 +9,7 @@ NEEDED = ("fentry", "wrapper cubic", "wrapper bbr", "wrapper reno", "wrapper dct
 
 
 def judge(kernel):
-    said = kernel.boot("doctor.sh", 90)
+    said = kernel.boot("doctor.sh", 180)
     features = {feature["name"]: feature for feature in said.get("doctor", {}).get("features", [])}
     kernel.check(said.get("status", {}).get("exit") == 0, "doctor finds nothing that it cannot do without",
                  said.get("status"))

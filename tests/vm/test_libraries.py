@@ -10,7 +10,7 @@ ALGORITHMS = ("cubic", "bbr", "dctcp", "reno")
 
 
 def judge(kernel):
-    said = kernel.boot("libraries.sh", 150, release=RELEASE)
+    said = kernel.boot("libraries.sh", 300, release=RELEASE)
     kernel.check(said.get("libbpf") == f"/{RELEASE}/libbpf.so.1",
                  f"runs with {RELEASE}'s libbpf {libraries.version(RELEASE, 'libbpf')}", said.get("libbpf"))
     kernel.check(said.get("loader") == f"/{RELEASE}/{libraries.LOADER}", "run by their own loader", said.get("loader"))

@@ -14,7 +14,7 @@ MESSAGES = 360
 
 
 def judge(kernel):
-    said = kernel.boot("loss.sh", 300, variables={"MESSAGES": MESSAGES})
+    said = kernel.boot("loss.sh", 600, variables={"MESSAGES": MESSAGES})
 
     def figures(way, name, algorithms=ALGORITHMS):
         runs = (said.get(f"{algorithm}.{way}.{number}", {}) for algorithm in algorithms for number in CLIENTS)

@@ -8,7 +8,7 @@ ALGORITHMS = ("cubic", "bbr", "dctcp", "reno")
 
 
 def judge(kernel):
-    said = kernel.boot("messages.sh", 150)
+    said = kernel.boot("messages.sh", 300)
 
     def figure(run, name):
         return said.get(run, {}).get(name, float("nan"))

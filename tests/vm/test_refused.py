@@ -10,7 +10,7 @@ KTLS = BUILD / "tests/net/ktls_flow"
 
 
 def judge(kernel):
-    said = kernel.boot("refused.sh", 180, files=[(KTLS, "/tools-test/ktls_flow")], modules=MODULES)
+    said = kernel.boot("refused.sh", 360, files=[(KTLS, "/tools-test/ktls_flow")], modules=MODULES)
     services = said.get("services", [])
 
     def counted(port):

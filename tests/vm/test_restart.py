@@ -9,7 +9,7 @@ STALL_US = 1000000
 
 
 def judge(kernel):
-    said = kernel.boot("restart.sh", 180)
+    said = kernel.boot("restart.sh", 480)
     for run in ("killed", "stopped", "orphaned"):
         wrong, longest = (said.get(run, {}).get(name) for name in ("wrong_bytes", "max_us"))
         kernel.check(wrong == 0, f"{run}: bytes identical", said.get(run, "no result"))

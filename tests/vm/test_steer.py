@@ -5,7 +5,7 @@ from harness import Suite
 
 
 def judge(kernel):
-    said = kernel.boot("steer.sh", 120)
+    said = kernel.boot("steer.sh", 240)
     status = said.get("status", {}).get("interfaces", [{}])[0]
     program = [status.get(name) for name in ("state", "mode", "program")]
     kernel.check(program == ["attached", "native", "xsk_def_prog"], "native, with the name libxdp looks for", status)

@@ -9,7 +9,7 @@ WRONG = 20  # connections whose first message is shorter than what their service
 
 
 def judge(kernel):
-    said = kernel.boot("wait.sh", 180)
+    said = kernel.boot("wait.sh", 360)
 
     def figures(way):
         service = next((row for row in said.get(f"{way}.services", []) if row["side"] == "client"), {})
