@@ -174,8 +174,8 @@ static __always_inline void record_start(struct ac_flow *f, __u64 sock, __u32 nu
 	f->number = number;
 	/* The same socket may get the same record again. What was found out while it had none says nothing. */
 	o = owner_of(f);
-	if (o)
-		o->cookie = 0;
+	if (o && o->reach == AC_REACH_NONE)
+		o->reach = AC_REACH_UNKNOWN;
 }
 
 static __always_inline void record_give_back(struct ac_flow *f)
