@@ -65,12 +65,12 @@ static int read_cgroup(struct event_filter *filter, const char *path, struct fau
 	return 0;
 }
 
-static int read_pattern(char to[64], const char *what, const char *pattern, struct fault *fault)
+static int read_pattern(char *to, size_t size, const char *what, const char *pattern, struct fault *fault)
 {
 	if (!pattern)
 		return 0;
-	if (!*pattern || strlen(pattern) > 63)
-		return fault_set(fault, EXIT_USAGE, "events: %s: a pattern has 1 to 63 characters", what);
+	if (!*pattern || strlen(pattern) >= size)
+		return fault_set(fault, EXIT_USAGE, "events: %s: a pattern has 1 to %zu characters", what, size - 1);
 	strcpy(to, pattern);
 	return 0;
 }
@@ -98,8 +98,8 @@ int event_filter_read(struct event_filter *filter, const json_t *request, struct
 	filter->netns = netns;
 	return read_types(filter, types, fault) || read_address(filter, address, fault) ||
 			       read_cgroup(filter, cgroup, fault) ||
-			       read_pattern(filter->program, "program", program, fault) ||
-			       read_pattern(filter->unit, "unit", unit, fault)
+			       read_pattern(filter->program, sizeof(filter->program), "program", program, fault) ||
+			       read_pattern(filter->unit, sizeof(filter->unit), "unit", unit, fault)
 		       ? -1
 		       : 0;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "lib/fault.h"
+#include "telemetry/unit_names.h"
 
 /* What a record says by number only. */
 struct event_names {
@@ -32,7 +33,7 @@ struct event_filter {
 	bool has_address;
 	uint8_t address[16];	/* local or remote */
 	char program[64];	/* shell pattern; "" = any */
-	char unit[64];		/* shell pattern; "" = any */
+	char unit[UNIT_NAME_LEN];	/* shell pattern; "" = any */
 };
 
 /* From the members types, port, program, cgroup, unit, address, netns of a request. Unknown ones are refused. */

@@ -9,7 +9,7 @@ struct label_set {
 	uint16_t port;
 	uint8_t side;
 	char comm[AC_COMM_LEN * 4 + 1];
-	char unit[TELEMETRY_UNIT_LEN];
+	char unit[UNIT_NAME_LEN];
 };
 
 struct series {

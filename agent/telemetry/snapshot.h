@@ -10,8 +10,7 @@
 #include "engine/engine.h"
 #include "fastpath-client/fastpath_stats.h"
 #include "steer/steer.h"
-
-#define TELEMETRY_UNIT_LEN 64
+#include "telemetry/unit_names.h"
 
 /* A service as users name it, cgroups by name. */
 struct telemetry_service {
@@ -19,7 +18,7 @@ struct telemetry_service {
 	uint8_t side;			/* enum ac_side */
 	bool overflow;			/* the engine's service number 0 */
 	char comm[AC_COMM_LEN * 4 + 1]; /* clean text, see text.h */
-	char unit[TELEMETRY_UNIT_LEN];	/* systemd unit or cgroup; "" = the root, "-" = it is gone */
+	char unit[UNIT_NAME_LEN];	/* systemd unit or cgroup; "" = the root, "-" = it is gone */
 	struct ac_service_stats stats;
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,6 @@
 
 #include "lib/cgroup.h"
 #include "lib/text.h"
-#include "telemetry/snapshot.h"
 
 #define NAMES_MAX 4096		/* then all are forgotten and asked for again: containers come and go */
 #define FILEID_KERNFS 0xfe	/* linux/exportfs.h, since 5.9 (commit 33c5ac9175195c36) */
@@ -20,7 +20,7 @@
 struct unit_names {
 	struct known {
 		uint64_t cgroup;
-		char name[TELEMETRY_UNIT_LEN];
+		char name[UNIT_NAME_LEN];
 		UT_hash_handle hh;
 	} *known;
 	const char *root;

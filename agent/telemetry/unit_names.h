@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define UNIT_NAME_LEN 256	/* NAME_MAX and a NUL: of a container's id alone there are 64 digits */
+
 struct unit_names;
 
 struct unit_names *unit_names_new(void);

@@ -4,6 +4,7 @@
 clients."""
 import contextlib
 import json
+import os
 import queue
 import re
 import socket
@@ -173,6 +174,24 @@ def test_all_are_told():
                 return told.count("client") == 5
             events.read(fifth)
         wait_for(lambda: not control("event_mask"), 5, "nothing to be told once nobody listens")
+
+
+def test_container_ids():
+    """two containers whose ids differ in the last digit stay two, whole, on the page, in the overview and in events"""
+    units = [f"cri-containerd-{'0123456789abcdef' * 3}0123456789abcde{last}.scope" for last in "ef"]
+    with world(OBSERVED) as w, Listener(w.agent, "events", "--unit", units[1]) as events:
+        for unit in units:
+            w.group.child(unit).add(os.getpid())
+            with Stream(w.net, port=47004) as stream:
+                stream.exchange()
+            w.group.add(os.getpid())
+        seen = events.read(lambda e: e["type"] == "flow_closed" and e["side"] == "client")
+        equal({event["unit"] for event in seen}, {units[1]}, "units of the events")
+        page, overview = get(w.agent), json.loads(get(w.agent, "/api/overview"))
+        for unit in units:
+            equal(len(samples(page, "writes_total", unit=unit, side="client")), 1, f"series of {unit}")
+            rows = [row for row in overview["services"] if (row["unit"], row["side"]) == (unit, "client")]
+            equal(len(rows), 1, f"rows of {unit} in the overview")
 
 
 def test_filters():

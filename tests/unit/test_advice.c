@@ -255,6 +255,9 @@ static void history_keeps_the_last_hour(void **state)
 	free(history);
 }
 
+#define ID16 "0123456789abcdef"
+#define ID64 ID16 ID16 ID16 ID16	/* a container's */
+
 static void units_have_short_names(void **state)
 {
 	static const char *const cases[][2] = {
@@ -265,10 +268,12 @@ static void units_have_short_names(void **state)
 		{ "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service", "web.service" },
 		{ "/system.slice/docker-0123.scope", "docker-0123.scope" },
 		{ "/system.slice/docker-0123.scope/init", "docker-0123.scope" },
+		{ "/kubepods.slice/kubepods-besteffort.slice/cri-containerd-" ID64 ".scope", "cri-containerd-" ID64 ".scope" },
+		{ "/docker/" ID64, ID64 },
 		{ "/lxc/web/init", "init" },
 		{ "/a\nb", "a\\x0ab" },
 	};
-	char name[64];
+	char name[UNIT_NAME_LEN];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		unit_name_from_path(cases[i][0], name, sizeof(name));

@@ -112,6 +112,9 @@ static void filters(void **state)
 		{ "{'op':'events','program':'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx*'}", false, false },
 		{ "{'op':'events','unit':'*.service'}", true, true },
 		{ "{'op':'events','unit':'*.scope'}", true, false },
+		/* a container's: 15 + 64 + 6 bytes */
+		{ "{'op':'events','unit':'cri-containerd-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope'}",
+		  true, false },
 		{ "{'op':'events','address':'127.0.0.1'}", true, true },
 		{ "{'op':'events','address':'::ffff:127.0.0.1'}", true, true },
 		{ "{'op':'events','address':'fd00::2'}", true, true },
