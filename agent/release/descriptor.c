@@ -40,7 +40,7 @@ void descriptor_push(int socket)
 	int corked = 0, off = 0;
 	socklen_t size = sizeof(corked);
 
-	/* No lock is needed to ask. Between the two calls lies a microsecond. */
+	/* Between the two calls lies a microsecond. */
 	if (!getsockopt(socket, IPPROTO_TCP, TCP_CORK, &corked, &size) && !corked)
 		setsockopt(socket, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
 }

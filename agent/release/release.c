@@ -29,17 +29,15 @@ bool release_is_me(char **argv)
 }
 
 /* False if the descriptor that is known is not of this socket, or no more. */
-static bool push(struct release *release, const struct ac_owner *owner, uint32_t number)
+static bool push(const struct ac_owner *owner)
 {
 	int copy = owner->tgid ? descriptor_take_socket(owner->tgid, owner->fd, owner->cookie) : -ESRCH;
 
 	if (copy < 0)
 		return false;
-	__atomic_store_n(&release->state->number, number, __ATOMIC_RELEASE);
 	descriptor_push(copy);
 	/* If the program has closed its own meanwhile, this is the end of the socket. */
 	close(copy);
-	__atomic_store_n(&release->state->number, 0, __ATOMIC_RELEASE);
 	return true;
 }
 
@@ -50,19 +48,22 @@ static void set_reach(struct ac_owner *owner, uint64_t cookie, enum ac_reach rea
 		__atomic_store_n(&owner->reach, reach, __ATOMIC_RELEASE);
 }
 
+static bool may_serve(const struct ac_owner *owner, const struct ac_due *due)
+{
+	return owner->cookie == due->cookie && owner->reach != AC_REACH_LOCKED;
+}
+
 static void serve(struct release *release, const struct ac_due *due)
 {
 	struct ac_owner *owner = &release->owners[due->number];
 
-	if (owner->cookie != due->cookie || owner->reach == AC_REACH_LOCKED)
-		return;
-	if (due->what == AC_DUE_RELEASE && push(release, owner, due->number))
+	if (due->what == AC_DUE_RELEASE && push(owner))
 		return;
 	switch (finder_find(release->state, owner, due->number)) {
 	case FINDER_FOUND:
 		set_reach(owner, due->cookie, AC_REACH_FOUND);
 		if (due->what == AC_DUE_RELEASE)
-			push(release, owner, due->number);
+			push(owner);
 		break;
 	case FINDER_NOBODY:
 		set_reach(owner, due->cookie, AC_REACH_NONE);
@@ -83,8 +84,12 @@ static int on_due(void *context, void *data, size_t size)
 	struct release *release = context;
 	const struct ac_due *due = data;
 
-	if (due->number < release->owner_count)
+	if (due->number < release->owner_count && may_serve(&release->owners[due->number], due)) {
+		/* Any call on the socket may wait for its lock: a getsockopt() too, where a cgroup program looks at it. */
+		__atomic_store_n(&release->state->number, due->number, __ATOMIC_RELEASE);
 		serve(release, due);
+		__atomic_store_n(&release->state->number, 0, __ATOMIC_RELEASE);
+	}
 	__atomic_fetch_add(&release->state->done, 1, __ATOMIC_RELEASE);
 	return 0;
 }
