@@ -68,6 +68,43 @@ class Road:
         return dict(zip(words[::2], map(int, words[1::2])))
 
 
+class Beyond:
+    """A host `net` behind b of a road, which routes to it over a link of MTU 1300. How the sender may learn that: `end`:
+    the host has that MTU, and announces it; `router`: b tells it; `silent`: b drops what is too long and tells nobody, so
+    the sender has to find out by itself (tcp_mtu_probing)."""
+
+    C4, C6 = "10.79.0.2", "fd79::2"
+
+    def __init__(self, road, how):
+        self.net = Net()
+        cable(road.b, "further", self.net, "end")
+        for net, name, gate4, gate6, four, six in (
+                (road.b, "further", None, None, "10.79.0.1", "fd79::1"),
+                (self.net, "end", "10.79.0.1", "fd79::1", self.C4, self.C6),
+                (road.a, None, road.B4, road.B6, None, None)):
+            if name:
+                net.ip("addr", "add", four + "/24", "dev", name)
+                net.ip("addr", "add", six + "/64", "dev", name, "nodad")
+            if gate4:
+                net.ip("route", "add", "10.78.0.0/15", "via", gate4)
+                net.ip("-6", "route", "add", "fd78::/15", "via", gate6)
+        road.b.sysctl("ipv4/ip_forward", 1)
+        road.b.sysctl("ipv6/conf/all/forwarding", 1)
+        road.b.ip("link", "set", "further", "mtu", "1300")
+        if how == "end":
+            self.net.ip("link", "set", "end", "mtu", "1300")
+        if how == "silent":
+            road.a.sysctl("ipv4/tcp_mtu_probing", 1)
+            for family, protocol in ("-4", "icmp"), ("-6", "ipv6-icmp"):
+                road.b.ip(family, "rule", "add", "iif", "lo", "ipproto", protocol, "pref", "0", "blackhole")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.net.close()
+
+
 class Fastpath(Program):
     """`with Fastpath(net, "-i", "left", …) as fast:` — runs it, and waits until it does."""
 
@@ -118,10 +155,10 @@ class Fastpath(Program):
 
 
 @contextlib.contextmanager
-def connection(road, address):
-    """A TCP connection from a to b: (client, server)."""
+def connection(road, address, to=None):
+    """A TCP connection from a to b, or to the namespace `to`: (client, server)."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with road.b.inside():
+    with (to or road.b).inside():
         listener = socket.socket(family)
     listener.bind((address, 0))
     listener.listen()

@@ -5,7 +5,8 @@ import socket
 import subprocess
 
 from agent import build
-from fastpath import Fastpath, Road, connection, stream
+from fastpath import Beyond, Fastpath, Road, connection, stream
+from ports import tcp_info
 from tap import check, equal, main, wait_for
 
 
@@ -46,6 +47,21 @@ def test_mtu():
         with connection(road, road.B4) as (client, server):
             stream(client, server, 100, 2000)
         equal(fast.counters()["too_long"], 0, "packets above the new MTU")
+
+
+def test_narrow_path():
+    """merging behind a port of MTU 1500 when the path further on takes 1300: hardly anything is sent again"""
+    for how in "end", "router":
+        with (Road() as road, Beyond(road, how) as beyond,
+              Fastpath(road.middle, "-i", "left", "-i", "right", "--hold", "200us") as fast):
+            for address in beyond.C4, beyond.C6:
+                with connection(road, address, beyond.net) as (client, server):
+                    sent, received = stream(client, server, 100, 10000, 2e-5)
+                    again = tcp_info(client)["retransmits"]
+                    # Without a bound, each packet that is merged to more than 1300 bytes: 500 or more of these.
+                    check(again < 100, f"{how}, {address}: {again} of {sent} segments were sent again")
+                    check(received < 0.8 * sent, f"{how}, {address}: {received} of {sent} arrived: hardly any was merged")
+            equal(fast.counters()["too_long"], 0, "packets above the port's MTU")
 
 
 if __name__ == "__main__":
