@@ -42,7 +42,7 @@ install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
 	ln -sf autocork $(DESTDIR)$(COMPDIR)/autocorkd
 	$(foreach page,$(MAN_PAGES),install -D -m 644 $(page) \
 		$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) &&) true
-	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples $(wildcard docs/examples/*/*.conf) packaging/dpdk.conf
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples $(wildcard docs/examples/*/*.conf) packaging/dpdk.conf packaging/endpoint.conf
 	install -m 644 -t $(DESTDIR)$(DOCDIR) README.md $(wildcard docs/*.md docs/*.yml docs/*.json)
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/licenses $(wildcard LICENSES/*.txt)
 	install -m 644 third_party/uplot/LICENSE $(DESTDIR)$(DOCDIR)/licenses/uPlot.txt

@@ -29,7 +29,7 @@ static const struct {
 	{ CAP_SYS_PTRACE, STAYS, "finding those namespaces, and the release process: taking descriptors of the programs' sockets" },
 	{ CAP_SYS_NICE, STAYS, "the release process, scheduled in real time" },
 	{ CAP_DAC_READ_SEARCH, STAYS, "the names of cgroups from their ids (open_by_handle_at(2))" },
-	{ CAP_NET_RAW, STAYS, "AF_XDP sockets of autocork-fastpath, which the agent runs for `steer = dpdk`" },
+	{ CAP_NET_RAW, STAYS, "AF_XDP sockets, for `steer = dpdk` and `steer = endpoint`" },
 	{ CAP_IPC_LOCK, STAYS, "its packet buffers, and the memory of the release process" },
 	{ CAP_CHOWN, 0, "giving the control socket to its group" },
 };

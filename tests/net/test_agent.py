@@ -463,7 +463,8 @@ def test_service_exposure():
         unit = agent.directory / "autocorkd.service"
         unit.write_text((ROOT / "packaging/autocorkd.service").read_text().replace("@SBINDIR@", "/usr/sbin")
                         .replace("@BINDIR@", "/usr/bin"))
-        done = run("systemd-analyze", "security", "--offline=true", "--threshold=30", "--no-pager", str(unit))
+        # 3.0 and what the release process needs: pidfd_getfd (0.2), sched_setscheduler and real time (0.1 each).
+        done = run("systemd-analyze", "security", "--offline=true", "--threshold=34", "--no-pager", str(unit))
         check(done.returncode == 0 and "exposure level" in done.stdout, done.stdout[-300:] + done.stderr)
     finally:
         agent.remove()
