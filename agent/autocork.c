@@ -29,7 +29,7 @@ int main(int argc, char **argv)
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 	int code;
 
-	if (release_is_me(argv))
+	if (release_is_me(argc, argv))
 		return release_main(argc, argv);
 	streams_keep();
 	argp_err_exit_status = EXIT_USAGE;

@@ -129,7 +129,7 @@ int main(int argc, char **argv)
 	struct daemon_options given = { .control = AUTOCORK_CONTROL };
 	struct fault fault;
 
-	if (release_is_me(argv))
+	if (release_is_me(argc, argv))
 		return release_main(argc, argv);
 	streams_keep();
 	argp_err_exit_status = EXIT_USAGE;

@@ -54,7 +54,8 @@ static bool has_net_classes(void)
 static int spawn(struct releaser *releaser, int report)
 {
 	const int given[] = { releaser->dues, releaser->owners_map, releaser->state_map, releaser->find, report };
-	char sample[16], count[16], name[] = RELEASE_NAME, *argv[] = { name, sample, count, NULL }, *environment[] = { NULL };
+	char sample[16], count[16];
+	const char *const arguments[] = { sample, count, NULL };
 	/* In real time from its first instruction on: on a busy machine it would else take long to start. */
 	const struct sched_param priority = { .sched_priority = sched_get_priority_min(SCHED_FIFO) };
 	const short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP;
@@ -82,10 +83,10 @@ static int spawn(struct releaser *releaser, int report)
 	posix_spawnattr_setschedparam(&attributes, &priority);
 	posix_spawnattr_setflags(&attributes, flags | POSIX_SPAWN_SETSCHEDULER);
 	if (!err)
-		err = posix_spawn(&releaser->pid, "/proc/self/exe", &actions, &attributes, argv, environment);
+		err = release_spawn(&releaser->pid, &actions, &attributes, arguments);
 	if (err == EPERM) {
 		posix_spawnattr_setflags(&attributes, flags);
-		err = posix_spawn(&releaser->pid, "/proc/self/exe", &actions, &attributes, argv, environment);
+		err = release_spawn(&releaser->pid, &actions, &attributes, arguments);
 	}
 	for (size_t i = 0; i < AC_ARRAY_SIZE(given); i++)
 		if (high[i] >= 0)

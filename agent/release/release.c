@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "release/command.h"
 #include "release/descriptor.h"
 #include "release/finder.h"
 
@@ -23,9 +24,26 @@ struct release {
 	pid_t agent;
 };
 
-bool release_is_me(char **argv)
+static size_t own_words;
+
+bool release_is_me(int argc, char **argv)
 {
+	own_words = argc;
 	return argv[0] && !strcmp(argv[0], RELEASE_NAME);
+}
+
+int release_spawn(pid_t *pid, const posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, const char *const arguments[])
+{
+	const char *argv[COMMAND_WORDS_MAX];
+	size_t length = 0;
+	char *line = command_line(&length);
+	int err = line ? command_again(line, length, own_words, RELEASE_NAME, arguments, argv) : errno;
+
+	/* Not by its path: there may be a newer one by now, which knows other maps. */
+	if (!err)
+		err = posix_spawn(pid, "/proc/self/exe", actions, attributes, (char **)argv, environ);
+	free(line);
+	return err;
 }
 
 /* False if the descriptor that is known is not of this socket, or no more. */

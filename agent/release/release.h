@@ -5,6 +5,7 @@
  */
 #pragma once
 #include <autocork/release.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,6 +31,9 @@ struct release_report {
 	bool capable;	/* it has CAP_SYS_PTRACE */
 };
 
-bool release_is_me(char **argv);
+/* The first thing that main() asks. */
+bool release_is_me(int argc, char **argv);
+/* Starts it, with the environment of this process: the libraries may come from there. Returns 0 or a number as in errno. */
+int release_spawn(pid_t *pid, const posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, const char *const arguments[]);
 /* argv[1]: a descriptor of the agent's, to try with; argv[2]: entries of the map `owners`. Ends with the agent. */
 int release_main(int argc, char **argv);

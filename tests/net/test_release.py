@@ -7,13 +7,16 @@ import fcntl
 import mmap
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import struct
+import subprocess
+import tempfile
 import threading
 import time
 
-from lib import Net, Skip, Stream, check, congestion, equal, main, wait_for, world
+from lib import Agent, Cgroup, Net, Skip, Stream, check, congestion, equal, main, wait_for, world
 from netns import libc
 
 HOLD_MS = 20
@@ -23,10 +26,10 @@ WIDE_MS = 120
 
 
 def release_process(agent):
-    """Its pid: the agent's youngest child of that name. Those that are stuck stay."""
+    """Its pid: the agent's youngest child of that name (15 characters of it). Those that are stuck stay."""
     for pid in reversed(pathlib.Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"autocork-release\0"):
+            if pathlib.Path(f"/proc/{pid}/comm").read_text() == "autocork-releas\n":
                 return int(pid)
     return None
 
@@ -92,6 +95,30 @@ def test_another_takes_over():
             check(hold_ms(w, stream) < WIDE_MS, f"the next one took long after signal {sign}")
             learned(w, stream)
         equal(service(w, stream)["refused"]["lock_held"], 0, "flows refused")
+
+
+def loader(program):
+    """What the kernel has run this program by."""
+    listed = subprocess.run(["ldd", program], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return next(line.split()[0] for line in listed.splitlines() if line.split()[0].startswith("/"))
+
+
+def test_the_same_program_again():
+    """it is the agent's own program, also where that was replaced meanwhile, or run by a dynamic loader"""
+    for by_loader in False, True:
+        with Cgroup() as group, tempfile.TemporaryDirectory() as directory:
+            agent = Agent(group)
+            copy = f"{directory}/autocorkd"
+            shutil.copy(agent.command[0], copy)
+            agent.command[:1] = [loader(copy), copy] if by_loader else [copy]
+            with agent:
+                first = release_process(agent)
+                check(first, f"no release process (by a loader: {by_loader}):\n{agent.log()[-500:]}")
+                if not by_loader:
+                    shutil.copy("/bin/false", f"{copy}.new")
+                    os.replace(f"{copy}.new", copy)
+                os.kill(first, signal.SIGKILL)
+                wait_for(lambda: release_process(agent) not in (None, first), 5, "another release process")
 
 
 UFFD_USER_MODE_ONLY, UFFDIO_API, UFFDIO_REGISTER, UFFDIO_ZEROPAGE = 1, 0xc018aa3f, 0xc020aa00, 0xc020aa04
