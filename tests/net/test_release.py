@@ -90,7 +90,7 @@ def test_another_takes_over():
             os.kill(first, sign)
             took = hold_ms(w, stream)
             check(took < WIDE_MS, f"after signal {sign} what was held took {took:.0f} ms")
-            wait_for(lambda: release_process(w.agent) not in (None, first), 5, "another release process")
+            wait_for(lambda: release_process(w.agent) not in (None, first), 20, "another release process")
             learned(w, stream)
             check(hold_ms(w, stream) < WIDE_MS, f"the next one took long after signal {sign}")
             learned(w, stream)
@@ -118,7 +118,7 @@ def test_the_same_program_again():
                     shutil.copy("/bin/false", f"{copy}.new")
                     os.replace(f"{copy}.new", copy)
                 os.kill(first, signal.SIGKILL)
-                wait_for(lambda: release_process(agent) not in (None, first), 5, "another release process")
+                wait_for(lambda: release_process(agent) not in (None, first), 20, "another release process")
 
 
 UFFD_USER_MODE_ONLY, UFFDIO_API, UFFDIO_REGISTER, UFFDIO_ZEROPAGE = 1, 0xc018aa3f, 0xc020aa00, 0xc020aa04
@@ -158,7 +158,7 @@ def test_lock_held():
         thread = threading.Thread(target=missing.send_over_it, args=(stream.client, 20))
         thread.start()
         try:
-            wait_for(lambda: release_process(w.agent) not in (None, first), 5, "another release process")
+            wait_for(lambda: release_process(w.agent) not in (None, first), 20, "another release process")
             check(w.agent.status()["agent"]["pid"] == w.agent.process.pid, "no answer")
             # Another flow of the group: refused as soon as it would hold.
             with Stream(w.net, port=stream.port) as other:
