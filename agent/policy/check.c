@@ -50,6 +50,12 @@ static void check_steering(const struct section *section, struct policy_errors *
 		CHECK_ERROR(errors, section, steer,
 			    "steer = endpoint takes TCP connections that are made to this machine: allowed beside it are "
 			    "protocol = tcp and direction = in");
+	if (config->side != AC_SIDE_ANY &&
+	    config->direction != (config->side == AC_SIDE_SERVER ? POLICY_DIRECTION_IN : POLICY_DIRECTION_OUT))
+		CHECK_ERROR(errors, section, place_of(section, "side"),
+			    "side = %s beside another direction: allowed are side = server with direction = in, side = client "
+			    "with direction = out, and side = any",
+			    config->side == AC_SIDE_SERVER ? "server" : "client");
 	for (size_t i = 0; i < AC_ARRAY_SIZE(unknown); i++) {
 		const struct policy_place *place = place_of(section, unknown[i]);
 

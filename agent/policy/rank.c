@@ -7,11 +7,13 @@
 #include "lib/memory.h"
 
 /* Literal characters count; a name without wildcards is above every pattern, whatever its length. */
-static uint64_t program_rank(const char program[AC_COMM_LEN])
+static uint64_t program_rank(const char *program)
 {
 	unsigned int literal = 0;
 	bool pattern = false, in_set = false;
 
+	if (!program || !program[0])
+		return 0;
 	for (int i = 0; i < AC_COMM_LEN && program[i]; i++) {
 		if (strchr("*?[", program[i]))
 			pattern = true;
@@ -22,7 +24,7 @@ static uint64_t program_rank(const char program[AC_COMM_LEN])
 		else
 			literal += !strchr("*?", program[i]);
 	}
-	return !program[0] ? 0 : pattern ? 1 + literal : 31;
+	return pattern ? 1 + literal : 31;
 }
 
 static uint64_t cgroup_depth(const struct policy_set *set, uint32_t rule)
@@ -36,22 +38,46 @@ static uint64_t cgroup_depth(const struct policy_set *set, uint32_t rule)
 	return depth < 255 ? depth : 255;
 }
 
+uint64_t rank_of(const struct rank_facts *facts)
+{
+	uint64_t rank = facts->peer_bits;
+
+	rank = rank << 8 | facts->cgroup_depth;
+	rank = rank << 5 | program_rank(facts->program);
+	rank = rank << 17 | (AC_PORTS - facts->width);
+	rank = rank << 1 | (facts->side != AC_SIDE_ANY);
+	return rank << 16 | facts->policy;	/* a tie: the later policy */
+}
+_Static_assert(AC_POLICIES_MAX <= 65536, "a policy's number fits in the rank");
+
 uint64_t rank_rule(const struct policy_set *set, uint32_t rule, uint32_t width)
 {
 	const struct ac_rule *it = &set->rules[rule];
-	uint64_t rank = it->peer_bits;
 
-	rank = rank << 8 | cgroup_depth(set, rule);
-	rank = rank << 5 | program_rank(it->program);
-	rank = rank << 17 | (AC_PORTS - width);
-	rank = rank << 1 | (it->side != AC_SIDE_ANY);
-	return rank << 16 | it->policy;	/* a tie: the later policy */
+	return rank_of(&(struct rank_facts){
+		.peer_bits = it->peer_bits,
+		.cgroup_depth = cgroup_depth(set, rule),
+		.program = it->program,
+		.width = width,
+		.side = it->side,
+		.policy = it->policy,
+	});
 }
-_Static_assert(AC_POLICIES_MAX <= 65536, "a policy's number fits in the rank");
 
 uint32_t policy_range_width(const struct policy_range *range)
 {
 	return (uint32_t)range->last - range->first + 1;
+}
+
+uint32_t policy_width_at(const struct policy_ranges *ports, uint16_t port)
+{
+	if (!ports->count)
+		return AC_PORTS;
+	/* They do not overlap. */
+	for (size_t i = 0; i < ports->count; i++)
+		if (port >= ports->list[i].first && port <= ports->list[i].last)
+			return policy_range_width(&ports->list[i]);
+	return 0;
 }
 
 int ranked_compare(const void *a, const void *b)
@@ -69,12 +95,8 @@ struct ranked *rank_rules_at(const struct policy_set *set, uint16_t port, size_t
 
 	*count = 0;
 	for (uint32_t rule = 0; rule < set->rule_count; rule++) {
-		const struct policy_ranges *ports = &set->origins[set->rules[rule].policy].config.ports;
-		uint32_t width = ports->count ? 0 : AC_PORTS;
+		uint32_t width = policy_width_at(&set->origins[set->rules[rule].policy].config.ports, port);
 
-		for (size_t i = 0; i < ports->count; i++)
-			if (port >= ports->list[i].first && port <= ports->list[i].last)
-				width = policy_range_width(&ports->list[i]);
 		if (width)
 			rules[(*count)++] = (struct ranked){ rank_rule(set, rule, width), rule };
 	}

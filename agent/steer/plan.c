@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/rank.h"
+
 /* A port at which a rule starts (or has just ended) to matter. */
 struct edge {
 	uint32_t port;
@@ -81,12 +83,10 @@ static int add_peer(struct steer_plan *plan, const struct plan_peer *peer, size_
 	struct plan_peer *peers;
 
 	for (size_t i = group_start; i < plan->peer_count; i++) {
-		struct plan_peer *known = &plan->peers[i];
+		const struct plan_peer *known = &plan->peers[i];
 
-		if (known->bits == peer->bits && !memcmp(known->address, peer->address, sizeof(peer->address))) {
-			known->rule = peer->rule; /* the later rule wins */
-			return 0;
-		}
+		if (known->bits == peer->bits && !memcmp(known->address, peer->address, sizeof(peer->address)))
+			return 0; /* a more specific rule has it */
 	}
 	if (plan->peer_count == plan->peer_room) {
 		plan->peer_room = plan->peer_room ? plan->peer_room * 2 : 64;
@@ -103,34 +103,61 @@ static int add_peer(struct steer_plan *plan, const struct plan_peer *peer, size_
 	return 0;
 }
 
-/* The slot of the ports at which exactly these rules (sorted by number) apply. */
-static int make_slot(struct steer_plan *plan, const uint32_t *active, size_t count, uint32_t *slot, struct fault *fault)
+/*
+ * The most specific rule first. Prefixes are not compared here: the longest that holds the peer is what the kernel's
+ * trie finds. Rules are numbered in the order of their policies.
+ */
+static void order_rules(const struct steer_plan *plan, const uint32_t *active, size_t count, uint16_t port,
+			struct ranked *ordered)
 {
+	for (size_t i = 0; i < count; i++) {
+		const struct policy_config *config = plan->rules[active[i] - 1].config;
+		struct rank_facts facts = {
+			.width = port ? policy_width_at(&config->ports, port) : AC_PORTS,
+			.side = config->side,
+			.policy = active[i],
+		};
+
+		ordered[i] = (struct ranked){ rank_of(&facts), active[i] };
+	}
+	qsort(ordered, count, sizeof(*ordered), ranked_compare);
+}
+
+/* The peers of a rule in a new group; without peers it is for all. */
+static int add_peers(struct steer_plan *plan, uint32_t rule, size_t group_start, struct fault *fault)
+{
+	const struct policy_peers *list = &plan->rules[rule - 1].config->peers;
+	struct plan_peer peer = { .group = plan->group_count, .rule = rule };
+	int failed = list->count ? 0 : add_peer(plan, &peer, group_start, fault);
+
+	for (size_t i = 0; i < list->count && !failed; i++) {
+		peer.bits = list->list[i].bits;
+		memcpy(peer.address, list->list[i].address, sizeof(peer.address));
+		failed = add_peer(plan, &peer, group_start, fault);
+	}
+	return failed;
+}
+
+/* The slot of a port (0: of what has no ports) at which exactly these rules apply. */
+static int make_slot(struct steer_plan *plan, const uint32_t *active, size_t count, uint16_t port, uint32_t *slot,
+		     struct fault *fault)
+{
+	struct ranked *ordered = calloc(count + 1, sizeof(*ordered));
 	size_t group_start = plan->peer_count;
 	bool peers = false;
+	int failed = 0;
 
 	*slot = 0;
+	if (!ordered)
+		return fault_set(fault, EXIT_FAILED, "steering rules: out of memory: use fewer of them");
+	order_rules(plan, active, count, port, ordered);
 	for (size_t i = 0; i < count; i++)
 		peers |= plan->rules[active[i] - 1].config->peers.count > 0;
-	if (!peers) {
-		*slot = count ? active[count - 1] : 0;
-		return 0;
-	}
-	for (size_t i = 0; i < count; i++) {
-		const struct policy_peers *list = &plan->rules[active[i] - 1].config->peers;
-		struct plan_peer peer = { .group = plan->group_count, .rule = active[i] };
-
-		if (!list->count && add_peer(plan, &peer, group_start, fault))
-			return -1;
-		for (size_t j = 0; j < list->count; j++) {
-			peer.bits = list->list[j].bits;
-			memcpy(peer.address, list->list[j].address, sizeof(peer.address));
-			if (add_peer(plan, &peer, group_start, fault))
-				return -1;
-		}
-	}
-	*slot = STEER_SLOT_GROUP | plan->group_count++;
-	return 0;
+	for (size_t i = 0; i < count && peers && !failed; i++)
+		failed = add_peers(plan, ordered[i].rule, group_start, fault);
+	*slot = peers ? STEER_SLOT_GROUP | plan->group_count++ : ordered[0].rule;
+	free(ordered);
+	return failed;
 }
 
 static int by_port(const void *a, const void *b)
@@ -177,7 +204,7 @@ static int sweep(struct steer_plan *plan, const struct edge *edges, size_t edge_
 			continue;
 		slot = count == 1 ? single[active[0]] : 0;
 		if (!slot)
-			failed = make_slot(plan, active, count, &slot, fault);
+			failed = make_slot(plan, active, count, port, &slot, fault);
 		if (count == 1)
 			single[active[0]] = slot;
 		for (; port < edges[i].port && !failed; port++)
@@ -245,7 +272,7 @@ static int fill_icmp(struct steer_plan *plan, enum steer_direction direction, st
 		/* Ports are none for ICMP alone. */
 		if (all_ports(&plan->rules[i].config->ports) && wants(plan->rules[i].config, STEER_ICMP, direction))
 			active[count++] = i + 1;
-	failed = make_slot(plan, active, count, &plan->icmp[direction], fault);
+	failed = make_slot(plan, active, count, 0, &plan->icmp[direction], fault);
 	free(active);
 	return failed;
 }

@@ -42,8 +42,8 @@ struct steer_plan {
 };
 
 /*
- * Among the rules that name a packet the one with the longest peer prefix decides, then the one that comes last. set
- * NULL: no rule. A policy that names queues the program cannot tell apart, or a plan that does not fit, is EXIT_CONFIG.
+ * Among the rules that name a packet the most specific one decides (rank_of() in policy/rank.h). set NULL: no rule.
+ * A policy that names queues the program cannot tell apart, or a plan that does not fit, is EXIT_CONFIG.
  */
 int plan_make(struct steer_plan *plan, const struct policy_set *set, const char *interface, struct fault *fault);
 void plan_free(struct steer_plan *plan);

@@ -159,7 +159,7 @@ static void test_ports(void **state)
 	assert_int_equal(slot(test, 8999, STEER_TCP, STEER_IN), 0);
 	assert_string_equal(decides(test, slot(test, 9000, STEER_TCP, STEER_IN), "::1"), "a");
 	assert_string_equal(decides(test, slot(test, 9004, STEER_TCP, STEER_IN), "::1"), "a");
-	assert_string_equal(decides(test, slot(test, 9005, STEER_TCP, STEER_IN), "::1"), "b"); /* the later one */
+	assert_string_equal(decides(test, slot(test, 9005, STEER_TCP, STEER_IN), "::1"), "b"); /* the narrower one */
 	assert_string_equal(decides(test, slot(test, 9006, STEER_TCP, STEER_IN), "::1"), "a");
 	assert_string_equal(decides(test, slot(test, 9011, STEER_TCP, STEER_IN), "::1"), "a");
 	assert_int_equal(slot(test, 9012, STEER_TCP, STEER_IN), 0);
@@ -167,9 +167,10 @@ static void test_ports(void **state)
 	assert_int_equal(slot(test, 9000, STEER_UDP, STEER_IN), 0);
 	assert_int_equal(slot(test, 9000, STEER_TCP, STEER_OUT), 0);
 	assert_string_equal(decides(test, slot(test, 9005, STEER_UDP, STEER_OUT), "::1"), "b");
-	/* The later one also where it begins before the other. */
-	put(test, ONE("c", "ports = 9005\n") ONE("d", "ports = 9000-9010\n"));
-	assert_string_equal(decides(test, slot(test, 9005, STEER_TCP, STEER_IN), "::1"), "d");
+	/* Also where it comes first; of two alike the later one. */
+	put(test, ONE("c", "ports = 9005\n") ONE("d", "ports = 9000-9010\n") ONE("e", "ports = 9000-9010\n"));
+	assert_string_equal(decides(test, slot(test, 9005, STEER_TCP, STEER_IN), "::1"), "c");
+	assert_string_equal(decides(test, slot(test, 9006, STEER_TCP, STEER_IN), "::1"), "e");
 }
 
 static void test_peers(void **state)
