@@ -110,5 +110,5 @@ check: check-deps ## install, build and run all tests (root)
 clean: ## remove build/
 	rm -rf $(BUILD)
 
--include $(wildcard agent/fastpath/fastpath.mk agent/endpoint/endpoint.mk agent/endpoint/preload/preload.mk packaging/packaging.mk tests/*/*.mk)
+-include $(wildcard agent/fastpath/fastpath.mk agent/endpoint/endpoint.mk agent/endpoint/preload/preload.mk agent/endpoint/mtcp/mtcp.mk packaging/packaging.mk tests/*/*.mk)
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)

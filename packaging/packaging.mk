@@ -6,6 +6,7 @@ LIBDIR     := $(PREFIX)/lib/autocork
 UNITDIR    := $(PREFIX)/lib/systemd/system
 SYSUSERDIR := $(PREFIX)/lib/sysusers.d
 MANDIR     := $(PREFIX)/share/man
+INCLUDEDIR := $(PREFIX)/include
 DOCDIR     := $(PREFIX)/share/doc/autocork
 COMPDIR    := $(PREFIX)/share/bash-completion/completions
 MAN_PAGES  := $(wildcard docs/man/*.[1578]) $(BUILD)/man/autocork.1
@@ -34,6 +35,9 @@ install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
 		install -D -m 755 $(BUILD)/autocork-fastpath $(DESTDIR)$(SBINDIR)/autocork-fastpath)
 	$(if $(wildcard $(BUILD)/libautocork-endpoint.so),\
 		install -D -m 644 $(BUILD)/libautocork-endpoint.so $(DESTDIR)$(LIBDIR)/libautocork-endpoint.so)
+	$(if $(wildcard $(MTCP)),\
+		install -D -m 644 $(MTCP) $(DESTDIR)$(PREFIX)/lib/$(notdir $(MTCP)) && \
+		install -D -m 644 -t $(DESTDIR)$(INCLUDEDIR) $(MTCP_HEADERS))
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/autocork/policy.d
 	sed 's|@SBINDIR@|$(SBINDIR)|; s|@BINDIR@|$(BINDIR)|' packaging/autocorkd.service > $(DESTDIR)$(UNITDIR)/autocorkd.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/autocorkd.service
@@ -43,6 +47,7 @@ install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
 	$(foreach page,$(MAN_PAGES),install -D -m 644 $(page) \
 		$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) &&) true
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples $(wildcard docs/examples/*/*.conf) packaging/dpdk.conf packaging/endpoint.conf
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples/mtcp docs/examples/mtcp/mtcp.ini $(wildcard docs/examples/mtcp/*.c)
 	install -m 644 -t $(DESTDIR)$(DOCDIR) README.md $(wildcard docs/*.md docs/*.yml docs/*.json)
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/licenses $(wildcard LICENSES/*.txt)
 	install -m 644 third_party/uplot/LICENSE $(DESTDIR)$(DOCDIR)/licenses/uPlot.txt
@@ -54,4 +59,5 @@ uninstall: ## remove what install installed; your files in /etc/autocork stay
 	rm -f $(DESTDIR)$(COMPDIR)/autocork $(DESTDIR)$(COMPDIR)/autocorkd
 	rm -f $(foreach page,$(MAN_PAGES),$(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	rm -rf $(DESTDIR)$(DOCDIR) $(DESTDIR)$(LIBDIR)
+	rm -f $(DESTDIR)$(PREFIX)/lib/$(notdir $(MTCP)) $(addprefix $(DESTDIR)$(INCLUDEDIR)/,$(notdir $(MTCP_HEADERS)))
 	rmdir -p --ignore-fail-on-non-empty $(DESTDIR)/etc/autocork/policy.d 2>/dev/null || true

@@ -212,7 +212,7 @@ fail:
 	return -1;
 }
 
-static bool serve_open(struct instance *instance, int listener)
+static bool serve_open(struct instance *instance, const char *wanted, int listener)
 {
 	struct endpoint_answer grant = { .version = ENDPOINT_VERSION };
 	const struct policy_config *config;
@@ -224,10 +224,10 @@ static bool serve_open(struct instance *instance, int listener)
 		return refuse(instance, EPERM, fault.text);
 	if (instance->page)
 		return refuse(instance, EALREADY, "endpoint: this program has had its queue");
-	config = policy_of(instance->broker, port, NULL);
+	config = policy_of(instance->broker, port, *wanted ? wanted : NULL);
 	if (!config) {
-		snprintf(fault.text, sizeof(fault.text), "port %d: no policy gives it to an endpoint: write one with steer = endpoint",
-			 port);
+		snprintf(fault.text, sizeof(fault.text), "port %d: no policy gives it to an endpoint%s%s: write one with steer = endpoint",
+			 port, *wanted ? " on " : "", wanted);
 		return refuse(instance, ENOENT, fault.text);
 	}
 	grant.error = take_queue(instance, config, &grant, &fault);
@@ -327,7 +327,7 @@ static bool serve(struct instance *instance, const struct endpoint_request *requ
 {
 	switch (request->op) {
 	case ENDPOINT_OPEN:
-		return serve_open(instance, fd);
+		return serve_open(instance, request->interface, fd);
 	case ENDPOINT_LISTEN:
 		return serve_listen(instance, fd);
 	case ENDPOINT_UNLISTEN:

@@ -21,7 +21,7 @@
 #include "endpoint/ring_xdp.h"
 
 #define ENDPOINT_SOCKET "/run/autocork/endpoint.sock"
-#define ENDPOINT_VERSION 1
+#define ENDPOINT_VERSION 2
 #define ENDPOINT_BYTES_MAX (16u << 20)	/* of one connection that is handed over */
 #define ENDPOINT_FDS_MAX 3
 
@@ -32,6 +32,7 @@ struct endpoint_request {
 	uint32_t op;		/* enum endpoint_op */
 	uint32_t port;		/* UNLISTEN */
 	uint32_t bytes;		/* HANDOVER: in the memfd that comes along */
+	char interface[IF_NAMESIZE]; /* OPEN: of the queue that is wanted, ended by a zero; empty: a policy's */
 	struct handover connection;
 };
 

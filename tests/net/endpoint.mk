@@ -6,3 +6,13 @@ $(BUILD)/tests/net/engine_server: $(BUILD)/tests/net/engine_server.o $(BUILD)/en
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $^ $(shell $(PKG) --libs libbpf) -o $@
 endif
+
+# The examples in mTCP's style, built as their first lines say.
+ifeq ($(HAVE_LWIP),yes)
+NET_PROGRAMS += $(BUILD)/tests/net/mtcp_server $(BUILD)/tests/net/mtcp_client
+
+$(BUILD)/tests/net/mtcp_%: docs/examples/mtcp/%.c $(MTCP) $(MTCP_HEADERS)
+	$(call say,CC,$<)
+	$(Q)$(CC) -O2 -g $(WARNINGS) -Iagent/endpoint/mtcp $(LDFLAGS) $< -L$(BUILD) -lautocork-mtcp -lpthread \
+		-Wl,-rpath,'$$ORIGIN/../..' -o $@
+endif

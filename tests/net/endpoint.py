@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 
@@ -47,6 +48,15 @@ class Endpoint(Steered):
 
     def flows(self):
         return self.command("endpoint", "flows")
+
+    def instances(self):
+        """What the agent knows of the programs: the member `endpoint` of its status."""
+        def answers():
+            return [line for line in self.keeper.output().splitlines() if line.startswith('{"endpoint":')]
+        before = len(answers())
+        self.keeper.process.send_signal(signal.SIGUSR1)
+        wait_for(lambda: len(answers()) > before, 10, "the agent's status")
+        return json.loads(answers()[-1])["endpoint"]
 
     def steered(self):
         return self.status()["packets"]["steered"]

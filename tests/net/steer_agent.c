@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * The agent's steering and endpoint parts without the rest of the agent, for tests: reads the policy directory named, steers, reads
- * it again on SIGHUP. What is global to the kernel (congestion controls) stays out of it, so that many can run.
+ * it again on SIGHUP, and prints the endpoint's status on SIGUSR1. What is global to the kernel (congestion controls) stays out of it, so that many can run.
  */
 #include <err.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <systemd/sd-event.h>
 
 #include "lib/log.h"
@@ -43,6 +44,20 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
+static int on_question(sd_event_source *source, const struct signalfd_siginfo *info, void *context)
+{
+	json_t *status = json_object();
+	char *text;
+
+	endpoint_part_status(context, endpoint, status);
+	text = json_dumps(status, JSON_COMPACT);
+	puts(text);
+	fflush(stdout);
+	free(text);
+	json_decref(status);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon daemon = { .options.policy_dirs[0] = argv[1] };
@@ -53,10 +68,12 @@ int main(int argc, char **argv)
 		errx(2, "usage: steer_agent DIRECTORY");
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGUSR1);
 	sigaddset(&signals, SIGTERM);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	if (sd_event_default(&daemon.loop) < 0 ||
 	    sd_event_add_signal(daemon.loop, NULL, SIGHUP, on_hangup, &daemon) < 0 ||
+	    sd_event_add_signal(daemon.loop, NULL, SIGUSR1, on_question, &daemon) < 0 ||
 	    sd_event_add_signal(daemon.loop, NULL, SIGTERM, NULL, NULL) < 0)
 		errx(1, "event loop");
 	if (load(&daemon) || steer_part_start(&daemon, &part, &fault) ||

@@ -2,6 +2,7 @@
 #include "endpoint/preload/ask.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,6 +12,20 @@
 #include "endpoint/preload/real.h"
 
 #define PATIENCE_S 5
+
+static char refusal[sizeof(((struct endpoint_answer *)0)->text)];
+
+static void note_refusal(const char *text)
+{
+	snprintf(refusal, sizeof(refusal), "%s", text);
+	if (getenv("AUTOCORK_ENDPOINT_DEBUG"))
+		dprintf(2, "autocork: %s\n", refusal);
+}
+
+const char *ask_refusal(void)
+{
+	return refusal;
+}
 
 int ask_connect(void)
 {
@@ -23,6 +38,8 @@ int ask_connect(void)
 	if (REAL(connect)(fd, (struct sockaddr *)&address, sizeof(address)) ||
 	    REAL(setsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
 	    REAL(setsockopt)(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience))) {
+		note_refusal(ENDPOINT_SOCKET ": no agent gives out queues: start autocorkd, and write a policy with "
+					     "steer = endpoint");
 		REAL(close)(fd);
 		return -1;
 	}
@@ -80,16 +97,21 @@ static int converse(int broker, const struct endpoint_request *request, int fd, 
 {
 	int error = say(broker, request, fd) ? ECONNRESET : hear(broker, answer, fds);
 
-	if (error && getenv("AUTOCORK_ENDPOINT_DEBUG"))
-		dprintf(2, "autocork: %s\n", error == ECONNRESET ? "the agent does not answer" : answer->text);
+	*refusal = 0;
+	if (!error)
+		return 0;
+	answer->text[sizeof(answer->text) - 1] = 0;
+	note_refusal(error == ECONNRESET ? ENDPOINT_SOCKET ": the agent does not answer: look at its log" : answer->text);
 	return error;
 }
 
-int ask_open(int broker, int listener, struct endpoint_answer *grant, int *page)
+int ask_open(int broker, int listener, const char *interface, struct endpoint_answer *grant, int *page)
 {
 	struct endpoint_request request = { .version = ENDPOINT_VERSION, .op = ENDPOINT_OPEN };
-	int fds[ENDPOINT_FDS_MAX], error = converse(broker, &request, listener, grant, fds);
+	int fds[ENDPOINT_FDS_MAX], error;
 
+	snprintf(request.interface, sizeof(request.interface), "%s", interface);
+	error = converse(broker, &request, listener, grant, fds);
 	if (!error && fds[2] < 0)
 		error = EPROTO;
 	if (error)

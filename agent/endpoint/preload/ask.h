@@ -5,8 +5,10 @@
 
 /* A descriptor, or -1: no agent with an endpoint runs. */
 int ask_connect(void);
-/* 0, or an errno value. *page is a descriptor too. */
-int ask_open(int broker, int listener, struct endpoint_answer *grant, int *page);
+/* Why the last request failed: "THING: REASON: NEXT STEP". */
+const char *ask_refusal(void);
+/* 0, or an errno value. An empty interface: whichever a policy names. *page is a descriptor too. */
+int ask_open(int broker, int listener, const char *interface, struct endpoint_answer *grant, int *page);
 int ask_listen(int broker, int listener);
 void ask_unlisten(int broker, uint16_t port);
 /* The kernel's socket, or -1. */

@@ -43,6 +43,7 @@ static struct {
 	uint64_t published, looked;
 	unsigned events_left;	/* of those given to the program: their answers leave together */
 	uint64_t spin;
+	struct endpoint_setup setup;
 	struct sleeper *sleepers;
 	bool changed;		/* something that others may sleep on */
 	uint64_t happened;	/* events so far */
@@ -213,6 +214,9 @@ static bool attach(struct endpoint_answer *grant, int page)
 		return false;
 	}
 	config.ring = it.ring;
+	config.max_connections = it.setup.max_connections;
+	config.receive_buffer = it.setup.receive_buffer;
+	config.send_buffer = it.setup.send_buffer;
 	config.address_count = list_addresses(config.addresses);
 	if (!config.address_count || !read_link(config.mac, &mtu))
 		return false;
@@ -234,7 +238,7 @@ static void create(int listener)
 	it.broker = files_hide(ask_connect());
 	if (it.broker < 0)
 		return;
-	if (ask_open(it.broker, listener, &grant, &page) || !attach(&grant, page)) {
+	if (ask_open(it.broker, listener, it.setup.interface, &grant, &page) || !attach(&grant, page)) {
 		forget();
 		return;
 	}
@@ -598,6 +602,11 @@ void instance_forked(void)
 	}
 }
 
+void instance_setup(const struct endpoint_setup *setup)
+{
+	it.setup = *setup;
+}
+
 void instance_exits(void)
 {
 	uint64_t end;
@@ -623,6 +632,24 @@ void instance_exits(void)
 		REAL(poll)(&wait, 1, milliseconds);
 	}
 	publish(instance_now());
+}
+
+/* What could not go to the kernel is reset. The process may begin anew. */
+void instance_finish(void)
+{
+	if (!it.engine)
+		return;
+	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1))
+		if (files_find(fd)->kind == FILE_LISTENER)
+			instance_stop_serving(files_find(fd));
+	instance_exits();
+	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1))
+		files_find(fd)->socket = NULL;
+	engine_destroy(it.engine);
+	it.engine = NULL;
+	forget();
+	it.try_again = 0;
+	it.delay = TRY_FIRST;
 }
 
 __attribute__((constructor)) static void remember_process(void)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "endpoint/engine.h"
+#include "endpoint/preload/embed.h"
 #include "endpoint/preload/files.h"
 
 #define FOREVER UINT64_MAX
@@ -49,6 +50,8 @@ void instance_hand_over_all(void);
 /* A connection that nobody has a descriptor of any more. */
 void instance_end(struct file *file);
 
+void instance_setup(const struct endpoint_setup *setup);	/* before there is one */
+void instance_finish(void);	/* the queue is given back; what is still open goes on in the kernel */
 void instance_forked(void);	/* in the child */
 void instance_exits(void);	/* what is open and what still waits to be sent goes on in the kernel */
 /* False in the child of vfork(), which has the parent's memory: its calls are its own descriptors' alone. */
