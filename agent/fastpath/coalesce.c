@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fastpath/hash.h"
 #include "fastpath/mss.h"
 #include "fastpath/segment.h"
 
@@ -135,20 +136,11 @@ static void hold(struct coalescer *c, uint32_t index, const struct coalesce_fram
 	c->stats.held++;
 }
 
-/* murmur3's finaliser over the key's words: cheap, and mixed with a seed that the outside does not know. */
 static uint32_t key_hash(const struct packet_key *key, uint64_t seed)
 {
-	uint64_t words[sizeof(*key) / sizeof(uint64_t)], hash = seed;
+	uint32_t hash = hash_bytes(key, sizeof(*key), seed);
 
-	memcpy(words, key, sizeof(words));
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		hash ^= words[i];
-		hash *= 0xff51afd7ed558ccdull;
-		hash ^= hash >> 33;
-	}
-	hash *= 0xc4ceb9fe1a85ec53ull;
-	hash ^= hash >> 32;
-	return (uint32_t)hash ? (uint32_t)hash : 1;
+	return hash ? hash : 1;
 }
 
 static uint32_t find(const struct coalescer *c, const struct packet_key *key, uint32_t hash)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fastpath/hash.h"
+
 #define ENTRIES 65536u
 #define LIMIT_BITS 16
 
@@ -49,23 +51,9 @@ uint32_t mss_careful(uint8_t version)
 	return version == 4 ? IP4_CAREFUL : IP6_CAREFUL;
 }
 
-static uint64_t hash_of(const struct mss_table *table, const struct packet_key *key)
-{
-	uint64_t words[sizeof(*key) / sizeof(uint64_t)], hash = table->seed;
-
-	memcpy(words, key, sizeof(words));
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		hash ^= words[i];
-		hash *= 0xff51afd7ed558ccdull;
-		hash ^= hash >> 33;
-	}
-	hash *= 0xc4ceb9fe1a85ec53ull;
-	return hash ^ hash >> 33;
-}
-
 uint32_t mss_limit(const struct mss_table *table, const struct packet_key *key)
 {
-	uint64_t hash = hash_of(table, key);
+	uint64_t hash = hash_bytes(key, sizeof(*key), table->seed);
 	uint64_t entry = __atomic_load_n(&table->entries[hash % ENTRIES], __ATOMIC_RELAXED);
 
 	return entry >> LIMIT_BITS == hash >> LIMIT_BITS ? entry & UINT16_MAX : 0;
@@ -74,7 +62,7 @@ uint32_t mss_limit(const struct mss_table *table, const struct packet_key *key)
 /* What is known of a flow only becomes less: a SYN may be forged, or an old connection's that had the same ports. */
 static void lower(struct mss_table *table, const struct packet_key *key, uint32_t limit)
 {
-	uint64_t hash = hash_of(table, key), *at = &table->entries[hash % ENTRIES];
+	uint64_t hash = hash_bytes(key, sizeof(*key), table->seed), *at = &table->entries[hash % ENTRIES];
 	uint32_t known = mss_limit(table, key);
 
 	if (limit > UINT16_MAX)

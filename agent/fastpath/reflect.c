@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fastpath/checksum.h"
+#include "fastpath/hash.h"
 #include "fastpath/packet.h"
 
 #define MAC 6
@@ -17,6 +18,7 @@
 #define IP6_HOPS 7
 #define IP6_SOURCE 8
 #define IP6_TARGET 24
+#define UDP_SIZE 8
 #define UDP_LENGTH 4
 #define UDP_CHECK 6
 #define ICMP_CHECK 2
@@ -175,7 +177,19 @@ static bool answers(const struct reflect_options *options, uint16_t from, uint16
 	return !options->some_ports || (has_port(options, to) && !has_port(options, from));
 }
 
-static bool reflect_udp(const struct reflect_options *options, uint8_t *data, const struct packet *packet)
+static bool seen_too_often(const struct reflect_state *state, const uint8_t *data, const struct packet *packet)
+{
+	const uint8_t *payload = data + packet->l4 + UDP_SIZE;
+	struct packet_key key;
+	uint64_t hash;
+
+	packet_key(data, packet, &key);
+	hash = hash_bytes(&key, sizeof(key), state->seed);
+	return !echoes_allow(state->echoes, hash_bytes(payload, data + packet->end - payload, hash), state->now_ns);
+}
+
+static bool reflect_udp(const struct reflect_options *options, const struct reflect_state *state, uint8_t *data,
+			const struct packet *packet)
 {
 	uint8_t *udp = data + packet->l4;
 	uint16_t length = packet->end - packet->l4;
@@ -186,13 +200,14 @@ static bool reflect_udp(const struct reflect_options *options, uint8_t *data, co
 		return false;
 	if (!unchecked && !sum_right(data, packet, packet_pseudo_sum(data, packet, IPPROTO_UDP, length)))
 		return false;
-	if (!turn_round(options, data, packet))
+	if (seen_too_often(state, data, packet) || !turn_round(options, data, packet))
 		return false;
 	swap(udp, udp + 2, 2);
 	return true;
 }
 
-bool reflect_frame(const struct reflect_options *options, uint8_t *data, uint32_t length)
+bool reflect_frame(const struct reflect_options *options, const struct reflect_state *state, uint8_t *data,
+		   uint32_t length)
 {
 	struct packet packet;
 	const uint8_t *icmp;
@@ -212,7 +227,7 @@ bool reflect_frame(const struct reflect_options *options, uint8_t *data, uint32_
 			return packet.plain && reflect_neighbour(options, data, &packet);
 		return icmp[0] == ECHO6_REQUEST && !icmp[1] && reflect_echo(options, data, &packet);
 	case PACKET_UDP:
-		return reflect_udp(options, data, &packet);
+		return reflect_udp(options, state, data, &packet);
 	default:
 		return false;
 	}

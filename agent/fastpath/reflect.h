@@ -4,13 +4,15 @@
  * is told to own, ARP and IPv6 neighbour solicitations. Pure.
  *
  * What might be another service's answer is not answered, or a forged datagram would have the two talk for ever: from a
- * port below 1024, from the port it is sent to, from one that is answered on here. And an answer leaves with a TTL one
- * below the request's: two reflectors that are set on each other stop after 255 turns.
+ * port below 1024, from the port it is sent to, from one that is answered on here. Other ports may have such a service
+ * as well: see echoes.h. And an answer leaves with a TTL one below the request's.
  */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "fastpath/echoes.h"
 
 #define REFLECT_ADDRESSES 16
 #define REFLECT_PORT_WORDS (65536 / 64)
@@ -29,5 +31,11 @@ struct reflect_options {
 	uint64_t ports[REFLECT_PORT_WORDS];
 };
 
+struct reflect_state {
+	struct echoes *echoes;
+	uint64_t seed, now_ns;
+};
+
 /* True if `data` now holds the answer, as long as the request was. False: nothing to answer, data is as it was. */
-bool reflect_frame(const struct reflect_options *options, uint8_t *data, uint32_t length);
+bool reflect_frame(const struct reflect_options *options, const struct reflect_state *state, uint8_t *data,
+		   uint32_t length);

@@ -114,11 +114,14 @@ static void lane_frame(struct lane *lane, struct rte_mbuf *mbuf, uint64_t now_ns
 		coalescer_push(lane->coalescer, &frame, now_ns);
 	} else if (lane->in != lane->out) {
 		lane_queue(lane, mbuf);
-	} else if (reflect_frame(&lane->reflect, rte_pktmbuf_mtod(mbuf, uint8_t *), mbuf->pkt_len)) {
-		lane_queue(lane, mbuf);
 	} else {
-		lane->counters->ignored++;
-		rte_pktmbuf_free(mbuf);
+		lane->reflected.now_ns = now_ns;
+		if (reflect_frame(&lane->reflect, &lane->reflected, rte_pktmbuf_mtod(mbuf, uint8_t *), mbuf->pkt_len)) {
+			lane_queue(lane, mbuf);
+		} else {
+			lane->counters->ignored++;
+			rte_pktmbuf_free(mbuf);
+		}
 	}
 }
 
@@ -301,14 +304,17 @@ static int lane_make(struct lane *lane, struct worker *worker, size_t port, uint
 		log_warning("%s: takes packets of %u bytes, so --mtu %u is more than it can be", out->name, out->mtu,
 			    options->mtu);
 	sleeper_add(&worker->sleeper, &in->queues[queue]);
+	if (getrandom(&coalesce.seed, sizeof(coalesce.seed), 0) != sizeof(coalesce.seed))
+		return fault_set(fault, EXIT_FAILED, "getrandom: no random seed: try again");
 	if (options->job == FASTPATH_JOB_REFLECT) {
 		lane->reflect = options->reflect;
 		memcpy(lane->reflect.mac, in->mac, sizeof(in->mac));
+		lane->reflected = (struct reflect_state){ .echoes = echoes_new(), .seed = coalesce.seed };
+		if (!lane->reflected.echoes)
+			return fault_set(fault, EXIT_FAILED, "reflector: out of memory: use fewer --queues");
 	}
 	if (options->job != FASTPATH_JOB_COALESCE)
 		return 0;
-	if (getrandom(&coalesce.seed, sizeof(coalesce.seed), 0) != sizeof(coalesce.seed))
-		return fault_set(fault, EXIT_FAILED, "getrandom: no random seed: try again");
 	lane->coalescer = coalescer_new(&coalesce);
 	if (!lane->coalescer)
 		return fault_set(fault, EXIT_FAILED, "flow table: out of memory: use a smaller --flows");
@@ -363,11 +369,17 @@ int workers_make(struct workers *all, uint32_t cores, struct fault *fault)
 	return 0;
 }
 
+static void lane_free(struct lane *lane)
+{
+	coalescer_free(lane->coalescer);
+	echoes_free(lane->reflected.echoes);
+}
+
 void workers_free(struct workers *all)
 {
 	for (uint32_t i = 0; all->list && i < all->count; i++) {
 		for (uint32_t k = 0; k < all->list[i].lane_count; k++)
-			coalescer_free(all->list[i].lanes[k].coalescer);
+			lane_free(&all->list[i].lanes[k]);
 		free(all->list[i].lanes);
 	}
 	free(all->list);

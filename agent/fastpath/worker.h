@@ -29,6 +29,7 @@ struct lane {
 	struct coalescer *coalescer;	/* NULL: other jobs */
 	struct rte_mempool *copies;	/* frames must be copied to here before they leave; NULL: as they are */
 	struct reflect_options reflect;
+	struct reflect_state reflected;
 	struct fastpath_queue *counters;
 };
 

@@ -12,6 +12,7 @@ import subprocess
 import time
 
 from fastpath import Fastpath, Road, cable, connection, stream
+from frames import checksum
 from lib import Net, Skip, build, check, equal, main, wait_for
 
 BUMP = ("-i", "left", "-i", "right")
@@ -100,18 +101,11 @@ def test_both_ways():
                 equal((got, len(answer)), (b"q" * (60 + 3 * i), i + 1), f"round {i}")
 
 
-def total(raw):
-    """The internet checksum."""
-    words = sum(struct.unpack(f"!{(len(raw) + 1) // 2}H", raw + b"\0" * (len(raw) & 1)))
-    words = (words & 0xffff) + (words >> 16)
-    return ~((words & 0xffff) + (words >> 16)) & 0xffff
-
-
 def tcp_frame6(road, sequence, data):
     """A TCP segment from a to b over IPv6."""
     ends = socket.inet_pton(socket.AF_INET6, road.A6) + socket.inet_pton(socket.AF_INET6, road.B6)
     tcp = struct.pack("!HHIIBBHHH", 1000, 2000, sequence, 1, 0x50, 0x18, 500, 0, 0) + data
-    tcp = tcp[:16] + struct.pack("!H", total(ends + struct.pack("!IHBB", len(tcp), 0, 0, 6) + tcp)) + tcp[18:]
+    tcp = tcp[:16] + struct.pack("!H", checksum(ends + struct.pack("!IHBB", len(tcp), 0, 0, 6) + tcp)) + tcp[18:]
     return (bytes.fromhex("020000000002020000000001") + b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(tcp), 6,
                                                                                   64) + ends + tcp)
 
@@ -120,9 +114,9 @@ def tcp_frame(road, tag, sequence, data):
     """A TCP segment from a to b over IPv4, in a VLAN if there is a tag."""
     ends = socket.inet_aton(road.A4) + socket.inet_aton(road.B4)
     ip = struct.pack("!BBHHHBBH", 0x45, 0, 40 + len(data), 1, 0x4000, 64, 6, 0) + ends
-    ip = ip[:10] + struct.pack("!H", total(ip)) + ip[12:]
+    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
     tcp = struct.pack("!HHIIBBHHH", 1000, 2000, sequence, 1, 0x50, 0x18, 500, 0, 0) + data
-    tcp = tcp[:16] + struct.pack("!H", total(ends + struct.pack("!HH", 6, len(tcp)) + tcp)) + tcp[18:]
+    tcp = tcp[:16] + struct.pack("!H", checksum(ends + struct.pack("!HH", 6, len(tcp)) + tcp)) + tcp[18:]
     vlan = b"" if tag is None else struct.pack("!HH", 0x8100, tag)
     return bytes.fromhex("020000000002020000000001") + vlan + b"\x08\0" + ip + tcp
 

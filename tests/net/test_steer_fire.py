@@ -14,21 +14,13 @@ import subprocess
 import time
 
 from agent import build
+from frames import checksum, mac
 from netns import Pair
 from programs import Program
 from steering import Client, Steered, policy, private_mounts, said, udp_who
 from tap import check, equal, main, wait_for
 
 SYN, RST, ACK = 0x02, 0x04, 0x10
-
-
-def total(data):
-    """The Internet checksum."""
-    data += b"\0" * (len(data) % 2)
-    value = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while value >> 16:
-        value = (value & 0xffff) + (value >> 16)
-    return ~value & 0xffff
 
 
 class Forger:
@@ -38,17 +30,15 @@ class Forger:
         with steered.a.inside():
             self.raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         self.raw.bind(("cable", 0))
-        mac = [net.ip("-o", "link", "show", "cable").split("link/ether ")[1].split()[0].replace(":", "")
-               for net in (steered.b, steered.a)]
-        self.head = bytes.fromhex(mac[0] + mac[1]) + b"\x08\x00"
+        self.head = mac(steered.b, "cable") + mac(steered.a, "cable") + b"\x08\x00"
 
     def send(self, client, flags, sequence, acknowledged=0):
         source, target = client.getsockname(), client.getpeername()
         addresses = socket.inet_aton(source[0]) + socket.inet_aton(target[0])
         tcp = struct.pack("!HHIIBBHHH", source[1], target[1], sequence, acknowledged, 0x50, flags, 65535, 0, 0)
-        tcp = tcp[:16] + struct.pack("!H", total(addresses + struct.pack("!HH", 6, len(tcp)) + tcp)) + tcp[18:]
+        tcp = tcp[:16] + struct.pack("!H", checksum(addresses + struct.pack("!HH", 6, len(tcp)) + tcp)) + tcp[18:]
         head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0) + addresses
-        self.raw.send(self.head + head[:10] + struct.pack("!H", total(head)) + head[12:] + tcp)
+        self.raw.send(self.head + head[:10] + struct.pack("!H", checksum(head)) + head[12:] + tcp)
 
 
 def test_kernel_keeps_its_own():
@@ -237,8 +227,7 @@ def test_only_ours():
     """packets for addresses of others are the kernel's, unless `transit = yes`; an address that comes is ours"""
     with Steered() as steered:
         other = "10.77.0.50"
-        mac = steered.b.ip("-o", "link", "show", "cable").split("link/ether ")[1].split()[0]
-        steered.a.ip("neigh", "replace", other, "lladdr", mac, "dev", "cable")
+        steered.a.ip("neigh", "replace", other, "lladdr", mac(steered.b, "cable").hex(":"), "dev", "cable")
         agent = steered.agent(policy(9000, protocol="any"))
         steered.consumer()
         equal(udp_who(steered.a, Pair.B4, 9000), "consumer", "our own address")

@@ -84,12 +84,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct coalesce_options options = { .flows = 8, .max_len = 600, .seed = 1, .emit = emit, .absorb = absorb };
 	struct reflect_options reflect = { .mac = { 2, 0, 0, 0, 0, 2 } };
 	uint32_t sequence = 1000;
+	struct reflect_state state = { .echoes = echoes_new() };
 	struct coalescer *c;
 	uint64_t now = 1000;
 
 	options.hold_ns = byte(&input) * 100;
 	c = coalescer_new(&options);
-	if (!c)
+	if (!c || !state.echoes)
 		abort();
 	taken = returned = 0;
 	while (input.at < input.end) {
@@ -99,7 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		uint8_t *copy = malloc(length ? length : 1);
 
 		memcpy(copy, made, length);
-		reflect_frame(&reflect, copy, length);
+		state.now_ns = now;
+		reflect_frame(&reflect, &state, copy, length);
 		free(copy);
 		frame.handle = frame.data = malloc(frame.room ? frame.room : 1);
 		memcpy(frame.data, made, length);
@@ -113,5 +115,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (taken != returned || coalescer_stats(c)->held || coalescer_deadline(c) != UINT64_MAX)
 		abort();
 	coalescer_free(c);
+	echoes_free(state.echoes);
 	return 0;
 }

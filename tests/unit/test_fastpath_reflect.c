@@ -20,6 +20,21 @@ static struct reflect_options anyone(void)
 	return options;
 }
 
+static struct reflect_state seen;
+
+/* A new reflector: it has seen nothing. */
+static int setup(void **state)
+{
+	echoes_free(seen.echoes);
+	seen = (struct reflect_state){ .echoes = echoes_new(), .seed = 7, .now_ns = 1000000000 };
+	return seen.echoes ? 0 : -1;
+}
+
+static bool reflected(const struct reflect_options *options, uint8_t *frame, uint32_t length)
+{
+	return reflect_frame(options, &seen, frame, length);
+}
+
 /* Owns 10.0.0.2 and fd00::2, the targets of every frame made here. */
 static struct reflect_options owner(void)
 {
@@ -65,7 +80,7 @@ static void answers_echo_and_udp(void **state)
 		uint32_t length = make(frame, v6, variant / 8, udp), l3 = frame_l3(frame), l4 = frame_l4(frame);
 
 		memcpy(request, frame, length);
-		assert_true(reflect_frame(&options, frame, length));
+		assert_true(reflected(&options, frame, length));
 		assert_memory_equal(frame, peer, 6);
 		assert_memory_equal(frame + 6, self, 6);
 		assert_memory_equal(frame + 12, request + 12, l3 - 12);	/* the VLAN tags */
@@ -146,7 +161,7 @@ static void leaves_the_rest_alone(void **state)
 
 		refusals[i].spoil(frame);
 		memcpy(before, frame, length);
-		if (reflect_frame(&options, frame, length))
+		if (reflected(&options, frame, length))
 			fail_msg("%s: answered", refusals[i].what);
 		assert_memory_equal(frame, before, length);
 	}
@@ -171,7 +186,7 @@ static void ports_are_answered_on(void **state)
 		put16(frame + frame_l4(frame), cases[i].from);
 		put16(frame + frame_l4(frame) + 2, cases[i].to);
 		resum(frame);
-		assert_int_equal(reflect_frame(&options, frame, length), cases[i].answered);
+		assert_int_equal(reflected(&options, frame, length), cases[i].answered);
 	}
 }
 
@@ -182,7 +197,7 @@ static void udp_without_checksum_is_fine_on_ipv4(void **state)
 	uint32_t length = make(frame, false, 0, true);
 
 	put16(frame + 34 + 6, 0);
-	assert_true(reflect_frame(&options, frame, length));
+	assert_true(reflected(&options, frame, length));
 	assert_int_equal(get16(frame + 34 + 6), 0);
 }
 
@@ -194,7 +209,7 @@ static void answers_for_its_own_addresses_only(void **state)
 		uint32_t length = make(frame, v6, 0, false);
 
 		options.addresses[v6][15] ^= 1;
-		assert_false(reflect_frame(&options, frame, length));
+		assert_false(reflected(&options, frame, length));
 	}
 }
 
@@ -211,10 +226,10 @@ static void answers_arp(void **state)
 	put32(frame + 28, 0x0a000001);
 	put32(frame + 38, 0x0a000002);
 	memcpy(before, frame, sizeof(frame));
-	assert_false(reflect_frame(&none, frame, sizeof(frame)));
-	assert_false(reflect_frame(&mine, frame, 41));
+	assert_false(reflected(&none, frame, sizeof(frame)));
+	assert_false(reflected(&mine, frame, 41));
 	assert_memory_equal(frame, before, sizeof(frame));
-	assert_true(reflect_frame(&mine, frame, sizeof(frame)));
+	assert_true(reflected(&mine, frame, sizeof(frame)));
 	assert_memory_equal(frame, peer, 6);
 	assert_int_equal(frame[21], 2);
 	assert_memory_equal(frame + 22, self, 6);
@@ -223,7 +238,7 @@ static void answers_arp(void **state)
 	assert_int_equal(get32(frame + 38), 0x0a000001);
 	memcpy(frame, before, sizeof(frame));
 	frame[41] = 3;
-	assert_false(reflect_frame(&mine, frame, sizeof(frame)));
+	assert_false(reflected(&mine, frame, sizeof(frame)));
 }
 
 static void answers_neighbour_solicitation(void **state)
@@ -241,8 +256,8 @@ static void answers_neighbour_solicitation(void **state)
 	memcpy(frame + at + 26, peer, 6);
 	frame_sum(frame, 58, 2);
 	memcpy(before, frame, sizeof(frame));
-	assert_false(reflect_frame(&none, frame, at + 32));
-	assert_true(reflect_frame(&mine, frame, at + 32));
+	assert_false(reflected(&none, frame, at + 32));
+	assert_true(reflected(&mine, frame, at + 32));
 	assert_memory_equal(frame, peer, 6);
 	assert_int_equal(frame[at], 136);
 	assert_int_equal(frame[at + 4], 0x60);
@@ -254,19 +269,67 @@ static void answers_neighbour_solicitation(void **state)
 	/* From beyond a router: forged. */
 	memcpy(frame, before, sizeof(frame));
 	frame[14 + 7] = 254;
-	assert_false(reflect_frame(&mine, frame, at + 32));
+	assert_false(reflected(&mine, frame, at + 32));
+}
+
+/* The datagram `which` of `from` to port 9000, once: is it answered? */
+static bool asked(uint16_t from, uint32_t which)
+{
+	struct reflect_options options = anyone();
+	uint8_t frame[256];
+	uint32_t length = make(frame, false, 0, true);
+
+	put16(frame + frame_l4(frame), from);
+	put32(frame + frame_l4(frame) + 8, which);
+	resum(frame);
+	return reflected(&options, frame, length);
+}
+
+/* What comes again and again is an answer to our answer. */
+static void loops_end(void **state)
+{
+	uint32_t count = 0;
+
+	while (asked(5000, 1) && count < 1000)
+		count++;
+	assert_int_equal(count, ECHOES_BURST);
+	assert_true(asked(5000, 2));
+	assert_true(asked(5001, 1));
+	seen.now_ns += 1000000000;
+	for (count = 0; asked(5000, 1) && count < 1000;)
+		count++;
+	assert_int_equal(count, ECHOES_PER_SECOND);
+	/* Two of them between the same ends do not hide each other. */
+	for (count = 0; count < 1000 && (asked(5002, 1) | asked(5002, 2));)
+		count++;
+	assert_int_equal(count, ECHOES_BURST);
+}
+
+/* Nor does other traffic hide one that takes long for a turn, and that traffic is all answered. */
+static void loops_end_among_other_traffic(void **state)
+{
+	uint32_t count = 0, other = 0;
+
+	for (; asked(5000, 0) && count < 1000; count++) {
+		for (int i = 0; i < 2000; i++)
+			assert_true(asked(6000 + i % 50, ++other));
+		seen.now_ns += 10000000;
+	}
+	assert_in_range(count, ECHOES_BURST, ECHOES_BURST + 2);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(answers_echo_and_udp),
-		cmocka_unit_test(leaves_the_rest_alone),
-		cmocka_unit_test(udp_without_checksum_is_fine_on_ipv4),
-		cmocka_unit_test(ports_are_answered_on),
-		cmocka_unit_test(answers_for_its_own_addresses_only),
-		cmocka_unit_test(answers_arp),
-		cmocka_unit_test(answers_neighbour_solicitation),
+		cmocka_unit_test_setup(answers_echo_and_udp, setup),
+		cmocka_unit_test_setup(leaves_the_rest_alone, setup),
+		cmocka_unit_test_setup(udp_without_checksum_is_fine_on_ipv4, setup),
+		cmocka_unit_test_setup(ports_are_answered_on, setup),
+		cmocka_unit_test_setup(loops_end, setup),
+		cmocka_unit_test_setup(loops_end_among_other_traffic, setup),
+		cmocka_unit_test_setup(answers_for_its_own_addresses_only, setup),
+		cmocka_unit_test_setup(answers_arp, setup),
+		cmocka_unit_test_setup(answers_neighbour_solicitation, setup),
 	};
 
 	return cmocka_run_group_tests_name("fastpath_reflect", tests, NULL, NULL);
