@@ -256,7 +256,7 @@ static __always_inline void gate_close(struct tcp_sock *tp, struct ac_flow *f, _
 		tp->app_limited = limited ? limited : 1;
 }
 
-static __always_inline bool gate_begin(struct tcp_sock *tp, struct ac_flow *f, __u32 now)
+static __always_inline bool gate_begin(struct tcp_sock *tp, struct ac_flow *f, __u32 now, enum ac_nagle nagle)
 {
 	struct ac_control *c = the_control();
 
@@ -266,6 +266,7 @@ static __always_inline bool gate_begin(struct tcp_sock *tp, struct ac_flow *f, _
 	f->hold_us = now;
 	f->hold_nxt = tp->snd_nxt;
 	f->hold_limit_us = ac_hold_limit(&f->predictor, &f->tuning, f->max_hold_us);
+	f->hold_nagle = nagle;
 	f->asked = 0;
 	if (!f->held)
 		event_of_hold(tp, f, now, AC_EVENT_FIRST_HOLD, AC_REASON_MAX);
@@ -282,15 +283,16 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, _
 {
 	__u32 in_flight = packets_in_flight(tp), copied_seq = tp->copied_seq, reason;
 	bool read = copied_seq != f->copied_seq;
+	enum ac_nagle nagle = nagle_of(tp, bytes);
 	struct ac_outcome out;
 
 	f->copied_seq = copied_seq;
 	f->writes++;
-	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, read, nagle_of(tp, bytes));
+	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, read, nagle);
 	if (out.ended)
 		gate_burst_ended(sk_of(tp), f, out.ended, f->write_seq - bytes, out.missed);
 	if (out.verdict == AC_HOLD && gate_may_hold(tp, f, in_flight, restarts_when_idle) &&
-	    (f->held_now ? ++f->held_now : gate_begin(tp, f, now))) {
+	    (f->held_now ? ++f->held_now : gate_begin(tp, f, now, nagle))) {
 		gate_close(tp, f, in_flight);
 		return;
 	}

@@ -16,8 +16,7 @@ static __always_inline void hold_was_late(struct ac_service_stats *stats, __u32 
 static __always_inline void hold_ended(struct ac_flow *f, __u32 now, __u32 reason)
 {
 	struct ac_service_stats *stats = stats_of(f);
-	/* Without a last write to join, the first of the held ones would have been a packet anyway. */
-	__u32 saved = reason == AC_REASON_COMPLETE ? f->held_now : f->held_now - 1;
+	__u32 saved = ac_packets_saved(f->held_now, reason == AC_REASON_COMPLETE, f->hold_nagle);
 	__u32 held_us = now - f->hold_us;
 
 	f->held += saved;

@@ -43,7 +43,7 @@ static const struct service_metric service_metrics[] = {
 	BASIC("read_bytes", read_bytes, "bytes", "Bytes taken by these calls."),
 	BASIC("bursts", bursts, "", "Bursts of writes that ended."),
 	BASIC("inferred_bursts", inferred_bursts, "", "Of these, bursts of flows that are not looked at, inferred from those that are."),
-	BASIC("held_writes", held, "", "Writes held: each is a packet saved on a flow with TCP_NODELAY."),
+	BASIC("held_writes", held, "", "Packets saved: writes held, but for those that Nagle's algorithm would have joined with others anyway."),
 	BASIC("misses", misses, "", "Bursts that ended while something was held."),
 	BASIC("holds_late", holds_late, "", "Holds that ended more than 1 ms after their max_hold."),
 	BASIC("shadow_held_writes", shadow_held, "", "Writes that would have been held on flows in shadow."),

@@ -48,7 +48,7 @@ static json_t *totals_json(const struct ac_service_stats *stats)
 
 	return json_pack("{sI sI sI sI sI sI sI sI so so}", "flows", N(live), "writes", N(stats->writes),
 			 "written_bytes", N(stats->written_bytes), "bursts", N(stats->bursts), "held", N(stats->held),
-			 "misses", N(stats->misses), "shadow_held", N(stats->shadow_held), "shadow_misses",
+			 "misses", N(stats->misses), "shadow_held", N(ac_shadow_saved(stats)), "shadow_misses",
 			 N(stats->shadow_misses), "released", released_json(stats), "hold_time_us", hold_json(stats));
 }
 

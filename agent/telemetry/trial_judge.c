@@ -51,7 +51,9 @@ const char *trial_verdict_name(enum trial_verdict verdict)
 
 double trial_saved_share(const struct trial_phase *phase)
 {
-	return phase->stats.writes ? (double)(phase->stats.held + phase->stats.shadow_held) / phase->stats.writes : 0;
+	const struct ac_service_stats *stats = &phase->stats;
+
+	return stats->writes ? (double)(stats->held + ac_shadow_saved(stats)) / stats->writes : 0;
 }
 
 double trial_segments_per_burst(const struct trial_phase *phase)
@@ -62,7 +64,7 @@ double trial_segments_per_burst(const struct trial_phase *phase)
 double trial_segments_predicted(const struct trial_phase *before)
 {
 	const struct ac_service_stats *stats = &before->stats;
-	double left = (double)stats->segments + stats->shadow_merged - stats->shadow_held;
+	double left = (double)stats->segments - ac_shadow_saved(stats);
 
 	return stats->bursts && left > 0 ? left / stats->bursts : 0;
 }

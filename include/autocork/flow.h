@@ -175,5 +175,6 @@ struct ac_flow {
 	__u8 named;		/* enum ac_named */
 	char comm[AC_COMM_LEN];	/* the program */
 	__u16 seen;		/* writes of the gate's burst that came before the flow was on its wrapper */
+	__u8 hold_nagle;	/* enum ac_nagle for the write that began the hold under way */
 };
 _Static_assert(sizeof(struct ac_flow) <= 280, "--max-flows in autocorkd(8) says so");

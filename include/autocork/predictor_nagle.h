@@ -7,6 +7,19 @@
 #pragma once
 #include <autocork/predictor_slots.h>
 
+/*
+ * Packets that do not leave because `writes` were held, `joined` by a last write that was not. Without the hold Nagle's algorithm would
+ * have sent the first one alone if nothing was on its way, and joined all the others until the ACK.
+ */
+static __always_inline __u32 ac_packets_saved(__u32 writes, bool joined, enum ac_nagle nagle)
+{
+	__u32 saved = writes - !joined;
+
+	if (nagle == AC_NAGLE_OFF)
+		return saved;
+	return nagle == AC_NAGLE_SENDS && saved;
+}
+
 /* When the credit is used up, nothing is known any more of where bursts go on. */
 static __always_inline void ac_credit(struct ac_predictor *p, int by)
 {

@@ -68,7 +68,7 @@ struct ac_service_stats {
 	__u64 read_bytes;
 	__u64 bursts;
 	__u64 inferred_bursts;	/* of these, those that nobody saw: what weights above 1 added */
-	__u64 held;		/* writes held: each is a packet saved on a TCP_NODELAY flow */
+	__u64 held;		/* packets saved: writes held, but for those that Nagle's algorithm would have joined anyway */
 	__u64 misses;
 	__u64 shadow_held;	/* the same two, for flows in shadow */
 	__u64 shadow_misses;
@@ -102,3 +102,9 @@ struct ac_service_stats {
 	__u64 hold_time[AC_BUCKETS];	/* microseconds */
 	__u64 lateness[AC_BUCKETS];	/* microseconds above max_hold, of the holds that outlived it */
 };
+
+/* Packets that holding would save on flows in shadow. The two are not read at one instant. */
+static __always_inline __u64 ac_shadow_saved(const struct ac_service_stats *stats)
+{
+	return stats->shadow_held > stats->shadow_merged ? stats->shadow_held - stats->shadow_merged : 0;
+}

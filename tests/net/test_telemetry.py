@@ -466,6 +466,20 @@ def test_stalls():
         check(samples(page, "stall_seconds_total", port=stream.port, side="client")[0] > 0.2, "stalls on the page")
 
 
+def test_saved_beside_nagle():
+    """a packet that Nagle's algorithm had joined with others anyway is none that holding saves"""
+    with world() as w, Stream(w.net, no_delay=False) as stream:
+        unmanaged = 2   # segments of a request: see test_stalls
+        w.learn(stream, WRITES)
+        before = w.agent.service(stream.port, "client")
+        segments = stream.exchange(WRITES, SIZE, 50)
+        wait_for(lambda: w.agent.service(stream.port, "client")["bursts"] >= before["bursts"] + 49, 5, "all bursts")
+        after = w.agent.service(stream.port, "client")
+        saved = after["held"] - before["held"]
+        check(segments < 1.2, f"{segments} segments a request")
+        check(abs(saved - 50 * (unmanaged - segments)) <= 5, f"{saved} packets saved, {segments} segments a request")
+
+
 def test_stalls_that_stay():
     """messages of one or two writes: where the second waits for an ACK, holding the first is worth a miss in between"""
     with world(OBSERVED) as w, Stream(w.net, no_delay=False) as stream:

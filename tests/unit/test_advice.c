@@ -14,6 +14,8 @@
 #include "telemetry/advice.h"
 #include "telemetry/budget.h"
 #include "telemetry/history.h"
+#include <autocork/predictor.h>
+
 #include "telemetry/trial_judge.h"
 #include "telemetry/unit_names.h"
 
@@ -208,6 +210,17 @@ static void trial_ends_for_the_right_reason(void **state)
 	assert_int_equal(trial_conclude(&before, &trial, 1), TRIAL_GOOD);
 }
 
+/* Nagle's algorithm sends the first write alone, if nothing is on its way, and joins the others. */
+static void packets_saved(void **state)
+{
+	assert_int_equal(ac_packets_saved(4, true, AC_NAGLE_OFF), 4);
+	assert_int_equal(ac_packets_saved(4, false, AC_NAGLE_OFF), 3);
+	assert_int_equal(ac_packets_saved(4, true, AC_NAGLE_SENDS), 1);
+	assert_int_equal(ac_packets_saved(1, true, AC_NAGLE_SENDS), 1);
+	assert_int_equal(ac_packets_saved(1, false, AC_NAGLE_SENDS), 0);
+	assert_int_equal(ac_packets_saved(4, true, AC_NAGLE_KEEPS), 0);
+}
+
 static void trial_predicts_segments(void **state)
 {
 	struct trial_phase before = {
@@ -219,6 +232,7 @@ static void trial_predicts_segments(void **state)
 
 	assert_float_equal(trial_segments_per_burst(&before), 2, 1e-9);
 	assert_float_equal(trial_segments_predicted(&before), 1, 1e-9);
+	assert_float_equal(trial_saved_share(&before), 100.0 / 1500, 1e-9);
 	trial_since(&trial, &begun);
 	assert_float_equal(trial_segments_per_burst(&trial), 1.04, 1e-9);
 	/* of the host too; what fell was begun anew */
@@ -311,6 +325,7 @@ int main(void)
 		cmocka_unit_test(emitted_policy_is_valid),
 		cmocka_unit_test(emitted_program_matches),
 		cmocka_unit_test(trial_ends_for_the_right_reason),
+		cmocka_unit_test(packets_saved),
 		cmocka_unit_test(trial_predicts_segments),
 		cmocka_unit_test(history_keeps_the_last_hour),
 		cmocka_unit_test(units_have_short_names),
