@@ -251,6 +251,33 @@ static bool serve_open(struct instance *instance, const char *wanted, int listen
 	return sent;
 }
 
+static bool serve_join(struct instance *instance, const struct endpoint_request *request, int xsk)
+{
+	struct endpoint_answer done = { .version = ENDPOINT_VERSION };
+	struct fault fault;
+	int error, page;
+	bool sent;
+
+	if (instance->page)
+		return refuse(instance, EALREADY, "endpoint: this program has had its queue");
+	if (is_taken(instance->broker, request->interface, request->queue) ||
+	    wanted_elsewhere(instance->broker, request->interface, request->queue))
+		return refuse(instance, EBUSY, "endpoint: the queue is another's now");
+	error = seat_join(&instance->seat, request->interface, request->queue, xsk, &fault);
+	if (error)
+		return refuse(instance, -error, fault.text);
+	page = share_page(instance);
+	if (page < 0) {
+		seat_leave(&instance->seat, true);
+		return refuse(instance, ENOMEM, "endpoint: no memory for its statistics");
+	}
+	sent = answer(instance, &done, &page, 1);
+	close(page);
+	log_info("%s: queue %u is still taken by %s (pid %d, uid %u)", instance->seat.interface, instance->seat.queue,
+		 instance->program, instance->peer.pid, instance->peer.uid);
+	return sent;
+}
+
 static bool serve_listen(struct instance *instance, int listener)
 {
 	struct endpoint_answer done = { .version = ENDPOINT_VERSION };
@@ -328,6 +355,8 @@ static bool serve(struct instance *instance, const struct endpoint_request *requ
 	switch (request->op) {
 	case ENDPOINT_OPEN:
 		return serve_open(instance, request->interface, fd);
+	case ENDPOINT_JOIN:
+		return serve_join(instance, request, fd);
 	case ENDPOINT_LISTEN:
 		return serve_listen(instance, fd);
 	case ENDPOINT_UNLISTEN:
@@ -470,6 +499,15 @@ static int listen_at(struct broker *broker, struct fault *fault)
 	return 0;
 }
 
+static void sweep(const struct broker *broker)
+{
+	const struct policy_set *set = *broker->policies;
+
+	for (size_t i = 1; i < set->policy_count; i++)
+		if (set->origins[i].config.steer == POLICY_STEER_ENDPOINT)
+			seats_sweep(set->origins[i].config.interface);
+}
+
 int broker_start(struct broker **result, sd_event *loop, const char *path, const struct policy_set *const *policies,
 		 struct fault *fault)
 {
@@ -490,6 +528,7 @@ int broker_start(struct broker **result, sd_event *loop, const char *path, const
 		fault_set(fault, EXIT_FAILED, "%s: watching it failed", path);
 		goto fail;
 	}
+	sweep(broker);
 	*result = broker;
 	return 0;
 fail:

@@ -25,6 +25,9 @@ bool endpoint_request_valid(const void *bytes, size_t size, unsigned fds, const 
 	*text = "the request's interface has no end";
 	if (!memchr(request.interface, 0, sizeof(request.interface)))
 		return false;
+	*text = "the request names no interface";
+	if (request.op == ENDPOINT_JOIN && !*request.interface)
+		return false;
 	*text = "the request names no port";
 	if (request.op == ENDPOINT_UNLISTEN && (!request.port || request.port > 65535))
 		return false;

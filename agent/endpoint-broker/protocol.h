@@ -5,6 +5,7 @@
  * broker takes the queue back.
  *
  *   OPEN      with a listening TCP socket      -> a queue: its AF_XDP socket, its memory, a page for statistics
+ *   JOIN      with an AF_XDP socket            -> the queue that the program had from an agent before; a page
  *   LISTEN    with a listening TCP socket      -> from now on the queue gets the new connections to its port
  *   UNLISTEN  with a port                      -> the kernel gets them again
  *   HANDOVER  with a connection, and its bytes -> a kernel socket that goes on with the connection
@@ -25,14 +26,15 @@
 #define ENDPOINT_BYTES_MAX (16u << 20)	/* of one connection that is handed over */
 #define ENDPOINT_FDS_MAX 3
 
-enum endpoint_op { ENDPOINT_OPEN, ENDPOINT_LISTEN, ENDPOINT_UNLISTEN, ENDPOINT_HANDOVER, ENDPOINT_OP_MAX };
+enum endpoint_op { ENDPOINT_OPEN, ENDPOINT_JOIN, ENDPOINT_LISTEN, ENDPOINT_UNLISTEN, ENDPOINT_HANDOVER, ENDPOINT_OP_MAX };
 
 struct endpoint_request {
 	uint32_t version;
 	uint32_t op;		/* enum endpoint_op */
 	uint32_t port;		/* UNLISTEN */
 	uint32_t bytes;		/* HANDOVER: in the memfd that comes along */
-	char interface[IF_NAMESIZE]; /* OPEN: of the queue that is wanted, ended by a zero; empty: a policy's */
+	uint32_t queue;		/* JOIN */
+	char interface[IF_NAMESIZE]; /* JOIN, and OPEN (of the queue that is wanted; empty: a policy's), ended by a zero */
 	struct handover connection;
 };
 

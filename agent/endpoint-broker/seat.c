@@ -3,6 +3,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_xdp.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -13,21 +14,47 @@
 #include <unistd.h>
 
 #include "steer/interface.h"
+#include "steer/steer.h"
+
+/* Of queues for which gone[queue] is set. */
+static void clear_ports_of(int steer_listeners, const bool gone[STEER_QUEUES_MAX])
+{
+	uint32_t key, next, *previous = NULL;
+	int left = STEER_LISTENERS_MAX + 1;
+	bool more = true;
+
+	while (more && left--) {
+		more = !bpf_map_get_next_key(steer_listeners, previous, &next);
+		if (previous && key >> 16 < STEER_QUEUES_MAX && gone[key >> 16])
+			bpf_map_delete_elem(steer_listeners, &key);
+		key = next;
+		previous = &key;
+	}
+}
 
 /* What a program that had the queue before has left behind. */
 static void clear_ports(const struct seat *seat)
 {
-	uint32_t key, next, *previous = NULL;
-	int left = STEER_LISTENERS_MAX;
+	bool gone[STEER_QUEUES_MAX] = { false };
 
-	while (left-- && !bpf_map_get_next_key(seat->tables.steer_listeners, previous, &next)) {
-		if (previous && key >> 16 == seat->queue)
-			bpf_map_delete_elem(seat->tables.steer_listeners, &key);
-		key = next;
-		previous = &key;
+	gone[seat->queue] = true;
+	clear_ports_of(seat->tables.steer_listeners, gone);
+}
+
+void seats_sweep(const char *interface)
+{
+	bool taken[STEER_QUEUES_MAX], gone[STEER_QUEUES_MAX];
+	struct steer_tables tables;
+	struct fault fault;
+
+	if (tables_open(&tables, interface, &fault))
+		return;
+	if (!steer_seats(interface, &tables, taken)) {
+		for (unsigned i = 0; i < STEER_QUEUES_MAX; i++)
+			gone[i] = !taken[i];
+		clear_ports_of(tables.steer_listeners, gone);
 	}
-	if (previous && key >> 16 == seat->queue)
-		bpf_map_delete_elem(seat->tables.steer_listeners, &key);
+	tables_close(&tables);
 }
 
 static uint32_t mtu_of(const char *interface)
@@ -76,6 +103,35 @@ int seat_take(struct seat *seat, const char *interface, uint32_t queue, uint32_t
 	}
 	seat->xsk = ring->xsk;
 	return 0;
+}
+
+int seat_join(struct seat *seat, const char *interface, uint32_t queue, int xsk, struct fault *fault)
+{
+	int domain = 0, error;
+	socklen_t size = sizeof(domain);
+
+	fault_set(fault, EXIT_FAILED, "%s, queue %u: the descriptor is no AF_XDP socket", interface, queue);
+	if (queue >= STEER_QUEUES_MAX || getsockopt(xsk, SOL_SOCKET, SO_DOMAIN, &domain, &size) || domain != AF_XDP)
+		return -EINVAL;
+	seat->index = interface_index(interface, fault);
+	if (seat->index < 0)
+		return -ENODEV;
+	if (tables_open(&seat->tables, interface, fault))
+		return -ENOENT;
+	seat->queue = queue;
+	snprintf(seat->interface, sizeof(seat->interface), "%s", interface);
+	/* The same socket is no error (xsk_map_update_elem, net/xdp/xskmap.c): so the place shows whose it is. */
+	error = bpf_map_update_elem(seat->tables.xsks_map, &queue, &xsk, BPF_NOEXIST) ? -errno : 0;
+	seat->xsk = error ? -1 : fcntl(xsk, F_DUPFD_CLOEXEC, 0);
+	if (!error && seat->xsk < 0)
+		error = -errno;
+	if (!error) {
+		clear_ports(seat);
+		return 0;
+	}
+	fault_set(fault, EXIT_FAILED, "%s, queue %u: it is not this program's: %s", interface, queue, strerror(-error));
+	tables_close(&seat->tables);
+	return error;
 }
 
 void seat_leave(struct seat *seat, bool keep)

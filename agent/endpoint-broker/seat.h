@@ -23,6 +23,13 @@ struct seat {
  */
 int seat_take(struct seat *seat, const char *interface, uint32_t queue, uint32_t frames, struct ring_xdp *ring,
 	      struct fault *fault);
+/*
+ * A queue that a program had from an agent before: its place is still there, or empty. The socket is copied. 0, or a negative errno:
+ * -EEXIST if another socket is in the place.
+ */
+int seat_join(struct seat *seat, const char *interface, uint32_t queue, int xsk, struct fault *fault);
+/* Forgets the ports of queues that have no socket: what programs left behind that ended while no agent ran. */
+void seats_sweep(const char *interface);
 /* Closes the socket. Without `keep` it is also taken out of the tables. */
 void seat_leave(struct seat *seat, bool keep);
 /* New connections to the port come to the queue; 0 or -1 with errno. */

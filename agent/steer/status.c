@@ -76,32 +76,51 @@ static json_t *rules_json(const struct steer_tables *tables, const uint32_t *flo
 	return rules;
 }
 
-/* Which queues have a socket: only a program can tell, so one is run. NULL if it cannot be. */
-static json_t *queues_json(const char *root, const char *interface, const struct steer_tables *tables,
-			   unsigned int count)
+/* Only a program can tell which queues have a socket, so one is run. */
+static int look_at_seats(const char *root, const char *interface, const struct steer_tables *tables,
+			 bool taken[STEER_QUEUES_MAX])
 {
 	char packet[64] = { 0 }, path[PATH_MAX];
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = packet, .data_size_in = sizeof(packet));
 	struct fault fault;
-	json_t *queues;
 	int program, error;
 
 	if (pins_path(path, root, interface, "presence", &fault))
-		return NULL;
+		return -1;
 	program = bpf_obj_get(path);
 	if (program < 0)
-		return NULL;
+		return -1;
 	error = bpf_prog_test_run_opts(program, &run);
 	close(program);
-	if (error)
-		return NULL;
-	queues = json_array();
-	for (uint32_t i = 0; i < count && i < STEER_QUEUES_MAX; i++) {
+	for (uint32_t i = 0; i < STEER_QUEUES_MAX && !error; i++) {
 		uint32_t seat = 0;
 
 		bpf_map_lookup_elem(tables->steer_seats, &i, &seat);
-		json_array_append_new(queues, json_pack("{si, sb}", "queue", (int)i, "consumer", (int)seat));
+		taken[i] = seat;
 	}
+	return error ? -1 : 0;
+}
+
+int steer_seats(const char *interface, const struct steer_tables *tables, bool taken[STEER_QUEUES_MAX])
+{
+	char root[PATH_MAX];
+	struct fault fault;
+
+	return pins_root(root, false, &fault) || !*root ? -1 : look_at_seats(root, interface, tables, taken);
+}
+
+/* NULL if it cannot be told. */
+static json_t *queues_json(const char *root, const char *interface, const struct steer_tables *tables,
+			   unsigned int count)
+{
+	bool taken[STEER_QUEUES_MAX];
+	json_t *queues;
+
+	if (look_at_seats(root, interface, tables, taken))
+		return NULL;
+	queues = json_array();
+	for (uint32_t i = 0; i < count && i < STEER_QUEUES_MAX; i++)
+		json_array_append_new(queues, json_pack("{si, sb}", "queue", (int)i, "consumer", (int)taken[i]));
 	return queues;
 }
 

@@ -56,5 +56,9 @@ struct steer_counters {
 size_t steer_counters(struct steer_counters *list, size_t max);
 extern const char *const steer_verdict_names[STEER_VERDICT_MAX];
 
+/* Which queues of the interface, whose tables are open, have a socket; 0 or -1. */
+struct steer_tables;
+int steer_seats(const char *interface, const struct steer_tables *tables, bool taken[STEER_QUEUES_MAX]);
+
 /* Writes the program's object file, for xdp_prog=. */
 int steer_export(const char *path, struct fault *fault);

@@ -7,6 +7,8 @@ $(BUILD)/tests/net/engine_server: $(BUILD)/tests/net/engine_server.o $(BUILD)/en
 	$(Q)$(CC) $(LDFLAGS) $^ $(shell $(PKG) --libs libbpf) -o $@
 endif
 
+PROG_TESTS += $(BUILD)/tests/net/endpoint_join
+
 # The examples in mTCP's style, built as their first lines say.
 ifeq ($(HAVE_LWIP),yes)
 NET_PROGRAMS += $(BUILD)/tests/net/mtcp_server $(BUILD)/tests/net/mtcp_client

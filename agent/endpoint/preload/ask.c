@@ -122,6 +122,20 @@ int ask_open(int broker, int listener, const char *interface, struct endpoint_an
 	return 0;
 }
 
+int ask_join(int broker, int xsk, const char *interface, uint32_t queue, int *page)
+{
+	struct endpoint_request request = { .version = ENDPOINT_VERSION, .op = ENDPOINT_JOIN, .queue = queue };
+	struct endpoint_answer answer;
+	int fds[ENDPOINT_FDS_MAX], error;
+
+	snprintf(request.interface, sizeof(request.interface), "%s", interface);
+	error = converse(broker, &request, xsk, &answer, fds);
+	if (!error && fds[0] < 0)
+		error = EPROTO;
+	*page = fds[0];
+	return error;
+}
+
 int ask_listen(int broker, int listener)
 {
 	struct endpoint_request request = { .version = ENDPOINT_VERSION, .op = ENDPOINT_LISTEN };

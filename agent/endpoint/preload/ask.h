@@ -9,6 +9,8 @@ int ask_connect(void);
 const char *ask_refusal(void);
 /* 0, or an errno value. An empty interface: whichever a policy names. *page is a descriptor too. */
 int ask_open(int broker, int listener, const char *interface, struct endpoint_answer *grant, int *page);
+/* To a new agent: this queue's socket is here. */
+int ask_join(int broker, int xsk, const char *interface, uint32_t queue, int *page);
 int ask_listen(int broker, int listener);
 void ask_unlisten(int broker, uint16_t port);
 /* The kernel's socket, or -1. */

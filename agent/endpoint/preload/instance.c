@@ -18,6 +18,7 @@
 
 #include "endpoint/preload/ask.h"
 #include "endpoint/preload/events.h"
+#include "endpoint/preload/link.h"
 #include "endpoint/preload/real.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -36,9 +37,6 @@ struct sleeper {
 static struct {
 	struct engine *engine;	/* NULL: none */
 	struct ring *ring;
-	int broker;
-	struct endpoint_page *page;
-	char interface[IF_NAMESIZE];
 	uint64_t try_again, delay;
 	uint64_t published, looked;
 	unsigned events_left;	/* of those given to the program: their answers leave together */
@@ -49,7 +47,7 @@ static struct {
 	uint64_t happened;	/* events so far */
 	bool dirty;		/* the page is older than the counters */
 	bool forked;		/* the engine in memory is a copy of the parent's: there is none to be had here */
-} it = { .broker = -1, .delay = TRY_FIRST };
+} it = { .delay = TRY_FIRST };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pid_t holder, own_process;
@@ -133,7 +131,7 @@ static unsigned list_addresses(union engine_address *addresses)
 	if (getifaddrs(&list))
 		return 0;
 	for (entry = list; entry && count < ENGINE_ADDRESSES; entry = entry->ifa_next) {
-		if (!entry->ifa_addr || strcmp(entry->ifa_name, it.interface))
+		if (!entry->ifa_addr || strcmp(entry->ifa_name, link_state.interface))
 			continue;
 		if (entry->ifa_addr->sa_family == AF_INET)
 			addresses[count++].in = *(struct sockaddr_in *)entry->ifa_addr;
@@ -150,7 +148,7 @@ static bool read_link(uint8_t mac[6], uint32_t *mtu)
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	bool good = false;
 
-	memcpy(request.ifr_name, it.interface, sizeof(it.interface));
+	memcpy(request.ifr_name, link_state.interface, sizeof(link_state.interface));
 	if (fd >= 0 && !REAL(ioctl)(fd, SIOCGIFHWADDR, &request)) {
 		memcpy(mac, request.ifr_hwaddr.sa_data, 6);
 		good = !REAL(ioctl)(fd, SIOCGIFMTU, &request);
@@ -159,6 +157,20 @@ static bool read_link(uint8_t mac[6], uint32_t *mtu)
 	if (fd >= 0)
 		REAL(close)(fd);
 	return good;
+}
+
+/* A new agent learns of what listens here; what it does not take, the kernel serves until it is asked again. */
+static void keep_link(uint64_t now)
+{
+	if (!link_keep(now))
+		return;
+	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1)) {
+		struct file *file = files_find(fd);
+
+		if (file->kind == FILE_LISTENER && file->socket)
+			ask_listen(link_state.broker, fd);
+	}
+	it.dirty = true;
 }
 
 /* Addresses and the link can change at any time. */
@@ -172,6 +184,7 @@ static void look_at_link(uint64_t now)
 	if (now - it.looked < LOOK_AT_LINK_EVERY)
 		return;
 	it.looked = now;
+	keep_link(now);
 	count = list_addresses(addresses);
 	if (count)
 		engine_set_addresses(it.engine, addresses, count);
@@ -183,30 +196,15 @@ static void forget(void)
 {
 	if (it.ring)
 		ring_close(it.ring);
-	if (it.page)
-		munmap(it.page, ENDPOINT_PAGE_SIZE);
-	if (it.broker >= 0)
-		files_unhide(it.broker);
 	it.ring = NULL;
-	it.page = NULL;
-	it.broker = -1;
+	link_close();
 }
 
-static bool attach(struct endpoint_answer *grant, int page)
+static bool attach(const struct endpoint_answer *grant)
 {
 	struct engine_config config = { .notify = notify };
 	uint32_t mtu;
 
-	memcpy(it.interface, grant->interface, sizeof(it.interface));
-	it.interface[IF_NAMESIZE - 1] = 0;
-	it.page = mmap(NULL, ENDPOINT_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0);
-	REAL(close)(page);
-	if (it.page == MAP_FAILED)
-		it.page = NULL;
-	else
-		madvise(it.page, ENDPOINT_PAGE_SIZE, MADV_DONTFORK);
-	grant->ring.xsk = files_hide(grant->ring.xsk);
-	grant->ring.umem = files_hide(grant->ring.umem);
 	it.ring = ring_xdp_attach(&grant->ring);
 	if (!it.ring) {
 		files_unhide(grant->ring.xsk);
@@ -229,16 +227,14 @@ static void create(int listener)
 	struct endpoint_answer grant;
 	uint64_t now = instance_now();
 	const char *spin = getenv("AUTOCORK_ENDPOINT_SPIN");
-	int page;
 
 	if (now < it.try_again || it.forked)
 		return;
 	it.try_again = now + it.delay;
 	it.delay = it.delay * 2 < TRY_LAST ? it.delay * 2 : TRY_LAST;
-	it.broker = files_hide(ask_connect());
-	if (it.broker < 0)
+	if (link_open(listener, it.setup.interface, &grant))
 		return;
-	if (ask_open(it.broker, listener, it.setup.interface, &grant, &page) || !attach(&grant, page)) {
+	if (!attach(&grant)) {
 		forget();
 		return;
 	}
@@ -290,7 +286,7 @@ void instance_serve(int fd, struct file *listener)
 	}
 	engine_set_tag(listener->socket, listener);
 	copy_options(fd, listener->socket);
-	if (ask_listen(it.broker, fd)) {
+	if (ask_listen(link_state.broker, fd)) {
 		engine_close(listener->socket);
 		listener->socket = NULL;
 	}
@@ -300,7 +296,7 @@ void instance_stop_serving(struct file *listener)
 {
 	if (!listener->socket)
 		return;
-	ask_unlisten(it.broker, ntohs(listener->local.in.sin_port));
+	ask_unlisten(link_state.broker, ntohs(listener->local.in.sin_port));
 	/* SYNs that the queue had already taken. */
 	instance_poll();
 	engine_close(listener->socket);
@@ -313,7 +309,7 @@ void instance_stop_serving(struct file *listener)
 static void publish(uint64_t now)
 {
 	struct engine_stats stats;
-	struct endpoint_page *page = it.page;
+	struct endpoint_page *page = link_state.page;
 
 	it.published = now;
 	it.dirty = false;
@@ -338,8 +334,8 @@ void instance_poll(void)
 		return;
 	now = instance_now();
 	it.events_left = 0;
-	if (it.page)
-		it.page->polls++;
+	if (link_state.page)
+		link_state.page->polls++;
 	if (engine_poll(it.engine, now, 0))
 		it.dirty = true;
 	look_at_link(now);
@@ -376,7 +372,7 @@ static bool spin(uint64_t deadline)
 
 int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const sigset_t *mask)
 {
-	struct pollfd set[count + 2];
+	struct pollfd set[count + 3];
 	struct timespec left, *timeout = NULL;
 	struct sleeper **at;
 	uint64_t until = deadline, due, now, seen = it.happened;
@@ -391,6 +387,9 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 	memcpy(set, fds, count * sizeof(*fds));
 	if (it.engine && it.ring->wait_fd >= 0)
 		set[used++] = (struct pollfd){ it.ring->wait_fd, POLLIN, 0 };
+	/* Its end alone is looked for: it says nothing unasked. */
+	if (link_state.broker >= 0)
+		set[used++] = (struct pollfd){ link_state.broker, 0, 0 };
 	if (!__libc_single_threaded) {
 		if (self.kick < 0)
 			self.kick = files_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -399,6 +398,9 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 	now = instance_now();
 	if (it.engine) {
 		due = engine_deadline(it.engine);
+		if (due < until)
+			until = due;
+		due = link_deadline();
 		if (due < until)
 			until = due;
 		/* The last counters are told once, before a long sleep. */
@@ -413,8 +415,8 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 	}
 	self.next = it.sleepers;
 	it.sleepers = &self;
-	if (it.page)
-		it.page->sleeps++;
+	if (link_state.page)
+		link_state.page->sleeps++;
 	instance_unlock();
 	result = REAL(ppoll)(set, used, timeout, mask);
 	error = errno;
@@ -428,6 +430,8 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 		self.kicked = false;
 		eventfd_read(self.kick, &ignored);
 	}
+	if (it.engine)
+		keep_link(instance_now());
 	instance_poll();
 	if (result < 0) {
 		errno = error;
@@ -509,7 +513,8 @@ int instance_hand_over(struct file *connection)
 	int64_t size;
 	int sock = -1, memory;
 
-	if (!connection->socket || connection->failing || it.broker < 0)
+	keep_link(instance_now());
+	if (!connection->socket || connection->failing || link_state.broker < 0)
 		return -1;
 	size = handover_take(connection->socket, &snapshot, NULL, 0);
 	if (size > 0) {
@@ -518,7 +523,7 @@ int instance_hand_over(struct file *connection)
 			size = handover_take(connection->socket, &snapshot, bytes, size);
 	}
 	if (size >= 0 && (bytes || !size) && (memory = memory_file(bytes, size)) >= 0) {
-		sock = ask_hand_over(it.broker, &snapshot, memory, size, &taken);
+		sock = ask_hand_over(link_state.broker, &snapshot, memory, size, &taken);
 		REAL(close)(memory);
 	}
 	if (sock >= 0) {
@@ -536,9 +541,9 @@ int instance_hand_over(struct file *connection)
 	} else {
 		connection->failing = true;
 	}
-	if (it.page) {
-		it.page->handed_over += sock >= 0;
-		it.page->handover_failed += sock < 0;
+	if (link_state.page) {
+		link_state.page->handed_over += sock >= 0;
+		link_state.page->handover_failed += sock < 0;
 	}
 	free(bytes);
 	return sock >= 0 ? 0 : -1;
@@ -588,8 +593,7 @@ void instance_forked(void)
 	it.forked = it.forked || it.engine;
 	it.engine = NULL;
 	it.ring = NULL;
-	it.page = NULL;
-	it.broker = -1;
+	link_forked();
 	it.sleepers = NULL;
 	it.try_again = 0;
 	it.delay = TRY_FIRST;
