@@ -13,8 +13,10 @@
 
 #include "lib/log.h"
 #include "telemetry/http_address.h"
+#include "telemetry/http_peer.h"
 
-#define BACKLOG 16
+#define BACKLOG 128
+#define CUT_AT_ONCE 16u	/* those that are cut are MHD's until it has seen their end */
 #define SWEEP_US 500000	/* how often connections that take too long are looked for, while there are any */
 
 struct http {
@@ -32,6 +34,8 @@ struct connection {
 	struct connection *prev, *next;
 	struct MHD_Connection *connection;
 	uint64_t since;		/* µs; when it connected, or its last answer was done */
+	uint64_t peer;		/* http_peer() */
+	bool busy;		/* a request is being answered */
 	bool cut;
 };
 
@@ -43,9 +47,64 @@ static uint64_t now_us(void)
 	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
 }
 
+static void cut(struct http *http, struct connection *c)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	/* MHD sees the end of the stream and cleans up by itself. */
+	if (info)
+		shutdown(info->connect_fd, SHUT_RDWR);
+	c->cut = true;
+	http->counters.refused++;
+}
+
+static unsigned connections_of(const struct http *http, uint64_t peer)
+{
+	unsigned count = 0;
+
+	for (const struct connection *c = http->connections; c; c = c->next)
+		count += !c->cut && c->peer == peer;
+	return count;
+}
+
+/* Idle ones go first, of these the one that has been so for longest. */
+static bool goes_before(const struct connection *a, const struct connection *b)
+{
+	return a->busy == b->busy ? a->since <= b->since : !a->busy;
+}
+
+/* There may be one too many: one of those goes who have most. */
+static void make_room(struct http *http, uint64_t newest)
+{
+	struct connection *victim = NULL;
+	unsigned all = 0, most = 0;
+	bool full;
+
+	for (const struct connection *c = http->connections; c; c = c->next)
+		all += !c->cut;
+	full = all > HTTP_CONNECTIONS;
+	if (!full && connections_of(http, newest) <= HTTP_SHARE)
+		return;
+	/* From the newest to the oldest. */
+	for (struct connection *c = http->connections; c; c = c->next) {
+		unsigned count = connections_of(http, c->peer);
+
+		if (c->cut || (!full && c->peer != newest))
+			continue;
+		if (!victim || count > most || (count == most && goes_before(c, victim))) {
+			victim = c;
+			most = count;
+		}
+	}
+	if (victim)
+		cut(http, victim);
+}
+
 static void connection_notify(void *context, struct MHD_Connection *mhd, void **slot,
 			      enum MHD_ConnectionNotificationCode code)
 {
+	const union MHD_ConnectionInfo *info;
 	struct http *http = context;
 	struct connection *connection = *slot;
 
@@ -60,6 +119,10 @@ static void connection_notify(void *context, struct MHD_Connection *mhd, void **
 		if (connection->next)
 			connection->next->prev = connection;
 		http->connections = connection;
+		info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+		if (info)
+			connection->peer = http_peer(info->connect_fd);
+		make_room(http, connection->peer);
 	} else if (connection) {
 		if (connection->prev)
 			connection->prev->next = connection->next;
@@ -81,26 +144,19 @@ static void request_completed(void *context, struct MHD_Connection *mhd, void **
 
 	if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
 		http->counters.requests++;
-	if (connection)
+	if (connection) {
 		connection->since = now_us();
+		connection->busy = false;
+	}
 }
 
 static void cut_slow(struct http *http)
 {
 	uint64_t now = now_us();
 
-	for (struct connection *c = http->connections; c; c = c->next) {
-		const union MHD_ConnectionInfo *info;
-
-		if (c->cut || now - c->since < http->options.request_s * 1000000ull)
-			continue;
-		info = MHD_get_connection_info(c->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-		/* MHD sees the end of the stream and cleans up by itself. */
-		if (info)
-			shutdown(info->connect_fd, SHUT_RDWR);
-		c->cut = true;
-		http->counters.refused++;
-	}
+	for (struct connection *c = http->connections; c; c = c->next)
+		if (!c->cut && now - c->since >= http->options.request_s * 1000000ull)
+			cut(http, c);
 }
 
 static enum MHD_Result queue(struct MHD_Connection *mhd, const struct http_answer *answer)
@@ -142,7 +198,10 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *mhd, const c
 	struct http *http = context;
 	struct http_answer made = { .status = MHD_HTTP_OK };
 	struct http_request request;
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
+	if (info && info->socket_context)
+		((struct connection *)info->socket_context)->busy = true;
 	if (strcmp(method, MHD_HTTP_METHOD_GET) && strcmp(method, MHD_HTTP_METHOD_HEAD)) {
 		http->counters.refused++;
 		return say(mhd, MHD_HTTP_METHOD_NOT_ALLOWED, "This server is read-only: GET and HEAD.\n");
@@ -257,7 +316,7 @@ int http_start(struct http **result, sd_event *loop, const struct http_options *
 	http->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer, http,
 					MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
 					MHD_OPTION_LISTEN_SOCKET, fd,
-					MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
+					MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS + CUT_AT_ONCE,
 					MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_BYTES,
 					MHD_OPTION_CONNECTION_TIMEOUT, options->idle_s,
 					MHD_OPTION_NOTIFY_CONNECTION, connection_notify, http,

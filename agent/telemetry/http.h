@@ -11,6 +11,7 @@
 #include "lib/fault.h"
 
 #define HTTP_CONNECTIONS 32
+#define HTTP_SHARE 8			/* of them, those of one user of this machine, or of one other machine */
 #define HTTP_CONNECTION_BYTES 16384	/* of one connection: request line, headers, buffers */
 
 struct http_request {
@@ -44,7 +45,7 @@ struct http_options {
 
 struct http_counters {
 	uint64_t requests;	/* answered, whatever the status */
-	uint64_t refused;	/* connections cut for taking too long, requests that made no sense */
+	uint64_t refused;	/* connections cut for taking too long or for others' sake, nonsense */
 };
 
 struct http;

@@ -8,8 +8,10 @@ import signal
 import socket
 import stat
 import time
+import urllib.parse
+import urllib.request
 
-from lib import Agent, build, check, control, equal, main, wait_for
+from lib import OBSERVE, Agent, build, check, control, equal, forked, main
 
 AGENT_LOCK = pathlib.Path("/run/autocork/agent.lock")
 
@@ -100,6 +102,28 @@ def test_many_requests():
         agent._gone()
         for client in clients:
             client.close()
+
+
+def test_idle_readers():
+    """a user who keeps 49 connections to the metrics page open, without a word, takes it from nobody"""
+    with Agent(policy=OBSERVE + "[agent]\nmetrics = 127.0.0.1:0\n") as agent:
+        url = agent.status()["metrics_url"]
+        parts = urllib.parse.urlsplit(url)
+
+        def nobody(ready):
+            os.setgid(65534)
+            os.setuid(65534)
+            idle = [socket.socket() for _ in range(49)]
+            for client in idle:
+                client.connect((parts.hostname, parts.port))
+            ready()
+            signal.pause()
+
+        with forked(nobody):
+            begun = time.monotonic()
+            with urllib.request.urlopen(url, timeout=20) as page:
+                check(b"autocork_" in page.read(), "the page")
+            check(time.monotonic() - begun < 10, f"the page took {time.monotonic() - begun:.1f} s")
 
 
 main(globals())

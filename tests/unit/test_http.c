@@ -20,8 +20,8 @@
 #include "telemetry/http_address.h"
 #include "telemetry/metrics.h"
 
-#define IDLE_S 2
-#define REQUEST_S 4
+#define IDLE_S 6
+#define REQUEST_S 6
 #define PAGE_SERVICES 500
 
 static pid_t child;
@@ -186,23 +186,60 @@ static void huge_header_is_refused(void **state)
 
 	memset(request + head, 'x', sizeof(request) - head);
 	send(wait.fd, request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT);
-	assert_int_equal(poll(&wait, 1, 5000), 1); /* an error or the end, in any case no more reading */
+	assert_int_equal(poll(&wait, 1, 5000 + IDLE_S * 1000), 1); /* an error or the end, in any case no more reading */
 	close(wait.fd);
 	ask(GET("/echo"), answer, sizeof(answer), 5000);
 	assert_non_null(strstr(answer, "plain"));
 }
 
-/* More clients than there are places connect and say nothing: they are dropped, and a real one gets its answer. */
-static void silent_clients_are_dropped(void **state)
+static size_t still_open(const int *fds, size_t count)
 {
-	int fds[HTTP_CONNECTIONS];
-	char answer[4096];
+	size_t open = 0;
 
-	for (size_t i = 0; i < HTTP_CONNECTIONS; i++)
+	for (size_t i = 0; i < count; i++)
+		open += !poll(&(struct pollfd){ .fd = fds[i], .events = POLLIN }, 1, 0);
+	return open;
+}
+
+/* A user with more connections than there are places, of which some wait for an answer that he does not read. */
+static void one_user_has_a_share(void **state)
+{
+	int fds[2 * HTTP_CONNECTIONS];
+	char answer[4096];
+	pid_t other;
+	int status;
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
 		fds[i] = dial();
-	ask(GET("/echo"), answer, sizeof(answer), 20000);
+		if (i % 4 == 0)
+			send(fds[i], GET("/metrics"), strlen(GET("/metrics")), MSG_NOSIGNAL);
+	}
+	/* The same user; their own silence would end the others after IDLE_S. */
+	ask(GET("/echo"), answer, sizeof(answer), IDLE_S * 1000 / 2);
 	assert_non_null(strstr(answer, "plain"));
-	for (size_t i = 0; i < HTTP_CONNECTIONS; i++)
+	assert_true(still_open(fds, sizeof(fds) / sizeof(fds[0])) <= HTTP_SHARE);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		close(fds[i]);
+	if (getuid())
+		skip();
+	for (size_t i = 0; i < HTTP_SHARE; i++)
+		fds[i] = dial();
+	other = fork();
+	if (!other) {
+		/* nobody: his connections take none of root's away. */
+		int his[2 * HTTP_CONNECTIONS];
+
+		if (setgid(65534) || setuid(65534))
+			_exit(1);
+		for (size_t i = 0; i < sizeof(his) / sizeof(his[0]); i++)
+			his[i] = dial();
+		poll(NULL, 0, 200);
+		_exit(still_open(his, sizeof(his) / sizeof(his[0])) > HTTP_SHARE ? 2 : 0);
+	}
+	assert_int_equal(waitpid(other, &status, 0), other);
+	assert_int_equal(status, 0);
+	assert_int_equal(still_open(fds, HTTP_SHARE), HTTP_SHARE);
+	for (size_t i = 0; i < HTTP_SHARE; i++)
 		close(fds[i]);
 }
 
@@ -306,7 +343,7 @@ int main(void)
 		cmocka_unit_test(huge_header_is_refused),
 		cmocka_unit_test(thousand_scrapes_in_constant_memory),
 		cmocka_unit_test(client_that_does_not_read_stops_nobody),
-		cmocka_unit_test(silent_clients_are_dropped),
+		cmocka_unit_test(one_user_has_a_share),
 		cmocka_unit_test(trickling_client_is_cut),
 	};
 
