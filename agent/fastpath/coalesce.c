@@ -8,6 +8,7 @@
 
 #include "fastpath/hash.h"
 #include "fastpath/mss.h"
+#include "fastpath/repeats.h"
 #include "fastpath/segment.h"
 
 /* A bucket: one cache line of tags is searched twice at most, and there is no chain to grow. */
@@ -19,6 +20,7 @@ struct slot {
 	uint64_t seen_ns;	/* last small segment of the flow, 0 if there was none */
 	uint32_t ack;		/* what it acknowledged */
 	uint32_t largest;	/* IP packet of the flow so far */
+	struct repeats repeats;
 	uint64_t deadline_ns;	/* while a frame is held: when it must leave */
 	struct coalesce_frame frame;	/* handle NULL: nothing is held */
 	struct segment segment;	/* of the frame */
@@ -176,6 +178,7 @@ static uint32_t claim(struct coalescer *c, const struct packet_key *key, uint32_
 	c->slots[best].key = *key;
 	c->slots[best].seen_ns = 0;
 	c->slots[best].largest = 0;
+	c->slots[best].repeats = (struct repeats){ 0 };
 	return best;
 }
 
@@ -210,11 +213,23 @@ static bool append(struct coalescer *c, uint32_t index, const struct coalesce_fr
 		return false;
 	slot->frame.length = segment_append(slot->frame.data, slot->frame.length, &slot->segment, frame->data, segment);
 	c->stats.merged++;
+	if (segment_total(&slot->segment) > mss_careful(slot->key.version))
+		repeats_merge(&slot->repeats, segment->length);
 	c->options.absorb(c->options.context, frame->handle);
 	/* No use in waiting for another one of this size. */
 	if (segment_total(&slot->segment) + segment->length > limit)
 		release(c, index);
 	return true;
+}
+
+/* Below the limit where larger ones have not arrived: see repeats.h. */
+static uint32_t limit_after(struct slot *slot, const uint8_t *data, const struct packet *packet, uint32_t limit)
+{
+	uint32_t length = packet->end - packet->payload, careful = mss_careful(packet->version);
+
+	if (!length || !repeats_see(&slot->repeats, segment_sequence(data, packet), length))
+		return limit;
+	return limit < careful ? limit : careful;
 }
 
 static void push_tcp(struct coalescer *c, const struct coalesce_frame *frame, const struct packet *packet,
@@ -232,6 +247,8 @@ static void push_tcp(struct coalescer *c, const struct coalesce_frame *frame, co
 	if (index != NOBODY && size > c->slots[index].largest)
 		c->slots[index].largest = size;
 	limit = limit_of(c, &key, index != NOBODY ? c->slots[index].largest : size, &known);
+	if (index != NOBODY)
+		limit = limit_after(&c->slots[index], frame->data, packet, limit);
 	verdict = segment_read(frame->data, packet, limit, &segment);
 	if (verdict != SEGMENT_SMALL) {
 		if (verdict == SEGMENT_CORRUPT)
@@ -250,6 +267,7 @@ static void push_tcp(struct coalescer *c, const struct coalesce_frame *frame, co
 	if (index == NOBODY) {
 		index = claim(c, &key, hash);
 		c->slots[index].largest = size;
+		repeats_see(&c->slots[index].repeats, segment.sequence, segment.length);
 	}
 	if (c->slots[index].frame.handle) {
 		if (c->slots[index].deadline_ns < now_ns || !append(c, index, frame, &segment, limit)) {

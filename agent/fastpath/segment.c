@@ -66,6 +66,11 @@ static bool options_allow(const uint8_t *option, size_t length)
 	return true;
 }
 
+uint32_t segment_sequence(const uint8_t *frame, const struct packet *packet)
+{
+	return packet_get32(frame + packet->l4 + TCP_SEQUENCE);
+}
+
 enum segment_verdict segment_read(const uint8_t *frame, const struct packet *packet, uint32_t max_len,
 				  struct segment *segment)
 {
@@ -88,7 +93,7 @@ enum segment_verdict segment_read(const uint8_t *frame, const struct packet *pac
 	/* A TCP header is a multiple of four bytes long, so the data's own sum needs no shift. */
 	if (sum_fold(sum_bytes(tcp, packet->payload - packet->l4, sum) + segment->data_sum) != 0xffff)
 		return SEGMENT_CORRUPT;
-	segment->sequence = packet_get32(tcp + TCP_SEQUENCE);
+	segment->sequence = segment_sequence(frame, packet);
 	segment->ack = packet_get32(tcp + TCP_ACK);
 	segment->length = length;
 	segment->version = packet->version;

@@ -20,6 +20,8 @@ struct segment {
 	uint8_t version;
 };
 
+/* Number of its first data byte. */
+uint32_t segment_sequence(const uint8_t *frame, const struct packet *packet);
 enum segment_verdict segment_read(const uint8_t *frame, const struct packet *packet, uint32_t max_len,
 				  struct segment *segment);
 /* True if `next` is of the same making as `head` and starts where it ends. Both belong to one flow. */

@@ -54,7 +54,8 @@ def test_mtu():
 
 def test_narrow_path():
     """merging behind a port of MTU 1500 when the path further on takes 1300: hardly anything is sent again"""
-    for how in "end", "router":
+    # By itself, by finding out its size, the sender has some 100 to send again where no router tells it.
+    for how, most in ("end", 100), ("router", 100), ("silent", 250):
         with (Road() as road, Beyond(road, how) as beyond,
               Fastpath(road.middle, "-i", "left", "-i", "right", "--hold", "200us") as fast):
             for address in beyond.C4, beyond.C6:
@@ -62,8 +63,8 @@ def test_narrow_path():
                     sent, received = stream(client, server, 100, 10000, 2e-5)
                     again = tcp_info(client)["retransmits"]
                     # Without a bound each packet that is merged to more than 1300 bytes: 238 and more.
-                    check(again < 100, f"{how}, {address}: {again} of {sent} segments were sent again")
-                    check(received < 0.8 * sent, f"{how}, {address}: {received} of {sent} arrived: hardly any was merged")
+                    check(again < most, f"{how}, {address}: {again} of {sent} segments were sent again")
+                    check(received < 0.8 * sent, f"{how}, {address}: {received} of {sent} arrived: few were merged")
             equal(fast.counters()["too_long"], 0, "packets above the port's MTU")
 
 

@@ -1,6 +1,6 @@
 # libFuzzer target for everything that reads packets in autocork-fastpath. make fuzz-fastpath FUZZ_SECONDS=600
 FUZZ_SECONDS ?= 60
-FASTPATH_FUZZED := tests/unit/fuzz_fastpath.c $(addprefix agent/fastpath/,packet.c segment.c coalesce.c mss.c echoes.c reflect.c)
+FASTPATH_FUZZED := tests/unit/fuzz_fastpath.c $(addprefix agent/fastpath/,packet.c segment.c coalesce.c mss.c repeats.c echoes.c reflect.c)
 
 $(BUILD)/tests/unit/fuzz_fastpath: $(FASTPATH_FUZZED) $(wildcard agent/fastpath/*.h) tests/unit/frame.h
 	@mkdir -p $(@D)

@@ -185,6 +185,45 @@ static void routers_are_heard(void **state)
 	assert_in_range(stream(&spec, 40, 100), 501, 1300);
 }
 
+/* A router that drops what is large, and whose word does not come this way: all of it is sent again. */
+static void silent_routers_are_noticed(void **state)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		struct frame_spec spec = spec_of(v6);
+		uint32_t careful = v6 ? 1280 : 576, start;
+
+		syn(v6, mss_8960, 4, 0x12);
+		start = spec.sequence;
+		assert_in_range(stream(&spec, 100, 100), 1401, 1500);
+		spec.sequence = start;
+		assert_in_range(stream(&spec, 100, 100), careful - 99, careful);
+		assert_in_range(stream(&spec, 100, 100), careful - 99, careful);
+	}
+}
+
+/* What was lost or overtaken before it came here, and a loss now and then behind us, is no sign of that. */
+static void losses_elsewhere_are_not(void **state)
+{
+	struct frame_spec spec = spec_of(false);
+
+	syn(false, mss_8960, 4, 0x12);
+	for (int round = 0; round < 200; round++) {
+		uint32_t hole = spec.sequence;
+
+		/* A third comes after the rest. */
+		spec.sequence += 1500;
+		stream(&spec, 30, 100);
+		spec.sequence = hole;
+		assert_in_range(stream(&spec, 15, 100), 1401, 1500);
+		spec.sequence = hole + 4500;
+		assert_in_range(stream(&spec, 30, 100), 1401, 1500);
+		/* One in five of these packets was lost. */
+		spec.sequence -= 1000;
+		stream(&spec, 10, 100);
+	}
+	assert_in_range(stream(&spec, 40, 100), 1401, 1500);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +233,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_option_is_the_default, setup, teardown),
 		cmocka_unit_test_setup_teardown(larger_than_the_port_never, setup, teardown),
 		cmocka_unit_test_setup_teardown(routers_are_heard, setup, teardown),
+		cmocka_unit_test_setup_teardown(silent_routers_are_noticed, setup, teardown),
+		cmocka_unit_test_setup_teardown(losses_elsewhere_are_not, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("coalesce_mss", tests, NULL, NULL);
