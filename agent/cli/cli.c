@@ -15,9 +15,10 @@ void cli_complain(const char *before, const char *text)
 
 int cli_fail(const struct cli *cli, const struct fault *fault)
 {
-	if (cli->json)
+	if (cli->json) {
 		json_print(stdout, json_fault(fault));
-	else
-		cli_complain("autocork: ", fault->text);
+		fflush(stdout);
+	}
+	cli_complain("autocork: ", fault->text);
 	return fault->exit_code;
 }

@@ -42,5 +42,5 @@ extern const struct command_set autocork_commands;
 int cli_dispatch(struct cli *cli, const struct command_set *set, int argc, char **argv);
 /* A line on stderr. The text may quote a file or the command line: what a terminal would obey becomes \xNN. */
 void cli_complain(const char *before, const char *text);
-/* Says what went wrong (stderr, or an error object with --json) and returns the exit code. */
+/* Says what went wrong on stderr, with --json as an error object on stdout too, and returns the exit code. */
 int cli_fail(const struct cli *cli, const struct fault *fault);

@@ -2,7 +2,6 @@
 #include "cli/client.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/interrupt.h"
 #include "lib/json.h"
 #include "lib/paths.h"
 
@@ -207,17 +207,9 @@ static bool wait_until(FILE *stream, double end)
 static int listening = -1;
 
 /* As if the time had come; a second one ends the program. */
-static void on_interrupt(int number)
+static void on_interrupt(void)
 {
 	shutdown(listening, SHUT_WR);
-}
-
-static void stop_at_interrupt(FILE *stream)
-{
-	struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = SA_RESETHAND };
-
-	listening = fileno(stream);
-	sigaction(SIGINT, &action, NULL);
 }
 
 /* Hands items to the visitor until the end, or, unless `end` is NULL, until that time. SILENT: it has come. */
@@ -274,7 +266,8 @@ int client_watch(const char *control, json_t *request, double seconds, client_vi
 		json_decref(request);
 		return -1;
 	}
-	stop_at_interrupt(stream);
+	listening = fileno(stream);
+	interrupt_catch(on_interrupt);
 	result = send_request(control, stream, request, fault);
 	end = now() + seconds;
 	if (!result)
@@ -286,7 +279,6 @@ int client_watch(const char *control, json_t *request, double seconds, client_vi
 		if (result == SILENT)
 			result = fault_set(fault, EXIT_FAILED, "%s: the agent does not answer: see its log", control);
 	}
-	signal(SIGINT, SIG_DFL);
 	fclose(stream);
 	return result;
 }

@@ -22,6 +22,7 @@ int client_call(const char *control, json_t *request, json_t **reply, struct fau
  */
 typedef int client_visit(json_t *item, void *context);
 int client_list(const char *control, json_t *request, client_visit *visit, void *context, struct fault *fault);
-/* The same, but after so many seconds, or at SIGINT, the agent is asked to end the stream; what it then says is visited too. */
+/* The same, but after so many seconds, or at SIGINT, the agent is asked to end the stream; what it then says is visited
+ * too. To be followed by interrupt_finish() (cli/interrupt.h), once that is shown. */
 int client_watch(const char *control, json_t *request, double seconds, client_visit *visit, void *context,
 		 struct fault *fault);

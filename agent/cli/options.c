@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/usage.h"
 #include "lib/paths.h"
 
 /* argp's keys: the letter, or a number of the row. */
@@ -288,7 +289,9 @@ void cli_parse(struct cli *cli, const struct cli_syntax *syntax, int argc, char 
 	next = add_rows(next, common_options, KEY_COMMON);
 	*next = (struct argp_option){ 0, KEY_HELP, 0, OPTION_HIDDEN, 0, GROUP_COMMON };
 	/* In order: what follows the name of a command (`bench client …`) is for that one to parse. */
+	usage_catch(argc, argv);
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &parsing);
+	usage_release();
 	for (struct argp_option *option = options; option < next; option++)
 		if (option->flags == (OPTION_ALIAS | OPTION_HIDDEN))
 			free((char *)option->name);

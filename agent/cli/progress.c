@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/interrupt.h"
+
 static void rest(double seconds)
 {
 	nanosleep(&(struct timespec){ (time_t)seconds, (seconds - (time_t)seconds) * 1e9 }, NULL);
@@ -24,7 +26,7 @@ void progress_wait(const struct cli *cli, const char *what, double seconds)
 	bool shown = cli->terminal && !cli->json && isatty(STDERR_FILENO);
 	double end = now_s() + seconds, left;
 
-	while ((left = end - now_s()) > 0) {
+	while (!interrupt_came() && (left = end - now_s()) > 0) {
 		if (shown)
 			fprintf(stderr, "\r%s: %.0f s left \033[K", what, ceil(left));
 		rest(shown && left > 1 ? 1 : left);

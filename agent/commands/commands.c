@@ -13,7 +13,7 @@ static const struct command commands[] = {
 	{ "doctor", "what of the kernel works, what not, and how to mend it", command_doctor, false },
 	{ "advise", "what services that are not managed would save", command_advise, true },
 	{ "events", "what happens to flows, as it happens", command_events, true },
-	{ "explain", "why and when held writes left", command_explain, true },
+	{ "explain", "what becomes of each message, in words", command_explain, true },
 	{ "responses", "what programs do for each response, and what of it is waste", command_responses, true },
 	{ "top", "the services and flows that save most, live", command_top, true },
 	{ "trial", "try to manage a service for a while, and compare", command_trial, true },

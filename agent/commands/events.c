@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* autocork events and autocork explain: what happens to flows, as it happens. */
+#include <autocork/flow.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "cli/client.h"
 #include "cli/options.h"
 #include "commands/commands.h"
 #include "lib/json.h"
 #include "telemetry/event_format.h"
+#include "telemetry/explanation.h"
 
+#define MANAGED_FLOWS 1024	/* of others, what is told may be told twice */
 #define ENOUGH 1	/* what the visitor returns when it has seen as many as were asked for */
 
 struct listening {
 	const struct cli *cli;
 	json_t *request;
 	long count;	/* 0 = for ever */
+	bool explain;
+	json_int_t managed[MANAGED_FLOWS];	/* cookies of flows whose releases were told */
 };
 
 static void take_type(const struct argp_state *state, char *name, void *input)
@@ -65,24 +71,51 @@ static const struct cli_syntax events_syntax = {
 	       "Without --type: all but release and response, of which there is one per burst. The types:\n"
 	       AC_EVENTS(X),
 };
-#undef X
 
 static const struct cli_syntax explain_syntax = {
 	.options = explain_options,
-	.doc = "Shows each release with its reason, the writes and bytes it let go, and the microseconds they were "
-	       "held.\n"
+	.doc = "Says in words what became of each message: which writes left at once, which waited and for what, which "
+	       "were held and why they left. Works for connections that are managed and for those that are not.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork explain --port 80\n"
-	       "  autocork explain --program nginx --count 20\n",
+	       "  autocork explain --program nginx --count 20\n"
+	       "\v"
+	       "Why held writes left:\n"
+	       AC_REASONS(X),
 };
+
+#undef X
+
+/* A managed flow's message is told by its release; the response that it is part of would be the same again. */
+static bool is_told(struct listening *listening, const json_t *event)
+{
+	const char *type = json_member_text(event, "type");
+	json_int_t cookie = json_number(event, "cookie"), *slot = &listening->managed[(uint64_t)cookie % MANAGED_FLOWS];
+
+	if (!strcmp(type, "release") || !strcmp(type, "miss"))
+		*slot = cookie;
+	return listening->explain && !strcmp(type, "response") && *slot == cookie;
+}
+
+static void explain(const json_t *event)
+{
+	event_print_flow(stdout, event);
+	fputs("  ", stdout);
+	explanation_print(stdout, event);
+	fputs(".\n", stdout);
+}
 
 static int visit(json_t *event, void *context)
 {
 	struct listening *listening = context;
 
+	if (is_told(listening, event))
+		return 0;
 	if (listening->cli->json)
 		json_print(stdout, json_incref(event));
+	else if (listening->explain)
+		explain(event);
 	else
 		event_print(stdout, event, listening->cli->colour);
 	/* A stream is read as it comes; a reader that went away ends it. */
@@ -113,9 +146,10 @@ int command_events(struct cli *cli, int argc, char **argv)
 
 int command_explain(struct cli *cli, int argc, char **argv)
 {
-	struct listening listening = { .cli = cli };
+	struct listening listening = { .cli = cli, .explain = true };
 
-	listening.request = json_pack("{ss s[sss]}", "op", "events", "types", "first_hold", "release", "miss");
+	listening.request =
+		json_pack("{ss s[ssss]}", "op", "events", "types", "first_hold", "release", "miss", "response");
 	cli_parse(cli, &explain_syntax, argc, argv, &listening);
 	return listen_to(&listening);
 }

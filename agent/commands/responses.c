@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cli/client.h"
+#include "cli/interrupt.h"
 #include "cli/options.h"
 #include "commands/commands.h"
 #include "commands/response_table.h"
@@ -180,5 +181,6 @@ int command_responses(struct cli *cli, int argc, char **argv)
 			print_text(&watch);
 	}
 	response_table_free(watch.table);
+	interrupt_finish();
 	return result ? cli_fail(cli, &fault) : EXIT_OK;
 }

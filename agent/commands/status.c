@@ -150,6 +150,7 @@ static void print_page(FILE *out, const struct cli *cli, const char *note, const
 {
 	const json_t *agent = json_object_get(status, "agent"), *totals = json_object_get(status, "totals");
 	const char *metrics = json_member_text(status, "metrics_url");
+	const char *metrics_error = json_member_text(status, "metrics_error");
 	struct units up, flows, managed, held;
 
 	fprintf(out, "saved   %s%s packets%s; %s of %s open flows managed\n", table_paint(TABLE_GOOD, cli->colour),
@@ -160,6 +161,9 @@ static void print_page(FILE *out, const struct cli *cli, const char *note, const
 		(intmax_t)json_number(agent, "pid"), units_age(&up, json_number(agent, "uptime_seconds")),
 		json_member_text(agent, "mode"));
 	fprintf(out, "%s%s\n", *metrics ? ", metrics " : "", metrics);
+	if (*metrics_error)
+		fprintf(out, "%smetrics%s %s\n", table_paint(TABLE_BAD, cli->colour), table_paint(TABLE_PLAIN, cli->colour),
+			metrics_error);
 	print_features(out, cli, json_object_get(status, "features"));
 	print_policy(out, cli, json_object_get(status, "policy"));
 	print_late(out, cli, json_number(totals, "holds_late"));

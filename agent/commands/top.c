@@ -8,8 +8,10 @@
 #include <time.h>
 
 #include "cli/client.h"
+#include "cli/interrupt.h"
 #include "cli/options.h"
 #include "commands/commands.h"
+#include "commands/top_terminal.h"
 #include "commands/top_view.h"
 #include "lib/json.h"
 #include "lib/table.h"
@@ -22,7 +24,7 @@ struct top {
 	struct cli *cli;
 	enum top_screen screen;
 	enum top_column sort;
-	bool ascending, once, paused, typing, ascii;
+	bool ascending, once, paused, typing, ascii, help;
 	double delay_s;
 	char filter[40];
 	size_t first;			/* row at the top of the screen */
@@ -64,7 +66,7 @@ static const struct cli_syntax syntax = {
 	       "\v"
 	       "Keys: TAB or f services and flows; p n o w s r m sort by port, program, open, writes, saved, share, "
 	       "misses; R "
-	       "reverses; / filters; SPACE pauses; arrows and page keys scroll; q quits.",
+	       "reverses; / filters; SPACE pauses; arrows and page keys scroll; h or ? explains; q quits.",
 };
 
 /* ------------------------------------------------------------------ reading */
@@ -265,7 +267,7 @@ static void draw(const struct top *top)
 	attroff(A_REVERSE);
 	draw_rows(top);
 	attron(A_DIM);
-	mvaddnstr(LINES - 1, 0, "q quit  TAB flows/services  p n o w s r m sort  R reverse  / filter  SPACE pause",
+	mvaddnstr(LINES - 1, 0, "q quit  h help  TAB flows/services  p n o w s r m sort  R reverse  / filter  SPACE pause",
 		  COLS);
 	attroff(A_DIM);
 	refresh();
@@ -305,9 +307,40 @@ static void switch_screen(struct top *top)
 	read_now(top);
 }
 
+/* One line for each key, and what the columns are. */
+static void draw_help(void)
+{
+	static const char *const lines[] = {
+		"TAB, f        services or flows",
+		"p n o w s r m sort by port, program, open, writes, saved, share, misses",
+		"R             reverse the order",
+		"/             show only rows with this text; ESC shows all again",
+		"SPACE         pause",
+		"arrows, pages scroll",
+		"h, ?          this help; any key leaves it",
+		"q             quit",
+		"",
+		"SAVED: packets saved, writes that did not become a packet of their own.",
+		"OF ALL: packets saved as a share of the writes.",
+		"MISSES: messages held too long: a write was held and none followed.",
+	};
+
+	erase();
+	attron(A_BOLD);
+	mvaddstr(0, 0, "autocork top: keys");
+	attroff(A_BOLD);
+	for (int i = 0; i < (int)(sizeof(lines) / sizeof(lines[0])) && i + 2 < LINES; i++)
+		mvaddnstr(i + 2, 0, lines[i], COLS);
+	refresh();
+}
+
 /* False to quit. */
 static bool handle_key(struct top *top, int key)
 {
+	if (top->help) {
+		top->help = false;
+		return true;
+	}
 	if (top->typing) {
 		type_filter(top, key);
 		return true;
@@ -318,6 +351,10 @@ static bool handle_key(struct top *top, int key)
 	case '\t':
 	case 'f':
 		switch_screen(top);
+		return true;
+	case 'h':
+	case '?':
+		top->help = true;
 		return true;
 	case 'R':
 		top->ascending = !top->ascending;
@@ -371,6 +408,14 @@ static int live(struct top *top)
 		return fault_set(&top->fault, EXIT_FAILED,
 				 "top: TERM=%s: no such terminal is known here: set TERM, or take one screen with --once",
 				 getenv("TERM") ?: "");
+	/* `dumb` is known, and everything would be drawn over one line. */
+	if (!top_terminal_draws()) {
+		endwin();
+		delscreen(screen);
+		return fault_set(&top->fault, EXIT_FAILED,
+				 "top: TERM=%s: this terminal cannot move its cursor: set TERM, or take one screen with --once",
+				 getenv("TERM") ?: "");
+	}
 	cbreak();
 	noecho();
 	keypad(stdscr, TRUE);
@@ -382,8 +427,13 @@ static int live(struct top *top)
 		init_pair(PAIR_GOOD, COLOR_GREEN, -1);
 		init_pair(PAIR_BAD, COLOR_RED, -1);
 	}
-	for (;;) {
-		draw(top);
+	/* ncurses has a handler of its own, which ends the program with 1. */
+	interrupt_catch(NULL);
+	while (!interrupt_came()) {
+		if (top->help)
+			draw_help();
+		else
+			draw(top);
 		left = due - clock_s();
 		timeout(left > 0 ? (int)(left * 1000) + 1 : 0);
 		key = getch();
@@ -397,6 +447,7 @@ static int live(struct top *top)
 	}
 	endwin();
 	delscreen(screen);
+	interrupt_finish();
 	return 0;
 }
 

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/interrupt.h"
 #include "cli/options.h"
 #include "commands/commands.h"
+#include "commands/trial_times.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -19,6 +21,8 @@ struct course {
 	int result;
 	struct fault *fault;
 	char phase[8];	/* that was printed last */
+	struct trial_times_result times[TRIAL_TIMES_PHASES];
+	bool timed;	/* there are enough of both */
 };
 
 static void take_delay(const struct argp_state *state, char *arg, void *input)
@@ -39,11 +43,11 @@ static const char *const sides[] = { "server", "client", NULL };
 
 static const struct cli_option options[] = {
 	CLI_PORT("The service's port (needed)", CLI_IN(struct course, request, "port")),
-	CLI_FOR(1, "How long to try it (default 60s)", CLI_IN(struct course, request, "seconds")),
+	CLI_FOR(1, "How long it takes in all, at least 4s (default 60s)", CLI_IN(struct course, request, "seconds")),
 	{ "program", 'P', "NAME", "Only flows of this program", CLI_TEXT, CLI_IN(struct course, request, "program") },
 	{ "side", 's', "SIDE", "Only server or client", CLI_WORD, .words = sides,
 	  CLI_IN(struct course, request, "side") },
-	{ "max-delay", 'd', "TIME", "End it when 1% of the bursts are delayed by more (default 10ms)", CLI_OTHER,
+	{ "max-delay", 'd', "TIME", "End it when 1% of the messages are delayed by more (default 10ms)", CLI_OTHER,
 	  .take = take_delay },
 	{ 0 },
 };
@@ -52,13 +56,17 @@ static const struct cli_syntax syntax = {
 	.options = options,
 	.check = check,
 	.doc = "Watches a service for a quarter of the time, then has the agent manage it, compares, and takes the "
-	       "policy back. It ends early when more segments are sent again, when bursts are delayed for longer, when "
-	       "more than 5% of them miss, and when this command is interrupted. Exit code 1 unless nothing got "
-	       "worse and enough was written to tell.\n"
+	       "policy back. It ends with both side by side. It ends early when more segments are sent again, when "
+	       "messages are delayed for longer, when more than 5% of them are held too long, and at Ctrl-C. Exit code "
+	       "1 unless nothing got worse and enough was written to tell.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork trial --port 80 --for 60s\n"
-	       "  autocork trial --port 80 --program nginx --side server --json\n",
+	       "  autocork trial --port 80 --program nginx --side server --json\n"
+	       "\v"
+	       "RESPONSE p50 and p99 are the time from the first write of a response (on a client's side: a request) until "
+	       "its last part has left, of at most 5,000 responses before and 5,000 within the trial. CPU is what all CPUs "
+	       "of the machine worked, for each message.",
 };
 
 static double share(const json_t *object, const char *key)
@@ -78,7 +86,7 @@ static void print_phase(struct course *course, const char *name, const json_t *c
 	       units_count(&units, json_number(counts, "writes")));
 	printf(", %.1f%% %s", share(counts, "saved_share") * 100,
 	       json_number(counts, "held") ? "saved" : "could be saved");
-	printf(", %s misses", units_count(&units, json_number(counts, "misses")));
+	printf(", %s held too long", units_count(&units, json_number(counts, "misses")));
 	printf(", p99 of the delay %s%s", units_delay(&units, share(counts, "hold_p99_us")),
 	       course->cli->terminal ? "\033[K" : "\n");
 	fflush(stdout);
@@ -92,9 +100,55 @@ static const char *whereabouts(const json_t *item)
 		       "The policy could NOT be taken back and is still in force: see the agent's log, then autocork reload";
 }
 
+static void row(struct table *table, const char *title)
+{
+	table_cell(table, TABLE_PLAIN, "%s", title);
+}
+
+static void time_cells(struct table *table, const char *title, double before_us, double trial_us)
+{
+	struct units units;
+
+	row(table, title);
+	table_cell(table, TABLE_PLAIN, "%s", units_delay(&units, before_us));
+	table_cell(table, trial_us < before_us * 0.9 ? TABLE_GOOD : TABLE_PLAIN, "%s", units_delay(&units, trial_us));
+}
+
+static double per_message(const json_t *phase, const char *key)
+{
+	json_int_t messages = json_number(phase, "bursts");
+
+	return messages ? share(phase, key) / messages : 0;
+}
+
+/* Before and after. */
+static void print_comparison(const struct course *course, const json_t *item)
+{
+	static const struct table_column columns[] = {
+		{ "FOR EACH MESSAGE", TABLE_LEFT }, { "BEFORE", TABLE_RIGHT }, { "TRIAL", TABLE_RIGHT },
+	};
+	const json_t *before = json_object_get(item, "before"), *trial = json_object_get(item, "trial");
+	const json_t *segments = json_object_get(item, "segments_per_burst");
+	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+	const struct trial_times_result *then = &course->times[TRIAL_TIMES_BEFORE], *now = &course->times[TRIAL_TIMES_TRIAL];
+
+	row(table, "packets");
+	table_cell(table, TABLE_PLAIN, "%.2f", share(segments, "before"));
+	table_cell(table, share(segments, "trial") < share(segments, "before") * 0.9 ? TABLE_GOOD : TABLE_PLAIN, "%.2f",
+		   share(segments, "trial"));
+	if (course->timed) {
+		time_cells(table, "response p50", then->p50_us, now->p50_us);
+		time_cells(table, "response p99", then->p99_us, now->p99_us);
+	}
+	time_cells(table, "CPU (machine)", per_message(before, "cpu_seconds") * 1e6, per_message(trial, "cpu_seconds") * 1e6);
+	putchar('\n');
+	table_print(table, stdout, course->cli->colour, course->cli->width);
+	table_free(table);
+}
+
 static void print_end(struct course *course, const json_t *item)
 {
-	const json_t *trial = json_object_get(item, "trial"), *segments = json_object_get(item, "segments_per_burst");
+	const json_t *trial = json_object_get(item, "trial");
 	const char *verdict = json_member_text(item, "verdict");
 	struct units units;
 
@@ -109,15 +163,36 @@ static void print_end(struct course *course, const json_t *item)
 	printf("\n%s packets were saved, %.1f%% of the writes; %.1f%% were predicted.\n",
 	       units_count(&units, json_number(trial, "held")), share(item, "saved_share") * 100,
 	       share(item, "predicted_saved_share") * 100);
-	if (share(segments, "trial") > 0)
-		printf("A burst left in %.2f segments; in %.2f before, and in %.2f as predicted.\n",
-		       share(segments, "trial"), share(segments, "before"), share(segments, "predicted"));
+	print_comparison(course, item);
+	putchar('\n');
+	if (!json_is_true(json_object_get(item, "gain")) && !strcmp(verdict, "good")) {
+		printf("Nothing to gain: the messages of this service need no fewer packets and wait no less. %s.\n",
+		       whereabouts(item));
+		return;
+	}
 	if (strcmp(verdict, "good"))
 		printf("It got worse (%s)%s.", verdict,
 		       json_is_true(json_object_get(item, "early")) ? ", so it was ended early" : "");
 	else
 		fputs("Nothing got worse.", stdout);
 	printf(" %s; autocork advise --emit writes a lasting one.\n", whereabouts(item));
+}
+
+static json_t *times_json(const struct trial_times_result *times)
+{
+	return json_pack("{sI sf sf}", "responses", (json_int_t)times->count, "p50_us", times->p50_us, "p99_us",
+			 times->p99_us);
+}
+
+/* The responses' times, which only this program knows, go into the last item. */
+static void add_times(struct course *course, json_t *item)
+{
+	struct trial_times_result *before = &course->times[TRIAL_TIMES_BEFORE], *trial = &course->times[TRIAL_TIMES_TRIAL];
+	bool both = trial_times_read(TRIAL_TIMES_BEFORE, before);
+
+	course->timed = trial_times_read(TRIAL_TIMES_TRIAL, trial) && both;
+	json_object_set_new(item, "response", course->timed ? json_pack("{so so}", "before", times_json(before), "trial",
+									times_json(trial)) : json_null());
 }
 
 static int visit(json_t *item, void *context)
@@ -129,14 +204,22 @@ static int visit(json_t *item, void *context)
 		return fault_set(course->fault, EXIT_FAILED, "trial: %s: %s", json_member_text(item, "error"),
 				 json_is_true(json_object_get(item, "taken_back")) ? "nothing of it is in force: see the agent's log"
 										   : whereabouts(item));
+	if (!strcmp(phase, "trial"))
+		trial_times_enter(TRIAL_TIMES_TRIAL);
+	if (!strcmp(phase, "done"))
+		add_times(course, item);
 	if (course->cli->json) {
 		json_print(stdout, json_incref(item));
 		fflush(stdout);
 	} else if (!strcmp(phase, "done")) {
 		print_end(course, item);
+	} else if (!strcmp(phase, "interrupted")) {
+		printf("%sInterrupted. %s.\n", course->cli->terminal ? "\n" : "", whereabouts(item));
 	} else {
 		print_phase(course, phase, json_object_get(item, "counts"));
 	}
+	if (!strcmp(phase, "interrupted"))
+		return DONE;
 	if (strcmp(phase, "done"))
 		return 0;
 	course->result = strcmp(json_member_text(item, "verdict"), "good") ||
@@ -151,9 +234,17 @@ int command_trial(struct cli *cli, int argc, char **argv)
 	struct fault fault;
 	struct course course = { .cli = cli, .request = json_pack("{ss sf}", "op", "trial", "seconds", 60.0),
 				 .result = EXIT_FAILED, .fault = &fault };
+	json_t *request;
 	int result;
 
 	cli_parse(cli, &syntax, argc, argv, &course);
-	result = client_list(cli->control, course.request, visit, &course, &fault);
+	/* Its strings are the thread's until the end of the process. */
+	request = json_incref(course.request);
+	trial_times_start(&(struct trial_times_of){ cli->control, json_number(request, "port"),
+						    json_string_value(json_object_get(request, "side")),
+						    json_string_value(json_object_get(request, "program")) });
+	/* The agent ends it by itself; the time is only a bound. */
+	result = client_watch(cli->control, course.request, 2 * CLI_DAY_S, visit, &course, &fault);
+	interrupt_finish();
 	return result < 0 ? cli_fail(cli, &fault) : course.result;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/private_agent.h"
 #include "commands/commands.h"
@@ -128,8 +129,11 @@ int command_try(struct cli *cli, int argc, char **argv)
 			return cli_fail(cli, &fault);
 		cli->control = agent.control;
 	}
+	/* What was seen until then is told, and the agent stopped. */
+	interrupt_catch(NULL);
 	err = observe(cli, &given, &fault);
 	if (agent.pid)
 		private_agent_stop(&agent);
+	interrupt_finish();
 	return err ? cli_fail(cli, &fault) : EXIT_OK;
 }

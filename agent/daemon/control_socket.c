@@ -47,8 +47,8 @@ static int take_lock(struct control_socket *socket, struct fault *fault)
 	if (socket->lock == -EWOULDBLOCK)
 		return fault_set(
 			fault, EXIT_FAILED,
-			"%s: another autocorkd (pid %d) runs with this control socket: stop it first, or name another "
-			"--control PATH",
+			"%s: another autocorkd (pid %d) runs with this control socket, and a machine has one agent: "
+			"ask it (autocork status), or stop it first",
 			socket->path, holder);
 	if (socket->lock < 0)
 		return fault_set(fault, EXIT_FAILED,

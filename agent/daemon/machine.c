@@ -24,8 +24,8 @@ int machine_take(struct fault *fault)
 		return fd;
 	if (fd == -EWOULDBLOCK)
 		return fault_set(fault, EXIT_FAILED,
-				 AUTOCORK_LOCK ": another autocorkd (pid %d) manages this machine: stop it, or ask it "
-					       "(autocork --control PATH)",
+				 AUTOCORK_LOCK ": another autocorkd (pid %d) manages this machine, and a machine has one: "
+					       "ask it (autocork status), or stop it first",
 				 holder);
 	/* A machine without /run, a minimal image for instance: there the control socket's lock must do. */
 	log_warning(AUTOCORK_LOCK ": %s: a second agent with another --control would not be noticed", strerror(-fd));

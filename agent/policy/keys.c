@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/memory.h"
+#include "lib/paths.h"
 #include "lib/names.h"
 
 static const char *const steers[] = {
@@ -66,7 +67,8 @@ static const struct policy_key keys[] = {
 	  .doc = "How much waiting a packet saved is worth. Where the next write of a burst usually comes later than "
 		 "this, a write is not held for it." },
 	{ POLICY("adopt", adopt, yesno), .fallback = "no", .allowed = "yes or no",
-	  .doc = "Whether flows that exist when the policy comes into force are managed too, not only new ones." },
+	  .doc = "Whether connections that the agent does not follow yet when the policy comes into force (older than the "
+		 "agent, or `off` until now) are taken in too. Those that it follows take a new policy at once." },
 	{ POLICY("rto_min", rto_min_us, floor), .least = 5000, .most = 200000, .fallback = "0",
 	  .allowed = "0, or a duration from 5ms to 200ms",
 	  .doc = "The least time to wait for the ACK of a packet before it is sent again, of flows with `mode = autocork`; "
@@ -93,8 +95,9 @@ static const struct policy_key keys[] = {
 	{ AGENT("budget", budget, budget), .least = 0.001, .most = 1, .fallback = "1%",
 	  .allowed = "0.1% to 100%, or off",
 	  .doc = "The share of one CPU that observing may cost; above it, telemetry looks at a sample of the flows and infers the rest. `off` sets no bound." },
-	{ AGENT("metrics", metrics, endpoint), .fallback = "127.0.0.1:9464",
-	  .allowed = "ADDRESS:PORT such as 127.0.0.1:9464 or [::1]:9464 (port 0 takes a free one), or off",
+	{ AGENT("metrics", metrics, endpoint), .fallback = AUTOCORK_METRICS,
+	  .allowed = "ADDRESS:PORT such as " AUTOCORK_METRICS " or [::1]:" AUTOCORK_METRICS_PORT " (port 0 takes a free one), "
+		     "or off",
 	  .doc = "Where the metrics and the web page are served." },
 	{ AGENT("small_packets", small_packets, yesno), .fallback = "no", .allowed = "yes or no",
 	  .doc = "Whether packets with less than 128 bytes of payload are counted on observed flows. Needs a look at "

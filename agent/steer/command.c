@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/client.h"
 #include "cli/options.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
+#include "steer/plan.h"
 #include "steer/steer.h"
 
 static const char *const mode_words[] = { "auto", "native", "generic", "share", NULL };
@@ -73,13 +75,19 @@ static const struct cli_syntax syntax = {
 	       "  autocork steer export steer.bpf.o   the program, for DPDK's xdp_prog=\n",
 };
 
-static int apply(const struct steer_options *options, struct fault *fault)
+static int load(const struct steer_options *options, struct policy_set **set, struct fault *fault)
 {
 	const char *const dirs[] = { options->policy, NULL };
+
+	return policy_load(set, options->policy ? dirs : NULL, NULL, fault);
+}
+
+static int apply(const struct steer_options *options, struct fault *fault)
+{
 	struct policy_set *set;
 	int result;
 
-	if (policy_load(&set, options->policy ? dirs : NULL, NULL, fault))
+	if (load(options, &set, fault))
 		return -1;
 	result = steer_apply(options->subject, set, fault);
 	policy_set_free(set);
@@ -197,9 +205,32 @@ static int run_status(struct cli *cli, const struct steer_options *options, stru
 	return 0;
 }
 
+/* A program without rules costs every packet something, and steers none. */
+static int refuse_without_rules(const struct steer_options *options, struct fault *fault)
+{
+	const char *interface = options->subject;
+	struct steer_plan plan;
+	struct policy_set *set;
+	int result;
+
+	/* One that does not exist is steer_attach()'s to explain. */
+	if (!if_nametoindex(interface))
+		return 0;
+	if (load(options, &set, fault))
+		return -1;
+	result = plan_make(&plan, set, interface, fault);
+	if (!result && !plan.rule_count)
+		result = fault_set(fault, EXIT_CONFIG,
+				   "%s: no policy steers it: write one with `steer = af_xdp` and `interface = %s` first "
+				   "(docs/steering.md)", interface, interface);
+	plan_free(&plan);
+	policy_set_free(set);
+	return result;
+}
+
 static int run_attach(struct cli *cli, const struct steer_options *options, struct fault *fault)
 {
-	if (steer_attach(options->subject, options->mode, fault) || apply(options, fault))
+	if (refuse_without_rules(options, fault) || steer_attach(options->subject, options->mode, fault) || apply(options, fault))
 		return -1;
 	return run_status(cli, options, fault);
 }
@@ -209,8 +240,27 @@ static int run_apply(struct cli *cli, const struct steer_options *options, struc
 	return apply(options, fault) ?: run_status(cli, options, fault);
 }
 
+/* The agent of this machine keeps what its policies say: it attaches the program again. */
+static void warn_of_agent(const struct cli *cli, const char *interface)
+{
+	json_t *status, *steered;
+	struct fault ignored;
+	size_t i;
+
+	if (!client_listens(cli->control) || client_call(cli->control, json_pack("{ss}", "op", "status"), &status, &ignored))
+		return;
+	json_array_foreach(json_object_get(status, "steer"), i, steered) {
+		if (!strcmp(json_member_text(steered, "interface"), interface))
+			fprintf(stderr, "autocork: warning: %s: autocorkd (pid %" PRIdMAX ") steers it and attaches it again: "
+				"take `steer =` out of its policies, then autocork reload\n", interface,
+				(intmax_t)json_number(json_object_get(status, "agent"), "pid"));
+	}
+	json_decref(status);
+}
+
 static int run_detach(struct cli *cli, const struct steer_options *options, struct fault *fault)
 {
+	warn_of_agent(cli, options->subject);
 	if (steer_detach(options->subject, options->force, fault))
 		return -1;
 	if (cli->json)

@@ -136,6 +136,17 @@ static enum table_style style_of(const char *type)
 	return TABLE_PLAIN;
 }
 
+void event_print_flow(FILE *out, const json_t *event)
+{
+	print_time(out, json_number_value(json_object_get(event, "time")));
+	if (!json_object_get(event, "local"))
+		return;
+	fprintf(out, "  %-6s %-15s  ", json_member_text(event, "side"), json_member_text(event, "program"));
+	print_end(out, event, "local", "local_port");
+	fputs(" > ", out);
+	print_end(out, event, "remote", "remote_port");
+}
+
 void event_print(FILE *out, const json_t *event, bool colour)
 {
 	const char *type = json_member_text(event, "type"), *name;

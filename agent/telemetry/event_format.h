@@ -21,6 +21,8 @@ const char *event_type_name(uint32_t type);
 /* AC_EVENT_MAX if there is no such type. */
 uint32_t event_type_find(const char *name);
 json_t *event_json(const struct ac_event *event, const struct event_names *names);
+/* Its time, side, program and addresses; no end of line. */
+void event_print_flow(FILE *out, const json_t *event);
 /* One line of an event in the shape of event_json(); `colour`: with escape sequences. */
 void event_print(FILE *out, const json_t *event, bool colour);
 

@@ -52,6 +52,6 @@ struct http;
 
 int http_start(struct http **http, sd_event *loop, const struct http_options *options, struct fault *fault);
 void http_stop(struct http *http);	/* NULL is allowed */
-/* "http://127.0.0.1:9737" */
+/* "http://127.0.0.1:12675" */
 const char *http_url(const struct http *http);
 struct http_counters http_counters(const struct http *http);

@@ -11,6 +11,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "lib/paths.h"
+
 /* Splits "NAME:PORT" or "[NAME]:PORT"; the port may be missing if port is NULL. */
 static bool split(const char *text, char *name, size_t size, const char **port)
 {
@@ -66,7 +68,8 @@ int http_address_parse(const char *text, struct sockaddr_storage *address, sockl
 	}
 bad:
 	return fault_set(fault, EXIT_CONFIG,
-			 "metrics address %s: not ADDRESS:PORT: write for example 127.0.0.1:9737 or [::1]:9737", text);
+			 "metrics address %s: not ADDRESS:PORT: write for example " AUTOCORK_METRICS " or "
+			 "[::1]:" AUTOCORK_METRICS_PORT, text);
 }
 
 void http_address_url(const struct sockaddr_storage *address, char *url, size_t size)

@@ -6,9 +6,9 @@
 
 #include "lib/fault.h"
 
-/* "127.0.0.1:9737", "[::1]:9737", "localhost:9737". */
+/* "127.0.0.1:12675", "[::1]:12675", "localhost:12675". */
 int http_address_parse(const char *text, struct sockaddr_storage *address, socklen_t *size, struct fault *fault);
-/* "http://127.0.0.1:9737" */
+/* "http://127.0.0.1:12675" */
 void http_address_url(const struct sockaddr_storage *address, char *url, size_t size);
 bool http_address_loopback(const struct sockaddr_storage *address);
 /*

@@ -47,6 +47,7 @@ struct telemetry {
 	sd_event_source *timer;
 	double scrape_seconds;
 	char address[64];	/* asked for; "" = off */
+	char refused[512];	/* why nothing is served there; "" = it is, or is not wanted */
 };
 
 static double seconds(clockid_t clock)
@@ -258,10 +259,12 @@ static void serve(struct telemetry *telemetry)
 	snprintf(telemetry->address, sizeof(telemetry->address), "%s", address);
 	http_stop(telemetry->http);
 	telemetry->http = NULL;
+	*telemetry->refused = '\0';
 	if (!*address)
 		return;
 	if (http_start(&telemetry->http, telemetry->daemon->loop, &options, &fault)) {
 		log_warning("%s; the agent goes on without metrics and web page", fault.text);
+		snprintf(telemetry->refused, sizeof(telemetry->refused), "%s", fault.text);
 		*telemetry->address = '\0'; /* a reload tries again */
 		return;
 	}
@@ -379,6 +382,7 @@ void telemetry_status(struct daemon *daemon, void *data, json_t *status)
 	} else {
 		json_object_set_new(status, "metrics_url", json_null());
 	}
+	json_object_set_new(status, "metrics_error", json_text_or_null(*telemetry->refused ? telemetry->refused : NULL));
 	json_object_set_new(status, "telemetry",
 			    json_pack("{sf sf}", "sampling", 1.0 / (1u << telemetry->shift), "cpu_share",
 				      selfcost_share(telemetry->cost)));

@@ -6,7 +6,7 @@
 int telemetry_start(struct daemon *daemon, void **data, struct fault *fault);
 void telemetry_stop(void *data);
 void telemetry_reloaded(struct daemon *daemon, void *data);
-/* Adds "metrics_url" (null where nothing is served) and "telemetry". */
+/* Adds "metrics_url" (null where nothing is served), "metrics_error" (why not; null unless it is wanted) and "telemetry". */
 void telemetry_status(struct daemon *daemon, void *data, json_t *status);
 /* The operations "trial", "events" and "responses". */
 int telemetry_op_trial(struct daemon *daemon, struct control_client *client, const json_t *request,

@@ -2,9 +2,11 @@
 #include "telemetry/trial.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/json.h"
 #include "lib/log.h"
@@ -16,6 +18,7 @@
 #define STEP_US 1000000
 #define BASELINE_MIN_S 2.0
 #define BASELINE_MAX_S 15.0
+#define TRIAL_MIN_S 2.0
 
 enum phase { IDLE, BASELINE, TRIAL };
 
@@ -33,7 +36,7 @@ struct trial {
 	uint16_t port;
 	uint8_t side;
 	char program[AC_COMM_LEN * 4 + 1];
-	double seconds, max_delay_us;
+	double seconds, max_delay_us;	/* seconds: of both phases */
 	struct trial_phase begun, before;	/* counters at the start of the phase; what the baseline showed */
 };
 
@@ -43,6 +46,20 @@ static double now_s(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec + now.tv_nsec * 1e-9;
+}
+
+/* Of all CPUs: a guest's time is in user and nice already; idle and iowait are no work. */
+static double read_cpu(void)
+{
+	FILE *file = fopen("/proc/stat", "re");
+	uint64_t user = 0, nice = 0, system = 0, irq = 0, softirq = 0;
+
+	if (file && fscanf(file, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %*u %*u %" SCNu64 " %" SCNu64, &user, &nice,
+			   &system, &irq, &softirq) != 5)
+		user = nice = system = irq = softirq = 0;
+	if (file)
+		fclose(file);
+	return (double)(user + nice + system + irq + softirq) / sysconf(_SC_CLK_TCK);
 }
 
 static void read_host(struct trial_phase *phase)
@@ -101,6 +118,7 @@ static int read_phase(const struct trial *trial, struct trial_phase *phase)
 
 	memset(phase, 0, sizeof(*phase));
 	phase->seconds = now_s();
+	phase->host_cpu = read_cpu();
 	read_host(phase);
 	return engine_services(trial->daemon->engine, add_service, &reading) < 0 ? -1 : 0;
 }
@@ -180,7 +198,8 @@ static json_t *phase_json(const struct trial_phase *phase)
 	const struct ac_service_stats *stats = &phase->stats;
 #define N(value) ((json_int_t)(value))
 
-	return json_pack("{sf sI sI sI sI sI sI sI sf sf}", "seconds", phase->seconds, "writes", N(stats->writes),
+	return json_pack("{sf sf sI sI sI sI sI sI sI sf sf}", "seconds", phase->seconds, "cpu_seconds",
+			 phase->host_cpu, "writes", N(stats->writes),
 			 "bursts", N(stats->bursts), "held", N(stats->held), "shadow_held", N(stats->shadow_held),
 			 "misses", N(stats->misses), "segments", N(stats->segments), "retransmits",
 			 N(phase->host_retransmits), "saved_share", trial_saved_share(phase), "hold_p99_us",
@@ -202,8 +221,9 @@ static void finish(struct trial *trial, const struct trial_phase *phase, enum tr
 
 	log_info("trial of port %u: %s%s: saved %.1f%% of the writes, %.1f%% were predicted", trial->port,
 		 trial_verdict_name(verdict), early ? ", ended early" : "", saved * 100, predicted * 100);
-	push(trial, json_pack("{ss ss sb sb so so sf sf s{sf sf sf}}", "phase", "done", "verdict",
-			      trial_verdict_name(verdict), "early", early, "taken_back", taken_back, "before", phase_json(&trial->before),
+	push(trial, json_pack("{ss ss sb sb sb so so sf sf s{sf sf sf}}", "phase", "done", "verdict",
+			      trial_verdict_name(verdict), "early", early, "taken_back", taken_back, "gain",
+			      trial_gains(&trial->before, phase), "before", phase_json(&trial->before),
 			      "trial", phase_json(phase), "predicted_saved_share", predicted, "saved_share", saved,
 			      "segments_per_burst", "before", trial_segments_per_burst(&trial->before), "predicted",
 			      trial_segments_predicted(&trial->before), "trial", trial_segments_per_burst(phase)));
@@ -232,21 +252,18 @@ static void begin_trial(struct trial *trial)
 static int on_time(sd_event_source *source, uint64_t usec, void *context)
 {
 	struct trial *trial = context;
-	double baseline = trial->seconds / 4;
+	double baseline = fmin(fmax(trial->seconds / 4, BASELINE_MIN_S), BASELINE_MAX_S);
+	double rest = fmax(trial->seconds - baseline, TRIAL_MIN_S);
 	struct trial_phase now;
 	enum trial_verdict verdict;
 	bool over;
 
-	if (baseline < BASELINE_MIN_S)
-		baseline = BASELINE_MIN_S;
-	if (baseline > BASELINE_MAX_S)
-		baseline = BASELINE_MAX_S;
 	sd_event_source_set_time_relative(source, STEP_US);
 	if (read_phase(trial, &now)) {
 		failed(trial, "services cannot be read from the kernel");
 		return 0;
 	}
-	over = now.seconds - trial->begun.seconds >= (trial->phase == BASELINE ? baseline : trial->seconds);
+	over = now.seconds - trial->begun.seconds >= (trial->phase == BASELINE ? baseline : rest);
 	trial_since(&now, &trial->begun);
 	if (trial->phase == BASELINE) {
 		push(trial, json_pack("{ss so}", "phase", "before", "counts", phase_json(&now)));
@@ -273,9 +290,47 @@ static void client_gone(void *context)
 	if (trial && trial->subscription == subscription) {
 		trial->subscription = NULL;
 		if (trial->phase != IDLE)
-			log_info("trial of port %u: who asked for it is gone: taken back", trial->port);
+			log_info("trial of port %u: client disconnected: the policy is taken back", trial->port);
 		end(trial);
 	}
+	free(subscription);
+}
+
+/* What the list of one item is made of, at the end of an interrupted trial. */
+static json_t *next_item(void *context)
+{
+	json_t **item = context, *next = item ? *item : NULL;
+
+	if (item)
+		*item = NULL;
+	return next;
+}
+
+static void free_item(void *context)
+{
+	json_t **item = context;
+
+	json_decref(item ? *item : NULL);
+	free(item);
+}
+
+/* The client has seen enough, and wants to hear that nothing of it is in force. */
+static void interrupted(void *context)
+{
+	struct subscription *subscription = context;
+	struct trial *trial = subscription->trial;
+	json_t **item = calloc(1, sizeof(*item));
+	bool taken_back = true;
+
+	if (trial && trial->subscription == subscription) {
+		trial->subscription = NULL;
+		if (trial->phase != IDLE)
+			log_info("trial of port %u: interrupted: the policy is taken back", trial->port);
+		taken_back = end(trial);
+	}
+	if (item)
+		*item = json_pack("{ss sb}", "phase", "interrupted", "taken_back", taken_back);
+	control_list(subscription->client, &(struct control_list){ next_item, free_item, item });
 	free(subscription);
 }
 
@@ -291,6 +346,7 @@ static int subscribe(struct trial *trial, struct control_client *client)
 		trial->subscription->trial = NULL;
 	trial->subscription = subscription;
 	control_subscribe(client, client_gone, subscription);
+	control_on_end(client, interrupted);
 	return 0;
 }
 

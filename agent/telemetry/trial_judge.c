@@ -69,6 +69,18 @@ double trial_segments_predicted(const struct trial_phase *before)
 	return stats->bursts && left > 0 ? left / stats->bursts : 0;
 }
 
+bool trial_gains(const struct trial_phase *before, const struct trial_phase *trial)
+{
+	const struct ac_service_stats *then = &before->stats, *now = &trial->stats;
+	double waited;
+
+	if (!now->held || !then->bursts || !now->bursts)
+		return false;
+	waited = (double)then->stall_us / then->bursts - (double)now->stall_us / now->bursts;
+	return trial_segments_per_burst(before) - trial_segments_per_burst(trial) >= TRIAL_GAIN_PACKETS ||
+	       waited >= TRIAL_GAIN_US;
+}
+
 double trial_hold_p99(const struct trial_phase *phase)
 {
 	uint64_t holds = 0, below = 0;
@@ -91,6 +103,7 @@ void trial_since(struct trial_phase *a, const struct trial_phase *b)
 	for (size_t i = 0; i < sizeof(a->stats) / sizeof(*to); i++)
 		to[i] -= from[i] < to[i] ? from[i] : to[i];
 	a->seconds -= b->seconds;
+	a->host_cpu -= b->host_cpu;
 	a->host_segments -= b->host_segments;
 	a->host_retransmits -= b->host_retransmits;
 }

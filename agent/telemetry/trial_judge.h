@@ -2,12 +2,15 @@
 /* A trial's arithmetic: is it to be ended early, and what did it show? Pure. */
 #pragma once
 #include <autocork/service.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define TRIAL_WRITES_MIN 100		/* below, shares say nothing */
 #define TRIAL_SEGMENTS_MIN 200
 #define TRIAL_MISS_SHARE_MAX 0.05	/* of the bursts */
 #define TRIAL_RETRANSMIT_FACTOR 2.0	/* worse than before by so much, and ... */
+#define TRIAL_GAIN_PACKETS 0.05		/* fewer for a message, at least */
+#define TRIAL_GAIN_US 500		/* less waited for a message, at least */
 #define TRIAL_RETRANSMIT_SLACK 0.002	/* ... by this share of the segments */
 
 /* Counts of one phase. */
@@ -15,6 +18,7 @@ struct trial_phase {
 	double seconds;
 	struct ac_service_stats stats;		/* of the service on trial, open flows included */
 	uint64_t host_segments, host_retransmits; /* of the agent's network namespace, flows that live on included */
+	double host_cpu;		/* seconds that the CPUs of the machine were busy */
 };
 
 enum trial_verdict { TRIAL_GOOD, TRIAL_RETRANSMITS, TRIAL_DELAY, TRIAL_MISSES, TRIAL_IDLE };
@@ -30,6 +34,8 @@ double trial_saved_share(const struct trial_phase *phase);
 /* Data segments per burst: what the phase had, and what `before` lets expect of the trial; 0 without bursts. */
 double trial_segments_per_burst(const struct trial_phase *phase);
 double trial_segments_predicted(const struct trial_phase *before);
+/* Would it gain to keep the policy: fewer packets, or less waiting for an ACK, for a message? */
+bool trial_gains(const struct trial_phase *before, const struct trial_phase *trial);
 /* Upper bound of the smallest bucket that 99% of the holds are in or below, in µs; 0 without holds. */
 double trial_hold_p99(const struct trial_phase *phase);
 /* a - b, field by field. */

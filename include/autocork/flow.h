@@ -7,8 +7,8 @@
 
 /* Why a release happened (docs/design.md, "Words"). Order is the wire order of every table that lists reasons. */
 #define AC_REASONS(X)                                                         \
-	X(COMPLETE, "complete", "predicted last write of the burst")          \
-	X(FULL, "full", "a full segment waits")                               \
+	X(COMPLETE, "complete", "its last write came, as predicted")          \
+	X(FULL, "full", "a full segment was waiting")                    \
 	X(APP_WAIT, "app_wait", "the program went to read or poll")           \
 	X(DEADLINE, "deadline", "max_hold ran out")                           \
 	X(ACK, "ack", "everything sent before was acknowledged")              \
@@ -30,7 +30,7 @@ enum ac_reason {
 	X(ROUTE_LOCKED, "route_locked", "its route locks the congestion control") \
 	X(MPTCP, "mptcp", "it belongs to an MPTCP connection")                \
 	X(ULP, "ulp", "an upper-layer protocol (kTLS) refused the change")    \
-	X(NO_GAIN, "no_gain", "its bursts are single writes")                 \
+	X(NO_GAIN, "no_gain", "its messages are single writes")                 \
 	X(STAMPED, "stamped", "it asks when each write leaves (SO_TIMESTAMPING)") \
 	X(RECORD, "record", "its writes end records (MSG_EOR): none joins another") \
 	X(ZEROCOPY, "zerocopy", "its small writes are zero-copy, each with a notification") \

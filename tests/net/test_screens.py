@@ -3,11 +3,14 @@
 """What the command line shows to people: the live screen of `autocork top`, and the texts whose JSON other tests look
 at."""
 import contextlib
+import os
 import re
+import signal
 import subprocess
 import threading
+import time
 
-from lib import PATIENT, Stream, build, check, equal, main, wait_for, world
+from lib import PATIENT, Skip, Stream, build, check, equal, main, wait_for, world
 from terminal import Terminal
 
 
@@ -76,6 +79,11 @@ def test_top():
             top.wait_for("filter: nobody\n")
             top.type("\x1b")
             wait_for(lambda: top.read() and ours.search(top.text()), 10, "the line once the filter is gone")
+            for key in "h", "?":
+                top.type(key)
+                top.wait_for("autocork top: keys")
+                top.type("x")
+                top.wait_for("writes/s")
             top.type(" ")
             top.wait_for("(paused)")
             top.type("q")
@@ -101,6 +109,49 @@ def test_unknown_terminal():
         with Terminal(["env", "TERM=nonsense", build("autocork"), "top", "--control", w.agent.control]) as top:
             equal(top.wait(), 1, "exit code")
             check("autocork: top: TERM=nonsense: " in top.text(), top.text())
+        with Terminal(["env", "TERM=dumb", build("autocork"), "top", "--control", w.agent.control]) as top:
+            equal(top.wait(), 1, "exit code on a terminal that cannot move its cursor")
+            check("autocork: top: TERM=dumb: " in top.text(), top.text())
+
+
+def test_interrupt():
+    """Ctrl-C ends every command in the same way: by SIGINT, after what it has to say"""
+    with busy("[policy all]\nmode = observe\n") as (w, stream):
+        def ends(said, *words):
+            with subprocess.Popen([build("autocork"), *map(str, words), "--control", w.agent.control], text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as command:
+                time.sleep(3)
+                command.send_signal(signal.SIGINT)
+                text = command.communicate(timeout=20)[0]
+            equal(command.returncode, -signal.SIGINT, f"{words}: how it ended")
+            check(said in text, f"{words}: {text}")
+        ends("saved", "status", "--watch")
+        ends("", "events")
+        ends("PORT", "responses", "--for", "60s")
+        ends("", "advise", "--for", "60s")
+        ends(str(stream.port), "try", "--all", "--for", "60s")
+        ends("Interrupted. The policy is taken back.", "trial", "--port", stream.port, "--for", "60s")
+        with Terminal([build("autocork"), "top", "--control", w.agent.control]) as top:
+            top.wait_for("writes/s")
+            top.type("\x03")
+            top.wait()
+            equal(os.WTERMSIG(top.status), signal.SIGINT, "how top ended")
+
+
+def test_explain_unmanaged():
+    """explain says in words what becomes of the messages of a connection that is not managed"""
+    with world("[policy all]\nmode = observe\n") as w, Stream(w.net, no_delay=False) as stream:
+        if not w.agent.feature("write hook"):
+            raise Skip("this kernel has no hook for writes")
+        with subprocess.Popen([build("autocork"), "explain", "--port", str(stream.port), "--count", "40", "--control",
+                               w.agent.control], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as explain:
+            def ended():
+                stream.exchange(9, 20, 5)
+                return explain.poll() is not None
+            wait_for(ended, 60, "40 lines")
+            lines = [line for line in explain.stdout.read().splitlines() if " client " in line]
+        waits = re.compile(r"9 writes; the first left at once, 8 waited [0-9.]+ms for an ACK \(Nagle\)\.$")
+        check(any(waits.search(line) for line in lines), lines)
 
 
 def test_texts():
@@ -124,9 +175,10 @@ def test_texts():
         check(re.search(r"^yes +all ", text, re.M) and re.search(r"^all: mode autocork", text, re.M), text)
         lines = said(w.agent, "explain", "--port", stream.port, "--count", "5").splitlines()
         equal(len(lines), 5, "lines of explain --count 5")
-        release = re.compile(r"\d\d:\d\d:\d\d\.\d{6}  release +client +\S+ +127\.0\.0\.1:\d+ > 127\.0\.0\.1:\d+  .*"
-                             r"reason complete  writes 5  held 4  bytes 100  hold_us \d+$")
-        check(all(release.match(line) for line in lines), lines)
+        release = re.compile(r"\d\d:\d\d:\d\d\.\d{6}  client +\S+ +127\.0\.0\.1:\d+ > 127\.0\.0\.1:\d+  "
+                             r"5 writes; 4 held, \S+s, then sent together: its last write came, as predicted \(complete\)\.$")
+        ours = [line for line in lines if " client " in line]
+        check(ours and all(release.match(line) for line in ours), lines)
         check(said(w.agent, "advise", "--emit", "--for", "1s").startswith("# Written by autocork advise"), "no policy")
         said(w.agent, "advise", "--emit", "--json", code=2)
 
@@ -161,10 +213,25 @@ def test_trial():
     """a trial in words: both phases, what was saved, and the exit code"""
     with busy("[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\npacket_worth = 10ms\n") as (w, stream):
         text = said(w.agent, "trial", "--port", stream.port, "--side", "client", "--for", "4s", "--max-delay", "1s")
-        check(re.search(r"^before .* could be saved, .* misses, p99 .*\ntrial .* saved, ", text, re.M), text)
+        check(re.search(r"^before .* could be saved, .* held too long, p99 .*\ntrial .* saved, ", text, re.M), text)
         share = r"[78]\d\.\d%"
         check(re.search(rf"packets were saved, {share} of the writes; {share} were predicted\.$", text, re.M), text)
         check("Nothing got worse. The policy is taken back" in text, text)
+        for row in r"packets +[4-5]\.\d\d +[12]\.\d\d", r"response p50 +\S+s +\S+s", r"response p99 +\S+s +\S+s", \
+                   r"CPU \(machine\) +\S+s +\S+s":
+            check(re.search(rf"^{row}$", text, re.M), text)
+
+
+def test_trial_without_gain():
+    """a trial of a service that writes each message at once says that there is nothing to gain"""
+    with world("[policy all]\nmode = observe\n") as w, Stream(w.net) as stream:
+        with subprocess.Popen([build("autocork"), "trial", "--port", str(stream.port), "--for", "4s", "--max-delay", "1s",
+                               "--control", w.agent.control], stdout=subprocess.PIPE, text=True) as trial:
+            while trial.poll() is None:
+                stream.exchange(1, 100, 20)
+            text = trial.stdout.read()
+        equal(trial.returncode, 0, "exit code")
+        check("Nothing to gain: " in text and "The policy is taken back" in text, text)
 
 
 def test_trial_of_nothing():

@@ -153,6 +153,17 @@ def test_agent_lets_go():
         equal("xdp" in steered.b.ip("link", "show", "cable"), False, "a program on the interface")
 
 
+def test_by_hand():
+    """attach without a rule is refused and leaves nothing"""
+    with Steered() as steered:
+        done = steered.steer("attach", "cable", "--policy-dir", steered.directory, check=False)
+        equal((done.returncode, "no policy steers it" in done.stderr), (3, True), f"without rules: {done.stderr}")
+        steered.write(policy(9000).replace("cable", "other"))
+        done = steered.steer("attach", "cable", "--policy-dir", steered.directory, check=False)
+        equal((done.returncode, "no policy steers it" in done.stderr), (3, True), f"rules of another: {done.stderr}")
+        equal("xdp" in steered.b.ip("link", "show", "cable"), False, "a program on the interface")
+
+
 def test_interface_vanishes():
     """the interface goes and comes back under the agent; by hand its leftovers can be removed"""
     with Steered() as steered:

@@ -522,8 +522,13 @@ def test_bad_clients():
             busy = f"127.0.0.1:{taken.getsockname()[1]}"
             w.agent.reload(MANAGED.replace("127.0.0.1:0", busy))
             equal(w.agent.status()["metrics_url"], None, "metrics_url while the port is taken")
+            page = subprocess.run([build("autocork"), "status", "--control", w.agent.control], capture_output=True,
+                                  text=True, timeout=60, check=True).stdout
+            check(re.search(rf"^metrics +metrics address {busy}: Address already in use", page, re.M) or
+                  re.search(rf"^metrics +{busy}: Address already in use", page, re.M), page)
             check(f"metrics address {busy}: Address already in use" in w.agent.log(), "the log does not name the port")
         w.agent.reload(MANAGED.replace("127.0.0.1:0", busy))
+        equal(w.agent.status()["metrics_error"], None, "metrics_error once it is free")
         check(get(w.agent).endswith("# EOF\n"), "no page after the port is free")
 
 

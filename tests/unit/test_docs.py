@@ -118,6 +118,40 @@ def operations_are_documented():
         assert re.search(rf"^\| `{op}` \|", text, re.M), f"docs/control.md does not have {op}"
 
 
+def reasons_are_documented():
+    header, text = open("include/autocork/flow.h").read(), open("docs/control.md").read()
+    for table in "AC_REASONS", "AC_REFUSALS":
+        rows = re.findall(r'X\((\w+), "(\w+)", "(.*?)"\)', re.search(rf"#define {table}\(X\)(.*?)\n\n", header, re.S)[1])
+        assert len(rows) > 5, table
+        for name, why in (row[1:] for row in rows if row[0] != "NONE"):
+            assert f"\n| `{name}` | {why} |\n" in text, f"docs/control.md, Reasons: {name}: {why}"
+
+
+def one_metrics_port():
+    """Whatever names the metrics page in the docs and what is deployed names the port of agent/lib/paths.h."""
+    port = re.search(r'#define AUTOCORK_METRICS_PORT "(\d+)"', open("agent/lib/paths.h").read())[1]
+    named = set()
+    for path in subprocess.run(["git", "ls-files", "README.md", "docs", "deploy", "packaging", "debian"],
+                               capture_output=True, text=True).stdout.split():
+        if os.path.isfile(path):
+            found = re.findall(r"(?:127\.0\.0\.1|\[::1\]|localhost|autocork[a-z.-]*):(\d{4,5})\b", open(path, errors="replace").read())
+            named |= {(path, one) for one in found}
+    others = {(path, one) for path, one in named if one in ("9464", "9737") or "metrics" in path and one != port}
+    assert not others, others
+    assert ("docs/metrics.md", port) in named, named
+
+
+def wrong_usage_is_json_too():
+    for words in [(AUTOCORK, "nonsense"), (AUTOCORK, "status", "--nonsense"), (AUTOCORK, "flows", "-p", "x"),
+                  (AUTOCORK, "stats"), (AUTOCORK, "trial"), (AUTOCORK, "steer", "attach"), (AUTOCORK, "policy", "x")]:
+        done = run(*words, "--json")
+        error = json.loads(done.stdout)["error"]
+        assert done.returncode == error["exit_code"] == 2, f"{words}: {done}"
+        assert error["message"].splitlines()[0] in done.stderr and "\n" not in error["message"], f"{words}: {done}"
+    done = run(AUTOCORK, "policy", "show", "--json", "--help")
+    assert done.returncode == 0 and done.stdout.startswith("Usage") and not done.stderr, done
+
+
 def every_page_is_listed():
     text = open("README.md", encoding="utf-8").read()
     missing = [path for path in glob.glob("docs/*.md") if path not in text]
@@ -168,6 +202,7 @@ def without_an_agent_the_next_step_is_named():
         done = run(AUTOCORK, command, "--control", NOWHERE, "--json")
         error = json.loads(done.stdout)["error"]
         assert done.returncode == error["exit_code"] == 1 and NOWHERE in error["message"], done
+        assert NOWHERE in done.stderr, f"with --json nothing is on standard error: {done}"
 
 
 def a_full_disk_is_noticed():
@@ -194,8 +229,8 @@ def invalid_policy_ends_with_3():
 
 TESTS = [examples_come_before_options, every_command_takes_the_common_options, every_command_is_on_the_page,
          agent_page_has_the_agents_options, configuration_page_has_every_key, pages_are_well_formed,
-         completion_offers_what_there_is, operations_are_documented, every_page_is_listed,
-         every_commands_json_has_a_schema, output_fits_its_schema, wrong_usage_ends_with_2,
+         completion_offers_what_there_is, operations_are_documented, reasons_are_documented, one_metrics_port, every_page_is_listed,
+         every_commands_json_has_a_schema, output_fits_its_schema, wrong_usage_ends_with_2, wrong_usage_is_json_too,
          without_an_agent_the_next_step_is_named, a_full_disk_is_noticed, example_policies_are_valid,
          invalid_policy_ends_with_3]
 

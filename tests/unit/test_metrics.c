@@ -380,8 +380,10 @@ static void every_name_in_the_documentation_exists(void **state)
 		assert_true(names > 5);
 		free(page);
 	}
-	if (!system("command -v promtool >/dev/null"))
+	if (!system("command -v promtool >/dev/null")) {
 		assert_int_equal(system("promtool check rules docs/alerts.yml >/dev/null"), 0);
+		assert_int_equal(system("promtool test rules tests/unit/alerts_test.yml >/dev/null"), 0);
+	}
 }
 
 int main(void)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "lib/paths.h"
 #include "policy/fixture.h"
 #include "policy/keys.h"
 
@@ -153,7 +154,7 @@ static void test_defaults(void **state)
 	assert_int_equal(set->policies[0].mode, AC_MODE_OBSERVE);
 	assert_string_equal(set->origins[0].name, "built-in");
 	assert_true(set->agent.budget > 0.0099 && set->agent.budget < 0.0101);
-	assert_string_equal(set->agent.metrics.text, "127.0.0.1:9464");
+	assert_string_equal(set->agent.metrics.text, AUTOCORK_METRICS);
 	assert_int_equal(set->fastpath.job, POLICY_JOB_COALESCE);
 	policy_set_free(set);
 	set = fixture_set("[agent]\nbudget = off\nmetrics = off\n");
