@@ -22,6 +22,7 @@ struct course {
 	struct fault *fault;
 	char phase[8];	/* that was printed last */
 	struct trial_times_result times[TRIAL_TIMES_PHASES];
+	bool listening;	/* to the responses */
 	bool timed;	/* there are enough of both */
 };
 
@@ -195,6 +196,16 @@ static void add_times(struct course *course, json_t *item)
 									times_json(trial)) : json_null());
 }
 
+/* Once the agent has begun. */
+static void start_times(const struct course *course)
+{
+	const json_t *request = course->request;
+
+	trial_times_start(&(struct trial_times_of){ course->cli->control, json_number(request, "port"),
+						    json_string_value(json_object_get(request, "side")),
+						    json_string_value(json_object_get(request, "program")) });
+}
+
 static int visit(json_t *item, void *context)
 {
 	struct course *course = context;
@@ -204,6 +215,10 @@ static int visit(json_t *item, void *context)
 		return fault_set(course->fault, EXIT_FAILED, "trial: %s: %s", json_member_text(item, "error"),
 				 json_is_true(json_object_get(item, "taken_back")) ? "nothing of it is in force: see the agent's log"
 										   : whereabouts(item));
+	if (!strcmp(phase, "before") && !course->listening) {
+		start_times(course);
+		course->listening = true;
+	}
 	if (!strcmp(phase, "trial"))
 		trial_times_enter(TRIAL_TIMES_TRIAL);
 	if (!strcmp(phase, "done"))
@@ -234,15 +249,11 @@ int command_trial(struct cli *cli, int argc, char **argv)
 	struct fault fault;
 	struct course course = { .cli = cli, .request = json_pack("{ss sf}", "op", "trial", "seconds", 60.0),
 				 .result = EXIT_FAILED, .fault = &fault };
-	json_t *request;
 	int result;
 
 	cli_parse(cli, &syntax, argc, argv, &course);
-	/* Its strings are the thread's until the end of the process. */
-	request = json_incref(course.request);
-	trial_times_start(&(struct trial_times_of){ cli->control, json_number(request, "port"),
-						    json_string_value(json_object_get(request, "side")),
-						    json_string_value(json_object_get(request, "program")) });
+	/* Sending it frees it, and the thread's strings are in it until the end of the process. */
+	json_incref(course.request);
 	/* The agent ends it by itself; the time is only a bound. */
 	result = client_watch(cli->control, course.request, 2 * CLI_DAY_S, visit, &course, &fault);
 	interrupt_finish();
