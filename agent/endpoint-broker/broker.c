@@ -35,6 +35,8 @@ struct instance {
 	} ports[PORTS_MAX];
 	unsigned port_count;
 	const struct endpoint_page *page;
+	struct endpoint_page seen;
+	uint64_t moved[ENDPOINT_REASON_MAX];	/* connections handed over, by why */
 };
 
 struct broker {
@@ -45,7 +47,65 @@ struct broker {
 	const struct policy_set *const *policies;
 	struct instance *instances;
 	unsigned count;
+	struct broker_sum ended;	/* counters of those that are gone: they never fall */
+	broker_event *event;
+	void *context;
 };
+
+/* A copy: the program can change its page at any time, and a counter that falls is not believed. */
+static void look(struct instance *it)
+{
+#define X(name, help) it->seen.name = it->page->name;
+	ENDPOINT_GAUGES(X)
+#undef X
+#define X(name, help) it->seen.name = it->page->name > it->seen.name ? it->page->name : it->seen.name;
+	ENDPOINT_COUNTERS(X)
+#undef X
+}
+
+static json_t *instance_json(struct instance *it)
+{
+	json_t *ports = json_array(), *reasons = json_object(), *row;
+
+	look(it);
+	for (unsigned i = 0; i < it->port_count; i++)
+		if (it->ports[i].open)
+			json_array_append_new(ports, json_integer(it->ports[i].number));
+	for (unsigned i = 0; i < ENDPOINT_REASON_MAX; i++)
+		json_object_set_new(reasons, endpoint_reasons[i], json_integer(it->moved[i]));
+	row = json_pack("{si so sI so si so so}", "pid", it->peer.pid, "program",
+			json_text(it->program, sizeof(it->program)), "uid", (json_int_t)it->peer.uid, "interface",
+			json_text_or_null(it->seat.interface), "queue", it->seat.queue, "ports", ports, "handed_over_for",
+			reasons);
+#define X(name, help) json_object_set_new(row, #name, json_integer(it->seen.name));
+	ENDPOINT_GAUGES(X)
+	ENDPOINT_COUNTERS(X)
+#undef X
+	return row;
+}
+
+static void tell(struct instance *it, const char *what, const char *reason)
+{
+	if (it->broker->event)
+		it->broker->event(it->broker->context,
+				  json_pack("{ss ss? si so sI so si}", "what", what, "reason", reason, "pid", it->peer.pid,
+					    "program", json_text(it->program, sizeof(it->program)), "uid",
+					    (json_int_t)it->peer.uid, "interface",
+					    json_text_or_null(it->seat.interface), "queue", it->seat.queue));
+}
+
+/* Its counters go on in the sum. */
+static void remember(struct instance *it)
+{
+	struct broker_sum *ended = &it->broker->ended;
+
+	look(it);
+#define X(name, help) ended->page.name += it->seen.name;
+	ENDPOINT_COUNTERS(X)
+#undef X
+	for (unsigned i = 0; i < ENDPOINT_REASON_MAX; i++)
+		ended->moved[i] += it->moved[i];
+}
 
 /* With `keep` its queue stays its own: it goes on without the agent. */
 static void drop(struct instance *instance, bool keep)
@@ -57,9 +117,12 @@ static void drop(struct instance *instance, bool keep)
 	*at = instance->next;
 	instance->broker->count--;
 	if (instance->seat.xsk >= 0) {
-		if (!keep)
+		remember(instance);
+		if (!keep) {
+			tell(instance, "ended", NULL);
 			log_info("%s: queue %u is free again: %s (pid %d) has ended", instance->seat.interface,
 				 instance->seat.queue, instance->program, instance->peer.pid);
+		}
 		seat_leave(&instance->seat, keep);
 	}
 	if (instance->page)
@@ -245,9 +308,11 @@ static bool serve_open(struct instance *instance, const char *wanted, int listen
 	sent = answer(instance, &grant, (int[]){ grant.ring.xsk, grant.ring.umem, page }, 3);
 	close(grant.ring.umem);
 	close(page);
-	if (sent)
+	if (sent) {
+		tell(instance, "started", NULL);
 		log_info("%s: queue %u is taken by %s (pid %d, uid %u)", instance->seat.interface,
 			 instance->seat.queue, instance->program, instance->peer.pid, instance->peer.uid);
+	}
 	return sent;
 }
 
@@ -273,6 +338,7 @@ static bool serve_join(struct instance *instance, const struct endpoint_request 
 	}
 	sent = answer(instance, &done, &page, 1);
 	close(page);
+	tell(instance, "joined", NULL);
 	log_info("%s: queue %u is still taken by %s (pid %d, uid %u)", instance->seat.interface, instance->seat.queue,
 		 instance->program, instance->peer.pid, instance->peer.uid);
 	return sent;
@@ -346,6 +412,9 @@ static bool serve_handover(struct instance *instance, const struct endpoint_requ
 		return refuse(instance, error, fault.text);
 	sent = answer(instance, &done, &sock, 1);
 	close(sock);
+	instance->moved[request->reason] += sent;
+	if (sent)
+		tell(instance, "handed_over", endpoint_reasons[request->reason]);
 	return sent;
 }
 
@@ -509,14 +578,14 @@ static void sweep(const struct broker *broker)
 }
 
 int broker_start(struct broker **result, sd_event *loop, const char *path, const struct policy_set *const *policies,
-		 struct fault *fault)
+		 broker_event *event, void *context, struct fault *fault)
 {
 	struct broker *broker = calloc(1, sizeof(*broker));
 
 	*result = NULL;
 	if (!broker)
 		return fault_set(fault, EXIT_FAILED, "%s: out of memory", path);
-	*broker = (struct broker){ .loop = loop, .fd = -1, .policies = policies };
+	*broker = (struct broker){ .loop = loop, .fd = -1, .policies = policies, .event = event, .context = context };
 	if (strlen(path) >= sizeof(broker->path)) {
 		free(broker);
 		return fault_set(fault, EXIT_USAGE, "%s: too long for a socket's path", path);
@@ -569,50 +638,29 @@ void broker_reloaded(struct broker *broker)
 
 /* ------------------------------------------------------------------ what is told */
 
-#define PAGE_COUNTERS(X)                                                                                           \
-	X(connections) X(half_open) X(time_wait) X(listeners) X(accepted) X(reset) X(segments_in) X(segments_out)  \
-	X(retransmitted) X(bad_frame) X(bad_checksum) X(no_memory) X(limit_hit) X(no_neighbour) X(rx_dropped)      \
-	X(tx_full) X(handed_over) X(handover_failed) X(polls) X(sleeps)
-
 json_t *broker_instances(const struct broker *broker)
 {
 	json_t *list = json_array();
 
-	for (const struct instance *it = broker->instances; it; it = it->next) {
-		json_t *ports, *row;
-		struct endpoint_page page;
-
-		if (it->seat.xsk < 0)
-			continue;
-		page = *it->page;
-		ports = json_array();
-		for (unsigned i = 0; i < it->port_count; i++)
-			if (it->ports[i].open)
-				json_array_append_new(ports, json_integer(it->ports[i].number));
-		row = json_pack("{si so sI so si so}", "pid", it->peer.pid, "program",
-				json_text(it->program, sizeof(it->program)), "uid", (json_int_t)it->peer.uid,
-				"interface", json_text_or_null(it->seat.interface), "queue", it->seat.queue, "ports",
-				ports);
-#define X(name) json_object_set_new(row, #name, json_integer(page.name));
-		PAGE_COUNTERS(X)
-#undef X
-		json_array_append_new(list, row);
-	}
+	for (struct instance *it = broker->instances; it; it = it->next)
+		if (it->seat.xsk >= 0)
+			json_array_append_new(list, instance_json(it));
 	return list;
 }
 
-unsigned broker_sum(const struct broker *broker, struct endpoint_page *sum)
+void broker_sum(const struct broker *broker, struct broker_sum *sum)
 {
-	unsigned count = 0;
-
-	memset(sum, 0, sizeof(*sum));
-	for (const struct instance *it = broker->instances; it; it = it->next) {
+	*sum = broker->ended;
+	for (struct instance *it = broker->instances; it; it = it->next) {
 		if (it->seat.xsk < 0)
 			continue;
-		count++;
-#define X(name) sum->name += it->page->name;
-		PAGE_COUNTERS(X)
+		look(it);
+		sum->programs++;
+#define X(name, help) sum->page.name += it->seen.name;
+		ENDPOINT_GAUGES(X)
+		ENDPOINT_COUNTERS(X)
 #undef X
+		for (unsigned i = 0; i < ENDPOINT_REASON_MAX; i++)
+			sum->moved[i] += it->moved[i];
 	}
-	return count;
 }

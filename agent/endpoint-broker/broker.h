@@ -15,15 +15,23 @@
 
 struct broker;
 
+/* {"what": "started", "joined", "handed_over" or "ended", "reason" (null but for hand-overs), "pid", ...}: it takes the object. */
+typedef void broker_event(void *context, json_t *event);
+
 /* The loop and what `policies` points to must outlive it: the set in force is looked up at each request. */
 int broker_start(struct broker **broker, sd_event *loop, const char *path, const struct policy_set *const *policies,
-		 struct fault *fault);
+		 broker_event *event, void *context, struct fault *fault);
 void broker_stop(struct broker *broker);
 
 /* The policies changed: an instance whose port no policy gives to endpoints any more gets no new connections. */
 void broker_reloaded(struct broker *broker);
 
-/* [{"pid", "program", "user", "interface", "queue", "ports": [...], counters...}] */
+/* [{"pid", "program", "uid", "interface", "queue", "ports": [...], "handed_over_for": {...}, counters...}] */
 json_t *broker_instances(const struct broker *broker);
-/* For the metrics: how many instances, and the sum of their counters. */
-unsigned broker_sum(const struct broker *broker, struct endpoint_page *sum);
+/* For the metrics. The counters are also those of programs that have ended since the agent started. */
+struct broker_sum {
+	unsigned programs;
+	struct endpoint_page page;
+	uint64_t moved[ENDPOINT_REASON_MAX];
+};
+void broker_sum(const struct broker *broker, struct broker_sum *sum);

@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+const char *const endpoint_reasons[ENDPOINT_REASON_MAX] = {
+#define X(id, name) name,
+	ENDPOINT_REASONS(X)
+#undef X
+};
+
 unsigned endpoint_request_fds(uint32_t op)
 {
 	return op == ENDPOINT_UNLISTEN ? 0 : 1;
@@ -30,6 +36,9 @@ bool endpoint_request_valid(const void *bytes, size_t size, unsigned fds, const 
 		return false;
 	*text = "the request names no port";
 	if (request.op == ENDPOINT_UNLISTEN && (!request.port || request.port > 65535))
+		return false;
+	*text = "the request gives no reason";
+	if (request.op == ENDPOINT_HANDOVER && request.reason >= ENDPOINT_REASON_MAX)
 		return false;
 	*text = "the connection has more bytes than a hand-over takes";
 	if (request.op == ENDPOINT_HANDOVER && request.bytes > ENDPOINT_BYTES_MAX)

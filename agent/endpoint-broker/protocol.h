@@ -28,11 +28,24 @@
 
 enum endpoint_op { ENDPOINT_OPEN, ENDPOINT_JOIN, ENDPOINT_LISTEN, ENDPOINT_UNLISTEN, ENDPOINT_HANDOVER, ENDPOINT_OP_MAX };
 
+/* Why a connection moves to the kernel. X(id, name in JSON and metrics) */
+#define ENDPOINT_REASONS(X)                                                                                        \
+	X(FORK, "fork") X(EXEC, "exec") X(EXIT, "exit") X(PASSED, "passed") X(OPTION, "option") X(STDIO, "stdio")  \
+	X(SPLICE, "splice") X(URGENT, "urgent")
+enum endpoint_reason {
+#define X(id, name) ENDPOINT_FOR_##id,
+	ENDPOINT_REASONS(X)
+#undef X
+	ENDPOINT_REASON_MAX,
+};
+extern const char *const endpoint_reasons[ENDPOINT_REASON_MAX];
+
 struct endpoint_request {
 	uint32_t version;
 	uint32_t op;		/* enum endpoint_op */
 	uint32_t port;		/* UNLISTEN */
 	uint32_t bytes;		/* HANDOVER: in the memfd that comes along */
+	uint32_t reason;	/* HANDOVER: enum endpoint_reason */
 	uint32_t queue;		/* JOIN */
 	char interface[IF_NAMESIZE]; /* JOIN, and OPEN (of the queue that is wanted; empty: a policy's), ended by a zero */
 	struct handover connection;
@@ -51,14 +64,40 @@ struct endpoint_answer {
 	char text[200];		/* why not, ended by a zero */
 };
 
-/* What a program tells of itself in the page that it shares with the broker. The broker believes none of it. */
+/*
+ * What a program tells of itself in the page that it shares with the broker. The broker believes none of it. X(name, what the
+ * metric of it says)
+ */
+#define ENDPOINT_GAUGES(X)                                                                            \
+	X(connections, "Connections that programs serve themselves, in every state but TIME_WAIT.")   \
+	X(half_open, "Connections whose handshake is not complete.")                                  \
+	X(time_wait, "Connections in TIME_WAIT.")                                                     \
+	X(listeners, "Listeners.")
+#define ENDPOINT_COUNTERS(X)                                                                          \
+	X(accepted, "Connections whose handshake was completed.")                                     \
+	X(reset, "Connections that ended by a reset.")                                                \
+	X(segments_in, "TCP segments received.")                                                      \
+	X(segments_out, "TCP segments sent, with those sent again.")                                  \
+	X(retransmitted, "TCP segments sent again.")                                                  \
+	X(bad_frame, "Frames dropped: no whole TCP segment for this program.")                        \
+	X(bad_checksum, "Frames dropped for a wrong checksum.")                                       \
+	X(no_memory, "Frames dropped, or connections refused, for want of memory.")                   \
+	X(limit_hit, "New connections not taken: too many, half-open or waiting for accept().")       \
+	X(no_neighbour, "Segments not sent: the next hop's address is not known.")                    \
+	X(rx_dropped, "Frames that the kernel dropped: the program was too slow.")                    \
+	X(tx_full, "Segments that found the queue to send full.")                                     \
+	X(handed_over, "Connections that moved to the kernel alive.")                                 \
+	X(handover_failed, "Connections that could not move to the kernel.")                          \
+	X(polls, "Looks at the ring.")                                                                \
+	X(sleeps, "Waits in the kernel, because nothing was there to do.")
 struct endpoint_page {
 	uint32_t version;
-	uint32_t connections, half_open, time_wait, listeners;
-	uint64_t accepted, reset, segments_in, segments_out, retransmitted, bad_frame, bad_checksum, no_memory, limit_hit;
-	uint64_t no_neighbour, rx_dropped, tx_full;
-	uint64_t handed_over, handover_failed;
-	uint64_t polls, sleeps;	/* looks at the ring, and waits in the kernel */
+#define X(name, help) uint32_t name;
+	ENDPOINT_GAUGES(X)
+#undef X
+#define X(name, help) uint64_t name;
+	ENDPOINT_COUNTERS(X)
+#undef X
 };
 #define ENDPOINT_PAGE_SIZE 4096
 

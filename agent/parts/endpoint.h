@@ -5,10 +5,16 @@
  */
 #pragma once
 #include "daemon/daemon.h"
+#include "endpoint-broker/broker.h"
 
 int endpoint_part_start(struct daemon *daemon, void **data, struct fault *fault);
 void endpoint_part_stop(void *data);
 void endpoint_part_reloaded(struct daemon *daemon, void *data);
 void endpoint_part_status(struct daemon *daemon, void *data, json_t *status);
+
+/* false: no policy asks for it. */
+bool endpoint_part_sum(struct daemon *daemon, struct broker_sum *sum);
+/* Adds a row to the features of `doctor`, if a policy asks for it. */
+void endpoint_part_doctor(struct daemon *daemon, json_t *features);
 
 control_run endpoint_op;

@@ -219,13 +219,15 @@ static int op_doctor(struct daemon *daemon, struct control_client *client, const
 {
 	const struct engine_feature *features;
 	size_t count;
+	json_t *list;
 
 	if (no_arguments(request, "doctor", fault))
 		return -1;
 	engine_try_rest(daemon->engine);
 	features = engine_features(daemon->engine, &count);
-	control_reply(client, json_pack("{ss so}", "mode", report_mode(features, count), "features",
-					report_features(features, count)));
+	list = report_features(features, count);
+	endpoint_part_doctor(daemon, list);
+	control_reply(client, json_pack("{ss so}", "mode", report_mode(features, count), "features", list));
 	return 0;
 }
 

@@ -284,6 +284,7 @@ int metrics_write(struct metrics *metrics, struct telemetry_snapshot *snapshot, 
 	page_agent(&page, snapshot);
 	page_fastpath(&page, snapshot);
 	page_steer(&page, snapshot);
+	page_endpoint(&page, snapshot);
 	page_cap(&page, metrics->limit, rest);
 	if (format == METRICS_OPENMETRICS)
 		fputs("# EOF\n", out);
@@ -310,6 +311,7 @@ void metrics_families(void (*visit)(const struct metrics_family *family, void *c
 	agent_families(visit, context);
 	fastpath_families(visit, context);
 	steer_families(visit, context);
+	endpoint_families(visit, context);
 	for (size_t i = 0; i < AC_ARRAY_SIZE(others); i++)
 		visit(&others[i], context);
 }

@@ -7,7 +7,7 @@
 #include "telemetry/snapshot.h"
 
 #define METRICS_SERIES_DEFAULT 2000
-#define METRICS_SERIES_MIN 1040		/* below it not even the agent's own series and one service fit */
+#define METRICS_SERIES_MIN 1080		/* below it not even the agent's own series and one service fit */
 
 enum metrics_format { METRICS_TEXT, METRICS_OPENMETRICS };
 

@@ -24,12 +24,14 @@ void page_head(struct page *page, const char *name, enum metric_kind kind, const
 /* name="value", escaped; `value` is clean text (text.h). */
 void page_label(struct page *page, const char *name, const char *value, bool first);
 
-/* metrics_agent.c, metrics_fastpath.c and metrics_steer.c: what does not come per service. At most AGENT_SERIES series.
+/* metrics_agent.c, metrics_endpoint.c, metrics_fastpath.c, metrics_steer.c: what does not come per service. At most AGENT_SERIES series.
  */
-#define AGENT_SERIES 560
+#define AGENT_SERIES 600
 void page_agent(struct page *page, const struct telemetry_snapshot *snapshot);
 void page_steer(struct page *page, const struct telemetry_snapshot *snapshot);
 void steer_families(void (*visit)(const struct metrics_family *family, void *context), void *context);
+void page_endpoint(struct page *page, const struct telemetry_snapshot *snapshot);
+void endpoint_families(void (*visit)(const struct metrics_family *family, void *context), void *context);
 void page_fastpath(struct page *page, const struct telemetry_snapshot *snapshot);
 void fastpath_families(void (*visit)(const struct metrics_family *family, void *context), void *context);
 void agent_families(void (*visit)(const struct metrics_family *family, void *context), void *context);

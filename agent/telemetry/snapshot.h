@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "endpoint-broker/broker.h"
 #include "engine/engine.h"
 #include "fastpath-client/fastpath_stats.h"
 #include "steer/steer.h"
@@ -77,4 +78,6 @@ struct telemetry_snapshot {
 	size_t fastpath_count;
 	struct steer_counters steer[TELEMETRY_STEER_MAX];
 	size_t steer_count;
+	bool has_endpoint;	/* a policy asks for it */
+	struct broker_sum endpoint;
 };

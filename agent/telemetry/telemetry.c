@@ -15,6 +15,7 @@
 #include "lib/log.h"
 #include "lib/text.h"
 #include "lib/version.h"
+#include "parts/endpoint.h"
 #include "telemetry/budget.h"
 #include "telemetry/event_hub.h"
 #include "telemetry/fastpath.h"
@@ -155,6 +156,7 @@ static int collect(struct telemetry *telemetry, struct telemetry_snapshot *snaps
 	selfcost_snapshot(telemetry->cost, snapshot);
 	fastpath_snapshot(telemetry->daemon->options.control, snapshot);
 	snapshot->steer_count = steer_counters(snapshot->steer, TELEMETRY_STEER_MAX);
+	snapshot->has_endpoint = endpoint_part_sum(telemetry->daemon, &snapshot->endpoint);
 	return 0;
 }
 
@@ -369,6 +371,16 @@ void telemetry_reloaded(struct daemon *daemon, void *data)
 		event_hub_note(telemetry->events, AC_EVENT_POLICY_CHANGED,
 			       json_pack("{sI}", "policies", (json_int_t)daemon->policy->policy_count - 1));
 	serve(telemetry);
+}
+
+void telemetry_note(struct daemon *daemon, uint32_t type, json_t *detail)
+{
+	struct telemetry *telemetry = daemon_part_data(daemon, "telemetry");
+
+	if (telemetry)
+		event_hub_note(telemetry->events, type, detail);
+	else
+		json_decref(detail);
 }
 
 void telemetry_status(struct daemon *daemon, void *data, json_t *status)

@@ -8,6 +8,8 @@ void telemetry_stop(void *data);
 void telemetry_reloaded(struct daemon *daemon, void *data);
 /* Adds "metrics_url" (null where nothing is served), "metrics_error" (why not; null unless it is wanted) and "telemetry". */
 void telemetry_status(struct daemon *daemon, void *data, json_t *status);
+/* An event of another part, for who listens. Takes the detail. */
+void telemetry_note(struct daemon *daemon, uint32_t type, json_t *detail);
 /* The operations "trial", "events" and "responses". */
 int telemetry_op_trial(struct daemon *daemon, struct control_client *client, const json_t *request,
 		       struct fault *fault);

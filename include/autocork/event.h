@@ -25,6 +25,7 @@
 	X(POLICY_CHANGED, "policy_changed", "another policy set is in force")     \
 	X(RELOAD, "reload", "the policy files were read again")                   \
 	X(SAMPLING, "sampling", "telemetry began or stopped to sample, to stay in its budget") \
+	X(ENDPOINT, "endpoint", "a program with TCP of its own got or lost its queue, or moved a connection to the kernel") \
 	X(LOST, "lost", "events that found no room")
 
 enum ac_event_type {

@@ -154,10 +154,12 @@ void ask_unlisten(int broker, uint16_t port)
 	converse(broker, &request, -1, &answer, fds);
 }
 
-int ask_hand_over(int broker, const struct handover *connection, int bytes, uint32_t size, uint32_t *taken)
+int ask_hand_over(int broker, const struct handover *connection, enum endpoint_reason reason, int bytes, uint32_t size,
+		  uint32_t *taken)
 {
 	struct endpoint_request request = {
-		.version = ENDPOINT_VERSION, .op = ENDPOINT_HANDOVER, .bytes = size, .connection = *connection
+		.version = ENDPOINT_VERSION, .op = ENDPOINT_HANDOVER, .bytes = size, .reason = reason,
+		.connection = *connection
 	};
 	struct endpoint_answer answer;
 	int fds[ENDPOINT_FDS_MAX];

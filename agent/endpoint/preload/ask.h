@@ -14,4 +14,5 @@ int ask_join(int broker, int xsk, const char *interface, uint32_t queue, int *pa
 int ask_listen(int broker, int listener);
 void ask_unlisten(int broker, uint16_t port);
 /* The kernel's socket, or -1. */
-int ask_hand_over(int broker, const struct handover *connection, int bytes, uint32_t size, uint32_t *taken);
+int ask_hand_over(int broker, const struct handover *connection, enum endpoint_reason reason, int bytes, uint32_t size,
+		  uint32_t *taken);

@@ -505,7 +505,7 @@ static int memory_file(const void *bytes, size_t size)
 	return fd;
 }
 
-int instance_hand_over(struct file *connection)
+int instance_hand_over(struct file *connection, enum endpoint_reason reason)
 {
 	struct handover snapshot;
 	uint32_t taken = 0;
@@ -523,7 +523,7 @@ int instance_hand_over(struct file *connection)
 			size = handover_take(connection->socket, &snapshot, bytes, size);
 	}
 	if (size >= 0 && (bytes || !size) && (memory = memory_file(bytes, size)) >= 0) {
-		sock = ask_hand_over(link_state.broker, &snapshot, memory, size, &taken);
+		sock = ask_hand_over(link_state.broker, &snapshot, reason, memory, size, &taken);
 		REAL(close)(memory);
 	}
 	if (sock >= 0) {
@@ -549,7 +549,7 @@ int instance_hand_over(struct file *connection)
 	return sock >= 0 ? 0 : -1;
 }
 
-void instance_hand_over_all(void)
+void instance_hand_over_all(enum endpoint_reason reason)
 {
 	struct file *file;
 
@@ -559,7 +559,7 @@ void instance_hand_over_all(void)
 	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1)) {
 		file = files_find(fd);
 		if (file->kind == FILE_CONNECTION)
-			instance_hand_over(file);
+			instance_hand_over(file, reason);
 	}
 }
 
@@ -618,7 +618,7 @@ void instance_exits(void)
 
 	if (!it.engine)
 		return;
-	instance_hand_over_all();
+	instance_hand_over_all(ENDPOINT_FOR_EXIT);
 	end = instance_now() + LINGER;
 	for (;;) {
 		uint64_t now = instance_now(), due;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "endpoint-broker/protocol.h"
 #include "endpoint/engine.h"
 #include "endpoint/preload/embed.h"
 #include "endpoint/preload/files.h"
@@ -45,8 +46,8 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 void instance_wake_others(void);
 
 /* The connection goes on in the kernel, under all its descriptors. 0, or -1: it stays. */
-int instance_hand_over(struct file *connection);
-void instance_hand_over_all(void);
+int instance_hand_over(struct file *connection, enum endpoint_reason reason);
+void instance_hand_over_all(enum endpoint_reason reason);
 /* A connection that nobody has a descriptor of any more. */
 void instance_end(struct file *file);
 

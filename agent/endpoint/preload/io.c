@@ -136,7 +136,7 @@ static ssize_t transmit(int fd, struct file *file, const struct iovec *iov, int 
 
 	if (flags & MSG_OOB) {
 		/* The stack has no urgent data. */
-		return instance_hand_over(file) ? -EOPNOTSUPP : IN_KERNEL;
+		return instance_hand_over(file, ENDPOINT_FOR_URGENT) ? -EOPNOTSUPP : IN_KERNEL;
 	}
 	for (;;) {
 		ssize_t n;
@@ -375,7 +375,7 @@ static void hand_over_passed(const struct msghdr *message)
 			file = hold(fd);
 			if (!file)
 				continue;
-			instance_hand_over(file);
+			instance_hand_over(file, ENDPOINT_FOR_PASSED);
 			let_go(file);
 		}
 	}
@@ -475,33 +475,33 @@ SHIM ssize_t sendfile64(int out, int in, off64_t *offset, size_t size)
 }
 
 /* Bytes in a pipe cannot be put back: the kernel does these. */
-static void hand_over(int fd)
+static void hand_over(int fd, enum endpoint_reason reason)
 {
 	struct file *file = hold(fd);
 
 	if (!file)
 		return;
-	instance_hand_over(file);
+	instance_hand_over(file, reason);
 	let_go(file);
 }
 
 SHIM ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t size, unsigned int flags)
 {
-	hand_over(in);
-	hand_over(out);
+	hand_over(in, ENDPOINT_FOR_SPLICE);
+	hand_over(out, ENDPOINT_FOR_SPLICE);
 	return REAL(splice)(in, in_offset, out, out_offset, size, flags);
 }
 
 /* Streams read and write by the C library's own calls, which cannot be seen. */
 SHIM FILE *fdopen(int fd, const char *mode)
 {
-	hand_over(fd);
+	hand_over(fd, ENDPOINT_FOR_STDIO);
 	return REAL(fdopen)(fd, mode);
 }
 
 SHIM int vdprintf(int fd, const char *format, va_list arguments)
 {
-	hand_over(fd);
+	hand_over(fd, ENDPOINT_FOR_STDIO);
 	return REAL(vdprintf)(fd, format, arguments);
 }
 

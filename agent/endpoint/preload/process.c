@@ -16,7 +16,7 @@
 static void before_fork(void)
 {
 	instance_lock();
-	instance_hand_over_all();
+	instance_hand_over_all(ENDPOINT_FOR_FORK);
 }
 
 static void after_fork(void)
@@ -63,7 +63,7 @@ static void before_exec(void)
 {
 	if (!instance_is_own_process() || !instance_try_lock())
 		return;
-	instance_hand_over_all();
+	instance_hand_over_all(ENDPOINT_FOR_EXEC);
 	instance_unlock();
 }
 

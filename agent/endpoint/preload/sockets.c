@@ -376,7 +376,7 @@ SHIM int getsockopt(int fd, int level, int option, void *value, socklen_t *size)
 		result = 0;
 	} else {
 		result = file->socket ? engine_get_option(file->socket, level, option, value, size) : -ENOPROTOOPT;
-		if (result == -EOPNOTSUPP && !instance_hand_over(file)) {
+		if (result == -EOPNOTSUPP && !instance_hand_over(file, ENDPOINT_FOR_OPTION)) {
 			instance_unlock();
 			return REAL(getsockopt)(fd, level, option, value, size);
 		}
@@ -421,7 +421,7 @@ SHIM int setsockopt(int fd, int level, int option, const void *value, socklen_t 
 	} else {
 		result = file->socket ? engine_set_option(file->socket, level, option, value, size) : -EINVAL;
 		instance_written();
-		if (result == -EOPNOTSUPP && !instance_hand_over(file)) {
+		if (result == -EOPNOTSUPP && !instance_hand_over(file, ENDPOINT_FOR_OPTION)) {
 			instance_unlock();
 			return REAL(setsockopt)(fd, level, option, value, size);
 		}
@@ -564,7 +564,7 @@ static int control_connection(int fd, struct file *file, int command, long argum
 		}
 		break;
 	}
-	*handed = !instance_hand_over(file);
+	*handed = !instance_hand_over(file, ENDPOINT_FOR_OPTION);
 	return 0;
 }
 
@@ -644,7 +644,7 @@ SHIM int ioctl(int fd, unsigned long request, ...)
 		files_set_cloexec(fd, request == FIOCLEX);
 		break;
 	default:
-		instance_hand_over(file);
+		instance_hand_over(file, ENDPOINT_FOR_OPTION);
 		instance_unlock();
 		return REAL(ioctl)(fd, request, argument);
 	}
