@@ -1,18 +1,92 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "daemon/machine.h"
 
+#include <autocork/control.h>
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/lock.h"
 #include "lib/log.h"
 #include "lib/paths.h"
 
-int machine_take(struct fault *fault)
+#define HEARTBEAT_MOST_US 5000000 /* what says that it is alive for longer is no heartbeat */
+
+static uint64_t monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
+}
+
+/* For how long, in us, this map lets an agent's programs hold on; 0 if it is not an agent's, or nobody beats. */
+static uint64_t heartbeat_in(int map)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info), zero = 0;
+	struct ac_control *control;
+	uint64_t until = 0, now;
+
+	if (bpf_obj_get_info_by_fd(map, &info, &size) || strcmp(info.name, "control") || info.max_entries != 1 ||
+	    info.type != BPF_MAP_TYPE_ARRAY || !(info.map_flags & BPF_F_MMAPABLE) || info.value_size < sizeof(until))
+		return 0;
+	/* Another version's record may have another size; the heartbeat is the first of it. */
+	_Static_assert(!offsetof(struct ac_control, alive_until_us), "the heartbeat comes first");
+	control = malloc(info.value_size > sizeof(*control) ? info.value_size : sizeof(*control));
+	if (control && !bpf_map_lookup_elem(map, &zero, control))
+		until = control->alive_until_us;
+	free(control);
+	now = monotonic_us();
+	return until > now && until - now < HEARTBEAT_MOST_US ? until - now : 0;
+}
+
+/* The longest of all agents' heartbeats, and the map it is in. */
+static uint64_t heartbeat_left(uint32_t *map)
+{
+	uint64_t longest = 0;
+
+	for (uint32_t id = 0; !bpf_map_get_next_id(id, &id);) {
+		int fd = bpf_map_get_fd_by_id(id);
+		uint64_t left = fd < 0 ? 0 : heartbeat_in(fd);
+
+		if (fd >= 0)
+			close(fd);
+		if (left > longest) {
+			longest = left;
+			*map = id;
+		}
+	}
+	return longest;
+}
+
+/*
+ * An agent with a /run of its own, in a container for instance, has its lock elsewhere; its heartbeat is in the kernel.
+ * That of an agent which was killed is fresh for a moment too: only who goes on beating lives.
+ */
+static int refuse_second(struct fault *fault)
+{
+	uint32_t map = 0;
+	uint64_t left = heartbeat_left(&map);
+
+	if (!left)
+		return 0;
+	usleep(left);
+	if (!heartbeat_left(&map))
+		return 0;
+	return fault_set(fault, EXIT_FAILED,
+			 "machine: another autocorkd manages it, with a /run of its own: stop that one; "
+			 "`bpftool map show id %u` names its process", map);
+}
+
+static int take_lock(struct fault *fault)
 {
 	char directory[] = AUTOCORK_LOCK;
 	pid_t holder = 0;
@@ -27,9 +101,19 @@ int machine_take(struct fault *fault)
 				 AUTOCORK_LOCK ": another autocorkd (pid %d) manages this machine, and a machine has one: "
 					       "ask it (autocork status), or stop it first",
 				 holder);
-	/* A machine without /run, a minimal image for instance: there the control socket's lock must do. */
-	log_warning(AUTOCORK_LOCK ": %s: a second agent with another --control would not be noticed", strerror(-fd));
+	/* A machine without /run, a minimal image for instance: there the heartbeat must do. */
+	log_warning(AUTOCORK_LOCK ": %s: of two agents that start at the same moment none would notice", strerror(-fd));
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+int machine_take(struct fault *fault)
+{
+	int fd = take_lock(fault);
+
+	if (fd < 0 || !refuse_second(fault))
+		return fd;
+	machine_release(fd);
+	return -1;
 }
 
 void machine_release(int fd)

@@ -7,11 +7,13 @@ import re
 import signal
 import socket
 import stat
+import subprocess
+import tempfile
 import time
 import urllib.parse
 import urllib.request
 
-from lib import OBSERVE, Agent, build, check, control, equal, forked, main
+from lib import OBSERVE, Agent, Cgroup, build, check, control, equal, forked, main
 
 AGENT_LOCK = pathlib.Path("/run/autocork/agent.lock")
 
@@ -60,6 +62,30 @@ def test_few_descriptors():
         agent.command = ["prlimit", "--nofile=100:4096", *agent.command]
         agent.start()
         equal(agent.status()["agent"]["mode"], "autocork", "mode where the limit can be raised")
+
+
+def other_agent(agent, *before):
+    """Another agent, started behind these words: its exit code and what it says."""
+    with tempfile.TemporaryDirectory() as directory:
+        command = [*before, build("autocorkd"), "--control", directory + "/c.sock", "--policy-dir", str(agent.policies)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+        except subprocess.TimeoutExpired:
+            return None, "it runs"
+        return done.returncode, done.stderr
+
+
+def test_second_agent_elsewhere():
+    """an agent with a /run of its own finds the first one's heartbeat in the kernel and ends; a killed one is no obstacle"""
+    elsewhere = "unshare", "-m", "sh", "-c", 'mount -t tmpfs none /run && exec "$0" "$@"'
+    with Cgroup() as group, Agent(group) as agent:
+        code, said = other_agent(agent, *elsewhere)
+        equal(code, 1, f"exit code of the second ({said})")
+        check("another autocorkd" in said and "bpftool map show id" in said, said)
+        equal(agent.status()["agent"]["mode"], "autocork", "the first one's mode")
+        agent.kill()
+        agent.start()
+        equal(agent.status()["agent"]["mode"], "autocork", "mode after the restart")
 
 
 def heartbeat_us():
