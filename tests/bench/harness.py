@@ -63,11 +63,11 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(mode, plan, cpus=None):
+def stage(mode, plan, cpus, policy):
     with contextlib.ExitStack() as stack:
         group = stack.enter_context(Cgroup())
         net = stack.enter_context(Net("cubic"))
-        agent = stack.enter_context(Agent(group, MODES[mode])) if MODES[mode] else None
+        agent = stack.enter_context(Agent(group, policy)) if policy else None
         yield Stage(net, group, mode, agent, plan, cpus or plan.cpus)
 
 
@@ -136,6 +136,10 @@ class Work:
     modes = ("unmanaged", "managed")
     cpus = None		# a placement that belongs to the work; None: the plan's
 
+    def policy(self, mode):
+        """Of the agent that runs meanwhile; None: no agent."""
+        return MODES[mode]
+
     def measure(self, stage):
         """Runs once on the stage; returns figures by name."""
         raise NotImplementedError
@@ -155,7 +159,7 @@ class Work:
 
 
 def measure_round(work, mode, plan, say):
-    with stage(mode, plan, work.cpus) as here, contextlib.ExitStack() as stack:
+    with stage(mode, plan, work.cpus, work.policy(mode)) as here, contextlib.ExitStack() as stack:
         lines = []
         if plan.profile and here.agent:
             stack.enter_context(bpf_profile.programs(lines))
