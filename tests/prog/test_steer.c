@@ -12,6 +12,7 @@
 
 #include "steer_frame.h"
 #include "steer_set.h"
+#include "repeats.h"
 
 enum { FIN = 0x01, SYN = 0x02, RST = 0x04, PSH = 0x08, ACK = 0x10 };
 
@@ -437,7 +438,7 @@ static void test_nonsense(void **state)
 	struct frame frame;
 
 	srandom(4);
-	for (unsigned int round = 0; round < 3000; round++) {
+	for (unsigned int round = 0, count = repeats(3000); round < count; round++) {
 		frame = make_frame(&(struct shape){ .version = round % 2 ? 6 : 4,
 						    .flags = random(),
 						    .extensions = { 60, 43 },
@@ -754,7 +755,7 @@ static void test_syn_flood(void **state)
 	struct frame syn = make_frame(&(struct shape){ .flags = SYN });
 
 	open_two(test);
-	for (unsigned int i = 0; i < 3 * STEER_SYNS_MAX; i++)
+	for (unsigned int i = 0, count = repeats(3 * STEER_SYNS_MAX); i < count; i++)
 		run_peer(test, &syn, i);
 	assert_true(flows_in(test->steer->maps.steer_syns) <= STEER_SYNS_MAX);
 	both_live(test);
@@ -768,14 +769,14 @@ static void test_forged_handshakes(void **state)
 	struct frame ack = make_frame(&(struct shape){ .flags = ACK, .sequence = ISN + 1, .acknowledged = 77 });
 
 	open_two(test);
-	for (unsigned int i = 0; i < STEER_SILENT_MAX + 2 * STEER_SYNS_MAX; i++) {
+	for (unsigned int i = 0, count = repeats(STEER_SILENT_MAX + 2 * STEER_SYNS_MAX); i < count; i++) {
 		run_peer(test, &syn, i);
 		run_peer(test, &ack, i);
 	}
 	both_live(test);
 	/* And whoever really talks gets in, and is safe. */
 	talk(test, 40002);
-	for (unsigned int i = 0; i < 20000; i++) {
+	for (unsigned int i = 0, count = repeats(20000); i < count; i++) {
 		run_peer(test, &syn, 200000 + i);
 		run_peer(test, &ack, 200000 + i);
 	}
@@ -796,7 +797,7 @@ static void test_short_connections(void **state)
 	for (size_t i = 0; i < 3; i++)
 		frames[i] = make_frame(&life[i]);
 	open_two(test);
-	for (unsigned int i = 0; i < 135000; i++)
+	for (unsigned int i = 0, count = repeats(135000); i < count; i++)
 		for (size_t k = 0; k < 3; k++)
 			run_peer(test, &frames[k], i);
 	assert_int_equal(flows_in(test->steer->maps.steer_flows), 1);
@@ -835,7 +836,7 @@ static void test_full(void **state)
 	open_two(test);
 	fill(test->steer->maps.steer_flows, STEER_FLOWS_MAX - 10);
 	fill(test->steer->maps.steer_silent, STEER_SILENT_MAX - 10);
-	for (unsigned int i = 0; i < 3 * STEER_SYNS_MAX; i++)
+	for (unsigned int i = 0, count = repeats(3 * STEER_SYNS_MAX); i < count; i++)
 		for (size_t k = 0; k < 3; k++)
 			run_peer(test, &frames[k], i);
 	both_live(test);
