@@ -16,6 +16,10 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build"
 # What the guests' scripts expect under /ac, beside their common part (guest/lib.sh).
 PROGRAMS = ("autocorkd", "autocork")
+# Loading the wrapper of an algorithm takes an emulated processor eight seconds: a test of none of them does without these.
+TWO_WRAPPERS = ("tcp_bbr", "tcp_dctcp")
+# The oldest and the newest kernel: where what is between them does as one of them.
+ENDS = ("6.1", "7")
 VERDICT = re.compile(r"(ok|not ok)\b[ \d-]*(.*?)(?: *# *SKIP *(.*))?$")
 
 
@@ -52,15 +56,16 @@ class Suite:
         with self.lock:
             print(f"# {text}", flush=True)
 
-    def each_kernel(self, judge):
-        """Calls judge(kernel) for every kernel, two at a time: an emulated machine keeps one processor busy."""
+    def each_kernel(self, judge, labels=()):
+        """Calls judge(kernel) for every kernel, or those of the labels, two at a time: an emulated machine keeps one
+        processor busy."""
         with concurrent.futures.ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
-            for done in [pool.submit(judge, kernel) for kernel in self.kernels()]:
+            for done in [pool.submit(judge, kernel) for kernel in self.kernels(labels)]:
                 done.result()
 
-    def kernels(self):
-        """The kernels of the table that are booted unasked, or those that VM_KERNELS names."""
-        wanted = os.environ.get("VM_KERNELS", "").replace(",", " ").split()
+    def kernels(self, labels=()):
+        """The kernels of the table that are booted unasked, or of these labels; or those that VM_KERNELS names."""
+        wanted = os.environ.get("VM_KERNELS", "").replace(",", " ").split() or labels
         for row in table():
             if row.label not in wanted if wanted else row.need == "hand":
                 continue
@@ -84,7 +89,7 @@ class Kernel:
     def check(self, good, text, *details):
         return self.suite.check(good, f"{self.label}: {text}", *details)
 
-    def boot(self, script, seconds, files=(), modules=(), agent=True, variables=None, release=None):
+    def boot(self, script, seconds, files=(), modules=(), without=(), agent=True, variables=None, release=None):
         """
         `release`: the agent's programs run with that Debian release's libraries, not with this machine's.
         Boots and runs guest/SCRIPT. Its lines "ok …" and "not ok …" become checks of the suite, its lines "@NAME {…}"
@@ -100,7 +105,7 @@ class Kernel:
             self.check(False, f"{self.suite.name}: the guest's libraries", error)
             return {}
         return self.run(seconds, f"{exports}. /guest/lib.sh\n. /guest/script.sh\n", files if release else files + programs,
-                        modules, plain=plain, scripts=scripts)
+                        modules, plain=plain, scripts=scripts, without=without)
 
     def run(self, seconds, *machine, **more):
         """Boots a Machine of this kernel with these arguments; what it says is dealt with as boot() tells."""
@@ -132,8 +137,8 @@ class Kernel:
         self.check(outcome.status == 0, f"{self.suite.name}: the guest ran to its end", *tail,
                    f"stopped after {seconds} s" if outcome.timed_out else f"status {outcome.status}")
         self.check(not outcome.complaints, f"{self.suite.name}: no complaint in the kernel's log", *outcome.complaints)
-        self.suite.note(f"{self.label} ({self.image.release}): {outcome.seconds:.1f} s")
+        self.suite.note(f"{self.label} ({self.image.release}): {outcome.seconds:.0f} s, {outcome.processor:.0f} s of a processor")
         return results
 
 
-__all__ = ["BUILD", "ROOT", "Kernel", "Suite"]
+__all__ = ["BUILD", "ENDS", "ROOT", "TWO_WRAPPERS", "Kernel", "Suite"]

@@ -33,8 +33,11 @@ COMPLAINT = re.compile(
 
 
 class Outcome:
-    def __init__(self, status, output, log, seconds, timed_out):
-        self.status, self.output, self.log, self.seconds, self.timed_out = status, output, log, seconds, timed_out
+    """How a run ended. `processor`: seconds that QEMU has used of one, which a busy machine does not make more."""
+
+    def __init__(self, status, output, log, seconds, processor, timed_out):
+        self.status, self.output, self.log, self.timed_out = status, output, log, timed_out
+        self.seconds, self.processor = seconds, processor
 
     @property
     def complaints(self):
@@ -44,10 +47,11 @@ class Outcome:
 
 class Machine:
     """A kernel image with what its guest gets: files with their libraries, plain files without, scripts, modules, one
-    shell command; and perhaps the disk of a whole system."""
+    shell command; and perhaps the disk of a whole system. `without`: modules that every other guest has."""
 
-    def __init__(self, image, command, files=(), modules=(), memory=1024, plain=(), scripts=None, disk=None):
-        self.image, self.command, self.files, self.modules, self.memory = image, command, files, modules, memory
+    def __init__(self, image, command, files=(), modules=(), memory=1024, plain=(), scripts=None, disk=None, without=()):
+        self.image, self.command, self.files, self.memory = image, command, files, memory
+        self.modules = [module for module in (*MODULES, *modules) if module not in without]
         self.plain, self.scripts, self.disk = plain, scripts or {}, disk
 
     def initramfs(self, path):
@@ -64,7 +68,7 @@ class Machine:
                 root.plain(name, pathlib.Path(path))
             for name, text in self.scripts.items():
                 root.text(name, text, 0o755)
-            for module in (*MODULES, *self.modules):
+            for module in self.modules:
                 root.module(module)
             root.close()
 
@@ -100,12 +104,14 @@ class Machine:
             with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT) as qemu:
                 output, timed_out = self.listen(qemu, begin + seconds, relay)
+                _, code, used = os.wait4(qemu.pid, 0)
+                qemu.returncode = os.waitstatus_to_exitcode(code)
         status = None
         if output and output[-1].startswith("guest-status "):
             status = int(output.pop().split()[1])
         (LOGS / f"{name}.output").write_text("".join(f"{line}\n" for line in output))
         log = console.read_text(errors="replace").replace("\r", "") if console.exists() else ""
-        return Outcome(status, output, log, time.monotonic() - begin, timed_out)
+        return Outcome(status, output, log, time.monotonic() - begin, used.ru_utime + used.ru_stime, timed_out)
 
     @staticmethod
     def listen(qemu, deadline, relay):

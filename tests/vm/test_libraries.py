@@ -5,7 +5,7 @@ link already from 1.2 on. Four wrappers, writes held by each, nothing left over.
 import libraries
 from harness import Suite
 
-RELEASE = "trixie"
+RELEASE, ITS_KERNEL = "trixie", "6.12"
 ALGORITHMS = ("cubic", "bbr", "dctcp", "reno")
 
 
@@ -25,4 +25,4 @@ def judge(kernel):
 
 
 with Suite("libraries") as suite:
-    suite.each_kernel(judge)
+    suite.each_kernel(judge, [ITS_KERNEL])

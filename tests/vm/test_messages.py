@@ -1,14 +1,28 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Messages of 15 small writes on stock kernels: packets per message, with and without the agent; every byte
-compared."""
+"""Everything that the mechanism needs loads on stock kernels. Messages of 15 small writes: packets per message, with and
+without the agent; every byte compared."""
 from harness import Suite
 
 ALGORITHMS = ("cubic", "bbr", "dctcp", "reno")
+# Features that every kernel of the table has; the others are fallbacks, or belong to one version.
+NEEDED = ("fentry", *(f"wrapper {algorithm}" for algorithm in ALGORITHMS), "write hook", "read hook", "flow end", "release")
+
+
+def doctor(kernel, said):
+    features = {feature["name"]: feature for feature in said.get("doctor", {}).get("features", [])}
+    kernel.check(said.get("status", {}).get("exit") == 0, "doctor finds nothing that it cannot do without",
+                 said.get("status"))
+    for name in NEEDED:
+        feature = features.get(name, {})
+        kernel.check(feature.get("works") is True, f"{name} works", feature or f"not among {', '.join(features)}")
+    for name, feature in sorted(features.items()):
+        kernel.suite.note(f"{kernel.label}: {name}: {'works' if feature['works'] else 'no'} {feature['reason']}")
 
 
 def judge(kernel):
     said = kernel.boot("messages.sh", 300)
+    doctor(kernel, said)
 
     def figure(run, name):
         return said.get(run, {}).get(name, float("nan"))

@@ -3,7 +3,7 @@
 """The tests of tests/prog (BPF_PROG_TEST_RUN tables) on stock kernels: another verifier, another JIT."""
 import os
 
-from harness import BUILD, Suite
+from harness import BUILD, ENDS, Suite
 
 tests = [path for path in sorted((BUILD / "tests/prog").glob("test_*")) if not path.suffix and os.access(path, os.X_OK)]
 
@@ -14,4 +14,4 @@ def judge(kernel):
 
 with Suite("prog") as suite:
     if suite.check(tests, f"{len(tests)} tests are built", "run make check, or make build/tests/prog/test_NAME"):
-        suite.each_kernel(judge)
+        suite.each_kernel(judge, ENDS)

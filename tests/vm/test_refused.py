@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Flows that cannot be managed on stock kernels: each is counted with its reason, and works as if there were no
 agent."""
-from harness import BUILD, Suite
+from harness import BUILD, ENDS, Suite
 
 # Those that a kernel has built in are left out; tls finds its cipher by itself only where modprobe is.
 MODULES = ("tcp_vegas", "tls", "aesni_intel", "ghash_clmulni_intel", "ghash_generic", "ctr", "gcm")
@@ -10,7 +10,8 @@ KTLS = BUILD / "tests/net/ktls_flow"
 
 
 def judge(kernel):
-    said = kernel.boot("refused.sh", 360, files=[(KTLS, "/tools-test/ktls_flow")], modules=MODULES)
+    said = kernel.boot("refused.sh", 360, files=[(KTLS, "/tools-test/ktls_flow")], modules=MODULES,
+                       without=TWO_WRAPPERS)
     services = said.get("services", [])
 
     def counted(port):
@@ -51,4 +52,4 @@ def judge(kernel):
 
 
 with Suite("refused") as suite:
-    suite.each_kernel(judge)
+    suite.each_kernel(judge, ENDS)

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The agent killed, started again, started twice, stopped, in the middle of a stream: no byte lost, no stall, nothing
 left."""
-from harness import Suite
+from harness import TWO_WRAPPERS, Suite
 
 # The kernel ends a hold without an agent after max(RTO, 200 ms); the rest is room for an emulated processor.
 STALL_US = 1000000
 
 
 def judge(kernel):
-    said = kernel.boot("restart.sh", 480)
+    said = kernel.boot("restart.sh", 480, without=TWO_WRAPPERS)
     for run in ("killed", "stopped", "orphaned"):
         wrong, longest = (said.get(run, {}).get(name) for name in ("wrong_bytes", "max_us"))
         kernel.check(wrong == 0, f"{run}: bytes identical", said.get(run, "no result"))

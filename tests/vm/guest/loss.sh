@@ -19,6 +19,7 @@ for side in near:10.9.0.1 far:10.9.0.2; do
 done
 check "the agent starts" agent_start
 
+far_listens() { ip netns exec far /bin/grep -qi ":$(printf %04X "$1") 0*:0000 0A" /proc/net/tcp /proc/net/tcp6; }
 # One client: OUT PORT OPTION…
 one() {
 	_out=$1 _port=$2
@@ -35,8 +36,8 @@ for algorithm in cubic bbr dctcp reno; do
 	# The listener decides whether DCTCP's ECN is agreed on: each algorithm has its own.
 	for port in 710$number 720$number 730$number; do
 		ip netns exec far /ac/autocork bench server --port $port >/dev/null &
+		wait_for 30 far_listens $port || not_ok "a server on port $port"
 	done
-	sleep 1
 	clients=
 	for client in 1 2 3; do
 		one $algorithm.plain.$client 710$number &

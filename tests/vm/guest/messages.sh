@@ -3,6 +3,9 @@ policy '[policy plain]\nports = 7100-7199\nmode = off\n'\
 '[policy managed]\nports = 7200-7299\nmode = autocork\nburst_gap = 500ms\nmax_hold = 100ms\npacket_worth = 10ms'
 before=$(bpf_objects 2>&1)
 check "the agent starts" agent_start
+ask doctor --json >/tmp/doctor.json
+echo "@status {\"exit\": $?}"
+echo "@doctor $(tr -d '\n' </tmp/doctor.json)"
 
 number=0
 sysctl -qw net.ipv4.tcp_ecn=1	# DCTCP falls back to Reno without, also where the listener is not DCTCP's
