@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Flows that cannot be managed on stock kernels: each is counted with its reason, and works as if there were no
 agent."""
-from harness import BUILD, ENDS, Suite
+from harness import BUILD, ENDS, TWO_WRAPPERS, Suite
 
 # Those that a kernel has built in are left out; tls finds its cipher by itself only where modprobe is.
 MODULES = ("tcp_vegas", "tls", "aesni_intel", "ghash_clmulni_intel", "ghash_generic", "ctr", "gcm")
