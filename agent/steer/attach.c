@@ -94,6 +94,7 @@ static struct steer_bpf *load(const char *interface, int index, const char *dire
 	libbpf_print_fn_t before = libbpf_set_print(log_libbpf);
 	struct steer_bpf *steer = steer_bpf__open_opts(&options);
 	int error = steer ? steer_bpf__load(steer) : -errno;
+	bool files;
 
 	libbpf_set_print(before);
 	if (!error && tables_claim(bpf_map__fd(steer->maps.steer_control), index, bpf_map__fd(steer->maps.xsks_map)))
@@ -101,6 +102,7 @@ static struct steer_bpf *load(const char *interface, int index, const char *dire
 	if (!error)
 		return steer;
 	steer_bpf__destroy(steer);
+	files = error == -EMFILE || error == -ENFILE;
 	if (error == -EPERM || error == -EACCES)
 		fault_set(fault, EXIT_FAILED,
 			  "%s: loading the steering program failed: %s: run as root, or with CAP_BPF, "
@@ -112,10 +114,9 @@ static struct steer_bpf *load(const char *interface, int index, const char *dire
 			  "the kernel is too old: `autocork steer detach %s`, then attach again",
 			  interface, directory, interface);
 	else
-		fault_set(fault, error == -ENOMEM ? EXIT_FAILED : EXIT_UNSUPPORTED,
-			  "%s: loading the steering program failed: %s: "
-			  "see the lines above",
-			  interface, strerror(-error));
+		fault_set(fault, error == -ENOMEM || files ? EXIT_FAILED : EXIT_UNSUPPORTED,
+			  "%s: loading the steering program failed: %s: %s", interface, strerror(-error),
+			  files ? PINS_MORE_FILES : "see the lines above");
 	return NULL;
 }
 

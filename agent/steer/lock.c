@@ -13,6 +13,7 @@
 
 #include "lib/lock.h"
 #include "steer/names.h"
+#include "steer/pins.h"
 #include "steer/tables.h"
 
 #define LOCK "/run/autocork/steer.lock"
@@ -50,10 +51,10 @@ static int take(bool wait, struct fault *fault)
 	if (held >= 0)
 		return dup(held);
 	if (mkdir("/run/autocork", 0755) && errno != EEXIST)
-		return fault_set(fault, EXIT_FAILED, "/run/autocork: %s: steering needs root", strerror(errno));
+		return pins_refused("/run/autocork", fault);
 	fd = open(LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return fault_set(fault, EXIT_FAILED, LOCK ": %s: steering needs root", strerror(errno));
+		return pins_refused(LOCK, fault);
 	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB); waited += LOOK_MS) {
 		if (errno == EWOULDBLOCK && wait && waited < WAIT_MS) {
 			nanosleep(&pause, NULL);
@@ -63,7 +64,7 @@ static int take(bool wait, struct fault *fault)
 			describe(lock_holder(fd), holder, sizeof(holder));
 			fault_set(fault, EXIT_FAILED, LOCK ": %s holds it: wait until it has ended, or end it", holder);
 		} else {
-			fault_set(fault, EXIT_FAILED, LOCK ": %s: steering needs root", strerror(errno));
+			pins_refused(LOCK, fault);
 		}
 		close(fd);
 		return -1;
@@ -102,13 +103,15 @@ static int own(int ifindex, const char *interface, char path[128], pid_t *holder
 
 	*holder = 0;
 	if (mkdir(OWNERS, 0700) && errno != EEXIST)
-		return fault_set(fault, EXIT_FAILED, OWNERS ": %s: steering needs root", strerror(errno));
+		return pins_refused(OWNERS, fault);
 	snprintf(path, 128, OWNERS "/%llu-%d", (unsigned long long)tables_namespace(), ifindex);
 	fd = lock_take(path, holder);
 	if (fd >= 0)
 		return fd;
-	if (fd != -EWOULDBLOCK)
-		return fault_set(fault, EXIT_FAILED, "%s: %s: steering needs root", path, strerror(-fd));
+	if (fd != -EWOULDBLOCK) {
+		errno = -fd;
+		return pins_refused(path, fault);
+	}
 	describe(*holder, text, sizeof(text));
 	return fault_set(fault, EXIT_FAILED,
 			 "%s: %s steers it by policies of its own: change those and reload it, or stop it first",

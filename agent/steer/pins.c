@@ -30,6 +30,8 @@ int pins_refused(const char *path, struct fault *fault)
 		       "the machine itself";
 	else if (errno == EPERM || errno == EACCES)
 		next = "steering needs root";
+	else if (errno == EMFILE || errno == ENFILE)
+		next = PINS_MORE_FILES;
 	return fault_set(fault, EXIT_FAILED, "%s: %s: %s", path, strerror(errno), next);
 }
 

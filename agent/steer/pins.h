@@ -21,5 +21,6 @@ int pins_path(char path[PATH_MAX], const char *root, const char *interface, cons
 void pins_remove(const char *root, const char *interface);
 /* Calls visit for every interface with pins; stops when it returns non-zero. */
 int pins_each(int (*visit)(const char *interface, void *context), void *context, struct fault *fault);
+#define PINS_MORE_FILES "allow it more open files (LimitNOFILE= of its service, ulimit -n)"
 /* The fault for a path that the kernel refuses: what its errno says must be done. Returns -1. */
 int pins_refused(const char *path, struct fault *fault);

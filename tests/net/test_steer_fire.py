@@ -194,6 +194,21 @@ def test_no_descriptors():
             equal(client.recv(100), b"/host_ok", "the answer")
 
 
+def test_few_descriptors():
+    """an agent that may open too few files says so, and steers once it may open more"""
+    for most in 8, 16, 36:
+        with Steered() as steered:
+            steered.write(policy(9000))
+            with Program(steered.b, ["prlimit", f"--nofile={most}:200", build("tests/net/steer_agent"),
+                                     steered.directory]) as agent:
+                said(agent, "ready")
+                check("allow it more open files" in agent.output() and "root" not in agent.output(),
+                      f"{most}: {agent.output()}")
+                resource.prlimit(agent.process.pid, resource.RLIMIT_NOFILE, (200, 200))
+                steered.reload(agent, policy(9000))
+                wait_for(lambda: "steering is attached" in agent.output(), 10, f"{most}: steering: {agent.output()}")
+
+
 def test_losses_are_counted():
     """what a consumer that stands, or whose buffers are too small, does not get is counted as lost, with the reason"""
     with Steered(mtu=9000) as steered:
