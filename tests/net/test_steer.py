@@ -339,6 +339,23 @@ def test_other_version():
         steered.steer("attach", "cable", "--policy-dir", steered.directory)
 
 
+def test_memory():
+    """the tables take as much memory as docs/steering.md says"""
+    with open(os.path.join(os.path.dirname(__file__), "../../docs/steering.md"), encoding="utf-8") as file:
+        said = re.search(r"about (\d+) MB of kernel memory plus ([\d.]+) MB per CPU", file.read())
+    with Steered() as steered:
+        steered.attach(policy(9000))
+        pins = "/sys/fs/bpf/autocork/steer/cable"
+        took = 0
+        for name in set(os.listdir(pins)) - {"link"}:
+            done = subprocess.run(["bpftool", "-j", "map", "show", "pinned", f"{pins}/{name}"], capture_output=True,
+                                  text=True, check=False)
+            took += 0 if done.returncode else json.loads(done.stdout)["bytes_memlock"]
+    # Kernels before 6.4 say what they allowed for, and not what they took.
+    promised = (float(said[1]) + float(said[2]) * os.cpu_count()) * 1e6
+    check(promised * 0.8 < took < promised * 1.2, f"{took} bytes, not about {promised}")
+
+
 def test_json():
     """what --json prints is what docs/schema/steer.json says"""
     try:
