@@ -91,6 +91,7 @@ def test_renamed():
         # By hand, and names that are exchanged.
         agent.stop()
         steered.b.ip("link", "add", "cable", "type", "veth", "peer", "name", "spare")
+        steered.write(policy(9001, name="other"))
         steered.steer("attach", "cable", "--policy-dir", steered.directory)
         for before, after in ("lan1", "aside"), ("cable", "lan1"), ("aside", "cable"):
             steered.b.ip("link", "set", before, "name", after)
