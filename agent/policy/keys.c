@@ -97,8 +97,9 @@ static const struct policy_key keys[] = {
 	  .doc = "The share of one CPU that observing may cost; above it, telemetry looks at a sample of the flows and infers the rest. `off` sets no bound." },
 	{ AGENT("metrics", metrics, endpoint), .fallback = AUTOCORK_METRICS,
 	  .allowed = "ADDRESS:PORT such as " AUTOCORK_METRICS " or [::1]:" AUTOCORK_METRICS_PORT " (port 0 takes a free one), "
-		     "or off",
-	  .doc = "Where the metrics and the web page are served." },
+		     "the path of a Unix socket, or off",
+	  .doc = "Where the metrics and the web page are served. On loopback every user of the machine may read them, on a "
+		 "Unix socket root and the group `autocork`." },
 	{ AGENT("small_packets", small_packets, yesno), .fallback = "no", .allowed = "yes or no",
 	  .doc = "Whether packets with less than 128 bytes of payload are counted on observed flows. Needs a look at "
 		 "every packet of the machine, which costs more than all other counters together." },

@@ -39,7 +39,7 @@ struct policy_peers {
 struct policy_endpoint {
 	struct sockaddr_storage address;
 	socklen_t length;	/* 0 = off */
-	char text[64];		/* as given: "127.0.0.1:12675", "[::1]:12675", "off" */
+	char text[108];		/* as given: "/run/autocork/metrics.sock", "127.0.0.1:12675", "[::1]:12675", "off" */
 };
 
 enum policy_steer { POLICY_STEER_NONE, POLICY_STEER_AF_XDP, POLICY_STEER_DPDK, POLICY_STEER_ENDPOINT };

@@ -8,6 +8,8 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "lib/memory.h"
 #include "policy/keys.h"
@@ -224,6 +226,7 @@ static char *endpoint_parse(const struct policy_key *key, const char *text, void
 	struct policy_endpoint *endpoint = field;
 	struct sockaddr_in *in = (struct sockaddr_in *)&endpoint->address;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&endpoint->address;
+	struct sockaddr_un *un = (struct sockaddr_un *)&endpoint->address;
 	const char *colon = strrchr(text, ':'), *unit;
 	char host[INET6_ADDRSTRLEN + 2];
 	size_t length;
@@ -231,6 +234,15 @@ static char *endpoint_parse(const struct policy_key *key, const char *text, void
 
 	if (!strcmp(text, "off")) {
 		strcpy(endpoint->text, text);
+		return NULL;
+	}
+	if (*text == '/') {
+		if (strlen(text) >= sizeof(un->sun_path))
+			return memory_format("\"%.100s...\" is longer than a socket's path can be", text);
+		un->sun_family = AF_UNIX;
+		strcpy(un->sun_path, text);
+		strcpy(endpoint->text, text);
+		endpoint->length = sizeof(*un);
 		return NULL;
 	}
 	length = colon ? (size_t)(colon - text) : 0;

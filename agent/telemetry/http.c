@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "telemetry/http_address.h"
 #include "telemetry/http_peer.h"
+#include "telemetry/http_unix.h"
 
 #define BACKLOG 128
 #define CUT_AT_ONCE 16u	/* those that are cut are MHD's until it has seen their end */
@@ -26,7 +27,8 @@ struct http {
 	sd_event_source *io, *timer;
 	struct connection *connections;
 	bool loopback;		/* who opens it to the network wants to be asked by any name */
-	char url[80];
+	char path[108];		/* of its Unix socket, "" = it has none */
+	char url[128];
 };
 
 /* What MHD does not watch: the total time of a request. */
@@ -280,6 +282,14 @@ static int listen_on(struct http *http, const char *text, struct fault *fault)
 	socklen_t size;
 	int fd, one = 1;
 
+	if (*text == '/') {
+		fd = http_unix_listen(text, BACKLOG, fault);
+		if (fd >= 0) {
+			snprintf(http->path, sizeof(http->path), "%s", text);
+			snprintf(http->url, sizeof(http->url), "http://unix:%s:", text);
+		}
+		return fd;
+	}
 	if (http_address_parse(text, &address, &size, fault))
 		return -1;
 	fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -344,6 +354,8 @@ void http_stop(struct http *http)
 		return;
 	sd_event_source_disable_unref(http->io);
 	sd_event_source_disable_unref(http->timer);
+	if (*http->path)
+		unlink(http->path);
 	MHD_stop_daemon(http->daemon);
 	free(http);
 }

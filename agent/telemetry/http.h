@@ -35,7 +35,8 @@ struct http_route {
 };
 
 struct http_options {
-	const char *address;	/* ADDRESS:PORT, an IPv4 or [IPv6] address or "localhost"; port 0 takes a free one */
+	const char *address;	/* ADDRESS:PORT, an IPv4 or [IPv6] address or "localhost", port 0 takes a free one; or the
+				 * path of a Unix socket */
 	unsigned idle_s;	/* a connection on which nothing moves for so long is closed */
 	unsigned request_s;	/* so long may one request take from its first byte to the last of its answer */
 	const struct http_route *routes;
@@ -52,6 +53,6 @@ struct http;
 
 int http_start(struct http **http, sd_event *loop, const struct http_options *options, struct fault *fault);
 void http_stop(struct http *http);	/* NULL is allowed */
-/* "http://127.0.0.1:12675" */
+/* "http://127.0.0.1:12675", or "http://unix:/run/x.sock:"; the path of a page goes behind it. */
 const char *http_url(const struct http *http);
 struct http_counters http_counters(const struct http *http);

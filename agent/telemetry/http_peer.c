@@ -79,12 +79,16 @@ uint64_t http_peer(int fd)
 	struct sockaddr_storage own = { 0 }, peer = { 0 };
 	socklen_t own_size = sizeof(own), peer_size = sizeof(peer);
 	__be32 address[4] = { 0 };
+	socklen_t cred_size = sizeof(struct ucred);
+	struct ucred cred;
 	uint64_t hash = 0;
 	uint32_t uid;
 	__be16 port;
 
 	if (getsockname(fd, (struct sockaddr *)&own, &own_size) || getpeername(fd, (struct sockaddr *)&peer, &peer_size))
 		return SOMEBODY_ELSE;
+	if (own.ss_family == AF_UNIX)
+		return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_size) ? SOMEBODY_ELSE : cred.uid;
 	if (find_user(&own, &peer, &uid))
 		return uid;
 	put(&peer, &port, address);

@@ -3,5 +3,5 @@
 #pragma once
 #include <stdint.h>
 
-/* Of an accepted TCP socket: the same number for the same user, or for the same address of another machine. */
+/* Of an accepted socket: the same number for the same user, or for the same address of another machine. */
 uint64_t http_peer(int fd);

@@ -47,7 +47,7 @@ struct telemetry {
 	struct history history;
 	sd_event_source *timer;
 	double scrape_seconds;
-	char address[64];	/* asked for; "" = off */
+	char address[108];	/* asked for; "" = off */
 	char refused[512];	/* why nothing is served there; "" = it is, or is not wanted */
 };
 
@@ -386,7 +386,7 @@ void telemetry_note(struct daemon *daemon, uint32_t type, json_t *detail)
 void telemetry_status(struct daemon *daemon, void *data, json_t *status)
 {
 	struct telemetry *telemetry = data;
-	char url[96];
+	char url[144];
 
 	if (telemetry->http) {
 		snprintf(url, sizeof(url), "%s/metrics", http_url(telemetry->http));

@@ -6,10 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -313,6 +316,53 @@ static void busy_port_is_said(void **state)
 	sd_event_unref(loop);
 }
 
+/* Which group may read it is a matter of the socket's mode; whoever else is there, a file or a server, stays. */
+static void unix_socket(void **state)
+{
+	char directory[] = "/tmp/autocork-http-XXXXXX", path[64], text[256] = "";
+	struct http_options options = { path, IDLE_S, REQUEST_S, routes, 2, NULL };
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	struct fault fault = { 0 };
+	struct http *http, *second;
+	struct stat status;
+	sd_event *loop;
+	int fd;
+
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/page.sock", directory);
+	strcpy(to.sun_path, path);
+	assert_true(sd_event_new(&loop) >= 0);
+	/* A file. */
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	close(fd);
+	assert_int_equal(http_start(&http, loop, &options, &fault), -1);
+	assert_non_null(strstr(fault.text, "Address already in use"));
+	unlink(path);
+	/* What a killed agent left. */
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	close(fd);
+	if (http_start(&http, loop, &options, &fault))
+		fail_msg("%s", fault.text);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0660);
+	assert_int_equal(http_start(&second, loop, &options, &fault), -1);
+	snprintf(text, sizeof(text), "http://unix:%s:", path);
+	assert_string_equal(http_url(http), text);
+
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_int_equal(send(fd, GET("/echo"), strlen(GET("/echo")), MSG_NOSIGNAL), strlen(GET("/echo")));
+	for (int i = 0; i < 100 && recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT) < 0; i++)
+		sd_event_run(loop, 100000);
+	assert_memory_equal(text, "HTTP/1.1 200", 12);
+	close(fd);
+	http_stop(http);
+	assert_int_equal(stat(path, &status), -1);
+	rmdir(directory);
+	sd_event_unref(loop);
+}
+
 static void addresses(void **state)
 {
 	static const char *const good[] = { "127.0.0.1:1", "[::1]:65535", "localhost:0", "0.0.0.0:9737", "[::]:1" };
@@ -340,6 +390,7 @@ int main(void)
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(answers),
 		cmocka_unit_test(busy_port_is_said),
+		cmocka_unit_test(unix_socket),
 		cmocka_unit_test(huge_header_is_refused),
 		cmocka_unit_test(thousand_scrapes_in_constant_memory),
 		cmocka_unit_test(client_that_does_not_read_stops_nobody),

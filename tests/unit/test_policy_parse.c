@@ -161,6 +161,10 @@ static void test_defaults(void **state)
 	assert_true(set->agent.budget == 0);
 	assert_int_equal(set->agent.metrics.length, 0);
 	policy_set_free(set);
+	set = fixture_set("[agent]\nmetrics = /run/autocork/metrics.sock\n");
+	assert_int_equal(set->agent.metrics.address.ss_family, AF_UNIX);
+	assert_string_equal(set->agent.metrics.text, "/run/autocork/metrics.sock");
+	policy_set_free(set);
 }
 
 static void test_line_ends(void **state)
