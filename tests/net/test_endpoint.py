@@ -157,6 +157,7 @@ def test_nginx():
         for host in Pair.B4, Pair.B6:
             equal(get(point, "small", host), b"y" * 600, "a small file")
             equal(get(point, "large", host) == large, True, "a large file")
+        check(point.instances()[0]["handed_over_for"]["bulk"] >= 2, f"bulk goes on in the kernel: {point.instances()}")
         equal(get(point, "twice/small"), b"y" * 600, "through the proxy")
         check(" uid 33" in point.keeper.output(), "the worker is www-data's: " + point.keeper.output())
         said_by_wrk = point.a.run("wrk", "-c", "16", "-t", "1", "-d", "1s", f"http://{Pair.B4}:{PORT}/small")

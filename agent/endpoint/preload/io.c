@@ -12,6 +12,7 @@
 #include "endpoint/preload/real.h"
 
 #define SECOND UINT64_C(1000000000)
+#define BULK (512u << 10)	/* so much not acknowledged: the kernel, with segmentation offload, is faster */
 #define CHUNK 65536	/* of what is copied from a file or a pipe */
 
 static bool is_connection(int fd)
@@ -134,6 +135,8 @@ static ssize_t transmit(int fd, struct file *file, const struct iovec *iov, int 
 	struct iovec rest[64];
 	bool polled = false;
 
+	if (file->socket && engine_unsent(file->socket) >= BULK && !instance_hand_over(file, ENDPOINT_FOR_BULK))
+		return IN_KERNEL;
 	if (flags & MSG_OOB) {
 		/* The stack has no urgent data. */
 		return instance_hand_over(file, ENDPOINT_FOR_URGENT) ? -EOPNOTSUPP : IN_KERNEL;
