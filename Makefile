@@ -14,9 +14,9 @@ PKG     ?= pkg-config
 DEPS := bpftool clang gcc libbpf-dev libc6-dev libcap-ng-dev libelf-dev libinih-dev libjansson-dev \
 	libmicrohttpd-dev libncurses-dev libseccomp-dev libsystemd-dev make patch pkg-config uthash-dev xz-utils
 FASTPATH_DEPS := dpdk-dev libdpdk-dev libxdp-dev
-TEST_DEPS := chromium dpdk-doc ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-dev libcmocka-dev memcached nginx-light \
-	openssl procps prometheus python3 python3-jsonschema python3-prometheus-client qemu-system-x86 busybox-static \
-	redis-server redis-tools strace tcpdump wrk
+TEST_DEPS := busybox-static chromium debhelper dpdk-doc dpkg-dev ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-dev \
+	libcmocka-dev lintian memcached nginx-light openssl procps prometheus python3 python3-jsonschema \
+	python3-prometheus-client qemu-system-x86 redis-server redis-tools strace tcpdump wrk
 
 V ?= 0
 ifeq ($(V),0)
@@ -105,7 +105,7 @@ tests: ## build everything and the programs that the tests are, or use
 
 check: check-deps ## install, build and run all tests (root)
 	@$(MAKE) --no-print-directory tests
-	@tests/run unit prog net vm
+	@tests/run unit prog packaging net vm
 
 clean: ## remove build/
 	rm -rf $(BUILD)

@@ -10,7 +10,7 @@ static const struct command commands[] = {
 	{ "status", "what the agent does and what it saves, per service", command_status, true },
 	{ "services", "every counter of every service", command_services, true },
 	{ "flows", "the live flows", command_flows, true },
-	{ "doctor", "what of the kernel works, what not, and how to mend it", command_doctor, false },
+	{ "doctor", "which kernel features work and how to enable the others", command_doctor, false },
 	{ "advise", "what services that are not managed would save", command_advise, true },
 	{ "events", "what happens to flows, as it happens", command_events, true },
 	{ "explain", "what becomes of each message, in words", command_explain, true },

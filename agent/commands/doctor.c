@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* autocork doctor: what of the kernel works, what not, what then does not work, how to mend it. */
+/* autocork doctor: which kernel features work, what is missing without the others, and how to enable them. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -22,8 +22,8 @@ static const struct cli_option options[] = {
 
 static const struct cli_syntax syntax = {
 	.options = options,
-	.doc = "Tries every kernel feature the agent uses, and says what is missing, what then does not work, and how "
-	       "to mend it. Asks the agent if one runs; else tries by itself, as root, and leaves nothing behind.\n"
+	.doc = "Tries every kernel feature that the agent uses. Says which work, what is missing without the others, and "
+	       "how to enable them. Asks the agent if one runs; else tries by itself, as root, and leaves nothing behind.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork doctor\n"
@@ -98,8 +98,8 @@ static void print_findings(const struct cli *cli, const json_t *found)
 			continue;
 		printf("\n%sno %s%s: %s\n", table_paint(TABLE_BOLD, cli->colour), json_member_text(feature, "name"),
 		       table_paint(TABLE_PLAIN, cli->colour), json_member_text(feature, "without"));
-		if (*json_member_text(feature, "mend"))
-			printf("  mend: %s\n", json_member_text(feature, "mend"));
+		if (*json_member_text(feature, "fix"))
+			printf("  fix: %s\n", json_member_text(feature, "fix"));
 	}
 }
 

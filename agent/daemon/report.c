@@ -79,7 +79,7 @@ json_t *report_features(const struct engine_feature *features, size_t count)
 		json_array_append_new(list, json_pack("{ss sb so ss? ss?}", "name", features[i].name, "works",
 						      features[i].works, "reason",
 						      json_text(features[i].reason, sizeof(features[i].reason)),
-						      "without", features[i].without, "mend", features[i].mend));
+						      "without", features[i].without, "fix", features[i].mend));
 	return list;
 }
 

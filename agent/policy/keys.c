@@ -72,7 +72,7 @@ static const struct policy_key keys[] = {
 	{ POLICY("rto_min", rto_min_us, floor), .least = 5000, .most = 200000, .fallback = "0",
 	  .allowed = "0, or a duration from 5ms to 200ms",
 	  .doc = "The least time to wait for the ACK of a packet before it is sent again, of flows with `mode = autocork`; "
-		 "the kernel's own is 200ms. `0` leaves it as it is. 50ms or more, but for peers known to answer at once." },
+		 "the kernel's own is 200ms. `0` leaves it as it is. Use 50ms or more unless peers are known to ACK immediately." },
 	{ POLICY("steer", steer, name), .names = steers, .fallback = "none", .allowed = "none, af_xdp, dpdk or endpoint",
 	  .doc = "Takes the flows out of the kernel at the driver: `af_xdp` hands them to whoever opens the AF_XDP "
 		 "sockets, `dpdk` to "

@@ -100,7 +100,7 @@ static struct section *section_open(struct reader *reader, const char *title)
 		section = section_get(reader->sections, kind, copy);
 	}
 	if (section->file == reader->file) {
-		reader_error(reader, "section [%s] again, first on line %d: allowed is one of a name in a file",
+		reader_error(reader, "duplicate section [%s] (first on line %d): use each name once per file",
 			     section->title, section->line);
 		return section;
 	}
@@ -220,7 +220,7 @@ static int take_key(void *user, const char *title, const char *name, const char 
 	key = &kind->keys[index];
 	place = &section->places[index];
 	if (place->file == reader->file) {
-		reader_error(reader, "%s again, first on line %d: allowed is one of a key in a section", key->name,
+		reader_error(reader, "duplicate key %s (first on line %d): use each key once per section", key->name,
 			     place->line);
 		return 1;
 	}

@@ -63,7 +63,7 @@ struct ac_response_sum {
 	} waste[AC_WASTE_MAX];
 };
 
-/* The least number of calls that is told apart from this one by nothing. */
+/* Smallest count in the same class. */
 static __always_inline __u32 ac_response_class(__u32 calls)
 {
 	__u32 first = AC_RESPONSE_EXACT + 1;

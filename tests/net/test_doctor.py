@@ -54,7 +54,7 @@ def test_name_is_taken():
             equal(code, 0, "exit code where the other wrappers work")
             row = features["wrapper reno"]
             check(row["works"] is False and row["reason"].startswith("register: File exists"), row)
-            check("bpftool struct_ops list" in row["mend"] and "CONFIG_" not in row["mend"], row)
+            check("bpftool struct_ops list" in row["fix"] and "CONFIG_" not in row["fix"], row)
             check(features["wrapper cubic"]["works"], features["wrapper cubic"])
             wait_for(lambda: registered() == ["autocork_reno"], what="only the other's is left")
             other.stdin.close()

@@ -31,7 +31,7 @@ def judge(kernel):
         default = next((row for row in said.get("doctor", {}).get("features", [])
                         if row["name"] == "default algorithm"), {})
         kernel.check(default.get("works") is False and default.get("reason") == "vegas"
-                     and "sysctl" in default.get("mend", ""),
+                     and "sysctl" in default.get("fix", ""),
                      "doctor names a default congestion control that has no wrapper, and what to do", default)
     else:
         kernel.suite.skip(f"{kernel.label}: a congestion control without a wrapper", "this kernel has no vegas")
