@@ -33,12 +33,7 @@ class Built:
             raise Skip(f"{', '.join(missing)} not installed")
         self.directory = pathlib.Path(directory)
         tree = self.directory / "tree"
-        tree.mkdir()
-        files = run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).split("\n")
-        for name in filter(None, files):
-            if (ROOT / name).is_file():
-                (tree / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, tree / name)
+        shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns(".git", "build", "__pycache__", "tests"))
         # What make need not build again; the tests' programs are many times larger.
         (tree / "build").mkdir()
         built = [path for path in (ROOT / "build").iterdir() if path.is_file() or path.name in ("agent", "bpf", "lwip", "man")]

@@ -131,8 +131,8 @@ def one_metrics_port():
     """Whatever names the metrics page in the docs and what is deployed names the port of agent/lib/paths.h."""
     port = re.search(r'#define AUTOCORK_METRICS_PORT "(\d+)"', open("agent/lib/paths.h").read())[1]
     named = set()
-    for path in subprocess.run(["git", "ls-files", "README.md", "docs", "deploy", "packaging", "debian"],
-                               capture_output=True, text=True).stdout.split():
+    for path in ["README.md", *(path for folder in ("docs", "deploy", "packaging", "debian")
+                                for path in glob.glob(f"{folder}/**", recursive=True))]:
         if os.path.isfile(path):
             found = re.findall(r"(?:127\.0\.0\.1|\[::1\]|localhost|autocork[a-z.-]*):(\d{4,5})\b", open(path, errors="replace").read())
             named |= {(path, one) for one in found}
