@@ -79,7 +79,7 @@ void endpoint_part_status(struct daemon *daemon, void *data, json_t *status)
 	json_object_set_new(status, "endpoint", part->broker ? broker_instances(part->broker) : json_array());
 }
 
-/* What keeps programs from a queue, or "": reason and mend. */
+/* What keeps programs from a queue, or "": reason and fix. */
 static const char *find_hindrance(const struct daemon *daemon, const struct endpoint_part *part, char *reason, size_t size)
 {
 	const struct policy_set *set = daemon->policy;
@@ -117,19 +117,19 @@ void endpoint_part_doctor(struct daemon *daemon, json_t *features)
 	const struct endpoint_part *part = daemon_part_data(daemon, "endpoint");
 	struct broker_sum sum;
 	char reason[160];
-	const char *mend;
+	const char *fix;
 
 	if (!part || !is_wanted(daemon->policy))
 		return;
-	mend = find_hindrance(daemon, part, reason, sizeof(reason));
-	if (!*mend && endpoint_part_sum(daemon, &sum))
+	fix = find_hindrance(daemon, part, reason, sizeof(reason));
+	if (!*fix && endpoint_part_sum(daemon, &sum))
 		snprintf(reason, sizeof(reason), "%u programs have a queue (`autocork run` says why one has none)",
 			 sum.programs);
-	json_array_append_new(features, json_pack("{ss sb ss ss ss}", "name", "endpoint", "works", !*mend, "reason", reason,
+	json_array_append_new(features, json_pack("{ss sb ss ss ss}", "name", "endpoint", "works", !*fix, "reason", reason,
 						  "without",
 						  "the kernel's TCP serves the ports of policies with steer = endpoint, as it "
 						  "always does for static programs and Go's",
-						  "mend", mend));
+						  "fix", fix));
 }
 
 bool endpoint_part_sum(struct daemon *daemon, struct broker_sum *sum)

@@ -89,7 +89,7 @@ def test_doctor():
         point.whole.write_policy(HTTP + POLICY.replace("cable", "no-such-if"))
         point.whole.ask("reload")
         row = point.row()
-        check(not row["works"] and "no-such-if: the interface does not exist" in row["reason"] and "interface" in row["mend"], row)
+        check(not row["works"] and "no-such-if: the interface does not exist" in row["reason"] and "interface" in row["fix"], row)
         point.whole.write_policy(HTTP + POLICY)
         point.whole.ask("reload")
         wait_for(lambda: point.row()["works"], 10, f"a good row: {point.row()}")
