@@ -127,6 +127,11 @@ static int open_cgroup(struct engine *engine, const char *path, struct fault *fa
 
 	if (!root)
 		return -1;
+	if (!cgroup_is_root(root))
+		return fault_set(fault, EXIT_UNSUPPORTED,
+				 "%s: shows only what is in the agent's cgroup namespace: start its container with "
+				 "--cgroupns=host, or give it the host's mount beside its own: "
+				 "-v /sys/fs/cgroup:/host/cgroup:ro", root);
 	whole = realpath(path ? path : root, NULL);
 	fd = whole ? open(whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (fd < 0) {

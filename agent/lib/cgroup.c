@@ -35,7 +35,8 @@ char *cgroup_root_from(const char *mountinfo)
 
 	if (!file)
 		return NULL;
-	while (!found && getline(&line, &size, file) > 0) {
+	/* Of several mounts the one that shows everything: a container has its own, and may be given the host's. */
+	while (!(found && cgroup_is_root(found)) && getline(&line, &size, file) > 0) {
 		/* 31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw: their number varies */
 		const char *type = strstr(line, " - ");
 		char *where = line;
@@ -51,6 +52,9 @@ char *cgroup_root_from(const char *mountinfo)
 			continue;
 		where[strcspn(where, " ")] = '\0';
 		unescape(where);
+		if (found && !cgroup_is_root(where))
+			continue;
+		free(found);
 		found = strdup(where);
 	}
 	free(line);
@@ -70,6 +74,12 @@ const char *cgroup_root(struct fault *fault)
 			  "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified, or boot with "
 			  "systemd.unified_cgroup_hierarchy=1");
 	return root;
+}
+
+bool cgroup_is_root(const char *directory)
+{
+	/* The first node of a hierarchy (kernfs_create_root()). */
+	return cgroup_id(directory) == 1;
 }
 
 uint64_t cgroup_id(const char *directory)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The cgroup v2 hierarchy, pure or hybrid: where it is mounted, and the ids BPF knows its cgroups by. */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/fault.h"
@@ -21,3 +22,6 @@ char *cgroup_root_from(const char *mountinfo);
  * cannot be had.
  */
 uint64_t cgroup_id(const char *directory);
+
+/* Is it the root of the whole hierarchy, not of the part that a cgroup namespace shows? */
+bool cgroup_is_root(const char *directory);

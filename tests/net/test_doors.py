@@ -13,7 +13,8 @@ import time
 import urllib.parse
 import urllib.request
 
-from lib import OBSERVE, Agent, Cgroup, build, check, control, equal, forked, main
+from cgroup import root as cgroup_root
+from lib import OBSERVE, Agent, Cgroup, build, check, control, equal, forked, main, no_agent
 
 AGENT_LOCK = pathlib.Path("/run/autocork/agent.lock")
 
@@ -86,6 +87,24 @@ def test_second_agent_elsewhere():
         agent.kill()
         agent.start()
         equal(agent.status()["agent"]["mode"], "autocork", "mode after the restart")
+
+
+def test_cgroup_namespace():
+    """of a part of the control groups only, it does not start and says what to give; given the machine's, it does"""
+    own = 'umount -R /sys/fs/cgroup; mkdir -p /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup'
+    enter = "unshare", "--cgroup", "--mount", "sh", "-ec"
+    with Cgroup() as group, Agent(policy=OBSERVE) as agent:
+        agent.stop()
+        group.enter()
+        with no_agent():
+            code, said = other_agent(agent, *enter, own + '; exec "$0" "$@"')
+        equal(code, 4, f"exit code ({said})")
+        check("--cgroupns=host" in said and "-v /sys/fs/cgroup:" in said, said)
+        host = agent.directory / "host"
+        host.mkdir()
+        agent.command = [*enter, f'mount --bind {cgroup_root()} {host}; {own}; exec "$0" "$@"', *agent.command]
+        agent.start()
+        equal(agent.status()["agent"]["mode"], "autocork", "mode")
 
 
 def heartbeat_us():

@@ -29,10 +29,28 @@ static void test_roots(void **state)
 		   "32 31 0:29 / /sys/fs/cgroup/cpu rw shared:1 master:2 - cgroup cgroup rw,cpu\n"
 		   "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n", "/sys/fs/cgroup/unified");
 	check_root("41 31 0:38 / /mnt/with\\040space\\011tab rw - cgroup2 none rw\n", "/mnt/with space\ttab");
+	check_root("30 23 0:26 / /mnt/own rw - cgroup2 none rw\n"
+		   "31 23 0:27 / /mnt/next rw - cgroup2 none rw\n", "/mnt/own");
 	check_root("32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n", NULL);
 	check_root("32 31 0:29 / /mnt/a rw - ext4 /dev/cgroup2 rw\n", NULL);
 	check_root(" - cgroup2 cgroup2 rw\n", NULL);
 	assert_null(cgroup_root_from("/nonexistent"));
+}
+
+/* A container's own part comes first, then the machine's that it was given; it is this machine's here. */
+static void test_given_root(void **state)
+{
+	struct fault fault;
+	const char *root = cgroup_root(&fault);
+	char mountinfo[4096];
+
+	if (!root || !cgroup_is_root(root))
+		skip();
+	assert_false(cgroup_is_root("/"));
+	snprintf(mountinfo, sizeof(mountinfo),
+		 "30 23 0:26 / /mnt/own rw - cgroup2 none rw\n31 23 0:26 / %s rw - cgroup2 none rw\n"
+		 "32 23 0:26 / /mnt/later rw - cgroup2 none rw\n", root);
+	check_root(mountinfo, root);
 }
 
 /* On a machine with cgroup v2, the id is the one that the kernel's file handle of the directory holds. */
@@ -136,6 +154,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_roots),
+		cmocka_unit_test(test_given_root),
 		cmocka_unit_test(test_id),
 		cmocka_unit_test(test_watch),
 	};
