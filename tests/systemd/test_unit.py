@@ -13,7 +13,7 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "vm"))
 
-from harness import ROOT, Kernel, Suite  # noqa: E402
+from harness import ROOT, TWO_WRAPPERS, Kernel, Suite  # noqa: E402
 from kernel_image import NoKernel, fetch, row_of  # noqa: E402
 import root_image  # noqa: E402
 
@@ -45,7 +45,7 @@ def installed(folder, no_fastpath):
 
 def judge(kernel, release, no_fastpath):
     with tempfile.TemporaryDirectory() as folder:
-        said = kernel.run(SECONDS, (HERE / "guest/boot").read_text(), modules=MODULES, memory=1536,
+        said = kernel.run(SECONDS, (HERE / "guest/boot").read_text(), modules=MODULES, without=TWO_WRAPPERS, memory=1536,
                           plain=installed(folder, no_fastpath), disk=root_image.fetch(release))
     for run in "older", "restarted", "killed", "stopped":
         figures = said.get(run, {})
