@@ -9,8 +9,8 @@
 #include "release/descriptor.h"
 #include "release/release.h"
 
-/* All processes take about a millisecond: not more of the time than a tenth, whoever makes sockets without descriptors. */
-#define EVERYBODY_EVERY_NS 10000000
+/* Looking at all processes takes a tenth of the time at most: we run in real time, and anybody can have many descriptors. */
+#define EVERYBODY_SHARE 10
 
 /* One process, or all (0). Returns 0 or -errno. */
 static int look(pid_t process)
@@ -43,18 +43,12 @@ static int look(pid_t process)
 	return err;
 }
 
-static bool may_ask_everybody(void)
+static uint64_t now_ns(void)
 {
-	static uint64_t last_ns;
 	struct timespec now;
-	uint64_t ns;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	ns = now.tv_sec * 1000000000ull + now.tv_nsec;
-	if (last_ns && ns - last_ns < EVERYBODY_EVERY_NS)
-		return false;
-	last_ns = ns;
-	return true;
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
 }
 
 static bool find_in(struct ac_releaser *state, struct ac_owner *owner, uint32_t number, pid_t process)
@@ -76,11 +70,18 @@ static bool find_in(struct ac_releaser *state, struct ac_owner *owner, uint32_t 
 
 enum finder_result finder_find(struct ac_releaser *state, struct ac_owner *owner, uint32_t number)
 {
+	static uint64_t next_ns;
+	uint64_t start_ns;
+	bool found;
+
 	if (owner->writer && find_in(state, owner, number, owner->writer))
 		return FINDER_FOUND;
-	if (!may_ask_everybody())
+	start_ns = now_ns();
+	if (start_ns < next_ns)
 		return FINDER_LATER;
-	return find_in(state, owner, number, 0) ? FINDER_FOUND : FINDER_NOBODY;
+	found = find_in(state, owner, number, 0);
+	next_ns = start_ns + EVERYBODY_SHARE * (now_ns() - start_ns);
+	return found ? FINDER_FOUND : FINDER_NOBODY;
 }
 
 int finder_try(void)
