@@ -108,9 +108,9 @@ class Machine:
                 output, timed_out = self.listen(qemu, begin + seconds, relay)
                 _, code, used = os.wait4(qemu.pid, 0)
                 qemu.returncode = os.waitstatus_to_exitcode(code)
-        status = None
-        if output and output[-1].startswith("guest-status "):
-            status = int(output.pop().split()[1])
+        # A whole system may still say that it goes.
+        status = next((int(line.split()[1]) for line in output[-5:] if line.startswith("guest-status ")), None)
+        output = [line for line in output if not line.startswith("guest-status ")]
         (LOGS / f"{name}.output").write_text("".join(f"{line}\n" for line in output))
         log = console.read_text(errors="replace").replace("\r", "") if console.exists() else ""
         return Outcome(status, output, log, time.monotonic() - begin, used.ru_utime + used.ru_stime, timed_out)
