@@ -120,8 +120,20 @@ static const char *version_item(const struct telemetry_snapshot *snapshot, size_
 	return snapshot->agent.version;
 }
 
+static size_t mode_count(const struct telemetry_snapshot *snapshot)
+{
+	return snapshot->agent.mode ? 1 : 0;
+}
+
+static const char *mode_item(const struct telemetry_snapshot *snapshot, size_t i, double *value)
+{
+	*value = 1;
+	return snapshot->agent.mode;
+}
+
 static const struct list_metric list_metrics[] = {
 	{ "build", INFO, "", "version", "The agent's version.", version_count, version_item },
+	{ "mode", GAUGE, "", "mode", "1 for what the agent can do on this kernel: autocork, or only observe.", mode_count, mode_item },
 	{ "feature", GAUGE, "", "feature", "1 if the kernel offers the feature, tried at start.", feature_count,
 	  feature_works },
 	{ "bpf_run_seconds", COUNTER, "seconds", "program",

@@ -38,6 +38,7 @@ struct telemetry_map {
 
 struct telemetry_agent {
 	const char *version;
+	const char *mode;		/* "autocork", or "observe" where it cannot hold */
 	double start_time;		/* Unix time */
 	double cpu_seconds;		/* user and system time of the agent's process */
 	uint64_t memory_bytes;		/* resident */

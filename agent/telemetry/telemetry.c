@@ -115,6 +115,7 @@ static void collect_agent(struct telemetry *telemetry, struct telemetry_agent *a
 
 	getrusage(RUSAGE_SELF, &usage);
 	agent->version = AUTOCORK_VERSION;
+	agent->mode = report_daemon_mode(daemon);
 	agent->start_time = daemon->started;
 	agent->cpu_seconds = usage.ru_utime.tv_sec + usage.ru_stime.tv_sec +
 			     (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
@@ -217,6 +218,32 @@ static int answer_good(void *context, const struct http_request *request, struct
 	return 0;
 }
 
+static bool wants_holds(const struct policy_set *set)
+{
+	for (size_t i = 1; i < set->policy_count; i++)
+		if (set->policies[i].mode == AC_MODE_AUTOCORK)
+			return true;
+	return false;
+}
+
+/* What the files ask for is in force: an orchestrator goes on to the next host only then. */
+static int answer_ready(void *context, const struct http_request *request, struct http_answer *answer)
+{
+	const struct telemetry *telemetry = context;
+	const struct daemon *daemon = telemetry->daemon;
+
+	answer->type = "text/plain; charset=utf-8";
+	if (!daemon->reload.ok)
+		answer->body = "the policy files were refused, what was in force before stays: autocork policy check\n";
+	else if (wants_holds(daemon->policy) && !strcmp(report_daemon_mode(daemon), "observe"))
+		answer->body = "policies ask for mode autocork, and the agent can only observe here: autocork doctor\n";
+	else
+		return answer_good(context, request, answer);
+	answer->status = 503;
+	answer->size = strlen(answer->body);
+	return 0;
+}
+
 #define FILE_ROUTE(path, name) { path, NULL, answer_##name },
 #define FILE_ANSWER(path, name, mime)                                                                          \
 	static int answer_##name(void *context, const struct http_request *request, struct http_answer *answer) \
@@ -230,11 +257,10 @@ static int answer_good(void *context, const struct http_request *request, struct
 WEB_FILES(X)
 #undef X
 
-/* Both of systemd's questions have one answer: the server exists only between a good start and the stop. */
 static const struct http_route routes[] = {
 	{ "/metrics", NULL, answer_metrics },
 	{ "/-/healthy", NULL, answer_good },
-	{ "/-/ready", NULL, answer_good },
+	{ "/-/ready", NULL, answer_ready },
 	{ "/api/overview", NULL, answer_overview },
 #define X(path, name, mime) FILE_ROUTE(path, name)
 	WEB_FILES(X)

@@ -111,6 +111,27 @@ def test_metrics_page():
         equal((done.returncode, done.stdout + done.stderr), (0, ""), "promtool")
 
 
+def test_ready():
+    """ready is what the files ask for being in force: not after a reload that was refused, until a good one"""
+    def ready():
+        try:
+            return 200, get(w.agent, "/-/ready")
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    with world(MANAGED) as w:
+        equal(ready(), (200, "OK\n"), "ready")
+        equal(samples(get(w.agent), "mode", mode="autocork"), [1], "autocork_mode")
+        w.agent.write_policy("[policy all]\nmode = never\n")
+        reload = [build("autocork"), "reload", "--control", w.agent.control]
+        check(subprocess.run(reload, capture_output=True, check=False).returncode, "a wrong file was taken")
+        code, text = ready()
+        check(code == 503 and "policy check" in text, f"{code}: {text}")
+        equal(get(w.agent, "/-/healthy"), "OK\n", "healthy")
+        w.agent.reload(MANAGED)
+        equal(ready()[0], 200, "ready")
+
+
 def test_events():
     """a flow's life is told in order, with its summary; explain has one line per release"""
     with world(MANAGED) as w:

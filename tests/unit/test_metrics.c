@@ -33,7 +33,7 @@ static struct telemetry_snapshot snapshot_of(size_t n)
 		.program_count = 1,
 		.maps = &map,
 		.map_count = 1,
-		.agent = { .version = "1.2", .start_time = 1700000000.25, .reload_good = true, .sampling = 1 },
+		.agent = { .version = "1.2", .mode = "autocork", .start_time = 1700000000.25, .reload_good = true, .sampling = 1 },
 	};
 
 	for (size_t i = 0; i < n; i++) {
