@@ -38,6 +38,15 @@ def commands(page):
             yield line
 
 
+def write_policy(page):
+    """The page's first policy, where the commands look for the files."""
+    with open(os.path.join(DOCS, page), encoding="utf-8") as file:
+        text = re.search(r"```ini\n(.*?)```", file.read(), flags=re.S)[1]
+    os.makedirs("/run/autocork/policy.d", exist_ok=True)
+    with open("/run/autocork/policy.d/50-page.conf", "w", encoding="utf-8") as file:
+        file.write(text)
+
+
 def until_started(steered, words, pattern, directory):
     with Program(steered.b, words, directory=directory) as running:
         def started():
@@ -83,6 +92,7 @@ def test_steering():
     """every command of docs/steering.md"""
     with Steered() as steered:
         set_up(steered)
+        write_policy("steering.md")
         check(run_page("steering.md", steered) >= 10, "the page has lost its commands")
         steered.b.run("ip", "link", "set", "dev", "eth1", "xdp", "off", check=False)
         steered.steer("detach", "eth1", "--force", check=False)

@@ -59,7 +59,8 @@ def test_views():
         row = point.whole.status()["endpoint"][0]
         equal(row["handed_over_for"]["fork"], row["handed_over"], "why")
         equal(sum(row["handed_over_for"].values()), row["handed_over"], "all of them")
-        found = point.metrics()
+        # A program writes down what it counts now and then.
+        found = wait_for(lambda: (seen := point.metrics())["segments_in_total"] > 12 and seen, 10, "what it counted")
         equal((found["programs"], found["listeners"]), (1, 1), "now")
         check(found['moved_total{reason="fork"}'] >= 3 and found["segments_in_total"] > 12 and found["polls_total"] > 3, found)
         check("1 programs have a queue" in point.row()["reason"] and point.row()["works"], point.row())

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 
-from lib import MANAGE, Stream, check, equal, main, pattern, wait_for, world
+from lib import MANAGE, PATIENT, Stream, check, equal, main, pattern, wait_for, world
 
 TCP_NOTSENT_LOWAT = 25
 LOWAT = 50
@@ -237,14 +237,19 @@ def wheel():
 
 def test_wheel():
     """a flow that holds is in one slot of the wheel, and leaves it when that is due"""
-    with world() as w, Stream(w.net) as stream:
+    with world(PATIENT.replace("= 50ms", "= 100ms")) as w, Stream(w.net) as stream:
         w.learn(stream)
         stream.exchange(rounds=100)
-        for _ in range(3):
+        seen = []
+        # To look takes a program's start, on a busy machine longer than the hold.
+        while (1, 1) not in seen and len(seen) < 20:
+            w.learn(stream)
             data = w.hold(stream)
-            equal(wheel(), (1, 1), "flows and slots while something is held")
+            seen.append(wheel())
+            check(seen[-1] in ((0, 0), (1, 1)), f"flows and slots while something is held: {seen}")
             equal(stream.receive(stream.server, len(data)), data, "what was held")
             wait_for(lambda: wheel() == (0, 0), 5, "an empty wheel")
+        check((1, 1) in seen, f"flows and slots while something is held: {seen}")
 
 
 main(globals())
