@@ -294,7 +294,7 @@ def test_interrupted():
             for watch in watches:
                 watch.send_signal(signal.SIGINT)
             outputs = [watch.communicate(timeout=20)[0] for watch in watches]
-        equal([watch.returncode for watch in watches], [0, 0], "exit codes")
+        equal([watch.returncode for watch in watches], [-signal.SIGINT] * 2, "exit codes")
         report = json.loads(outputs[0])
         valid("responses", report)
         check(1 < report["seconds"] < 60, f"seconds: {report['seconds']}")
