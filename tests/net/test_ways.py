@@ -29,9 +29,13 @@ class iovec(ctypes.Structure):
     _fields_ = [("base", ctypes.c_char_p), ("len", ctypes.c_size_t)]
 
 
-class mmsghdr(ctypes.Structure):
+class msghdr(ctypes.Structure):
     _fields_ = [("name", ctypes.c_void_p), ("namelen", ctypes.c_uint32), ("iov", ctypes.POINTER(iovec)), ("iovlen", ctypes.c_size_t),
-                ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int), ("len", ctypes.c_uint32)]
+                ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int)]
+
+
+class mmsghdr(ctypes.Structure):
+    _fields_ = [("header", msghdr), ("len", ctypes.c_uint32)]
 
 
 def sendmmsg(sock, _):
@@ -39,7 +43,7 @@ def sendmmsg(sock, _):
     vectors = (iovec * WRITES)(*[iovec(piece, SIZE) for piece in pieces()])
     messages = (mmsghdr * WRITES)()
     for i, message in enumerate(messages):
-        message.iov, message.iovlen = ctypes.pointer(vectors[i]), 1
+        message.header.iov, message.header.iovlen = ctypes.pointer(vectors[i]), 1
     equal(libc.sendmmsg(sock.fileno(), messages, WRITES, 0), WRITES, "messages taken")
 
 
