@@ -97,7 +97,7 @@ struct {
 	__uint(max_entries, 256 * 1024);
 } dues SEC(".maps");
 
-/* Control groups of which a socket was kept locked: nothing of theirs is managed. */
+/* Control groups of which a socket was kept locked: AC_AVOID_… */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 256);

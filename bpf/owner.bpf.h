@@ -64,7 +64,9 @@ static __always_inline void owner_refuse(struct sock *sk, struct ac_flow *f, __u
 
 static __always_inline bool owner_is_avoided(__u64 cgroup, const struct ac_control *c)
 {
-	return c->avoids && bpf_map_lookup_elem(&avoided, &cgroup);
+	const __u32 *avoid = c->avoids ? bpf_map_lookup_elem(&avoided, &cgroup) : NULL;
+
+	return avoid && *avoid & AC_AVOID_NOW;
 }
 
 /* A hold is to begin. False if nobody could end it. With the socket locked. */

@@ -55,10 +55,14 @@ static __always_inline bool rematch(struct sock *sk, struct ac_flow *f, struct a
 
 static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct ac_control *c)
 {
+	bool may, stays;
+
+	if (f->refusal == AC_REFUSAL_LOCK_HELD && !owner_is_avoided(cgroup_id(sk_of(tp)), c))
+		f->refusal = AC_REFUSAL_NONE;
 	/* What the gate itself refuses, on the wrapper, it allows again by itself. */
-	bool may = flow_may_change(f) || f->refusal == AC_REFUSAL_STAMPED || f->refusal == AC_REFUSAL_RECORD ||
-		   f->refusal == AC_REFUSAL_ZEROCOPY;
-	bool stays = f->mode == AC_MODE_AUTOCORK && !ac_predictor_idle(&f->predictor) && may;
+	may = flow_may_change(f) || f->refusal == AC_REFUSAL_STAMPED || f->refusal == AC_REFUSAL_RECORD ||
+	      f->refusal == AC_REFUSAL_ZEROCOPY;
+	stays = f->mode == AC_MODE_AUTOCORK && !ac_predictor_idle(&f->predictor) && may;
 
 	if (f->mode == AC_MODE_OBSERVE)
 		flow_watch(f, c);

@@ -16,6 +16,7 @@
 #include "daemon/privileges.h"
 #include "daemon/report.h"
 #include "daemon/seccomp.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #define BEAT_US (ENGINE_BEAT_MS * 1000ull)
@@ -26,14 +27,6 @@
  * normal priority, which is behind all of these.
  */
 enum { PRIORITY_SIGNALS = -300, PRIORITY_BEAT = -200, PRIORITY_ENGINE = SD_EVENT_PRIORITY_IMPORTANT };
-
-static uint64_t monotonic_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
-}
 
 /* What `systemctl status` shows. */
 static void notify_ready(const struct daemon *daemon)

@@ -13,19 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/lock.h"
 #include "lib/log.h"
 #include "lib/paths.h"
 
 #define HEARTBEAT_MOST_US 5000000 /* what says that it is alive for longer is no heartbeat */
-
-static uint64_t monotonic_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
-}
 
 /* For how long, in us, this map lets an agent's programs hold on; 0 if it is not an agent's, or nobody beats. */
 static uint64_t heartbeat_in(int map)

@@ -18,18 +18,11 @@
 #include "engine/passes.h"
 #include "engine/walk.h"
 #include "lib/cgroup.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
 /* Three beats may be late before holding stops: under load the agent may not run for a while, and a stall costs only savings. */
 #define ALIVE_US (4 * ENGINE_BEAT_MS * 1000ull)
-
-static uint64_t monotonic_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
-}
 
 /* Half of the places stay free: bpf/index.bpf.h says why that is enough. */
 static unsigned int index_buckets(unsigned int max_flows)

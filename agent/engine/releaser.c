@@ -15,11 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/process.h"
 #include "release/release.h"
 
 #define START_MS 5000
+/* Who keeps a lock for longer does it on purpose, or is stopped; a busy machine keeps programs from running for less. */
+#define FORGIVE_US 2000000
 
 static const char without[] = "nothing is managed, only observed: nothing could end a wrong hold";
 
@@ -204,41 +207,77 @@ bool releaser_start(struct releaser *releaser, const struct shared_maps *shared,
 	return true;
 }
 
-static void reap(struct releaser *releaser)
+/* Does another one still wait for a lock of this control group? */
+static bool waits_for(const struct releaser *releaser, uint64_t cgroup)
 {
 	for (size_t i = 0; i < RELEASER_STUCK_MAX; i++)
-		if (releaser->stuck[i] && waitpid(releaser->stuck[i], NULL, WNOHANG))
-			releaser->stuck[i] = 0;
+		if (releaser->stuck[i].pid && releaser->stuck[i].number && releaser->stuck[i].cgroup == cgroup)
+			return true;
+	return false;
 }
 
-static bool leave_behind(struct releaser *releaser)
+/* The lock is free: whoever kept it for a moment only is managed again. */
+static void forgive(struct releaser *releaser, const struct releaser_stuck *was)
+{
+	struct ac_owner *owner = &releaser->owners[was->number];
+	uint32_t times;
+
+	if (owner->cookie == was->cookie && owner->reach == AC_REACH_LOCKED)
+		owner->reach = AC_REACH_UNKNOWN;
+	if (monotonic_us() - was->since_us > FORGIVE_US || waits_for(releaser, was->cgroup) ||
+	    bpf_map_lookup_elem(releaser->avoided, &was->cgroup, &times) || times / AC_AVOID_TIME >= AC_AVOID_TIMES)
+		return;
+	times &= ~AC_AVOID_NOW;
+	bpf_map_update_elem(releaser->avoided, &was->cgroup, &times, BPF_EXIST);
+	log_info("control group %llu: its socket's lock is free again: its flows are managed as before", (unsigned long long)was->cgroup);
+}
+
+static void reap(struct releaser *releaser)
+{
+	for (size_t i = 0; i < RELEASER_STUCK_MAX; i++) {
+		struct releaser_stuck was = releaser->stuck[i];
+
+		if (!was.pid || !waitpid(was.pid, NULL, WNOHANG))
+			continue;
+		releaser->stuck[i].pid = 0;
+		if (was.number)
+			forgive(releaser, &was);
+	}
+}
+
+/* Nothing of the control group is managed from now on. */
+static void avoid(struct releaser *releaser, struct releaser_stuck *stuck, uint32_t number)
+{
+	struct ac_owner *owner = &releaser->owners[number];
+	uint32_t times = 0;
+
+	stuck->number = number;
+	stuck->cookie = owner->cookie;
+	stuck->cgroup = owner->cgroup;
+	owner->reach = AC_REACH_LOCKED;
+	if (bpf_map_lookup_elem(releaser->avoided, &stuck->cgroup, &times))
+		__atomic_fetch_add(&releaser->control->avoids, 1, __ATOMIC_RELEASE);
+	times = (times + AC_AVOID_TIME) | AC_AVOID_NOW;
+	bpf_map_update_elem(releaser->avoided, &stuck->cgroup, &times, BPF_ANY);
+	log_warning("control group %llu: a program keeps its socket locked: its flows are not managed (lock_held)",
+		    (unsigned long long)stuck->cgroup);
+}
+
+static bool leave_behind(struct releaser *releaser, const struct releaser_stuck *stuck)
 {
 	for (size_t i = 0; i < RELEASER_STUCK_MAX; i++)
-		if (!releaser->stuck[i]) {
-			releaser->stuck[i] = releaser->pid;
+		if (!releaser->stuck[i].pid) {
+			releaser->stuck[i] = *stuck;
 			releaser->pid = 0;
 			return true;
 		}
 	return false;
 }
 
-/* Nothing of the control group is managed from now on. */
-static void avoid(struct releaser *releaser, uint32_t number)
-{
-	struct ac_owner *owner = &releaser->owners[number];
-	uint64_t cgroup = owner->cgroup;
-	uint32_t one = 1;
-
-	owner->reach = AC_REACH_LOCKED;
-	if (!bpf_map_update_elem(releaser->avoided, &cgroup, &one, BPF_NOEXIST))
-		__atomic_fetch_add(&releaser->control->avoids, 1, __ATOMIC_RELEASE);
-	log_warning("control group %llu: a program keeps its socket locked: its flows are managed no more (lock_held)",
-		    (unsigned long long)cgroup);
-}
-
 void releaser_is_stuck(struct releaser *releaser)
 {
 	unsigned int restarts = releaser->restarts;
+	struct releaser_stuck stuck;
 	uint32_t number;
 	char state;
 
@@ -253,11 +292,10 @@ void releaser_is_stuck(struct releaser *releaser)
 		return;
 	/* Not interruptible, in a socket's lock. Its reader of the ring must not come back: it is killed first. */
 	kill(releaser->pid, SIGKILL);
+	stuck = (struct releaser_stuck){ .pid = releaser->pid, .since_us = monotonic_us() };
 	if (state == 'D' && number && number < releaser->owner_count)
-		avoid(releaser, number);
-	if (waitpid(releaser->pid, NULL, WNOHANG) > 0) {
-		releaser->pid = 0;
-	} else if (!leave_behind(releaser)) {
+		avoid(releaser, &stuck, number);
+	if (!leave_behind(releaser, &stuck)) {
 		log_error("release process: %d of them wait for locks that programs keep: nothing is held until one is free",
 			  RELEASER_STUCK_MAX);
 		__atomic_store_n(&releaser->control->releases, 0, __ATOMIC_RELEASE);

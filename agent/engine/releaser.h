@@ -16,7 +16,12 @@
 
 struct releaser {
 	pid_t pid;			/* 0 = none */
-	pid_t stuck[RELEASER_STUCK_MAX];
+	struct releaser_stuck {
+		pid_t pid;		/* 0 = this place is free */
+		uint64_t since_us;
+		uint32_t number;	/* of the record whose socket it waits for; 0 = something else */
+		uint64_t cookie, cgroup; /* of that socket */
+	} stuck[RELEASER_STUCK_MAX];
 	struct ac_releaser *state;
 	struct ac_owner *owners;
 	size_t owner_count;

@@ -42,7 +42,7 @@ struct ac_control {
 	__u32 index_mask;	/* buckets of the map `flow_index`, a power of two, less one (agent) */
 	__u32 wheel_armed;	/* the overdue timer runs (BPF side) */
 	__u32 releases;		/* there is a release process: without one nothing is held (agent) */
-	__u32 avoids;		/* control groups in the map `avoided` (agent) */
+	__u32 avoids;		/* control groups that came into the map `avoided` (agent) */
 	__u32 agent;		/* its thread group; the release process is its child (agent) */
 	__u32 looks_since_ms;	/* CLOCK_MONOTONIC: the observer has been there since then; 0 = it is not (agent) */
 	__u32 unseen;		/* connections that it should have seen write, and did not (BPF side) */

@@ -50,6 +50,14 @@ struct ac_releaser {
 	__u32 pid;	/* of the process in charge, once it is ready */
 };
 
+/*
+ * The value of the map `avoided`, by control group: a socket of it was kept locked, or is. A busy machine may keep whoever holds a lock from
+ * running for a while: who lets go soon is managed again, so many times.
+ */
+#define AC_AVOID_NOW (1u << 0)		/* nothing of it is managed */
+#define AC_AVOID_TIME (1u << 1)		/* as often as it was: the bits from here on */
+#define AC_AVOID_TIMES 16
+
 /* So long after it was asked for something the release process counts as stuck. */
 #define AC_STUCK_US 10000
 /* A hold that ends so much after its max_hold counts as late. */

@@ -176,6 +176,27 @@ def test_lock_held():
         check(w.agent.status()["agent"]["pid"] == w.agent.process.pid, "no answer after the next start")
 
 
+def test_lock_held_for_a_moment():
+    """a lock that is kept for a moment, as a busy machine may, keeps its control group from being managed for that long only"""
+    with world(POLICY.replace(f"{HOLD_MS}ms", "100ms")) as w, Stream(w.net) as stream:
+        missing = MissingPage()
+        learned(w, stream)
+        first = release_process(w.agent)
+        w.hold(stream, 2)
+        thread = threading.Thread(target=missing.send_over_it, args=(stream.client, 20))
+        thread.start()
+        try:
+            wait_for(lambda: release_process(w.agent) not in (None, first), 20, "another release process")
+        finally:
+            missing.come()
+            thread.join(5)
+        stream.receive(stream.server, 2 * 20 + 21)
+        wait_for(lambda: "managed as before" in w.agent.log(), 5, "the end of it")
+        with Stream(w.net, port=stream.port) as other:
+            learned(w, other)
+        learned(w, stream)
+
+
 def test_nothing_is_opened():
     """descriptors of others that look like namespaces and become FIFOs or terminals meanwhile neither stop the agent nor become its
     terminal"""

@@ -34,7 +34,7 @@ def judge(kernel):
         # After a loss the gate is open until the flow has recovered, and where writes wait for the window the kernel merges
         # by itself. 6 to 15 and 1.0 to 1.2; on a machine with six processes per processor 7.7 and 4.7.
         for way, with_what in ("managed", ""), ("prompt", " with rto_min"):
-            kernel.check(1 <= first[way] < 0.8 * first["plain"],
+            kernel.check(0.9 < first[way] < 0.8 * first["plain"],
                          f"{algorithm}: packets per message: {first[way]:.2f} managed{with_what}, {first['plain']:.2f} unmanaged")
     # The 99th percentile is the kernel's 200 ms wherever the only packet of a message or of its answer may be lost: in
     # 9,000 messages each it was 229 ms unmanaged, 222 ms managed and 223 ms corked by the program. With rto_min = 60ms it
