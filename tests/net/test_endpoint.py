@@ -196,10 +196,18 @@ def test_nginx_reload():
     with Endpoint() as point, directory_for("www-data") as directory:
         server = nginx(point, directory, 1)
         point.serves()
+        reset = 0
         for _ in range(3):
             server.process.send_signal(signal.SIGHUP)
             for _ in range(20):
-                equal(get(point, "small"), b"y" * 600, "while it reloads")
+                try:
+                    equal(get(point, "small"), b"y" * 600, "while it reloads")
+                except AssertionError as error:
+                    # One that the old worker had not accepted yet (docs/endpoint.md).
+                    check("reset by peer" in str(error), str(error))
+                    reset += 1
+        print(f"# {reset} of 60 connections were reset in 3 reloads")
+        check(reset <= 3, f"{reset} of 60 connections were reset in 3 reloads")
         wait_for(lambda: get(point, "small") and point.has_consumer(), 20, "the new worker's queue")
         check(server.process.poll() is None, server.output())
 

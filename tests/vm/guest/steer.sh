@@ -12,7 +12,8 @@ autocork steer apply eth7 --policy $POLICIES --json >/tmp/said 2>&1
 	not_ok "a queue that is not there is refused: $(cat /tmp/said)"
 check "detach" autocork steer detach eth7
 check "nothing is left" nothing_left "$before"
-check "generic" autocork steer attach eth7 --mode generic --policy $(policy ''; echo $POLICIES)
+policy '[policy trading]\nports = 80\nsteer = af_xdp\ninterface = eth7\n'
+check "generic" autocork steer attach eth7 --mode generic --policy $POLICIES
 ip link del eth7
 autocork steer status eth7 --json | grep -q '"vanished"' && ok "it vanished" || not_ok "it vanished"
 check "detach what is left" autocork steer detach eth7
