@@ -52,7 +52,8 @@ def test_nothing_stays():
     with world() as w:
         for end in socket.socket.close, close_by_reset:
             for first, second in ("client", "server"), ("server", "client"):
-                for _ in range(10):
+                # 24 in all: beyond 32 ports of one program they share a service, which rests after so many holds in vain.
+                for _ in range(6):
                     with Stream(w.net) as stream:
                         w.learn(stream)
                         w.hold(stream, 2)
