@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bpf/dump.skel.h"
@@ -451,5 +450,10 @@ void engine_beat(struct engine *engine)
 			recycler_run(engine->recycler, engine);
 	}
 	releaser_look(&engine->releaser);
+	/* Those that were refused meanwhile are watched by nobody. */
+	if (engine->releaser.forgave && engine->kicks) {
+		engine->releaser.forgave = false;
+		pass_everywhere(engine->iterators[ITERATOR_RECONCILE]);
+	}
 	__atomic_store_n(&engine->tables.control->alive_until_us, monotonic_us() + ALIVE_US, __ATOMIC_RELEASE);
 }

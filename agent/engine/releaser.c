@@ -229,6 +229,7 @@ static void forgive(struct releaser *releaser, const struct releaser_stuck *was)
 		return;
 	times &= ~AC_AVOID_NOW;
 	bpf_map_update_elem(releaser->avoided, &was->cgroup, &times, BPF_EXIST);
+	releaser->forgave = true;
 	log_info("control group %llu: its socket's lock is free again: its flows are managed as before", (unsigned long long)was->cgroup);
 }
 

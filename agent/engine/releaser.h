@@ -22,6 +22,7 @@ struct releaser {
 		uint32_t number;	/* of the record whose socket it waits for; 0 = something else */
 		uint64_t cookie, cgroup; /* of that socket */
 	} stuck[RELEASER_STUCK_MAX];
+	bool forgave;			/* a control group may be managed again: its flows are to be looked at */
 	struct ac_releaser *state;
 	struct ac_owner *owners;
 	size_t owner_count;

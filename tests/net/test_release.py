@@ -146,55 +146,60 @@ class MissingPage:
         fcntl.ioctl(self.fd, UFFDIO_ZEROPAGE, bytearray(struct.pack("QQQq", self.address + PAGE, PAGE, 0, 0)))
 
 
+@contextlib.contextmanager
+def locked(w, stream):
+    """The program keeps the lock of the stream's socket, while something is held, until the block ends; it begins once the release process
+    that waits for the lock has a successor."""
+    missing, first = MissingPage(), release_process(w.agent)
+    w.hold(stream, 2)
+    thread = threading.Thread(target=missing.send_over_it, args=(stream.client, 20))
+    thread.start()
+    try:
+        wait_for(lambda: release_process(w.agent) not in (None, first), 20, "another release process")
+        yield
+    finally:
+        missing.come()
+        thread.join(5)
+
+
+def refused(w, port):
+    """Another flow of the group: refused as soon as it would hold."""
+    other = Stream(w.net, port=port)
+    for _ in range(50):
+        other.exchange()
+    equal(congestion(other.client), w.net.congestion, "the other flow's congestion control")
+    return other
+
+
 def test_lock_held():
     """a program that keeps its socket locked keeps the release process only: the agent answers, another takes over, that control group is
     managed no more, and the agent stops"""
     # Long enough to lock the socket meanwhile.
     with world(POLICY.replace(f"{HOLD_MS}ms", "100ms")) as w, Stream(w.net) as stream:
-        missing = MissingPage()
         learned(w, stream)
-        first = release_process(w.agent)
-        w.hold(stream, 2)
-        thread = threading.Thread(target=missing.send_over_it, args=(stream.client, 20))
-        thread.start()
-        try:
-            wait_for(lambda: release_process(w.agent) not in (None, first), 20, "another release process")
+        with locked(w, stream):
             check(w.agent.status()["agent"]["pid"] == w.agent.process.pid, "no answer")
-            # Another flow of the group: refused as soon as it would hold.
-            with Stream(w.net, port=stream.port) as other:
-                for _ in range(50):
-                    other.exchange()
-                equal(congestion(other.client) if other.client else "", w.net.congestion, "the other flow's congestion control")
-            check(service(w, stream)["refused"]["lock_held"] > 0, "nothing counted as lock_held")
+            with refused(w, stream.port):
+                check(service(w, stream)["refused"]["lock_held"] > 0, "nothing counted as lock_held")
             start = time.monotonic()
             w.agent.stop()
             check(time.monotonic() - start < 5, f"the stop took {time.monotonic() - start:.1f} s")
-        finally:
-            missing.come()
-            thread.join(5)
         w.agent.start()
         check(w.agent.status()["agent"]["pid"] == w.agent.process.pid, "no answer after the next start")
 
 
 def test_lock_held_for_a_moment():
-    """a lock that is kept for a moment, as a busy machine may, keeps its control group from being managed for that long only"""
+    """a lock that is kept for a moment, as a busy machine may, keeps its control group from being managed for that long only: also flows
+    that were refused meanwhile"""
     with world(POLICY.replace(f"{HOLD_MS}ms", "100ms")) as w, Stream(w.net) as stream:
-        missing = MissingPage()
         learned(w, stream)
-        first = release_process(w.agent)
-        w.hold(stream, 2)
-        thread = threading.Thread(target=missing.send_over_it, args=(stream.client, 20))
-        thread.start()
-        try:
-            wait_for(lambda: release_process(w.agent) not in (None, first), 20, "another release process")
-        finally:
-            missing.come()
-            thread.join(5)
+        with locked(w, stream):
+            other = refused(w, stream.port)
         stream.receive(stream.server, 2 * 20 + 21)
         wait_for(lambda: "managed as before" in w.agent.log(), 5, "the end of it")
-        with Stream(w.net, port=stream.port) as other:
-            learned(w, other)
-        learned(w, stream)
+        with other, Stream(w.net, port=stream.port) as later:
+            for one in later, stream, other:
+                learned(w, one)
 
 
 def test_nothing_is_opened():
