@@ -3,9 +3,9 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "release/descriptor.h"
 #include "release/release.h"
 
@@ -43,14 +43,6 @@ static int look(pid_t process)
 	return err;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
-
 static bool find_in(struct ac_releaser *state, struct ac_owner *owner, uint32_t number, pid_t process)
 {
 	int copy;
@@ -70,17 +62,17 @@ static bool find_in(struct ac_releaser *state, struct ac_owner *owner, uint32_t 
 
 enum finder_result finder_find(struct ac_releaser *state, struct ac_owner *owner, uint32_t number)
 {
-	static uint64_t next_ns;
-	uint64_t start_ns;
+	static uint64_t next_us;
+	uint64_t start_us;
 	bool found;
 
 	if (owner->writer && find_in(state, owner, number, owner->writer))
 		return FINDER_FOUND;
-	start_ns = now_ns();
-	if (start_ns < next_ns)
+	start_us = monotonic_us();
+	if (start_us < next_us)
 		return FINDER_LATER;
 	found = find_in(state, owner, number, 0);
-	next_ns = start_ns + EVERYBODY_SHARE * (now_ns() - start_ns);
+	next_us = start_us + EVERYBODY_SHARE * (monotonic_us() - start_us);
 	return found ? FINDER_FOUND : FINDER_NOBODY;
 }
 

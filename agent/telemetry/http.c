@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "telemetry/http_address.h"
 #include "telemetry/http_peer.h"
@@ -40,14 +41,6 @@ struct connection {
 	bool busy;		/* a request is being answered */
 	bool cut;
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000ull + now.tv_nsec / 1000;
-}
 
 static void cut(struct http *http, struct connection *c)
 {
@@ -116,7 +109,7 @@ static void connection_notify(void *context, struct MHD_Connection *mhd, void **
 		if (!connection)
 			return;
 		connection->connection = mhd;
-		connection->since = now_us();
+		connection->since = monotonic_us();
 		connection->next = http->connections;
 		if (connection->next)
 			connection->next->prev = connection;
@@ -147,14 +140,14 @@ static void request_completed(void *context, struct MHD_Connection *mhd, void **
 	if (code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
 		http->counters.requests++;
 	if (connection) {
-		connection->since = now_us();
+		connection->since = monotonic_us();
 		connection->busy = false;
 	}
 }
 
 static void cut_slow(struct http *http)
 {
-	uint64_t now = now_us();
+	uint64_t now = monotonic_us();
 
 	for (struct connection *c = http->connections; c; c = c->next)
 		if (!c->cut && now - c->since >= http->options.request_s * 1000000ull)
@@ -250,7 +243,7 @@ static void run(struct http *http)
 		sd_event_source_set_enabled(http->timer, SD_EVENT_OFF);
 		return;
 	}
-	now = now_us();
+	now = monotonic_us();
 	sd_event_source_set_time(http->timer, now + wait_us);
 	sd_event_source_set_enabled(http->timer, SD_EVENT_ONESHOT);
 }

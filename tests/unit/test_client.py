@@ -11,6 +11,8 @@ import sys
 import tempfile
 import threading
 
+from run_tests import run_tests
+
 AUTOCORK = pathlib.Path(__file__).resolve().parents[2] / os.environ.get("BUILD", "build") / "autocork"
 ITEM = b'{"item": {"phase": "before", "counts": {}}}\n'
 
@@ -104,17 +106,4 @@ TESTS = [an_answer_that_is_none_is_a_fault, members_that_are_missing_or_of_anoth
          a_path_that_is_no_agents_is_named, what_is_printed_goes_nowhere_else]
 
 
-def main():
-    failed = 0
-    print(f"1..{len(TESTS)}")
-    for number, test in enumerate(TESTS, 1):
-        try:
-            test()
-            print(f"ok {number} - {test.__name__}")
-        except Exception as error:
-            failed += 1
-            print(f"not ok {number} - {test.__name__}: {type(error).__name__}: {error}")
-    return failed > 0
-
-
-sys.exit(main())
+sys.exit(run_tests(TESTS))

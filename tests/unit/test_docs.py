@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 
+from run_tests import run_tests
+
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 BUILD = os.environ.get("BUILD", "build")
 AUTOCORK, AUTOCORKD = f"{BUILD}/autocork", f"{BUILD}/autocorkd"
@@ -235,17 +237,4 @@ TESTS = [examples_come_before_options, every_command_takes_the_common_options, e
          invalid_policy_ends_with_3]
 
 
-def main():
-    failed = 0
-    print(f"1..{len(TESTS)}")
-    for number, test in enumerate(TESTS, 1):
-        try:
-            skipped = test()
-            print(f"ok {number} - {test.__name__}" + (f" # SKIP {skipped}" if skipped else ""))
-        except Exception as error:
-            failed += 1
-            print(f"not ok {number} - {test.__name__}: {type(error).__name__}: {error}")
-    return failed > 0
-
-
-sys.exit(main())
+sys.exit(run_tests(TESTS))

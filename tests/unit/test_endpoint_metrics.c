@@ -9,20 +9,7 @@
 
 #include <cmocka.h>
 
-#include "telemetry/metrics.h"
-#include "telemetry/page.h"
-
-static char *page_of(const struct telemetry_snapshot *snapshot, int *series)
-{
-	char *text = NULL;
-	size_t size;
-	struct page page = { .out = open_memstream(&text, &size), .format = METRICS_OPENMETRICS };
-
-	page_endpoint(&page, snapshot);
-	fclose(page.out);
-	*series = page.series;
-	return text;
-}
+#include "metrics_page.h"
 
 static int lines_of(const char *page)
 {
@@ -43,7 +30,7 @@ static void sums_are_shown(void **state)
 	snapshot.endpoint.page.connections = 4000000000;
 	snapshot.endpoint.page.retransmitted = 1ull << 40;
 	snapshot.endpoint.moved[ENDPOINT_FOR_FORK] = 17;
-	page = page_of(&snapshot, &series);
+	page = page_of(page_endpoint, &snapshot, &series);
 	assert_non_null(strstr(page, "autocork_endpoint_programs 3\n"));
 	assert_non_null(strstr(page, "autocork_endpoint_connections 4000000000\n"));
 	assert_non_null(strstr(page, "autocork_endpoint_retransmitted_total 1099511627776\n"));
@@ -57,13 +44,7 @@ static void sums_are_shown(void **state)
 
 static void nothing_without_a_policy(void **state)
 {
-	struct telemetry_snapshot snapshot = { 0 };
-	int series;
-	char *page = page_of(&snapshot, &series);
-
-	assert_string_equal(page, "");
-	assert_int_equal(series, 0);
-	free(page);
+	writes_nothing(page_endpoint);
 }
 
 int main(void)

@@ -10,23 +10,10 @@
 
 #include <cmocka.h>
 
+#include "metrics_page.h"
 #include "telemetry/fastpath.h"
-#include "telemetry/metrics.h"
-#include "telemetry/page.h"
 
 static char dir[] = "/tmp/fastpath-metrics-XXXXXX";
-
-static char *page_of(struct telemetry_snapshot *snapshot, int *series)
-{
-	char *text = NULL;
-	size_t size;
-	struct page page = { .out = open_memstream(&text, &size), .format = METRICS_OPENMETRICS };
-
-	page_fastpath(&page, snapshot);
-	fclose(page.out);
-	*series = page.series;
-	return text;
-}
 
 static void ports_add_up_their_queues(void **state)
 {
@@ -52,7 +39,7 @@ static void ports_add_up_their_queues(void **state)
 	fastpath_stats_publish(file);
 	fastpath_snapshot(control, &snapshot);
 	assert_int_equal(snapshot.fastpath_count, TELEMETRY_FASTPATH_MAX);
-	page = page_of(&snapshot, &series);
+	page = page_of(page_fastpath, &snapshot, &series);
 	assert_non_null(strstr(page, "autocork_fastpath_merged_total{name=\"one\",interface=\"eth1\"} 205\n"));
 	assert_non_null(strstr(page, "autocork_fastpath_rx_bytes_total{name=\"one\",interface=\"eth0\"} 2\n"));
 	assert_non_null(strstr(page, "autocork_fastpath_running{name=\"one\",interface=\"eth0\"} 1\n"));
@@ -72,7 +59,7 @@ static void nothing_without_a_process(void **state)
 	char *page;
 
 	fastpath_snapshot("/nonexistent/control.sock", &snapshot);
-	page = page_of(&snapshot, &series);
+	page = page_of(page_fastpath, &snapshot, &series);
 	assert_string_equal(page, "");
 	assert_int_equal(series, 0);
 	free(page);

@@ -8,6 +8,8 @@ import sys
 import tempfile
 import textwrap
 
+from run_tests import run_tests
+
 os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 BUILD = os.environ.get("BUILD", "build")
 LIBRARY = os.path.abspath(f"{BUILD}/libautocork-mtcp.so")
@@ -305,7 +307,6 @@ TESTS = [a_bad_configuration_is_refused, a_missing_file_is_named, good_configura
 
 
 def main():
-    failed = 0
     if not os.path.exists(LIBRARY):
         print("1..1\nok 1 - mtcp # SKIP libautocork-mtcp.so is not built: the source of lwIP is missing")
         return 0
@@ -313,15 +314,7 @@ def main():
         if b"__asan_init" in library.read():
             print("1..1\nok 1 - mtcp # SKIP a library with AddressSanitizer cannot be loaded into Python")
             return 0
-    print(f"1..{len(TESTS)}")
-    for number, test in enumerate(TESTS, 1):
-        try:
-            test()
-            print(f"ok {number} - {test.__name__}")
-        except Exception as error:
-            failed += 1
-            print(f"not ok {number} - {test.__name__}: {type(error).__name__}: {error}")
-    return failed > 0
+    return run_tests(TESTS)
 
 
 if __name__ == "__main__":

@@ -9,20 +9,7 @@
 
 #include <cmocka.h>
 
-#include "telemetry/metrics.h"
-#include "telemetry/page.h"
-
-static char *page_of(const struct telemetry_snapshot *snapshot, int *series)
-{
-	char *text = NULL;
-	size_t size;
-	struct page page = { .out = open_memstream(&text, &size), .format = METRICS_OPENMETRICS };
-
-	page_steer(&page, snapshot);
-	fclose(page.out);
-	*series = page.series;
-	return text;
-}
+#include "metrics_page.h"
 
 static void interfaces_are_series(void **state)
 {
@@ -39,7 +26,7 @@ static void interfaces_are_series(void **state)
 		counters->packets[STEER_VERDICT_MIDSTREAM] = 1000 + i;
 	}
 	strcpy(snapshot.steer[7].interface, "a\"b");
-	page = page_of(&snapshot, &series);
+	page = page_of(page_steer, &snapshot, &series);
 	assert_non_null(strstr(page, "autocork_steer_packets_total{interface=\"eth3\",verdict=\"midstream\"} 1003\n"));
 	assert_non_null(strstr(page, "autocork_steer_consumers{interface=\"eth2\"} 2\n"));
 	assert_non_null(strstr(page, "autocork_steer_attached{interface=\"eth0\"} 0\n"));
@@ -51,13 +38,7 @@ static void interfaces_are_series(void **state)
 
 static void nothing_without_an_interface(void **state)
 {
-	struct telemetry_snapshot snapshot = { 0 };
-	int series;
-	char *page = page_of(&snapshot, &series);
-
-	assert_string_equal(page, "");
-	assert_int_equal(series, 0);
-	free(page);
+	writes_nothing(page_steer);
 }
 
 static void visit(const struct metrics_family *family, void *context)
