@@ -81,7 +81,7 @@ int pass_everywhere(const struct bpf_link *iterator)
 
 	/* Again without the namespace in which it got stuck. */
 	do
-		err = walker_do(walk_everywhere, &run);
+		err = walker_do(walk_everywhere, &run, bpf_link__fd(iterator));
 	while (err == -EDEADLK);
 	if (err)
 		log_warning("pass over sockets: %s", strerror(-err));
@@ -92,7 +92,7 @@ int pass_in(const struct bpf_link *iterator, uint32_t netns)
 {
 	struct run run = { .iterator = iterator, .netns = netns };
 
-	return walker_is_stuck(netns) ? -EDEADLK : walker_do(walk_in, &run);
+	return walker_is_stuck(netns) ? -EDEADLK : walker_do(walk_in, &run, bpf_link__fd(iterator));
 }
 
 int pass_here(const struct bpf_link *iterator)

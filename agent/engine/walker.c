@@ -61,7 +61,15 @@ static int wait_for(pid_t pid)
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
 }
 
-int walker_do(walker_run *run, void *context)
+/* And where messages go. */
+static void keep_only(int fd)
+{
+	if (fd > STDERR_FILENO + 1)
+		close_range(STDERR_FILENO + 1, fd - 1, 0);
+	close_range(fd + 1, ~0U, 0);
+}
+
+int walker_do(walker_run *run, void *context, int fd)
 {
 	int place = 0, err;
 	pid_t pid;
@@ -84,6 +92,7 @@ int walker_do(walker_run *run, void *context)
 		return -errno;
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		keep_only(fd);
 		_exit(-run(context));
 	}
 	err = wait_for(pid);
