@@ -21,6 +21,7 @@ client nagle.plain --port 710$number --messages 30
 client nagle.managed --port 720$number --warmup 50 --messages 300
 client single.managed --port 720$number --no_delay --single_request --messages 300
 client random.managed --port 720$number --no_delay --random --echo --buffers 40 --size 300 --messages 200
+echo "@ways $(/ac/ways_client 7250 20 40 2>&1)"
 services
 check "the agent stops" agent_stop
 check "nothing is left in the kernel" nothing_left "$before"
