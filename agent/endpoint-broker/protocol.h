@@ -31,7 +31,8 @@ enum endpoint_op { ENDPOINT_OPEN, ENDPOINT_JOIN, ENDPOINT_LISTEN, ENDPOINT_UNLIS
 /* Why a connection moves to the kernel. X(id, name in JSON and metrics) */
 #define ENDPOINT_REASONS(X)                                                                                        \
 	X(FORK, "fork") X(EXEC, "exec") X(EXIT, "exit") X(PASSED, "passed") X(OPTION, "option") X(STDIO, "stdio")  \
-	X(SPLICE, "splice") X(URGENT, "urgent") X(BULK, "bulk")
+	X(SPLICE, "splice") X(URGENT, "urgent") X(BULK, "bulk")               \
+	X(CLOSED, "closed")
 enum endpoint_reason {
 #define X(id, name) ENDPOINT_FOR_##id,
 	ENDPOINT_REASONS(X)

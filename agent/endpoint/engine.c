@@ -145,12 +145,17 @@ void engine_notify(struct engine_socket *socket, uint32_t events)
 }
 
 /* lwIP counts a connection as pending until it is accepted. */
+uint32_t engine_half_open(const struct engine_socket *listener)
+{
+	return ((const struct tcp_pcb_listen *)listener->pcb)->accepts_pending - listener->waiting_count;
+}
+
 static uint32_t half_open(void)
 {
 	uint32_t count = 0;
 
 	for (const struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs; listener; listener = listener->next)
-		count += listener->accepts_pending - ((const struct engine_socket *)listener->callback_arg)->waiting_count;
+		count += engine_half_open(listener->callback_arg);
 	return count;
 }
 

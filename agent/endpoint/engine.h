@@ -81,6 +81,8 @@ uint64_t engine_deadline(const struct engine *engine);
 int engine_listen(struct engine *engine, const union engine_address *local, int backlog, bool v6only,
                   struct engine_socket **listener);
 void engine_backlog(struct engine_socket *listener, int backlog);
+/* Its connections whose handshake is not complete. */
+uint32_t engine_half_open(const struct engine_socket *listener);
 /* A connection that waits in the listener; NULL: none. */
 struct engine_socket *engine_accept(struct engine_socket *listener);
 /* local: with address and port, which the caller has reserved. 0: it has begun; EPOLLOUT or EPOLLERR tells the end. */

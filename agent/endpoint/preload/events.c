@@ -62,6 +62,9 @@ static void remove_item(struct item *item)
 	struct item **at = &item->file->items;
 
 	pull_ready(item);
+	/* Other processes have it, too: closing it does not take it out of the set. */
+	if (item->file->kind == FILE_LISTENER && item->file->spills)
+		REAL(epoll_ctl)(item->set->fd, EPOLL_CTL_DEL, item->file->spill[0], NULL);
 	while (*at != item)
 		at = &(*at)->next_of_file;
 	*at = item->next_of_file;
@@ -100,6 +103,20 @@ void events_happened(struct file *file, uint32_t events)
 		if (item->events & events)
 			push_ready(item);
 	instance_wake_others();
+}
+
+/* In the set as the listener itself: the program sees no difference. */
+static void put_spill(int epfd, int op, struct file *listener, const struct epoll_event *event)
+{
+	struct epoll_event same = { event->events & ~(EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND), event->data };
+
+	REAL(epoll_ctl)(epfd, op, listener->spill[0], &same);
+}
+
+void events_add_spill(struct file *listener)
+{
+	for (struct item *item = listener->items; item; item = item->next_of_file)
+		put_spill(item->set->fd, EPOLL_CTL_ADD, listener, &(struct epoll_event){ item->events, item->data });
 }
 
 uint32_t events_level(struct file *file)
@@ -192,6 +209,8 @@ SHIM int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 				instance_serve(fd, file);
 			if (set)
 				change(set, file, op, fd, event);
+			if (set && file->kind == FILE_LISTENER && file->spills && op != EPOLL_CTL_DEL)
+				put_spill(epfd, op, file, event);
 		}
 	}
 	instance_unlock();
@@ -364,10 +383,15 @@ static uint32_t poll_level(struct file *file, short wanted)
 	return events_level(file) & ((uint16_t)wanted | SAFE_EVENTS);
 }
 
-/* EPOLLIN and its like have the values of POLLIN and its like. */
-static int poll_ours(struct pollfd *fds, nfds_t count, struct pollfd *kernel)
+/*
+ * EPOLLIN and its like have the values of POLLIN and its like. For the kernel: the same entries without what it does not
+ * have, and behind them the listeners' spills, *used in all.
+ */
+static int poll_ours(struct pollfd *fds, nfds_t count, struct pollfd *kernel, nfds_t *used)
 {
 	int ready = 0;
+
+	*used = count;
 
 	for (nfds_t i = 0; i < count; i++) {
 		struct file *file = fds[i].fd >= 0 ? files_find(fds[i].fd) : NULL;
@@ -378,6 +402,8 @@ static int poll_ours(struct pollfd *fds, nfds_t count, struct pollfd *kernel)
 			continue;
 		if (file->kind == FILE_LISTENER)
 			instance_serve(fds[i].fd, file);
+		if (file->kind == FILE_LISTENER && file->spills)
+			kernel[(*used)++] = (struct pollfd){ file->spill[0], fds[i].events & (POLLIN | POLLRDNORM), 0 };
 		if (file->kind == FILE_CONNECTION)
 			kernel[i].fd = -1;
 		fds[i].revents = poll_level(file, fds[i].events);
@@ -388,21 +414,22 @@ static int poll_ours(struct pollfd *fds, nfds_t count, struct pollfd *kernel)
 
 static int poll_for(struct pollfd *fds, nfds_t count, uint64_t deadline, const sigset_t *mask)
 {
-	struct pollfd *kernel = malloc(count * sizeof(*kernel));
+	struct pollfd *kernel = malloc(2 * count * sizeof(*kernel));
 	int ready;
 
 	if (!kernel)
 		return -1;
 	for (;;) {
+		nfds_t used, spill = count;
 		int others;
 
 		instance_poll();
-		ready = poll_ours(fds, count, kernel);
+		ready = poll_ours(fds, count, kernel, &used);
 		/* The kernel's are looked at in any case: poll() tells of all that is ready. */
 		if (ready || deadline <= instance_now())
-			others = REAL(poll)(kernel, count, 0);
+			others = REAL(poll)(kernel, used, 0);
 		else
-			others = instance_sleep(kernel, count, deadline, mask);
+			others = instance_sleep(kernel, used, deadline, mask);
 		if (others < 0) {
 			ready = -1;
 			break;
@@ -413,6 +440,8 @@ static int poll_for(struct pollfd *fds, nfds_t count, uint64_t deadline, const s
 			fds[i].revents = kernel[i].revents;
 			if (file)
 				fds[i].revents |= poll_level(file, fds[i].events);
+			if (file && file->kind == FILE_LISTENER && spill < used && kernel[spill].fd == file->spill[0])
+				fds[i].revents |= kernel[spill++].revents;
 		}
 		ready = 0;
 		for (nfds_t i = 0; i < count; i++)

@@ -43,6 +43,8 @@ struct file {
 	bool v6only;
 	union engine_address local;
 	uint64_t try_again;		/* CLOCK_MONOTONIC, ns: when the broker is asked anew */
+	bool spills;			/* it has a spill (spill.h): the ends that are read and written */
+	int spill[2];
 
 	/* FILE_CONNECTION */
 	bool nonblocking;

@@ -20,6 +20,7 @@
 #include "endpoint/preload/events.h"
 #include "endpoint/preload/link.h"
 #include "endpoint/preload/real.h"
+#include "endpoint/preload/spill.h"
 
 #define SECOND UINT64_C(1000000000)
 #define TRY_FIRST (SECOND / 100)
@@ -27,6 +28,13 @@
 #define PUBLISH_EVERY (SECOND / 5)
 #define LOOK_AT_LINK_EVERY SECOND
 #define LINGER (SECOND / 2)	/* at exit, for the last bytes of what was closed */
+
+/* A listener that is closed: what it had taken already goes to those who listen on. */
+struct drain {
+	struct engine_socket *listener;
+	int out;		/* into the spill */
+	struct drain *next;
+};
 
 struct sleeper {
 	int kick;		/* eventfd */
@@ -43,6 +51,7 @@ static struct {
 	uint64_t spin;
 	struct endpoint_setup setup;
 	struct sleeper *sleepers;
+	struct drain *drains;
 	bool changed;		/* something that others may sleep on */
 	uint64_t happened;	/* events so far */
 	bool dirty;		/* the page is older than the counters */
@@ -264,6 +273,75 @@ static void copy_options(int fd, struct engine_socket *listener)
 	}
 }
 
+/* ------------------------------------------------------------------ what a closed listener leaves */
+
+static int move_to_kernel(struct engine_socket *connection, enum endpoint_reason reason);
+
+static void end_drain(struct drain **at)
+{
+	struct drain *drain = *at;
+
+	*at = drain->next;
+	engine_close(drain->listener);
+	files_unhide(drain->out);
+	free(drain);
+}
+
+/* The port is listened on anew. */
+static void end_drains(uint16_t port)
+{
+	for (struct drain **at = &it.drains; *at;) {
+		union engine_address local;
+
+		engine_local((*at)->listener, &local);
+		if (ntohs(local.in.sin_port) == port)
+			end_drain(at);
+		else
+			at = &(*at)->next;
+	}
+}
+
+static void drain(void)
+{
+	for (struct drain **at = &it.drains; *at;) {
+		struct engine_socket *connection;
+
+		while ((connection = engine_accept((*at)->listener))) {
+			int sock = move_to_kernel(connection, ENDPOINT_FOR_CLOSED);
+
+			if (sock < 0) {
+				engine_abort(connection);
+				continue;
+			}
+			engine_drop(connection);
+			spill_give((*at)->out, sock);
+			REAL(close)(sock);
+		}
+		/* Those whose handshake goes on are waited for: the peer may think that it is complete. */
+		if (engine_half_open((*at)->listener))
+			at = &(*at)->next;
+		else
+			end_drain(at);
+	}
+}
+
+static void begin_drain(struct file *listener)
+{
+	int out = spill_out(listener);
+	struct drain *begun = out >= 0 ? malloc(sizeof(*begun)) : NULL;
+
+	if (!begun) {
+		if (out >= 0)
+			files_unhide(out);
+		engine_close(listener->socket);
+		return;
+	}
+	*begun = (struct drain){ listener->socket, out, it.drains };
+	engine_set_tag(begun->listener, NULL);
+	it.drains = begun;
+	drain();
+}
+
 void instance_serve(int fd, struct file *listener)
 {
 	uint64_t now;
@@ -280,6 +358,7 @@ void instance_serve(int fd, struct file *listener)
 		return;
 	}
 	listener->try_again = now + TRY_LAST;
+	end_drains(ntohs(listener->local.in.sin_port));
 	if (engine_listen(it.engine, &listener->local, listener->backlog, listener->v6only, &listener->socket)) {
 		listener->socket = NULL;
 		return;
@@ -299,7 +378,7 @@ void instance_stop_serving(struct file *listener)
 	ask_unlisten(link_state.broker, ntohs(listener->local.in.sin_port));
 	/* SYNs that the queue had already taken. */
 	instance_poll();
-	engine_close(listener->socket);
+	begin_drain(listener);
 	listener->socket = NULL;
 	listener->try_again = FOREVER;
 }
@@ -338,6 +417,8 @@ void instance_poll(void)
 		link_state.page->polls++;
 	if (engine_poll(it.engine, now, 0))
 		it.dirty = true;
+	if (it.drains)
+		drain();
 	look_at_link(now);
 	if (it.dirty && now - it.published > PUBLISH_EVERY)
 		publish(now);
@@ -505,7 +586,8 @@ static int memory_file(const void *bytes, size_t size)
 	return fd;
 }
 
-int instance_hand_over(struct file *connection, enum endpoint_reason reason)
+/* A kernel socket that goes on with the connection, or -1. The engine still has it: engine_drop() follows. */
+static int move_to_kernel(struct engine_socket *connection, enum endpoint_reason reason)
 {
 	struct handover snapshot;
 	uint32_t taken = 0;
@@ -513,14 +595,11 @@ int instance_hand_over(struct file *connection, enum endpoint_reason reason)
 	int64_t size;
 	int sock = -1, memory;
 
-	keep_link(instance_now());
-	if (!connection->socket || connection->failing || link_state.broker < 0)
-		return -1;
-	size = handover_take(connection->socket, &snapshot, NULL, 0);
+	size = handover_take(connection, &snapshot, NULL, 0);
 	if (size > 0) {
 		bytes = malloc(size);
 		if (bytes)
-			size = handover_take(connection->socket, &snapshot, bytes, size);
+			size = handover_take(connection, &snapshot, bytes, size);
 	}
 	if (size >= 0 && (bytes || !size) && (memory = memory_file(bytes, size)) >= 0) {
 		sock = ask_hand_over(link_state.broker, &snapshot, reason, memory, size, &taken);
@@ -531,22 +610,35 @@ int instance_hand_over(struct file *connection, enum endpoint_reason reason)
 			write_rest(sock, bytes + size - (snapshot.unsent - taken), snapshot.unsent - taken);
 		if (snapshot.fin_sent)
 			REAL(shutdown)(sock, SHUT_WR);
-		set_timeout(sock, SO_RCVTIMEO, connection->receive_timeout);
-		set_timeout(sock, SO_SNDTIMEO, connection->send_timeout);
-		engine_drop(connection->socket);
-		connection->socket = NULL;
-		replace(connection, sock);
-		files_release(connection);
-		it.changed = true;
-	} else {
-		connection->failing = true;
 	}
 	if (link_state.page) {
 		link_state.page->handed_over += sock >= 0;
 		link_state.page->handover_failed += sock < 0;
 	}
 	free(bytes);
-	return sock >= 0 ? 0 : -1;
+	return sock;
+}
+
+int instance_hand_over(struct file *connection, enum endpoint_reason reason)
+{
+	int sock;
+
+	keep_link(instance_now());
+	if (!connection->socket || connection->failing || link_state.broker < 0)
+		return -1;
+	sock = move_to_kernel(connection->socket, reason);
+	if (sock < 0) {
+		connection->failing = true;
+		return -1;
+	}
+	set_timeout(sock, SO_RCVTIMEO, connection->receive_timeout);
+	set_timeout(sock, SO_SNDTIMEO, connection->send_timeout);
+	engine_drop(connection->socket);
+	connection->socket = NULL;
+	replace(connection, sock);
+	files_release(connection);
+	it.changed = true;
+	return 0;
 }
 
 void instance_hand_over_all(enum endpoint_reason reason)
@@ -568,6 +660,7 @@ void instance_end(struct file *file)
 	events_forget(file);
 	if (file->kind == FILE_LISTENER) {
 		instance_stop_serving(file);
+		spill_drop(file);
 	} else if (file->socket) {
 		engine_set_tag(file->socket, NULL);
 		engine_close(file->socket);
@@ -589,7 +682,9 @@ void instance_forked(void)
 	thread_id = 0;
 	own_process = getpid();
 	for (int fd = files_next_hidden(0); fd >= 0; fd = files_next_hidden(fd + 1))
-		files_unhide(fd);
+		if (!spill_is(fd))
+			files_unhide(fd);
+	it.drains = NULL;
 	it.forked = it.forked || it.engine;
 	it.engine = NULL;
 	it.ring = NULL;
@@ -611,6 +706,13 @@ void instance_setup(const struct endpoint_setup *setup)
 	it.setup = *setup;
 }
 
+static void stop_all(void)
+{
+	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1))
+		if (files_find(fd)->kind == FILE_LISTENER)
+			instance_stop_serving(files_find(fd));
+}
+
 void instance_exits(void)
 {
 	uint64_t end;
@@ -618,6 +720,7 @@ void instance_exits(void)
 
 	if (!it.engine)
 		return;
+	stop_all();
 	instance_hand_over_all(ENDPOINT_FOR_EXIT);
 	end = instance_now() + LINGER;
 	for (;;) {
@@ -626,6 +729,7 @@ void instance_exits(void)
 		int milliseconds;
 
 		engine_poll(it.engine, now, 0);
+		drain();
 		engine_stats(it.engine, &stats);
 		if (!stats.connections || now >= end)
 			break;
@@ -643,10 +747,9 @@ void instance_finish(void)
 {
 	if (!it.engine)
 		return;
-	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1))
-		if (files_find(fd)->kind == FILE_LISTENER)
-			instance_stop_serving(files_find(fd));
 	instance_exits();
+	while (it.drains)
+		end_drain(&it.drains);
 	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1))
 		files_find(fd)->socket = NULL;
 	engine_destroy(it.engine);

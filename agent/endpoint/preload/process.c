@@ -11,11 +11,13 @@
 
 #include "endpoint/preload/instance.h"
 #include "endpoint/preload/real.h"
+#include "endpoint/preload/spill.h"
 
 /* Both processes may use the connections afterwards. */
 static void before_fork(void)
 {
 	instance_lock();
+	spill_make_all();
 	instance_hand_over_all(ENDPOINT_FOR_FORK);
 }
 
@@ -24,7 +26,7 @@ static void after_fork(void)
 	instance_unlock();
 }
 
-static char preload[PATH_MAX + sizeof("LD_PRELOAD=")];
+static char preload[PATH_MAX + sizeof("LD_PRELOAD=")], spill[4096];
 
 __attribute__((constructor)) static void start(void)
 {
@@ -33,8 +35,10 @@ __attribute__((constructor)) static void start(void)
 	real_functions();
 	pthread_atfork(before_fork, after_fork, instance_forked);
 	/* Programs empty their environment; what they start is to have it again. */
-	if (named && strlen(named) < PATH_MAX)
+	if (named && strlen(named) < PATH_MAX) {
 		strcpy(stpcpy(preload, "LD_PRELOAD="), named);
+		spill_inherit();
+	}
 }
 
 __attribute__((destructor)) static void stop(void)
@@ -64,59 +68,72 @@ static void before_exec(void)
 	if (!instance_is_own_process() || !instance_try_lock())
 		return;
 	instance_hand_over_all(ENDPOINT_FOR_EXEC);
+	if (!*preload || !spill_before_exec(spill, sizeof(spill)))
+		*spill = 0;
 	instance_unlock();
 }
 
-/* The environment with this library in it; the caller's own where it is there. Freed by nobody: exec does. */
+/* It came back: exec has failed. */
+static int after_exec(int result)
+{
+	if (*spill && instance_is_own_process())
+		spill_exec_failed();
+	return result;
+}
+
+/* The environment with this library in it, and the spills of its listeners. Freed by nobody: exec does. */
 static char *const *with_preload(char *const *environment)
 {
 	size_t count = 0;
+	bool named = false;
 	char **copy;
 
-	if (!*preload || !environment)
+	/* In the child of vfork() the heap is the parent's, and would keep this. */
+	if (!*preload || !environment || !instance_is_own_process())
 		return environment;
 	for (; environment[count]; count++)
-		if (!strncmp(environment[count], "LD_PRELOAD=", strlen("LD_PRELOAD=")))
-			return environment;
-	/* In the child of vfork() the heap is the parent's, and would keep this. */
-	if (!instance_is_own_process())
+		named = named || !strncmp(environment[count], "LD_PRELOAD=", strlen("LD_PRELOAD="));
+	if (named && !*spill)
 		return environment;
-	copy = calloc(count + 2, sizeof(*copy));
+	copy = calloc(count + 3, sizeof(*copy));
 	if (!copy)
 		return environment;
 	memcpy(copy, environment, count * sizeof(*copy));
-	copy[count] = preload;
+	if (!named)
+		copy[count++] = preload;
+	if (*spill)
+		copy[count] = spill;
 	return copy;
 }
 
 SHIM int execve(const char *path, char *const *arguments, char *const *environment)
 {
 	before_exec();
-	return REAL(execve)(path, arguments, with_preload(environment));
+	return after_exec(REAL(execve)(path, arguments, with_preload(environment)));
 }
 
 SHIM int execv(const char *path, char *const *arguments)
 {
 	before_exec();
-	return REAL(execve)(path, arguments, with_preload(environ));
+	return after_exec(REAL(execve)(path, arguments, with_preload(environ)));
 }
 
 SHIM int execvpe(const char *file, char *const *arguments, char *const *environment)
 {
 	before_exec();
-	return REAL(execvpe)(file, arguments, with_preload(environment));
+	return after_exec(REAL(execvpe)(file, arguments, with_preload(environment)));
 }
 
 SHIM int execvp(const char *file, char *const *arguments)
 {
 	before_exec();
-	return REAL(execvpe)(file, arguments, with_preload(environ));
+	return after_exec(REAL(execvpe)(file, arguments, with_preload(environ)));
 }
 
 SHIM int fexecve(int fd, char *const *arguments, char *const *environment)
 {
 	before_exec();
-	return REAL(fexecve)(fd, arguments, with_preload(environment));
+	return after_exec(REAL(fexecve)(fd, arguments, with_preload(environment)));
 }
 
 enum { BY_PATH, BY_FILE, WITH_ENVIRONMENT };

@@ -10,6 +10,7 @@
 
 #include "endpoint/preload/instance.h"
 #include "endpoint/preload/real.h"
+#include "endpoint/preload/spill.h"
 
 #define SECOND UINT64_C(1000000000)
 #define LOOK_AT_KERNEL 16	/* each so many accepted, the kernel's are looked at first */
@@ -58,6 +59,7 @@ static struct file *add_listener(int fd, int backlog)
 	file->local = local;
 	file->backlog = backlog;
 	file->v6only = local.sa.sa_family == AF_INET6 && number(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1;
+	spill_adopt(file, fd);
 	return file;
 }
 
@@ -157,15 +159,50 @@ static int take(struct file *listener, int listener_fd, struct sockaddr *address
 	return fd;
 }
 
+static uint64_t accept_deadline(int fd)
+{
+	struct timeval timeout = { 0 };
+	socklen_t length = sizeof(timeout);
+
+	if (!REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &length) && (timeout.tv_sec || timeout.tv_usec))
+		return instance_now() + timeout.tv_sec * SECOND + timeout.tv_usec * UINT64_C(1000);
+	return FOREVER;
+}
+
+static bool waits(int fd)
+{
+	return !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK);
+}
+
+/* With the lock, which it gives up: what another process has left in the spill, then the kernel's. */
+static int accept_from_kernel(int fd, int spill, struct sockaddr *address, socklen_t *size, int flags)
+{
+	struct pollfd wait[] = { { fd, POLLIN, 0 }, { spill, POLLIN, 0 } };
+	uint64_t deadline = FOREVER;
+	int got = spill < 0 ? -1 : spill_take(spill, flags);
+
+	if (got < 0 && spill >= 0 && waits(fd)) {
+		deadline = accept_deadline(fd);
+		while (instance_sleep(wait, 2, deadline, NULL) >= 0) {
+			got = spill_take(spill, flags);
+			if (got >= 0 || wait[0].revents || instance_now() >= deadline)
+				break;
+		}
+	}
+	instance_unlock();
+	if (got < 0)
+		return REAL(accept4)(fd, address, size, flags);
+	if (address && size)
+		REAL(getpeername)(got, address, size);
+	return got;
+}
+
 static int accept_any(int fd, struct sockaddr *address, socklen_t *size, int flags)
 {
 	static unsigned turn;
 	struct file *file = files_find(fd);
-	uint64_t deadline = FOREVER;
-	struct timeval timeout = { 0 };
-	socklen_t length = sizeof(timeout);
-	int result, got;
-	bool blocks;
+	uint64_t deadline;
+	int result, got, spill;
 
 	if (!file)
 		file = sockets_adopt(fd);
@@ -175,10 +212,9 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *size, int fla
 	file = files_find(fd);
 	if (file)
 		instance_serve(fd, file);
-	if (!file || !file->socket) {
-		instance_unlock();
-		return REAL(accept4)(fd, address, size, flags);
-	}
+	spill = file && file->spills ? file->spill[0] : -1;
+	if (!file || !file->socket)
+		return accept_from_kernel(fd, spill, address, size, flags);
 	got = -2;
 	if (++turn % LOOK_AT_KERNEL)
 		got = take(file, fd, address, size, flags);
@@ -190,17 +226,13 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *size, int fla
 		instance_unlock();
 		return got;
 	}
-	blocks = !(REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK);
-	if (!blocks) {
-		instance_unlock();
-		return REAL(accept4)(fd, address, size, flags);
-	}
-	if (!REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &length) && (timeout.tv_sec || timeout.tv_usec))
-		deadline = instance_now() + timeout.tv_sec * SECOND + timeout.tv_usec * UINT64_C(1000);
+	if (!waits(fd))
+		return accept_from_kernel(fd, spill, address, size, flags);
+	deadline = accept_deadline(fd);
 	for (;;) {
-		struct pollfd wait = { fd, POLLIN, 0 };
+		struct pollfd wait[] = { { fd, POLLIN, 0 }, { spill, POLLIN, 0 } };
 
-		result = instance_sleep(&wait, 1, deadline, NULL);
+		result = instance_sleep(wait, 2, deadline, NULL);
 		if (result < 0 || files_find(fd) != file || !file->socket)
 			break;
 		got = take(file, fd, address, size, flags);
@@ -212,6 +244,8 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *size, int fla
 			break;
 		}
 	}
+	if (got == -2 && result > 0)
+		return accept_from_kernel(fd, spill, address, size, flags);
 	instance_unlock();
 	if (got != -2)
 		return got;
