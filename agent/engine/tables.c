@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "policy/links.h"
+
 /* Array maps keep each value in a multiple of 8 bytes (array_map_alloc()). */
 #define STRIDE(type) ((sizeof(type) + 7) & ~(size_t)7)
 
@@ -15,7 +17,9 @@ static const struct {
 } layout[TABLE_MAX] = {
 	[TABLE_PORTS] = { "ports", STRIDE(struct ac_port), AC_PORTS },
 	[TABLE_SPANS] = { "spans", STRIDE(struct ac_span), AC_SPANS_MAX },
-	[TABLE_CHAIN] = { "chain", STRIDE(__u32), AC_CHAIN_MAX },
+	[TABLE_LINKS] = { "links", STRIDE(struct ac_link), AC_LINKS_MAX },
+	[TABLE_NAMES] = { "names", STRIDE(struct ac_name), AC_NAMES },
+	[TABLE_GROUPS] = { "groups", STRIDE(struct ac_group), AC_GROUPS },
 	[TABLE_RULES] = { "rules", STRIDE(struct ac_rule), AC_RULES_MAX },
 	[TABLE_POLICIES] = { "policies", STRIDE(struct ac_policy), AC_POLICIES_MAX },
 };
@@ -121,7 +125,9 @@ void engine_tables_apply(struct tables *tables, const struct policy_set *set)
 	__atomic_store_n(&control->hold_min_us, shortest_hold_us(set), __ATOMIC_RELAXED);
 	fill(tables, TABLE_POLICIES, half, set->policies, sizeof(*set->policies), set->policy_count);
 	fill(tables, TABLE_RULES, half, set->rules, sizeof(*set->rules), set->rule_count);
-	fill(tables, TABLE_CHAIN, half, set->chain, sizeof(*set->chain), set->chain_count);
+	fill(tables, TABLE_LINKS, half, set->links, sizeof(*set->links), set->link_count);
+	fill(tables, TABLE_NAMES, half, set->names, sizeof(*set->names), AC_NAMES);
+	links_groups(set, (struct ac_group *)tables->table[TABLE_GROUPS] + half * AC_GROUPS);
 	fill(tables, TABLE_SPANS, half, set->spans, sizeof(*set->spans), set->span_count);
 	fill(tables, TABLE_PORTS, half, set->ports, sizeof(*set->ports), AC_PORTS);
 	__atomic_store_n(&control->program_rules, asks_for_programs(set), __ATOMIC_RELAXED);

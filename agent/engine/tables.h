@@ -7,7 +7,7 @@
 #include "engine/objects.h"
 #include "policy/set.h"
 
-enum table { TABLE_PORTS, TABLE_SPANS, TABLE_CHAIN, TABLE_RULES, TABLE_POLICIES, TABLE_MAX };
+enum table { TABLE_PORTS, TABLE_SPANS, TABLE_LINKS, TABLE_NAMES, TABLE_GROUPS, TABLE_RULES, TABLE_POLICIES, TABLE_MAX };
 
 struct tables {
 	struct ac_control *control;

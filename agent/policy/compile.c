@@ -6,6 +6,7 @@
 
 #include "lib/memory.h"
 #include "policy/chains.h"
+#include "policy/links.h"
 #include "policy/sections.h"
 
 /* Where in set->cgroups a path is. */
@@ -206,8 +207,12 @@ struct policy_set *policy_compile(struct sections *sections, struct policy_error
 	sections->texts = NULL;
 	sections->file_count = 0;
 
-	if (errors->count == errors_before && !chains_build(set, &overflow))
-		add_overflow(set, &overflow, errors);
+	if (errors->count == errors_before) {
+		if (chains_build(set, &overflow))
+			links_build(set);
+		else
+			add_overflow(set, &overflow, errors);
+	}
 	HASH_ITER(hh, known, path, next_path) {
 		HASH_DEL(known, path);
 		free(path);

@@ -29,6 +29,8 @@ void policy_set_free(struct policy_set *set)
 	free(set->rules);
 	free(set->rule_cgroups);
 	free(set->chain);
+	free(set->links);
+	free(set->names);
 	free(set->spans);
 	free(set->cgroups);
 	free(set->files);

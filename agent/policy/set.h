@@ -122,6 +122,9 @@ struct policy_set {
 	size_t rule_count;
 	uint32_t *chain;
 	size_t chain_count;
+	struct ac_link *links;
+	size_t link_count;
+	struct ac_name *names;		/* AC_NAMES of them */
 	struct ac_span *spans;
 	size_t span_count;
 	struct ac_port ports[AC_PORTS];

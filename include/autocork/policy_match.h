@@ -89,6 +89,51 @@ static __always_inline bool ac_glob_match(const char pattern[AC_COMM_LEN], const
 	return !in_set && (live & end);
 }
 
+/* ------------------------------------------------------------------ the hash tables */
+
+static __always_inline __u32 ac_spread(__u64 x)
+{
+	x *= 0x9e3779b97f4a7c15ull;
+	x ^= x >> 32;
+	x *= 0xbf58476d1ce4e5b9ull;
+	return x >> 32;
+}
+
+/* What a rule is looked for by: its control group's number, 0 for any, and its program's. */
+static __always_inline __u32 ac_link_key(__u32 group, __u32 name)
+{
+	return group << 16 | name;
+}
+
+/* Where a search among `slots` slots begins. */
+static __always_inline __u32 ac_link_slot(__u32 key, __u32 slots)
+{
+	return (__u64)ac_spread(key) * slots >> 32;
+}
+
+/* The name as two numbers. */
+static __always_inline __u32 ac_name_place(__u64 head, __u64 tail)
+{
+	return AC_NAME_FIRST + ((__u64)ac_spread(head ^ tail * 0x94d049bb133111ebull) * (AC_NAMES - AC_NAME_FIRST) >> 32);
+}
+
+static __always_inline __u32 ac_name_next(__u32 place)
+{
+	return place + 1 < AC_NAMES ? place + 1 : AC_NAME_FIRST;
+}
+
+static __always_inline __u32 ac_group_place(__u64 id)
+{
+	return ac_spread(id) & (AC_GROUPS - 1);
+}
+
+static __always_inline __u32 ac_group_next(__u32 place)
+{
+	return (place + 1) & (AC_GROUPS - 1);
+}
+
+/* ------------------------------------------------------------------ peers */
+
 /* Half of an address as a number: its first byte is the most significant. */
 static __always_inline __u64 ac_address_half(const __u8 bytes[8])
 {

@@ -30,6 +30,42 @@ static struct policy_set *load(const char *const *texts, const size_t *lengths, 
 	return set;
 }
 
+static void check_list(const struct policy_set *set, size_t list)
+{
+	REQUIRE(list < set->link_count && set->links[list].key && set->links[list].key <= set->link_count - list);
+	for (size_t i = list; i < list + set->links[list].key; i++)
+		REQUIRE(set->links[i].at < set->rule_count);
+}
+
+static void check_chain(const struct policy_set *set, size_t first)
+{
+	const struct ac_link *chain = &set->links[first];
+	size_t slots = chain->key & AC_LINK_SLOTS, free_slots = 0;
+
+	REQUIRE(first < set->link_count && slots < set->link_count - first);
+	REQUIRE(chain->at == AC_CHAIN_END || chain->at < first);
+	for (size_t i = 1; i <= slots; i++) {
+		if (chain[i].at == AC_CHAIN_END)
+			free_slots++;
+		else if (chain[i].at & AC_LINK_LIST)
+			check_list(set, chain[i].at & ~AC_LINK_LIST);
+		else
+			REQUIRE(chain[i].at < set->rule_count);
+	}
+	REQUIRE(!slots || free_slots == slots / 2);
+}
+
+static void check_links(const struct policy_set *set)
+{
+	REQUIRE(set->link_count <= AC_LINKS_MAX);
+	for (size_t i = 0; i < AC_PORTS; i++)
+		if (!i || set->ports[i].links != set->ports[i - 1].links)
+			check_chain(set, set->ports[i].links);
+	for (size_t i = 0; i < set->span_count; i++)
+		if (set->spans[i].links != AC_CHAIN_END)
+			check_chain(set, set->spans[i].links);
+}
+
 static void check_tables(const struct policy_set *set)
 {
 	REQUIRE(set->policy_count && set->policy_count <= AC_POLICIES_MAX && set->rule_count <= AC_RULES_MAX);
@@ -43,6 +79,7 @@ static void check_tables(const struct policy_set *set)
 			(set->chain[i] & AC_CHAIN_ON && (set->chain[i] & ~AC_CHAIN_ON) < i));
 	for (size_t i = 0; i < set->span_count; i++)
 		REQUIRE(set->spans[i].chain < set->chain_count || set->spans[i].chain == AC_CHAIN_END);
+	check_links(set);
 	for (size_t i = 0; i < set->rule_count; i++)
 		REQUIRE(set->rules[i].policy < set->policy_count && set->rules[i].peer_bits <= 128);
 	for (size_t i = 0; i < set->policy_count; i++) {

@@ -111,10 +111,14 @@ static inline char *random_policies(long at_most)
 /* Gives the rules the ids of random_cgroups. */
 static inline void random_resolve(struct policy_set *set)
 {
+	for (size_t cgroup = 0; cgroup < set->cgroup_count; cgroup++) {
+		for (size_t i = 0; i < RANDOM_CGROUPS; i++)
+			if (!strcmp(set->cgroups[cgroup].path, random_cgroups[i]))
+				set->cgroups[cgroup].id = i + 1;
+	}
 	for (size_t rule = 0; rule < set->rule_count; rule++) {
-		for (size_t i = 0; set->rule_cgroups[rule] && i < RANDOM_CGROUPS; i++)
-			if (!strcmp(set->cgroups[set->rule_cgroups[rule] - 1].path, random_cgroups[i]))
-				set->rules[rule].cgroup = i + 1;
+		if (set->rule_cgroups[rule])
+			set->rules[rule].cgroup = set->cgroups[set->rule_cgroups[rule] - 1].id;
 	}
 }
 
