@@ -45,8 +45,8 @@ static const struct cli_syntax syntax = {
 	       "cost), STALL how long a burst waits on average for an ACK that it would no longer wait for (Nagle's "
 	       "algorithm), MISSES/S how often a write would be held in vain, at most max_hold each, COPIED/S bytes "
 	       "that large writes copied and sendfile() or splice() would not. ADVICE: manage; doubtful: it would "
-	       "save, and miss too often; leave: it would save too little; unknown: fewer than 100 bursts were seen; "
-	       "managed.",
+	       "save, and miss too often; leave: it would save too little; unknown: fewer than 100 bursts were seen, "
+	       "or 20 of those that wait long; managed.",
 };
 
 /* What matters most comes first: a narrow terminal cuts the right end. */
@@ -62,16 +62,9 @@ struct advised {
 	struct advice advice;
 };
 
-/* Waiting is worse than packets: what waits longest comes first, then what sends most packets in vain. */
 static int by_harm(const void *x, const void *y)
 {
-	const struct advised *a = x, *b = y;
-	double stall = a->advice.stall_s_per_s - b->advice.stall_s_per_s;
-
-	if (a->advice.stall_s_per_burst >= ADVICE_STALL_MIN_S || b->advice.stall_s_per_burst >= ADVICE_STALL_MIN_S)
-		return (stall < 0) - (stall > 0);
-	return (a->advice.packets_per_s < b->advice.packets_per_s) -
-	       (a->advice.packets_per_s > b->advice.packets_per_s);
+	return advice_compare(&((const struct advised *)x)->advice, &((const struct advised *)y)->advice);
 }
 
 static void add_row(struct table *table, const struct advised *advised)

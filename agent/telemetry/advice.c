@@ -53,6 +53,10 @@ static enum advice_verdict judge(const struct advice *advice, const struct advic
 {
 	if (counts->held > counts->shadow_held)
 		return ADVICE_MANAGED;
+	/* Who waits 40 ms for each acknowledgement makes few bursts, and a miss costs far less than that. */
+	if (advice->stall_s_per_burst >= ADVICE_STALL_MIN_S && seen_bursts(counts) >= ADVICE_STALLED_BURSTS_MIN &&
+	    (1 - advice->confidence) * ADVICE_MISS_S * ADVICE_STALL_WORTH <= advice->stall_s_per_burst)
+		return ADVICE_MANAGE;
 	if (seen_bursts(counts) < ADVICE_BURSTS_MIN)
 		return ADVICE_UNKNOWN;
 	if ((advice->saved_share < ADVICE_SAVED_MIN || advice->cpu_share <= 0) &&
@@ -88,6 +92,17 @@ struct advice advice_make(uint16_t port, uint8_t side, const char *program, cons
 	}
 	advice.verdict = judge(&advice, counts);
 	return advice;
+}
+
+int advice_compare(const struct advice *a, const struct advice *b)
+{
+	bool stalls = a->stall_s_per_burst >= ADVICE_STALL_MIN_S, others = b->stall_s_per_burst >= ADVICE_STALL_MIN_S;
+
+	if (stalls != others)
+		return stalls ? -1 : 1;
+	if (stalls && a->stall_s_per_s != b->stall_s_per_s)
+		return a->stall_s_per_s > b->stall_s_per_s ? -1 : 1;
+	return (a->packets_per_s < b->packets_per_s) - (a->packets_per_s > b->packets_per_s);
 }
 
 bool advice_names_copies(const struct advice *advice)

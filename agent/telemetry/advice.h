@@ -30,6 +30,9 @@
 #define ADVICE_SAVED_MIN 0.1		/* share of the writes that must be saved */
 /* Or so much of each burst's waiting: a thousand times what a held write costs. */
 #define ADVICE_STALL_MIN_S 0.001
+#define ADVICE_STALLED_BURSTS_MIN 20	/* enough where each burst waits so long, if what is saved is … */
+#define ADVICE_STALL_WORTH 4		/* … so many times what misses may cost */
+#define ADVICE_MISS_S 0.002		/* the default of max_hold */
 #define ADVICE_CONFIDENCE_MIN 0.95
 /* Bytes copied a second that are worth a word; below, it costs less than 0.1% of a CPU. */
 #define ADVICE_COPIES_MIN (1 << 20)
@@ -71,6 +74,8 @@ struct advice {
 /* `seconds` is the time in which `counts` happened. */
 struct advice advice_make(uint16_t port, uint8_t side, const char *program, const struct advice_counts *counts,
 			  double seconds);
+/* For qsort(): what harms most comes first; waiting before packets. */
+int advice_compare(const struct advice *a, const struct advice *b);
 /* Copies enough for a word about it, whatever the verdict. */
 bool advice_names_copies(const struct advice *advice);
 const char *advice_verdict_name(enum advice_verdict verdict);

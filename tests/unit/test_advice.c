@@ -45,6 +45,15 @@ static void verdicts(void **state)
 		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_merged = 13000 }, ADVICE_LEAVE },
 		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_merged = 13000,
 		    .shadow_stall_us = 40000000 }, ADVICE_MANAGE },
+		/* 40 ms each make few bursts in a minute: enough to tell, if they do not miss most of the time */
+		{ { .writes = 300, .bursts = 20, .shadow_held = 280, .shadow_stall_us = 800000 }, ADVICE_MANAGE },
+		{ { .writes = 300, .bursts = 20, .shadow_held = 280, .shadow_stall_us = 800000, .shadow_misses = 10 },
+		  ADVICE_MANAGE },
+		{ { .writes = 285, .bursts = 19, .shadow_held = 266, .shadow_stall_us = 760000 }, ADVICE_UNKNOWN },
+		{ { .writes = 300, .bursts = 20, .shadow_held = 280, .shadow_stall_us = 30000, .shadow_misses = 10 },
+		  ADVICE_UNKNOWN },
+		{ { .writes = 400, .bursts = 40, .shadow_held = 360, .shadow_stall_us = 1600000, .inferred_bursts = 21 },
+		  ADVICE_UNKNOWN },
 		/* nothing that may come over the socket makes it worse than wrong */
 		{ { .writes = 1, .bursts = UINT64_MAX, .shadow_held = UINT64_MAX, .shadow_misses = UINT64_MAX },
 		  ADVICE_DOUBTFUL },
@@ -100,6 +109,23 @@ static void figures(void **state)
 	counts.inferred_bursts = 900;
 	advice = advice_make(80, AC_SIDE_SERVER, "nginx", &counts, 10);
 	assert_float_equal(advice.confidence, 1 - 0.0436, 2e-4);
+}
+
+/* Waiting comes first, whatever the packets, and whatever short waits of many bursts add up to. */
+static void harm(void **state)
+{
+	static const struct advice list[] = {
+		{ .stall_s_per_burst = 0.04, .stall_s_per_s = 0.9, .packets_per_s = 20 },
+		{ .stall_s_per_burst = 0.04, .stall_s_per_s = 0.4, .packets_per_s = 30 },
+		{ .stall_s_per_burst = 0.0005, .stall_s_per_s = 5, .packets_per_s = 9000 },
+		{ .packets_per_s = 5000 },
+		{ .packets_per_s = 0 },
+	};
+	const size_t count = sizeof(list) / sizeof(list[0]);
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; j < count; j++)
+			assert_int_equal(advice_compare(&list[i], &list[j]), (i > j) - (i < j));
 }
 
 /* Every count is of the time since. */
@@ -320,6 +346,7 @@ int main(void)
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(copies),
 		cmocka_unit_test(figures),
+		cmocka_unit_test(harm),
 		cmocka_unit_test(counts_since),
 		cmocka_unit_test(ids_are_stable),
 		cmocka_unit_test(emitted_policy_is_valid),
