@@ -8,6 +8,8 @@
  * one table look-up.
  *
  *   LD_PRELOAD=build/tests/bench/preload_autocork.so PROGRAM
+ *
+ * With AUTOCORK_ALL in the environment it treats every TCP socket so, also those with Nagle's algorithm.
  */
 #include <dlfcn.h>
 #include <netinet/in.h>
@@ -15,6 +17,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -26,12 +29,13 @@
 #define FILES 65536
 #define CORKED_MAX 64
 
-enum { PLAIN, NO_DELAY, CORKED };
+enum { PLAIN, NO_DELAY, CORKED, OTHER /* no TCP socket */ };
 
 /* State per descriptor; and the corked ones of this thread, because a wait ends the bursts of all of them. */
 static _Atomic uint8_t state[FILES];
 static __thread int corked[CORKED_MAX];
 static __thread int corked_count;
+static int all;
 
 static int (*real_setsockopt)(int, int, int, const void *, socklen_t);
 static ssize_t (*real_write)(int, const void *, size_t);
@@ -81,6 +85,7 @@ static void preload_start(void)
 	REAL(shutdown);
 	REAL(close);
 #undef REAL
+	all = getenv("AUTOCORK_ALL") != NULL;
 }
 
 /* Not a constructor: those of other libraries may run first, and call what is wrapped here. */
@@ -100,17 +105,22 @@ static inline void set_state(int fd, uint8_t value)
 	atomic_store_explicit(&state[fd], value, memory_order_relaxed);
 }
 
-static void set_cork(int fd, int on)
+static int set_cork(int fd, int on)
 {
-	real_setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+	return real_setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
 }
 
 /* Before a write. */
 static inline void writing(int fd)
 {
-	if (state_of(fd) != NO_DELAY || corked_count == CORKED_MAX)
+	uint8_t now = state_of(fd);
+
+	if (!(now == NO_DELAY || (now == PLAIN && all)) || corked_count == CORKED_MAX)
 		return;
-	set_cork(fd, 1);
+	if (set_cork(fd, 1)) {
+		set_state(fd, OTHER);
+		return;
+	}
 	set_state(fd, CORKED);
 	corked[corked_count++] = fd;
 }
