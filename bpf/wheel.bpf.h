@@ -27,9 +27,9 @@ struct {
 #define CLOCK_MONOTONIC 1
 #define WHEEL_TICKS (1u << (32 - AC_WHEEL_SHIFT))	/* where they wrap */
 /* Slots looked at once more: a CPU may have been away between finding its slot and joining it. */
-#define WHEEL_BACK 16
+#define WHEEL_BACK 32
 /* Slots looked ahead for the time of the next turn. */
-#define WHEEL_AHEAD 8
+#define WHEEL_AHEAD 16
 /* Slots and flows that one turn goes through, in a softirq; the next one goes on from there. */
 #define WHEEL_STEPS 2048
 

@@ -21,9 +21,45 @@ int descriptor_take(pid_t process, int fd)
 	return copy;
 }
 
+/* Processes that were asked last: opening one takes as long as taking its descriptor. */
+#define OPEN_PROCESSES 64
+
+static struct open_process {
+	pid_t process;	/* 0 = none */
+	int pidfd;
+} open_processes[OPEN_PROCESSES];
+
+static void forget(struct open_process *open)
+{
+	if (open->process)
+		close(open->pidfd);
+	open->process = 0;
+}
+
+static int take_of_open(pid_t process, int fd)
+{
+	struct open_process *open = &open_processes[process % OPEN_PROCESSES];
+	int copy;
+
+	if (open->process != process) {
+		forget(open);
+		open->pidfd = pidfd_open(process, 0);
+		if (open->pidfd < 0)
+			return -errno;
+		open->process = process;
+	}
+	copy = pidfd_getfd(open->pidfd, fd, 0);
+	if (copy >= 0)
+		return copy;
+	copy = -errno;
+	/* It may have ended, and its number be another's by now: that one is opened the next time. */
+	forget(open);
+	return copy;
+}
+
 int descriptor_take_socket(pid_t process, int fd, uint64_t cookie)
 {
-	int copy = descriptor_take(process, fd);
+	int copy = take_of_open(process, fd);
 	socklen_t size = sizeof(uint64_t);
 	uint64_t found = 0;
 

@@ -63,11 +63,11 @@ struct ac_control {
 
 /*
  * The wheel of due holds: flows by the time their hold must have ended. A flow is in one slot at most; one whose hold has ended stays
- * there until the slot is due, and is moved on if it holds again by then. One tick is 256 µs; the wheel spans 131 ms, above the largest
+ * there until the slot is due, and is moved on if it holds again by then. One tick is 128 µs; the wheel spans 131 ms, above the largest
  * max_hold a policy may ask for.
  */
-#define AC_WHEEL_SHIFT 8
-#define AC_WHEEL_SLOTS 512
+#define AC_WHEEL_SHIFT 7
+#define AC_WHEEL_SLOTS 1024
 #define AC_WHEEL_TICK_US (1u << AC_WHEEL_SHIFT)
 
 struct ac_wheel {
