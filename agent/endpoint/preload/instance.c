@@ -455,6 +455,7 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 {
 	struct pollfd set[count + 3];
 	struct timespec left, *timeout = NULL;
+	struct pollfd *broker = NULL;
 	struct sleeper **at;
 	uint64_t until = deadline, due, now, seen = it.happened;
 	nfds_t used = count;
@@ -469,8 +470,10 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 	if (it.engine && it.ring->wait_fd >= 0)
 		set[used++] = (struct pollfd){ it.ring->wait_fd, POLLIN, 0 };
 	/* Its end alone is looked for: it says nothing unasked. */
-	if (link_state.broker >= 0)
-		set[used++] = (struct pollfd){ link_state.broker, 0, 0 };
+	if (link_state.broker >= 0) {
+		broker = &set[used++];
+		*broker = (struct pollfd){ link_state.broker, 0, 0 };
+	}
 	if (!__libc_single_threaded) {
 		if (self.kick < 0)
 			self.kick = files_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -511,7 +514,8 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 		self.kicked = false;
 		eventfd_read(self.kick, &ignored);
 	}
-	if (it.engine)
+	/* No system call to look at it where this one has just done so. */
+	if (it.engine && (!broker || (result > 0 && broker->revents)))
 		keep_link(instance_now());
 	instance_poll();
 	if (result < 0) {
