@@ -62,7 +62,7 @@ class Built:
 
 
 def files_are_where_they_belong(built):
-    wanted = {"autocork", "autocork-fastpath"} | ({"autocork-endpoint"} if built.endpoint else set())
+    wanted = {"autocork", "autocork-fastpath"} | ({"autocork-endpoint", "autocork-mtcp"} if built.endpoint else set())
     assert set(built.packages) == wanted, built.packages
     root = built.roots["autocork"]
     for path in ("usr/sbin/autocorkd", "usr/bin/autocork", "usr/share/man/man8/autocorkd.8.gz",
@@ -84,6 +84,26 @@ def programs_run(built):
     version = built.field("autocork", "Version")
     assert run(root / "usr/bin/autocork", "--version").strip() == f"autocork {version}", version
     assert run(root / "usr/sbin/autocorkd", "--version").strip() == f"autocorkd {version}"
+
+
+def mtcp_programs_build(built):
+    """The examples, against what the packages hold, and they start: the library finds the endpoint's beside it"""
+    if not built.endpoint:
+        return
+    whole, root = built.directory / "whole", built.roots["autocork-mtcp"]
+    for package in "autocork-endpoint", "autocork-mtcp":
+        run("cp", "-a", f"{built.roots[package]}/.", whole) if whole.exists() else run("cp", "-a", built.roots[package], whole)
+    examples = root / "usr/share/doc/autocork-mtcp/examples"
+    for name in "server", "client":
+        run("gcc", "-Wall", "-Werror", f"-I{root}/usr/include", examples / f"{name}.c", f"-L{root}/usr/lib", "-lautocork-mtcp",
+            "-lpthread", "-o", whole / name)
+        used = run("ldd", whole / name, env=dict(os.environ, LD_LIBRARY_PATH=str(whole / "usr/lib")))
+        assert f"libautocork-mtcp.so => {whole}/usr/lib/libautocork-mtcp.so" in used, used
+    config = whole / "wrong.ini"
+    config.write_text("io = netmap\n")
+    done = subprocess.run([whole / "server", config, "9000"], capture_output=True, text=True, timeout=30, check=False,
+                          env=dict(os.environ, LD_LIBRARY_PATH=str(whole / "usr/lib")))
+    assert done.returncode > 0 and "io" in done.stderr, done
 
 
 def group_and_service_are_set_up(built):
@@ -146,7 +166,7 @@ def lintian_finds_no_error(built):
     assert done.returncode == 0 and not errors, errors or done.stdout + done.stderr
 
 
-TESTS = [files_are_where_they_belong, programs_run, group_and_service_are_set_up, few_packages_come_along, lintian_finds_no_error]
+TESTS = [files_are_where_they_belong, programs_run, mtcp_programs_build, group_and_service_are_set_up, few_packages_come_along, lintian_finds_no_error]
 
 
 def main():
