@@ -87,7 +87,10 @@ int seat_take(struct seat *seat, const char *interface, uint32_t queue, uint32_t
 	ring_xdp_sizes(ring, frames, mtu_of(interface));
 	error = ring_xdp_open(ring, seat->index, queue, 0, &what);
 	if (error) {
-		fault_set(fault, EXIT_FAILED, "%s, queue %u: %s: %s", interface, queue, what, strerror(-error));
+		/* ENOBUFS: xdp_umem_account_pages(), net/xdp/xdp_umem.c. */
+		fault_set(fault, EXIT_FAILED, "%s, queue %u: %s: %s%s", interface, queue, what, strerror(-error),
+			  error == -ENOBUFS ? ": the agent may not lock enough memory: set LimitMEMLOCK=infinity in its unit" :
+					      "");
 		tables_close(&seat->tables);
 		return error;
 	}

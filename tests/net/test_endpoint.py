@@ -72,6 +72,33 @@ def test_no_agent():
         check("no agent gives out queues" in server.output(), server.output())
 
 
+def test_refused():
+    """more programs than queues, an agent that may lock no memory: a message, and the kernel serves the program"""
+    with Endpoint() as point:
+        echo(point, "epoll")
+        check_echo(point)
+        point.serves()
+        second = point.run("python3", ECHO, "epoll", str(PORT + 1), options=["--verbose"])
+        said(second, "ready")
+        wait_for(lambda: "1 of 1 queues are taken: the kernel serves this program" in second.output(), 10, "the word of the taken queue")
+        before = point.steered()
+        check_echo(point, port=PORT + 1)
+        equal(point.steered(), before, "steered packets of the second program")
+    with Endpoint(policy=None) as point:
+        point.write(POLICY)
+        # Root may lock memory without a limit: by a capability, which is taken away.
+        agent = point.stack.enter_context(Program(point.b, [
+            program("prlimit"), "--memlock=65536", program("setpriv"), "--bounding-set=-ipc_lock", build("tests/net/steer_agent"),
+            point.directory]))
+        said(agent, "ready")
+        server = point.run("python3", ECHO, "epoll", PORT, options=["--verbose"])
+        said(server, "ready")
+        check_echo(point)
+        wait_for(lambda: "UMEM" in server.output() and "LimitMEMLOCK" in server.output(), 10, "the word of locked memory")
+        check(not point.has_consumer(), "no queue is taken")
+        check(agent.process.poll() is None, agent.output())
+
+
 def test_fork_per_connection():
     """a server that forks for each connection: what is open goes on in the kernel, in the child"""
     with Endpoint() as point:
