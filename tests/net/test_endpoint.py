@@ -289,6 +289,57 @@ def test_memcached():
         check(point.steered() > before + 100, "they are steered")
 
 
+HAPROXY = """
+global
+    nbthread 1
+defaults
+    mode http
+    timeout connect 10s
+    timeout client 10s
+    timeout server 10s
+listen web
+    bind {address}:{port}
+    server backend 127.0.0.1:{backend}
+"""
+APP = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "600")])
+    return [b"y" * 600]
+"""
+
+
+def check_web(point):
+    """Pages over the program's own TCP, one by one and many at once."""
+    for _ in range(3):
+        equal(get(point, "small"), b"y" * 600, "a page")
+    point.serves()
+    before = point.steered()
+    said_by_wrk = point.a.run("wrk", "-c", "8", "-t", "1", "-d", "1s", f"http://{Pair.B4}:{PORT}/small")
+    check("Non-2xx" not in said_by_wrk and "Socket errors" not in said_by_wrk, said_by_wrk)
+    check(point.steered() > before + 50, f"its packets are steered: {point.steered() - before}")
+
+
+def test_haproxy():
+    """haproxy before an nginx that the kernel serves: kernel and own connections in one set"""
+    with Endpoint() as point, directory_for("www-data") as directory:
+        path = pathlib.Path(directory)
+        (path / "small").write_bytes(b"y" * 600)
+        (path / "nginx.conf").write_text(NGINX.format(workers=1, directory=directory, port=KERNEL_PORT, more=""))
+        point.run(program("nginx"), "-c", str(path / "nginx.conf"), port=KERNEL_PORT)
+        (path / "haproxy.cfg").write_text(HAPROXY.format(address=Pair.B4, port=PORT, backend=KERNEL_PORT))
+        point.run(program("haproxy"), "-db", "-f", str(path / "haproxy.cfg"), port=PORT)
+        check_web(point)
+
+
+def test_gunicorn():
+    """gunicorn: a worker that its master forks"""
+    with Endpoint() as point, directory_for("www-data") as directory:
+        pathlib.Path(directory, "pages.py").write_text(APP)
+        point.run(program("gunicorn"), "--chdir", directory, "--no-sendfile", "-w", "1", "-b", f"{Pair.B4}:{PORT}", "pages:app",
+                  port=PORT)
+        check_web(point)
+
+
 def test_differential():
     """the same random calls on a connection of the stack and on one of the kernel give the same results"""
     with Endpoint() as point:
