@@ -3,6 +3,7 @@
 """`autocork bench`: counts what it says it counts, checks what it says it checks, and refuses nonsense. No agent."""
 import json
 import os
+import re
 import socket
 import subprocess
 
@@ -109,6 +110,20 @@ def test_preload():
               0, "wrong bytes")
         check(bench.client("--messages", 10, environment=preload)["segments"] > 1,
               "a flow without TCP_NODELAY was corked")
+        packets(bench.client("--messages", 300, environment=dict(preload, AUTOCORK_ALL="1"))["segments"], 1,
+                "packets without TCP_NODELAY, all sockets corked")
+
+
+def test_programs():
+    """the bench of real programs starts them and counts their segments per operation"""
+    script = os.path.join(ROOT, "tests", "bench", "programs")
+    done = subprocess.run([script, "--try", "--seconds", "0.2", "--only", "redis,haproxy"], capture_output=True, text=True,
+                          check=False)
+    equal(done.returncode, 0, done.stderr)
+    for name, segments in ("redis", 2.0), ("haproxy", 6.0):
+        line = next(line for line in done.stderr.splitlines() if line.startswith(name))
+        found = float(re.search(r"segments ([\d.]+)", line)[1])
+        check(0.95 * segments <= found <= 1.1 * segments, line)
 
 
 def test_strangers():
