@@ -139,7 +139,7 @@ static int look(const struct cli *cli, const struct options *options, struct ser
 			return -1;
 		*seconds = json_number(json_object_get(status, "agent"), "uptime_seconds") ?: 1;
 		json_decref(status);
-		return service_list_fetch(cli->control, list, fault);
+		return service_list_fetch(cli->control, 0, list, fault);
 	}
 	return service_list_change(cli, options->seconds, list, seconds, fault);
 }

@@ -24,7 +24,8 @@ struct service_list {
 	double time;			/* CLOCK_MONOTONIC, seconds, when it was asked for */
 };
 
-int service_list_fetch(const char *control, struct service_list *list, struct fault *fault);
+/* `exact_s`: so long from now on the agent counts all flows, whatever its budget. */
+int service_list_fetch(const char *control, double exact_s, struct service_list *list, struct fault *fault);
 /* What happens in the next so many seconds; *passed is how many those were. */
 int service_list_change(const struct cli *cli, double seconds, struct service_list *list, double *passed,
 			struct fault *fault);

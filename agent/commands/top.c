@@ -81,7 +81,9 @@ static int add(json_t *item, void *context)
 static int read_now(struct top *top)
 {
 	struct top_table before = top->now;
-	json_t *request = json_pack("{ss}", "op", top->screen == TOP_FLOWS ? "flows" : "services");
+	/* Until the next reading, which may be late. */
+	json_t *request = json_pack("{ss sf}", "op", top->screen == TOP_FLOWS ? "flows" : "services", "exact_seconds",
+				    top->delay_s + 10);
 	struct timespec now;
 
 	if (top->screen == TOP_FLOWS)

@@ -89,15 +89,30 @@ static json_t *flow_item(struct snapshot *snapshot, const void *row)
 	return report_flow(snapshot->daemon, row);
 }
 
+/* Who compares two readings asks for all flows in between: what a sample of few says may be twice what is true. */
+static int count_all(struct daemon *daemon, const char *op, double seconds, struct fault *fault)
+{
+	if (!(seconds >= 0 && seconds <= TELEMETRY_EXACT_MAX_S))
+		return fault_set(fault, EXIT_USAGE, "%s: exact_seconds is out of range: 0 to %.0f are allowed", op,
+				 TELEMETRY_EXACT_MAX_S);
+	telemetry_count_all(daemon, seconds);
+	return 0;
+}
+
 static int op_flows(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
 {
 	struct flows_request wanted = { 0 };
 	json_error_t error;
 	const char *op;
+	double exact = 0;
 
-	if (json_unpack_ex((json_t *)request, &error, 0, "{ss s?I s?s s?b s?I !}", "op", &op, "port", &wanted.port,
-			   "program", &wanted.program, "managed", &wanted.managed, "limit", &wanted.limit))
-		return fault_set(fault, EXIT_USAGE, "flows: %s: it takes port, program, managed, limit", error.text);
+	if (json_unpack_ex((json_t *)request, &error, 0, "{ss s?I s?s s?b s?I s?F !}", "op", &op, "port", &wanted.port,
+			   "program", &wanted.program, "managed", &wanted.managed, "limit", &wanted.limit, "exact_seconds",
+			   &exact))
+		return fault_set(fault, EXIT_USAGE, "flows: %s: it takes port, program, managed, limit, exact_seconds",
+				 error.text);
+	if (count_all(daemon, "flows", exact, fault))
+		return -1;
 	if (wanted.port < 0 || wanted.port > 65535 || wanted.limit < 0)
 		return fault_set(fault, EXIT_USAGE,
 				 "flows: port or limit out of range: a port is 1 to 65535, a limit above 0");
@@ -160,8 +175,16 @@ static int no_arguments(const json_t *request, const char *name, struct fault *f
 
 static int op_services(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
 {
-	struct snapshot *snapshot = no_arguments(request, "services", fault) ? NULL : services_snapshot(daemon, fault);
+	struct snapshot *snapshot;
+	json_error_t error;
+	const char *op;
+	double exact = 0;
 
+	if (json_unpack_ex((json_t *)request, &error, 0, "{ss s?F !}", "op", &op, "exact_seconds", &exact))
+		return fault_set(fault, EXIT_USAGE, "services: %s: it takes exact_seconds", error.text);
+	if (count_all(daemon, "services", exact, fault))
+		return -1;
+	snapshot = services_snapshot(daemon, fault);
 	if (!snapshot)
 		return -1;
 	snapshot_list(client, snapshot);

@@ -44,6 +44,7 @@ struct telemetry {
 	struct response_watch *watches;
 	uint32_t reloads;	/* that were told of */
 	unsigned windows, shift;	/* of the cost looked at last; 1 flow in 2^shift is observed */
+	double exact_until;		/* CLOCK_MONOTONIC: no sampling before */
 	struct history history;
 	sd_event_source *timer;
 	double scrape_seconds;
@@ -316,12 +317,27 @@ static void keep_budget(struct telemetry *telemetry)
 	if (selfcost_windows(telemetry->cost) == telemetry->windows)
 		return;
 	telemetry->windows = selfcost_windows(telemetry->cost);
-	shift = telemetry->trial && trial_runs(telemetry->trial) ? 0 : budget_step(telemetry->shift, share, budget);
+	shift = (telemetry->trial && trial_runs(telemetry->trial)) || seconds(CLOCK_MONOTONIC) < telemetry->exact_until ?
+			0 :
+			budget_step(telemetry->shift, share, budget);
 	if (shift == telemetry->shift)
 		return;
 	sample(telemetry, shift);
 	log_info("observing takes %.2f%% of one CPU, the budget is %.2f%%: 1 in %u of the observed flows is counted",
 		 share * 100, budget * 100, 1u << shift);
+}
+
+void telemetry_count_all(struct daemon *daemon, double wanted)
+{
+	struct telemetry *telemetry = daemon_part_data(daemon, "telemetry");
+	double end = seconds(CLOCK_MONOTONIC) + wanted;
+
+	if (!telemetry || wanted <= 0)
+		return;
+	if (telemetry->exact_until < end)
+		telemetry->exact_until = end;
+	if (telemetry->shift)
+		sample(telemetry, 0);
 }
 
 static int on_time(sd_event_source *source, uint64_t usec, void *context)

@@ -8,6 +8,9 @@ void telemetry_stop(void *data);
 void telemetry_reloaded(struct daemon *daemon, void *data);
 /* Adds "metrics_url" (null where nothing is served), "metrics_error" (why not; null unless it is wanted) and "telemetry". */
 void telemetry_status(struct daemon *daemon, void *data, json_t *status);
+/* All observed flows are counted for so long, whatever the budget: somebody looks at what happens meanwhile. */
+#define TELEMETRY_EXACT_MAX_S 3700.0
+void telemetry_count_all(struct daemon *daemon, double seconds);
 /* An event of another part, for who listens. Takes the detail. */
 void telemetry_note(struct daemon *daemon, uint32_t type, json_t *detail);
 /* The operations "trial", "events" and "responses". */

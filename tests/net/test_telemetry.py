@@ -375,6 +375,17 @@ def sampling_ends(w):
     wait_for(lambda: sampling(w.agent) == 1, 75, "the end of sampling")
 
 
+def count_exactly(agent, stream):
+    """Who looks at what happens from now on sees all of it, over the budget too: not twice as much, nor nothing."""
+    with subprocess.Popen([build("autocork"), "advise", "--for", "4s", "--all", "--json", "--control", agent.control],
+                          stdout=subprocess.PIPE, text=True) as advise:
+        wait_for(lambda: sampling(agent) == 1, 3, "all flows counted")
+        stream.exchange(WRITES, SIZE, 100)
+        rows = [json.loads(line) for line in advise.stdout]
+    writes = {row["side"]: row["seen"]["writes"] for row in rows if row["port"] == stream.port}
+    equal(writes, {"client": 100 * WRITES, "server": 100}, "writes while advise looked")
+
+
 def test_budget():
     """above its budget the telemetry samples, says so in status, metrics and an event, and recovers"""
     with world(budget(0.1)) as w, Stream(w.net) as stream:
@@ -388,6 +399,7 @@ def test_budget():
             event = events.read(lambda e: True)[-1]
             valid("events", event)
             equal((event["type"], event["ratio"]), ("sampling", 0.5), "the event")
+            count_exactly(w.agent, stream)
             sampling_ends(w)
             equal(events.read(lambda e: True)[-1]["ratio"], 1, "the event of the recovery")
         check("budget" not in subprocess.run([build("autocork"), "status", "--control", w.agent.control],
