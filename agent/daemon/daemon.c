@@ -36,10 +36,17 @@ static void notify_ready(const struct daemon *daemon)
 		   daemon->reload.ok ? "" : "; last reload refused: ", daemon->reload.error);
 }
 
-static int read_policies(const struct daemon *daemon, struct policy_set **set, struct fault *fault)
+const char *const *daemon_policy_dirs(const struct daemon *daemon)
+{
+	return *daemon->options.policy_dirs ? daemon->options.policy_dirs : policy_default_dirs;
+}
+
+static int read_policies(struct daemon *daemon, struct policy_set **set, struct fault *fault)
 {
 	const char *const *dirs = daemon->options.policy_dirs;
 
+	/* What changes between the two is noticed later (agent/parts/files.c). */
+	daemon->reload.fingerprint = policy_fingerprint(daemon_policy_dirs(daemon));
 	return policy_load(set, *dirs ? dirs : NULL, NULL, fault);
 }
 

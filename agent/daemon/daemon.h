@@ -24,6 +24,7 @@ struct reload_state {
 	int64_t at; /* CLOCK_REALTIME, seconds */
 	bool ok;
 	uint32_t good, bad; /* attempts so far */
+	uint64_t fingerprint; /* of the files then: policy_fingerprint() */
 	char error[512];    /* why the last one was refused; "" if it was not */
 };
 
@@ -48,6 +49,8 @@ int daemon_run(const struct daemon_options *options, struct fault *fault);
 /* Loads the policy files and puts them in force, or keeps what is in force and says why. Tells systemd and the parts.
  */
 int daemon_reload(struct daemon *daemon, struct fault *fault);
+/* Where they are, ended by NULL. */
+const char *const *daemon_policy_dirs(const struct daemon *daemon);
 
 /*
  * Puts a policy over those in force, in memory only: what is in the files and not reloaded stays so, and a reload goes beneath

@@ -8,11 +8,13 @@
 #include "lib/log.h"
 #include "parts/cgroups.h"
 #include "parts/endpoint.h"
+#include "parts/files.h"
 #include "telemetry/telemetry.h"
 #include "parts/steer.h"
 
 const struct daemon_part daemon_parts[] = {
 	{ "policy", policy_part_start, policy_part_stop, policy_part_reloaded, NULL },
+	{ "files", files_part_start, files_part_stop, NULL, NULL },
 	{ "telemetry", telemetry_start, telemetry_stop, telemetry_reloaded, telemetry_status },
 	{ "steer", steer_part_start, steer_part_stop, steer_part_reloaded, steer_part_status },
 	{ "endpoint", endpoint_part_start, endpoint_part_stop, endpoint_part_reloaded, endpoint_part_status },

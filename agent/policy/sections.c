@@ -288,38 +288,81 @@ static int open_file(const char *path, struct stat *status, struct policy_errors
 	return fd;
 }
 
-void sections_read_file(struct sections *sections, const char *path, struct policy_errors *errors)
+/* The file's text, or NULL with an error. */
+static char *read_text(const char *path, size_t *length, struct policy_errors *errors)
 {
-	char *text = NULL;
-	size_t length = 0;
 	struct stat status;
 	int fd = open_file(path, &status, errors);
+	char *text = NULL;
 
+	*length = 0;
 	if (fd < 0)
-		return;
+		return NULL;
 	if (status.st_size > FILE_BYTES_MAX) {
 		policy_error_add(errors, path, 0, "too large: allowed are %u bytes", FILE_BYTES_MAX);
 		goto out;
 	}
 	text = memory_zeroed((size_t)status.st_size, 1);
-	while (length < (size_t)status.st_size) {
-		ssize_t got = read(fd, text + length, (size_t)status.st_size - length);
+	while (*length < (size_t)status.st_size) {
+		ssize_t got = read(fd, text + *length, (size_t)status.st_size - *length);
 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0) {
 			policy_error_add(errors, path, 0, "cannot be read: %s: allowed is a readable file",
 					 strerror(errno));
-			goto out;
+			free(text);
+			text = NULL;
+			break;
 		}
 		if (!got)
 			break;
-		length += (size_t)got;
+		*length += (size_t)got;
 	}
-	sections_read(sections, path, text, length, errors);
 out:
-	free(text);
 	close(fd);
+	return text;
+}
+
+void sections_read_file(struct sections *sections, const char *path, struct policy_errors *errors)
+{
+	size_t length;
+	char *text = read_text(path, &length, errors);
+
+	if (text)
+		sections_read(sections, path, text, length, errors);
+	free(text);
+}
+
+/* FNV-1a */
+static void mix(uint64_t *print, const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		*print = (*print ^ (uint8_t)bytes[i]) * 0x100000001b3;
+}
+
+uint64_t policy_fingerprint(const char *const *dirs)
+{
+	struct policy_errors errors = { 0 };
+	uint64_t print = 0xcbf29ce484222325;
+	size_t count, length;
+	char **files = policy_files_list(dirs, false, &count, &errors);
+
+	for (size_t i = 0; i < count; i++) {
+		char *text = read_text(files[i], &length, &errors);
+
+		mix(&print, files[i], strlen(files[i]) + 1);
+		mix(&print, (const char *)&length, sizeof(length));
+		mix(&print, text, length);
+		free(text);
+		free(files[i]);
+	}
+	free(files);
+	/* What could not be read, and why: it may be readable next time. */
+	for (size_t i = 0; i < errors.count; i++)
+		mix(&print, errors.list[i].what, strlen(errors.list[i].what) + 1);
+	policy_errors_free(&errors);
+	return print;
 }
 
 void sections_free(struct sections *sections)

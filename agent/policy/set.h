@@ -174,6 +174,9 @@ int policy_load_over(struct policy_set **set, const struct policy_set *base, con
 /* Compiles policy_load_files() and throws the set away. */
 int policy_check_files(char *const *files, size_t count, struct policy_errors *errors, struct fault *fault);
 
+/* Of what the files of these directories say, as far as they can be read; the same for the same names and texts. */
+uint64_t policy_fingerprint(const char *const *dirs);
+
 void policy_set_free(struct policy_set *set);
 
 /*

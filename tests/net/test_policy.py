@@ -3,6 +3,7 @@
 """Policies on live flows: the data path puts each flow under the policy that `autocork policy show --match` names."""
 import contextlib
 import ctypes
+import os
 
 from lib import Stream, check, equal, main, wait_for, world
 
@@ -126,6 +127,38 @@ def test_cgroup_comes_and_goes():
             later.remove()
             del w.group.children["later"]
             wait_for(lambda: not exists(), 10, "the agent sees it go")
+
+
+def test_directory_is_followed():
+    """files that change are in force a moment later without a word; a wrong one changes nothing and is named; a ConfigMap too"""
+    with world("[policy web]\nports = 7001\nmode = observe\n") as w:
+        def reloads():
+            state = w.agent.status()["policy"]["reload"]
+            return state["good"], state["bad"]
+
+        w.agent.write_policy("[policy later]\nports = 7001\nside = server\nmode = observe\n", "later.conf")
+        wait_for(lambda: reloads() == (2, 0), 10, "the reload")
+        check_flow(w, ("web", "later"), 7001)
+        w.agent.write_policy("[policy wrong]\nmode = offf\n", "wrong.conf")
+        wait_for(lambda: reloads() == (2, 1), 10, "the refusal")
+        state = w.agent.status()["policy"]["reload"]
+        check(not state["ok"] and "wrong.conf:2" in state["error"], f"the refusal says: {state}")
+        check_flow(w, ("web", "later"), 7001)
+        (w.agent.policies / "wrong.conf").unlink()
+        wait_for(lambda: reloads() == (3, 1), 10, "the reload without it")
+
+        for name in "first", "second":
+            (w.agent.policies / f"..{name}").mkdir()
+            (w.agent.policies / f"..{name}" / "map.conf").write_text(
+                f"[policy {name}]\nports = 7001\nside = client\nmode = observe\n")
+        os.symlink("..first", w.agent.policies / "..data")
+        os.symlink("..data/map.conf", w.agent.policies / "map.conf")
+        wait_for(lambda: reloads() == (4, 1), 10, "the reload of the ConfigMap")
+        check_flow(w, ("first", "later"), 7001)
+        os.symlink("..second", w.agent.policies / "..data_tmp")
+        os.rename(w.agent.policies / "..data_tmp", w.agent.policies / "..data")
+        wait_for(lambda: reloads() == (5, 1), 10, "the reload of the ConfigMap's next version")
+        check_flow(w, ("second", "later"), 7001)
 
 
 def test_reload_takes_all_or_nothing():
