@@ -108,16 +108,38 @@ static int overlay_add(struct daemon *daemon, const char *text, struct fault *fa
 	return 0;
 }
 
+/* Compiles again what a set was made from, and puts it in force. */
+static int take_anew(struct daemon *daemon, const struct policy_set *from, struct fault *fault)
+{
+	struct policy_set *set;
+
+	if (policy_load_over(&set, from, NULL, NULL, fault))
+		return -1;
+	if (apply(daemon, set, fault)) {
+		policy_set_free(set);
+		return -1;
+	}
+	policy_set_free(daemon->policy);
+	daemon->policy = set;
+	return 0;
+}
+
+int daemon_expand(struct daemon *daemon, struct fault *fault)
+{
+	if (take_anew(daemon, daemon->policy, fault))
+		return -1;
+	daemon_parts_reloaded(daemon);
+	return 0;
+}
+
 static int overlay_remove(struct daemon *daemon, struct fault *fault)
 {
 	if (!daemon->beneath)
 		return 0;
 	/* Control groups may have come or gone meanwhile. */
-	policy_resolve_cgroups(daemon->beneath);
-	if (apply(daemon, daemon->beneath, fault))
+	if (take_anew(daemon, daemon->beneath, fault))
 		return -1;
-	policy_set_free(daemon->policy);
-	daemon->policy = daemon->beneath;
+	policy_set_free(daemon->beneath);
 	daemon->beneath = NULL;
 	forget_overlay(daemon);
 	return 0;

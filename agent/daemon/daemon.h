@@ -49,6 +49,8 @@ int daemon_run(const struct daemon_options *options, struct fault *fault);
 /* Loads the policy files and puts them in force, or keeps what is in force and says why. Tells systemd and the parts.
  */
 int daemon_reload(struct daemon *daemon, struct fault *fault);
+/* Puts the same files in force with what their patterns and pods of control groups stand for now. Tells the parts. */
+int daemon_expand(struct daemon *daemon, struct fault *fault);
 /* Where they are, ended by NULL. */
 const char *const *daemon_policy_dirs(const struct daemon *daemon);
 

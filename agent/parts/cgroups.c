@@ -1,12 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "parts/cgroups.h"
 
+#include <stdlib.h>
+
 #include "lib/log.h"
+#include "lib/memory.h"
 #include "policy/cgroup_watch.h"
+#include "policy/dir_watch.h"
+#include "policy/expand.h"
+#include "policy/strings.h"
+
+#define SETTLE_US 200000 /* a pod's groups and links come one after another */
+
+struct groups {
+	struct daemon *daemon;
+	struct cgroup_watch *named;	/* paths */
+	struct dir_watch *around;	/* where what patterns and pods stand for comes and goes; NULL: there are none */
+	struct policy_strings dirs;	/* watched by it */
+	const char **list;		/* the same, ended by NULL */
+};
+
+static void warn(const struct fault *fault)
+{
+	log_warning("%s: until then, control groups that the policies name are looked up at a reload only", fault->text);
+}
 
 static void resolve(void *context)
 {
-	struct daemon *daemon = context;
+	struct groups *it = context;
+	struct daemon *daemon = it->daemon;
 	struct fault fault;
 	size_t changed = policy_resolve_cgroups(daemon->policy);
 
@@ -18,40 +40,95 @@ static void resolve(void *context)
 		log_info("control groups of the policies came or went: %zu rules changed", changed);
 }
 
-static void watch(struct cgroup_watch *it, const struct daemon *daemon)
+static void stop_around(struct groups *it)
+{
+	dir_watch_free(it->around);
+	it->around = NULL;
+	strings_free(&it->dirs);
+	free(it->list);
+	it->list = NULL;
+}
+
+static void watch_around(struct groups *it);
+
+static void expand(void *context)
+{
+	struct groups *it = context;
+	struct fault fault;
+
+	if (!policy_expansion_differs(it->daemon->policy)) {
+		watch_around(it);
+	} else if (daemon_expand(it->daemon, &fault)) {
+		log_error("patterns and pods of the policies: %s; what was in force stays", fault.text);
+		watch_around(it);
+	} else {
+		log_info("control groups that patterns and pods of the policies stand for came or went");
+	}
+}
+
+/* Groups have come or gone, and with them directories to watch. */
+static void watch_around(struct groups *it)
+{
+	struct policy_strings dirs;
+	struct fault fault;
+
+	policy_expansion_dirs(it->daemon->policy, &dirs);
+	if (it->around && strings_equal(&dirs, &it->dirs)) {
+		strings_free(&dirs);
+		return;
+	}
+	stop_around(it);
+	it->dirs = dirs;
+	if (!dirs.count)
+		return;
+	it->list = memory_zeroed(dirs.count + 1, sizeof(*it->list));
+	for (size_t i = 0; i < dirs.count; i++)
+		it->list[i] = dirs.list[i];
+	if (dir_watch_new(&it->around, it->daemon->loop, it->list, DIR_WATCH_ENTRIES, SETTLE_US, expand, it, &fault))
+		warn(&fault);
+	else if (policy_expansion_differs(it->daemon->policy))
+		dir_watch_look(it->around); /* one came between compiling and watching */
+}
+
+static void watch(struct groups *it)
 {
 	struct fault fault;
 
-	if (cgroup_watch_set(it, daemon->policy, &fault))
-		log_warning("%s: until then, control groups that the policies name are looked up at a reload only",
-			    fault.text);
+	if (cgroup_watch_set(it->named, it->daemon->policy, &fault))
+		warn(&fault);
+	resolve(it); /* one may have come between loading and watching */
+	watch_around(it);
 }
 
 /* Without a watch the agent does all else as it should. */
 int policy_part_start(struct daemon *daemon, void **data, struct fault *fault)
 {
-	struct cgroup_watch *it;
+	struct groups *it = memory_zeroed(1, sizeof(*it));
 
-	if (cgroup_watch_new(&it, daemon->loop, NULL, resolve, daemon, fault)) {
-		log_warning("%s: until then, control groups that the policies name are looked up at a reload only",
-			    fault->text);
+	it->daemon = daemon;
+	if (cgroup_watch_new(&it->named, daemon->loop, NULL, resolve, it, fault)) {
+		warn(fault);
+		free(it);
 		return 0;
 	}
 	*data = it;
-	watch(it, daemon);
-	resolve(daemon); /* one may have come between loading and watching */
+	watch(it);
 	return 0;
 }
 
 void policy_part_stop(void *data)
 {
-	cgroup_watch_free(data);
+	struct groups *it = data;
+
+	if (!it)
+		return;
+	stop_around(it);
+	cgroup_watch_free(it->named);
+	free(it);
 }
 
 void policy_part_reloaded(struct daemon *daemon, void *data)
 {
-	if (!data)
-		return;
-	watch(data, daemon);
-	resolve(daemon);
+	if (data)
+		watch(data);
 }

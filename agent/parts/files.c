@@ -24,7 +24,7 @@ int files_part_start(struct daemon *daemon, void **data, struct fault *fault)
 	struct dir_watch *watch;
 	const char *const *dirs = daemon_policy_dirs(daemon);
 
-	if (dir_watch_new(&watch, daemon->loop, dirs, SETTLE_US, changed, daemon, fault)) {
+	if (dir_watch_new(&watch, daemon->loop, dirs, DIR_WATCH_FILES, SETTLE_US, changed, daemon, fault)) {
 		log_warning("%s: until then, policy files are read again by 'autocork reload' only", fault->text);
 		return 0;
 	}

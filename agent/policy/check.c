@@ -16,7 +16,7 @@ static const struct policy_place *place_of(const struct section *section, const 
 static void check_steering(const struct section *section, struct policy_errors *errors)
 {
 	static const char *const steering[] = { "interface", "queues", "direction", "protocol", "transit" };
-	static const char *const unknown[] = { "programs", "cgroups" };
+	static const char *const unknown[] = { "programs", "cgroups", "pods" };
 	const struct policy_config *config = section->values;
 	const struct policy_place *steer = place_of(section, "steer");
 

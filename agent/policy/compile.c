@@ -6,6 +6,7 @@
 
 #include "lib/memory.h"
 #include "policy/chains.h"
+#include "policy/expand.h"
 #include "policy/links.h"
 #include "policy/sections.h"
 
@@ -49,19 +50,20 @@ static size_t at_least_one(size_t count)
 
 /* How many rules a policy's lists make, or more than AC_RULES_MAX. Each list has fewer than 2^20 elements: no overflow.
  */
-static uint64_t combinations(const struct policy_config *config)
+static uint64_t combinations(const struct policy_config *config, size_t paths)
 {
-	uint64_t some = (uint64_t)at_least_one(config->programs.count) * at_least_one(config->cgroups.count);
+	uint64_t some = (uint64_t)at_least_one(config->programs.count) * paths;
 
 	return some > AC_RULES_MAX ? some : some * at_least_one(config->peers.count);
 }
 
-static void add_rules(struct policy_set *set, uint32_t policy, struct known_path **known)
+static void add_rules(struct policy_set *set, uint32_t policy, size_t groups, struct known_path **known)
 {
 	const struct policy_config *config = &set->origins[policy].config;
+	const struct policy_strings *paths = &set->origins[policy].paths;
 
 	for (size_t p = 0; p < at_least_one(config->programs.count); p++) {
-		for (size_t c = 0; c < at_least_one(config->cgroups.count); c++) {
+		for (size_t c = 0; c < groups; c++) {
 			for (size_t a = 0; a < at_least_one(config->peers.count); a++) {
 				struct ac_rule rule = { .policy = policy, .side = config->side };
 				uint32_t cgroup = 0;
@@ -70,8 +72,8 @@ static void add_rules(struct policy_set *set, uint32_t policy, struct known_path
 				if (config->programs.count && strcmp(config->programs.list[p], "*"))
 					memcpy(rule.program, config->programs.list[p],
 					       strlen(config->programs.list[p]));
-				if (config->cgroups.count)
-					cgroup = cgroup_index(set, config->cgroups.list[c], known);
+				if (paths->count)
+					cgroup = cgroup_index(set, paths->list[c], known);
 				if (config->peers.count) {
 					memcpy(rule.peer, config->peers.list[a].address, sizeof(rule.peer));
 					rule.peer_bits = config->peers.list[a].bits;
@@ -115,11 +117,12 @@ static void add_built_in(struct policy_set *set)
 	origin->places = memory_zeroed(policy_section_kind(POLICY_SECTION_POLICY)->key_count, sizeof(*origin->places));
 }
 
-static void take_policy(struct policy_set *set, struct section *section, struct known_path **known,
-			struct policy_errors *errors)
+static void take_policy(struct policy_set *set, struct section *section, struct expansion *expansion,
+			struct known_path **known, struct policy_errors *errors)
 {
 	struct policy_origin *origin = add_policy(set, section->values);
-	uint64_t rules = combinations(&origin->config);
+	uint64_t rules;
+	size_t groups;
 
 	origin->name = memory_string(section_policy_name(section));
 	origin->file = section->file;
@@ -131,6 +134,9 @@ static void take_policy(struct policy_set *set, struct section *section, struct 
 	section->places = NULL;
 	if (!origin->ruled)
 		return;
+	/* Patterns and pods that stand for nothing now make no rule. */
+	groups = expansion_of(expansion, &origin->config, &origin->paths) ? origin->paths.count : 1;
+	rules = combinations(&origin->config, groups);
 	if (rules + set->rule_count > AC_RULES_MAX) {
 		policy_error_add(errors, origin->file, origin->line,
 				 "[%s]: its programs x cgroups x peers make %llu rules after %zu earlier ones: allowed "
@@ -138,7 +144,7 @@ static void take_policy(struct policy_set *set, struct section *section, struct 
 				 section->title, (unsigned long long)rules, set->rule_count, AC_RULES_MAX);
 		return;
 	}
-	add_rules(set, (uint32_t)set->policy_count - 1, known);
+	add_rules(set, (uint32_t)set->policy_count - 1, groups, known);
 }
 
 /* Moves a section's struct and places into the set; without the section, its defaults. */
@@ -182,6 +188,7 @@ struct policy_set *policy_compile(struct sections *sections, struct policy_error
 	size_t errors_before = errors->count;
 	struct known_path *known = NULL, *path, *next_path;
 	struct section *section, *next;
+	struct expansion *expansion = expansion_new();
 	struct chains_overflow overflow;
 
 	set->policies = memory_zeroed(sections->policies + 1, sizeof(*set->policies));
@@ -196,8 +203,9 @@ struct policy_set *policy_compile(struct sections *sections, struct policy_error
 					 AC_POLICIES_MAX - 1);
 			break;
 		}
-		take_policy(set, section, &known, errors);
+		take_policy(set, section, expansion, &known, errors);
 	}
+	expansion_free(expansion);
 	set->agent_places = take_values(sections, POLICY_SECTION_AGENT, &set->agent);
 	set->fastpath_places = take_values(sections, POLICY_SECTION_FASTPATH, &set->fastpath);
 	set->files = sections->files;

@@ -19,13 +19,15 @@
 #include "lib/memory.h"
 
 #define ABOVE (IN_CREATE | IN_DELETE | IN_MOVE)
-#define INSIDE (ABOVE | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
+#define INSIDE (ABOVE | IN_DELETE_SELF | IN_MOVE_SELF)
+#define FILES (INSIDE | IN_CLOSE_WRITE | IN_ATTRIB)
 #define PATIENCE 10 /* times the settle time */
 
 struct dir_watch {
 	const char *const *dirs;
 	size_t dir_count;
 	int *inside;		/* per directory: its watch, or -1 while it does not exist */
+	uint32_t mask;
 	int fd;
 	sd_event_source *source, *timer;
 	uint64_t settle_us, first_us;
@@ -76,7 +78,7 @@ static int watch_dir(struct dir_watch *watch, size_t i)
 		at[1] = kept;
 	}
 	if (!result) {
-		watch->inside[i] = inotify_add_watch(watch->fd, path, INSIDE | IN_ONLYDIR | IN_MASK_ADD);
+		watch->inside[i] = inotify_add_watch(watch->fd, path, watch->mask | IN_ONLYDIR | IN_MASK_ADD);
 		if (watch->inside[i] < 0 && !absent())
 			result = -errno;
 	}
@@ -134,6 +136,11 @@ static int on_change(sd_event_source *source, int fd, uint32_t events, void *con
 	return 0;
 }
 
+void dir_watch_look(struct dir_watch *watch)
+{
+	wait_for_rest(watch);
+}
+
 static int on_rest(sd_event_source *source, uint64_t usec, void *context)
 {
 	struct dir_watch *watch = context;
@@ -158,8 +165,8 @@ static int start(struct dir_watch *watch, sd_event *event)
 	return watch_all(watch);
 }
 
-int dir_watch_new(struct dir_watch **watch, sd_event *event, const char *const *dirs, uint64_t settle_us,
-		  dir_watch_changed *changed, void *context, struct fault *fault)
+int dir_watch_new(struct dir_watch **watch, sd_event *event, const char *const *dirs, enum dir_watch_of of,
+		  uint64_t settle_us, dir_watch_changed *changed, void *context, struct fault *fault)
 {
 	struct dir_watch *it = memory_zeroed(1, sizeof(*it));
 	int result;
@@ -168,6 +175,7 @@ int dir_watch_new(struct dir_watch **watch, sd_event *event, const char *const *
 		it->dir_count++;
 	*it = (struct dir_watch){
 		.dirs = dirs, .dir_count = it->dir_count, .fd = -1, .settle_us = settle_us,
+		.mask = of == DIR_WATCH_FILES ? FILES : INSIDE,
 		.changed = changed, .context = context, .inside = memory_zeroed(it->dir_count, sizeof(*it->inside)),
 	};
 	result = start(it, event);

@@ -40,10 +40,13 @@ static const struct policy_key keys[] = {
 	  .doc = "Names of the programs that own the socket, as `ps -o comm` shows them; shell patterns. "
 		 "Left out: every program." },
 	{ POLICY("cgroups", cgroups, paths),
-	  .allowed = "paths below the cgroup v2 root that start with /, separated by commas",
-	  .doc = "Control groups, each with everything below it. One that does not exist matches nothing until it "
-		 "does. "
+	  .allowed = "paths below the cgroup v2 root that start with /, with * ? [a-z] [!a-z], separated by commas",
+	  .doc = "Control groups, each with everything below it; shell patterns. One that does not exist matches "
+		 "nothing until it does. "
 		 "Left out: every control group." },
+	{ POLICY("pods", pods, pods),
+	  .allowed = "NAMESPACE/NAME, with * ? [a-z] [!a-z], separated by commas",
+	  .doc = "Kubernetes pods of this machine, shell patterns: `shop/web-*`. Beside `cgroups`: either will do." },
 	{ POLICY("peers", peers, peers),
 	  .allowed = "IPv4 or IPv6 addresses and networks such as 10.0.0.0/8 or fd00::/8, separated by commas, that do "
 		     "not overlap",

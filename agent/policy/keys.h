@@ -66,6 +66,7 @@ extern const struct policy_type policy_type_endpoint;
 extern const struct policy_type policy_type_ranges;	/* within least … most; the word "all" is the empty list */
 extern const struct policy_type policy_type_globs;
 extern const struct policy_type policy_type_paths;
+extern const struct policy_type policy_type_pods;
 extern const struct policy_type policy_type_peers;
 extern const struct policy_type policy_type_interfaces;
 

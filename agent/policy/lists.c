@@ -7,6 +7,7 @@
 
 #include "lib/memory.h"
 #include "policy/keys.h"
+#include "policy/strings.h"
 
 /* Calls take() with each element, trimmed; stops at the first reason. */
 typedef char *list_take(const struct policy_key *key, const char *element, void *field);
@@ -143,8 +144,7 @@ const struct policy_type policy_type_ranges = { sizeof(struct policy_ranges), ra
 
 static char *strings_add(struct policy_strings *strings, const char *element)
 {
-	strings->list = memory_room(strings->list, strings->count, sizeof(*strings->list));
-	strings->list[strings->count++] = memory_string(element);
+	strings_append(strings, element);
 	return NULL;
 }
 
@@ -182,12 +182,7 @@ static void strings_print(const struct policy_key *key, const void *field, FILE 
 
 static void strings_clear(void *field)
 {
-	struct policy_strings *strings = field;
-
-	for (size_t i = 0; i < strings->count; i++)
-		free(strings->list[i]);
-	free(strings->list);
-	memset(strings, 0, sizeof(*strings));
+	strings_free(field);
 }
 
 static bool printable(const char *text)
@@ -262,6 +257,26 @@ static char *paths_parse(const struct policy_key *key, const char *text, void *f
 
 const struct policy_type policy_type_paths = { sizeof(struct policy_strings), paths_parse, strings_print,
 					       strings_clear };
+
+/* Names of Kubernetes objects, and what patterns of them are made of. */
+#define POD_CHARS "abcdefghijklmnopqrstuvwxyz0123456789.-*?[]!"
+
+static char *pods_take(const struct policy_key *key, const char *element, void *field)
+{
+	size_t length = strspn(element, POD_CHARS);
+
+	if (!length || element[length] != '/' || !element[length + 1] ||
+	    element[length + 1 + strspn(element + length + 1, POD_CHARS)])
+		return memory_format("\"%.100s\" is not NAMESPACE/NAME", element);
+	return strings_add(field, element);
+}
+
+static char *pods_parse(const struct policy_key *key, const char *text, void *field)
+{
+	return strings_parse(key, text, field, pods_take);
+}
+
+const struct policy_type policy_type_pods = { sizeof(struct policy_strings), pods_parse, strings_print, strings_clear };
 
 static char *interfaces_take(const struct policy_key *key, const char *element, void *field)
 {

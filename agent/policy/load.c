@@ -80,7 +80,8 @@ int policy_load_over(struct policy_set **set, const struct policy_set *base, con
 
 	for (size_t i = 0; i < base->file_count; i++)
 		sections_read(&sections, base->files[i], base->texts[i].bytes, base->texts[i].length, &found);
-	sections_read(&sections, name, text, strlen(text), &found);
+	if (text)
+		sections_read(&sections, name, text, strlen(text), &found);
 	return finish(set, &sections, &found, NULL, fault);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "policy/sections.h"
+#include "policy/strings.h"
 
 void policy_set_free(struct policy_set *set)
 {
@@ -10,6 +11,7 @@ void policy_set_free(struct policy_set *set)
 		return;
 	for (size_t i = 0; i < set->policy_count; i++) {
 		policy_values_clear(POLICY_SECTION_POLICY, &set->origins[i].config);
+		strings_free(&set->origins[i].paths);
 		free(set->origins[i].name);
 		free(set->origins[i].places);
 	}

@@ -52,7 +52,8 @@ struct policy_config {
 	struct policy_ranges ports;
 	uint8_t side;			/* enum ac_side */
 	struct policy_strings programs;	/* shell patterns for the comm */
-	struct policy_strings cgroups;	/* paths below the cgroup v2 root, starting with '/' */
+	struct policy_strings cgroups;	/* paths below the cgroup v2 root, starting with '/'; shell patterns */
+	struct policy_strings pods;	/* NAMESPACE/NAME, shell patterns */
 	struct policy_peers peers;
 	uint8_t mode;			/* enum ac_mode */
 	uint32_t max_hold_us;
@@ -104,6 +105,7 @@ struct policy_origin {
 	int line;
 	bool ruled;		/* has a mode, so the data path knows it; false: it only steers */
 	struct policy_config config;
+	struct policy_strings paths;	/* what its cgroups and pods stood for when the set was compiled */
 	struct policy_place *places;	/* per key, in the order of its section's keys (keys.h) */
 };
 
@@ -168,7 +170,10 @@ int policy_load(struct policy_set **set, const char *const *dirs, struct policy_
 /* The same for single files, in the order given. */
 int policy_load_files(struct policy_set **set, char *const *files, size_t count, struct policy_errors *errors,
 		      struct fault *fault);
-/* What `base` was made from, and a text after all of it, that errors and origins call `name`. No file is read. */
+/*
+ * What `base` was made from, and a text (NULL: none) after all of it, that errors and origins call `name`. No file is
+ * read; patterns and pods of control groups are what they are now.
+ */
 int policy_load_over(struct policy_set **set, const struct policy_set *base, const char *name, const char *text,
 		     struct fault *fault);
 /* Compiles policy_load_files() and throws the set away. */

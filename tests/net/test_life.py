@@ -251,8 +251,8 @@ def test_reload_within_a_hold():
     with world(bold) as w, Stream(w.net) as stream:
         for _ in range(3):
             w.learn(stream)
-            w.agent.write_policy(OFF)
             data, start = w.hold(stream, 2), time.monotonic()
+            w.agent.write_policy(OFF)  # and not before: a second later the agent would take it by itself
             w.agent.process.send_signal(signal.SIGHUP)
             equal(stream.receive(stream.server, len(data)), data, "what was held")
             took.append(time.monotonic() - start)

@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import os
+import pathlib
 
 from lib import Stream, check, equal, main, wait_for, world
 
@@ -127,6 +128,50 @@ def test_cgroup_comes_and_goes():
             later.remove()
             del w.group.children["later"]
             wait_for(lambda: not exists(), 10, "the agent sees it go")
+
+
+POD = "0f7a3b52-91de-4c0a-8e55-{:012x}"
+
+
+def test_pods_and_patterns():
+    """patterns of control groups, and pods by the names of their logs: what they stand for is followed as it comes and goes"""
+    with world("[policy start]\nmode = observe\n") as w, contextlib.ExitStack() as undo:
+        base = path_of(w.group)
+        namespace = f"ac-{os.getpid()}"
+        w.agent.reload(f"[policy rest]\nmode = observe\n[policy web]\npods = {namespace}/web-*\nmode = observe\n"
+                       f"[policy job]\ncgroups = {base}/job-*\nmode = observe\n")
+
+        def groups():
+            return sorted(group["path"] for group in w.agent.ask("policy", "show")[0]["cgroups"])
+
+        equal(groups(), [], "control groups at first")
+        check_flow(w, ("rest", "rest"), 7001)
+        logs = pathlib.Path("/var/log/pods")
+        for directory in logs, pathlib.Path("/var/log/containers"):
+            if not directory.exists():
+                directory.mkdir()
+                undo.callback(directory.rmdir)
+        for i, (pod, policy) in enumerate((("web-1", "web"), ("web-2", "web"), ("db-0", "rest"))):
+            uid = POD.format(os.getpid() * 8 + i)
+            name = f"pod{uid.replace('-', '_')}.slice"
+            entry = logs / f"{namespace}_{pod}_{uid}"
+            entry.mkdir()
+            undo.callback(lambda entry=entry: entry.exists() and entry.rmdir())
+            group = w.group.child(name)
+            if policy == "web":
+                wait_for(lambda: groups() == [f"{base}/{name}"], 10, f"{pod} to be seen")  # pylint: disable=cell-var-from-loop
+            group.add("0")
+            check_flow(w, (policy, policy), 7001, cgroup=f"{base}/{name}")
+            w.group.add("0")
+            entry.rmdir()
+            group.remove()
+            del w.group.children[name]
+            wait_for(lambda: groups() == [], 10, f"{pod} to be gone")
+        job = w.group.child("job-1")
+        wait_for(lambda: groups() == [f"{base}/job-1"], 10, "job-1 to be seen")
+        job.add("0")
+        check_flow(w, ("job", "job"), 7001, cgroup=f"{base}/job-1")
+        w.group.add("0")
 
 
 def test_directory_is_followed():

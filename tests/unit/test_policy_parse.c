@@ -130,6 +130,7 @@ static void test_every_key(void **state)
 	assert_int_equal(config->side, AC_SIDE_CLIENT);
 	assert_string_equal(config->programs.list[2], "[]-]");
 	assert_string_equal(config->cgroups.list[0], "/a/b");
+	assert_string_equal(config->pods.list[0], "shop/web-*");
 	assert_int_equal(config->peers.count, 4);
 	assert_int_equal(config->max_hold_us, 1500);
 	assert_int_equal(config->burst_gap_us, 1000000);
