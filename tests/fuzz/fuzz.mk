@@ -2,7 +2,7 @@
 FUZZERS      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 20
 FUZZ_SRCS    := agent/replay/trace.c agent/replay/replay.c agent/replay/report.c agent/lib/fault.c agent/lib/names.c
-FUZZ_POLICY  := $(filter-out %/cgroup_watch.c,$(wildcard agent/policy/*.c)) \
+FUZZ_POLICY  := $(filter-out %_watch.c,$(wildcard agent/policy/*.c)) \
 	$(addprefix agent/lib/,cgroup.c fault.c json.c log.c memory.c names.c)
 
 $(BUILD)/tests/fuzz/fuzz_policy: FUZZ_SRCS := $(FUZZ_POLICY)
