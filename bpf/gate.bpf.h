@@ -176,6 +176,8 @@ static __always_inline void gate_refuse(struct ac_flow *f, enum ac_refusal refus
 static __always_inline bool gate_window_is_safe(struct tcp_sock *tp, __u32 in_flight, bool restarts_when_idle)
 {
 	struct sock *sk = sk_of(tp);
+	const struct ac_control *c;
+	__u32 room;
 	bool idle;
 
 	if (in_flight || !restarts_when_idle || !sk->__sk_common.skc_net.net->ipv4.sysctl_tcp_slow_start_after_idle)
@@ -184,7 +186,10 @@ static __always_inline bool gate_window_is_safe(struct tcp_sock *tp, __u32 in_fl
 	/* The program's own pages are as many as it likes. */
 	if (idle && sock_flag(sk, bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY)))
 		return false;
-	return tail_fragments(queue_tail(sk)) <= (idle ? FRAGMENTS_IDLE : FRAGMENTS_BUSY);
+	room = idle ? FRAGMENTS_IDLE : FRAGMENTS_BUSY;
+	c = the_control();
+	/* Any further fragment must find room too; most machines allow 17. */
+	return c && tail_fragments(queue_tail(sk)) < c->fragments && tail_fragments(queue_tail(sk)) <= room;
 }
 
 /* May this hold begin? Asked for the first held write of a burst. */

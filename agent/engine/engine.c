@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@
 
 /* Three beats may be late before holding stops: under load the agent may not run for a while, and a stall costs only savings. */
 #define ALIVE_US (4 * ENGINE_BEAT_MS * 1000ull)
+
+#define FRAGMENTS_BUILT 17 /* MAX_SKB_FRAGS, unless built otherwise */
 
 /* Half of the places stay free: bpf/index.bpf.h says why that is enough. */
 static unsigned int index_buckets(unsigned int max_flows)
@@ -140,6 +143,7 @@ static int open_cgroup(struct engine *engine, const char *path, struct fault *fa
 	engine->tables.control->cgroup = cgroup_id(whole);
 	engine->tables.control->cgroup_level = cgroup_level(root, whole);
 	engine->cgroup = fd;
+	engine->fragments = open("/proc/sys/net/core/max_skb_frags", O_RDONLY | O_CLOEXEC);
 	free(whole);
 	return 0;
 }
@@ -393,6 +397,8 @@ void engine_stop(struct engine *engine)
 	responses_stop(&engine->responses);
 	if (engine->cgroup)
 		close(engine->cgroup);
+	if (engine->fragments > 0)
+		close(engine->fragments);
 	for (size_t i = 0; i < AC_ARRAY_SIZE(engine->ends); i++)
 		bpf_link__destroy(engine->ends[i]);
 	for (int i = 0; i < ITERATOR_MAX; i++)
@@ -442,8 +448,19 @@ int engine_dispatch(struct engine *engine)
 	return err < 0 ? err : 0;
 }
 
+/* What cannot be read, in a network namespace of one's own for instance, is as the kernel is built. */
+static void look_at_fragments(struct engine *engine)
+{
+	char text[16] = "";
+
+	if (engine->fragments <= 0 || pread(engine->fragments, text, sizeof(text) - 1, 0) <= 0)
+		snprintf(text, sizeof(text), "%d", FRAGMENTS_BUILT);
+	engine->tables.control->fragments = (uint32_t)strtoul(text, NULL, 10);
+}
+
 void engine_beat(struct engine *engine)
 {
+	look_at_fragments(engine);
 	if (engine->kicks) {
 		review_watching(engine);
 		if (engine->beats % RECYCLE_BEATS == 0)

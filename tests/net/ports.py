@@ -33,6 +33,8 @@ def tcp_info(sock):
         "unacked": struct.unpack_from("I", raw, 24)[0],
         "snd_cwnd": struct.unpack_from("I", raw, 80)[0],
         "retransmits": struct.unpack_from("I", raw, 100)[0],
+        "segs_out": struct.unpack_from("I", raw, 136)[0],
+        "segs_in": struct.unpack_from("I", raw, 140)[0],
         "notsent_bytes": struct.unpack_from("I", raw, 144)[0],
         "data_segs_out": struct.unpack_from("I", raw, 156)[0],
     }
