@@ -5,7 +5,8 @@
 #include "tcp.bpf.h"
 #include <autocork/call.h>
 
-/* Is the FIN, which takes a sequence number, among what was written? sk_shutdown does not tell: close() sets it before a reset too. */
+/* Is the FIN, which takes a sequence number, among what was written? sk_shutdown does not tell: close() sets it before
+ * a reset too. */
 static __always_inline bool fin_in_state(__u8 state)
 {
 	return (state >= TCP_FIN_WAIT1 && state <= TCP_TIME_WAIT) || state == TCP_LAST_ACK || state == TCP_CLOSING;
@@ -17,7 +18,8 @@ static __always_inline bool fin_is_queued(struct sock *sk)
 }
 
 /* The call under way, if there is one, is over: of a socket at `seq`, with this `mss`. */
-static __always_inline void call_settle_at(struct ac_flow *f, struct ac_service_stats *stats, __u32 seq, __u32 mss, bool shut)
+static __always_inline void call_settle_at(struct ac_flow *f, struct ac_service_stats *stats, __u32 seq, __u32 mss,
+					   bool shut)
 {
 	__u32 bytes = ac_call_bytes(f, seq, shut);
 
@@ -59,18 +61,18 @@ struct socket_counts {
 	bool shut;	/* the FIN is among the bytes written */
 };
 
-#define SOCKET_COUNTS(counts, tp, READ)                                                                                    \
-	do {                                                                                                               \
-		(counts)->segments = READ(tp, data_segs_out);                                                              \
-		(counts)->retransmits = READ(tp, total_retrans);                                                           \
-		(counts)->packets_out = READ(tp, segs_out);                                                                \
-		(counts)->packets_in = READ(tp, segs_in);                                                                  \
-		(counts)->sent_bytes = READ(tp, bytes_sent);                                                               \
-		(counts)->received_bytes = received_payload(READ(tp, bytes_received),                                      \
-							    READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_flags));               \
-		(counts)->write_seq = READ(tp, write_seq);                                                                 \
-		(counts)->mss = READ(tp, mss_cache);                                                                       \
-		(counts)->shut = fin_in_state(READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_state));                     \
+#define SOCKET_COUNTS(counts, tp, READ)                                                                              \
+	do {                                                                                                         \
+		(counts)->segments = READ(tp, data_segs_out);                                                        \
+		(counts)->retransmits = READ(tp, total_retrans);                                                     \
+		(counts)->packets_out = READ(tp, segs_out);                                                          \
+		(counts)->packets_in = READ(tp, segs_in);                                                            \
+		(counts)->sent_bytes = READ(tp, bytes_sent);                                                         \
+		(counts)->received_bytes = received_payload(READ(tp, bytes_received),                                \
+							    READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_flags)); \
+		(counts)->write_seq = READ(tp, write_seq);                                                           \
+		(counts)->mss = READ(tp, mss_cache);                                                                 \
+		(counts)->shut = fin_in_state(READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_state));               \
 	} while (0)
 
 #define READ_LOCKED(tp, member) ((tp)->member)
@@ -87,7 +89,8 @@ static __always_inline void socket_counts_probed(struct socket_counts *counts, s
 }
 
 /* Adds it so many times; the number may be negative. */
-static __always_inline void socket_count(struct ac_service_stats *stats, const struct socket_counts *counts, __s64 weight)
+static __always_inline void socket_count(struct ac_service_stats *stats, const struct socket_counts *counts,
+					 __s64 weight)
 {
 	ac_count(&stats->segments, weight * counts->segments);
 	ac_count(&stats->retransmits, weight * counts->retransmits);
@@ -102,8 +105,8 @@ static __always_inline void socket_count(struct ac_service_stats *stats, const s
  * by now is added with the difference, so that each part of them has the weight that the writes of that time have. The
  * sum over CPUs and open flows is right, whatever the parts wrap to.
  */
-static __always_inline void flow_weigh(struct ac_flow *f, struct ac_service_stats *stats, const struct socket_counts *counts,
-				       const struct ac_control *c)
+static __always_inline void flow_weigh(struct ac_flow *f, struct ac_service_stats *stats,
+				       const struct socket_counts *counts, const struct ac_control *c)
 {
 	__u32 weight = ac_flow_weight(f->mode, f->first_seq & c->sample_mask, c->sample_mask);
 

@@ -67,8 +67,9 @@ static long add_one(__u32 step, struct ac_walk *walk)
 }
 
 /*
- * The agent runs these by BPF_PROG_TEST_RUN (Linux 5.14), part of the records at a time. An iterator over the elements of a map
- * (iter/bpf_map_elem) would serve as well, but some hardened kernels refuse it: it may write to the map's memory.
+ * The agent runs these by BPF_PROG_TEST_RUN (Linux 5.14), part of the records at a time. An iterator over the elements
+ * of a map (iter/bpf_map_elem) would serve as well, but some hardened kernels refuse it: it may write to the map's
+ * memory.
  */
 SEC("syscall")
 int add_up(struct ac_walk *args)
@@ -84,8 +85,10 @@ int add_up(struct ac_walk *args)
 static __always_inline void dump_addresses(struct ac_flow_record *record, struct tcp_sock *tp)
 {
 	if (SOCK_PROBED(tp, __sk_common.skc_family) == AF_INET6) {
-		BPF_CORE_READ_INTO((struct in6_addr *)record->local, tp, inet_conn.icsk_inet.sk.__sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO((struct in6_addr *)record->remote, tp, inet_conn.icsk_inet.sk.__sk_common.skc_v6_daddr);
+		BPF_CORE_READ_INTO((struct in6_addr *)record->local, tp,
+				   inet_conn.icsk_inet.sk.__sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO((struct in6_addr *)record->remote, tp,
+				   inet_conn.icsk_inet.sk.__sk_common.skc_v6_daddr);
 		return;
 	}
 	record->local[10] = record->local[11] = record->remote[10] = record->remote[11] = 0xff;

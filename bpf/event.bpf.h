@@ -75,7 +75,8 @@ static __noinline __attribute__((unused)) int event_hold(struct sock *sk, struct
 }
 
 /* Says what becomes of the hold under way, before it is accounted for. */
-static __always_inline void event_of_hold(struct tcp_sock *tp, struct ac_flow *f, __u32 now, enum ac_event_type type, __u32 reason)
+static __always_inline void event_of_hold(struct tcp_sock *tp, struct ac_flow *f, __u32 now, enum ac_event_type type,
+					  __u32 reason)
 {
 	struct ac_event_hold hold = {};
 
@@ -135,7 +136,8 @@ static __always_inline void event_closed(struct sock *sk, struct tcp_sock *tp, s
 	e->closed.writes = f->writes;
 	/* Each FIN, ours and the peer's, takes a sequence number. */
 	e->closed.written_bytes = (__u32)(tp->write_seq - f->first_seq) - fin;
-	e->closed.read_bytes = tp->bytes_received - (sk->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, SOCK_DONE) & 1);
+	e->closed.read_bytes =
+		tp->bytes_received - (sk->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, SOCK_DONE) & 1);
 	e->closed.bursts = f->bursts;
 	e->closed.held = f->held;
 	e->closed.misses = f->misses;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Finds the descriptor of a flow's socket: a pass over one task (link info task.tid, 6.1+), or over all of them. A file is known by its
- * address, so the table of descriptors is only read: 0.1 us for 64 of them, where iter/task_file takes as long for each.
+ * Finds the descriptor of a flow's socket: a pass over one task (link info task.tid, 6.1+), or over all of them. A file
+ * is known by its address, so the table of descriptors is only read: 0.1 us for 64 of them, where iter/task_file takes
+ * as long for each.
  */
 #include "maps.bpf.h"
 #include <bpf/bpf_core_read.h>
@@ -21,8 +22,8 @@ static long find_step(__u32 i, struct find_walk *walk)
 {
 	__u32 at = i * FIND_CHUNK;
 
-	if (at >= walk->size ||
-	    bpf_probe_read_kernel(walk->chunk, sizeof(walk->chunk), (void *)(walk->table + at * sizeof(walk->chunk[0]))))
+	if (at >= walk->size || bpf_probe_read_kernel(walk->chunk, sizeof(walk->chunk),
+						      (void *)(walk->table + at * sizeof(walk->chunk[0]))))
 		return 1;
 #pragma unroll
 	for (int n = 0; n < FIND_CHUNK; n++) {

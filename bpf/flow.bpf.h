@@ -82,7 +82,8 @@ static __always_inline __u16 flow_port(struct sock *sk, __u8 side)
 	return side == AC_SIDE_SERVER ? sk->__sk_common.skc_num : bpf_ntohs(sk->__sk_common.skc_dport);
 }
 
-static __always_inline void service_key(struct ac_service_key *key, struct sock *sk, __u8 side, const char comm[AC_COMM_LEN])
+static __always_inline void service_key(struct ac_service_key *key, struct sock *sk, __u8 side,
+					const char comm[AC_COMM_LEN])
 {
 	key->cgroup = cgroup_id(sk);
 	key->port = flow_port(sk, side);
@@ -103,7 +104,8 @@ static __always_inline void flow_set_policy(struct ac_flow *f, const struct matc
 	f->tuning.wait_us = p->packet_worth_us;
 }
 
-/* What the path carries in one segment: a write of that size leaves by itself. The path may have narrowed since the flow opened. */
+/* What the path carries in one segment: a write of that size leaves by itself. The path may have narrowed since the
+ * flow opened. */
 static __always_inline void flow_set_full(struct ac_flow *f, struct tcp_sock *tp)
 {
 	__u32 full = tp->mss_cache >> 8;
@@ -121,8 +123,8 @@ static __always_inline bool flow_is_open(const struct ac_flow *f, const struct a
  * Matches the flow against the policies in force. Returns the policy, NULL if it says "off" or, for a flow that existed
  * before (`adopting`), does not adopt. One that is still open is not let go, but observed until its program is seen.
  */
-static __always_inline const struct ac_policy *flow_match(struct sock *sk, struct ac_flow *f, const struct ac_control *c,
-							  bool adopting)
+static __always_inline const struct ac_policy *flow_match(struct sock *sk, struct ac_flow *f,
+							  const struct ac_control *c, bool adopting)
 {
 	struct match *m = match_borrow();
 	const struct ac_policy *p;
@@ -151,7 +153,8 @@ static __always_inline bool flow_is_mptcp(struct tcp_sock *tp)
 	return bpf_core_field_exists(tp->is_mptcp) && tp->is_mptcp;
 }
 
-/* Options that a client set before it connected. An accepted flow has its listener's record, and what was set there was set once. */
+/* Options that a client set before it connected. An accepted flow has its listener's record, and what was set there was
+ * set once. */
 static __always_inline void flow_early_options(const struct ac_flow *f, struct ac_service_stats *stats)
 {
 	if (f->side != AC_SIDE_CLIENT)
@@ -191,7 +194,8 @@ static __always_inline void flow_rejoin(struct sock *sk, struct ac_flow *f, stru
 }
 
 /* A connection is established: policy, service, what its siblings learned. False if it is to be left alone. */
-static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __u8 side, struct ac_control *c, bool adopting)
+static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __u8 side, struct ac_control *c,
+				      bool adopting)
 {
 	struct ac_service_memory *memory;
 	struct ac_service_stats *stats;
@@ -217,7 +221,8 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	f->copied_seq = tp->copied_seq;
 	f->opened_ms = now_ms();
 	f->flags |= AC_FLOW_OPEN;
-	/* Its data comes from the MPTCP level above, not from writes that are seen here: it would never ask for the gate. */
+	/* Its data comes from the MPTCP level above, not from writes that are seen here: it would never ask for the
+	 * gate. */
 	if (stats && f->mode == AC_MODE_AUTOCORK && flow_is_mptcp(tp)) {
 		f->refusal = AC_REFUSAL_MPTCP;
 		ac_count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_MPTCP);
@@ -323,7 +328,8 @@ static __always_inline void flow_watch_new(struct ac_flow *f, struct ac_control 
 }
 
 /* Books the outcome of a bpf_setsockopt(TCP_CONGESTION) that was to put the flow on `wrapper`. */
-static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f, struct ac_control *c, __u32 wrapper, long err)
+static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f, struct ac_control *c, __u32 wrapper,
+					  long err)
 {
 	struct ac_service_memory *memory = memory_of(f);
 	struct ac_service_stats *stats = stats_of(f);
@@ -362,8 +368,8 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 }
 
 /*
- * Puts the flow on the wrapper that fits. `ctx` is what bpf_setsockopt() takes in the calling program: the sockops context or
- * the socket; hence a macro.
+ * Puts the flow on the wrapper that fits. `ctx` is what bpf_setsockopt() takes in the calling program: the sockops
+ * context or the socket; hence a macro.
  */
 #define flow_manage(ctx, tp, f, c)                                                                              \
 	do {                                                                                                    \
@@ -374,7 +380,8 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 		flow_enrolled(tp, f, c, wrapper_, err_);                                                           \
 	} while (0)
 
-/* A new flow goes on its wrapper at once where its siblings gained; else the observer looks whether there is anything to gain. */
+/* A new flow goes on its wrapper at once where its siblings gained; else the observer looks whether there is anything
+ * to gain. */
 #define flow_place(ctx, tp, f, c)                                                                               \
 	do {                                                                                                    \
 		rto_apply(ctx, tp, f, flow_rto_us(tp, f, c));                                                   \

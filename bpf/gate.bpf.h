@@ -2,9 +2,10 @@
 /*
  * The gate: what every wrapper adds to the congestion control it wraps.
  *
- * tcp_write_xmit() calls min_tso_segs first, with the socket locked, for every write. To hold, the gate sets snd_cwnd to the packets
- * in flight, so that tcp_cwnd_test() finds no room; to release, it puts the saved value back before that test, inside the program's
- * own send(). Every other callback puts the window back before the wrapped algorithm sees it; the next min_tso_segs decides anew.
+ * tcp_write_xmit() calls min_tso_segs first, with the socket locked, for every write. To hold, the gate sets snd_cwnd
+ * to the packets in flight, so that tcp_cwnd_test() finds no room; to release, it puts the saved value back before that
+ * test, inside the program's own send(). Every other callback puts the window back before the wrapped algorithm sees
+ * it; the next min_tso_segs decides anew.
  */
 #pragma once
 #include "calls.bpf.h"
@@ -18,9 +19,9 @@
 #include <bpf/bpf_tracing.h>
 
 /*
- * Where the number of the flow's record is kept in its socket: an integer that the wrapped algorithm has no use for, and that is 0 when
- * it starts. The last word of the algorithm's private memory, where it does not fill that (CUBIC takes 60 bytes of 104, DCTCP 36,
- * Reno none).
+ * Where the number of the flow's record is kept in its socket: an integer that the wrapped algorithm has no use for,
+ * and that is 0 when it starts. The last word of the algorithm's private memory, where it does not fill that (CUBIC
+ * takes 60 bytes of 104, DCTCP 36, Reno none).
  */
 #ifndef GATE_HINT
 #define GATE_HINT(tp) (*(__u32 *)&(tp)->inet_conn.icsk_ca_priv[12])
@@ -70,7 +71,8 @@ static __always_inline void gate_burst_counted(struct ac_flow *f, struct ac_serv
 }
 
 /* A burst of `length` writes, ending before end_seq, is over. */
-static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f, __u32 length, __u32 end_seq, bool missed)
+static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f, __u32 length, __u32 end_seq,
+					     bool missed)
 {
 	struct ac_service_stats *stats = stats_of(f);
 	struct ac_service_memory *memory;
@@ -115,8 +117,9 @@ static __always_inline void gate_closing(struct tcp_sock *tp, struct ac_flow *f,
 }
 
 /*
- * Will we be told when the connection ends? A reset throws away what is held: the callback for the change to TCP_CLOSE (life.bpf.c)
- * sends it before. Kernels before 6.12 know no way to ask for it later than ESTABLISHED; there sockops has asked, or nobody has.
+ * Will we be told when the connection ends? A reset throws away what is held: the callback for the change to TCP_CLOSE
+ * (life.bpf.c) sends it before. Kernels before 6.12 know no way to ask for it later than ESTABLISHED; there sockops has
+ * asked, or nobody has.
  */
 static __always_inline bool gate_end_is_told(struct tcp_sock *tp)
 {
@@ -126,7 +129,8 @@ static __always_inline bool gate_end_is_told(struct tcp_sock *tp)
 	       !bpf_setsockopt(tp, SOL_TCP, AC_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
 }
 
-/* include/uapi/linux/net_tstamp.h: every stamp of what is sent, and the asking for those that a call's own message may order. */
+/* include/uapi/linux/net_tstamp.h: every stamp of what is sent, and the asking for those that a call's own message may
+ * order. */
 #define STAMPS_OF_SENDING (1 << 0 | 1 << 1 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 18)
 
 static __always_inline bool gate_is_stamped(struct sock *sk)
@@ -136,7 +140,8 @@ static __always_inline bool gate_is_stamped(struct sock *sk)
 	return bpf_core_field_exists(sk->sk_bpf_cb_flags) && sk->sk_bpf_cb_flags & AC_SK_BPF_CB_TX_TIMESTAMPING;
 }
 
-/* Why the write just made is to leave as it was written: what joins writes would swallow what the program has asked for. */
+/* Why the write just made is to leave as it was written: what joins writes would swallow what the program has asked
+ * for. */
 static __always_inline enum ac_refusal gate_refusal(struct tcp_sock *tp)
 {
 	struct sock *sk = sk_of(tp);
@@ -168,10 +173,11 @@ static __always_inline void gate_refuse(struct ac_flow *f, enum ac_refusal refus
 #define FRAGMENTS_BUSY 8
 
 /*
- * tcp_cwnd_restart() runs when a new segment is queued with nothing in flight and nothing sent for an RTO; it would take our zero for the
- * window and warn in tcp_snd_cwnd_set(). Algorithms with cong_control never get there. So with nothing in flight a write is held only if
- * what follows joins the segment that it is in: one that grows too large for it meets the gate first (tcp_push_one()). A hold may outlast
- * the RTO, by the policy's values or because the agent is stopped: the room for fragments is asked for at any time.
+ * tcp_cwnd_restart() runs when a new segment is queued with nothing in flight and nothing sent for an RTO; it would
+ * take our zero for the window and warn in tcp_snd_cwnd_set(). Algorithms with cong_control never get there. So with
+ * nothing in flight a write is held only if what follows joins the segment that it is in: one that grows too large for
+ * it meets the gate first (tcp_push_one()). A hold may outlast the RTO, by the policy's values or because the agent is
+ * stopped: the room for fragments is asked for at any time.
  */
 static __always_inline bool gate_window_is_safe(struct tcp_sock *tp, __u32 in_flight, bool restarts_when_idle)
 {
@@ -215,7 +221,8 @@ static __always_inline bool gate_may_begin(struct tcp_sock *tp, struct ac_flow *
 }
 
 /* May anything be held at all? When in doubt, open. */
-static __always_inline bool gate_may_hold(struct tcp_sock *tp, struct ac_flow *f, __u32 in_flight, bool restarts_when_idle)
+static __always_inline bool gate_may_hold(struct tcp_sock *tp, struct ac_flow *f, __u32 in_flight,
+					  bool restarts_when_idle)
 {
 	enum ac_refusal refusal;
 
@@ -284,7 +291,8 @@ static __always_inline bool gate_begin(struct tcp_sock *tp, struct ac_flow *f, _
 }
 
 /* A new write: the predictor's verdict decides. */
-static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, __u32 now, __u32 bytes, bool restarts_when_idle)
+static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, __u32 now, __u32 bytes,
+				       bool restarts_when_idle)
 {
 	__u32 in_flight = packets_in_flight(tp), copied_seq = tp->copied_seq, reason;
 	bool read = copied_seq != f->copied_seq;
@@ -344,15 +352,16 @@ static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, _
 		return;
 	}
 	length = ac_on_burst_end(&f->predictor, &f->tuning,
-				 reason == AC_REASON_APP_WAIT || reason == AC_REASON_CLOSING ? AC_END_READ : AC_END_DEADLINE);
+				 reason == AC_REASON_APP_WAIT || reason == AC_REASON_CLOSING ? AC_END_READ
+											     : AC_END_DEADLINE);
 	/* 0: the next write will tell whether that was the burst's end or a stall in it. */
 	if (length)
 		gate_burst_ended(sk_of(tp), f, length, f->write_seq, true);
 }
 
 /*
- * The body of every wrapper's min_tso_segs. `restarts_when_idle`: the wrapped algorithm has no cong_control, so the kernel may
- * restart its window after an idle time.
+ * The body of every wrapper's min_tso_segs. `restarts_when_idle`: the wrapped algorithm has no cong_control, so the
+ * kernel may restart its window after an idle time.
  */
 static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
 {
@@ -363,7 +372,8 @@ static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
 	if (!f)
 		return;
 	gate_put_back(tp, f);
-	/* No kernel ever sets 0: it restarted a gated window, whose fragments were more than gate_window_is_safe() has room for. */
+	/* No kernel ever sets 0: it restarted a gated window, whose fragments were more than gate_window_is_safe() has
+	 * room for. */
 	if (!tp->snd_cwnd)
 		tp->snd_cwnd = TCP_INIT_CWND;
 	bytes = seq - f->write_seq;
@@ -376,8 +386,8 @@ static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
 	}
 	f->write_seq = seq;
 	/*
-	 * MSG_MORE or TCP_CORK: the program corks by itself, and the kernel does it for us (sendfile and splice too). The FIN, a
-	 * sequence number and no write, is never pushed either.
+	 * MSG_MORE or TCP_CORK: the program corks by itself, and the kernel does it for us (sendfile and splice too).
+	 * The FIN, a sequence number and no write, is never pushed either.
 	 */
 	if (tp->pushed_seq != seq || nonagle(tp) & TCP_NAGLE_CORK) {
 		if (f->held_now && !gate_is_open(tp))
@@ -391,8 +401,8 @@ static __always_inline void gate_pass(struct sock *sk, bool restarts_when_idle)
 }
 
 /*
- * A gated attempt sets tp->is_cwnd_limited, and the window would grow without being used (10, 15, 20 … was seen). So ask again
- * what tcp_is_cwnd_limited() asks, by the packets that were really out.
+ * A gated attempt sets tp->is_cwnd_limited, and the window would grow without being used (10, 15, 20 … was seen). So
+ * ask again what tcp_is_cwnd_limited() asks, by the packets that were really out.
  */
 static __always_inline bool gate_may_grow(struct sock *sk)
 {
@@ -422,7 +432,8 @@ static __always_inline __u32 gate_undo(struct sock *sk, __u32 cwnd)
 	return f && f->prior_cwnd > cwnd ? f->prior_cwnd : cwnd;
 }
 
-/* The flow leaves the wrapper, by the agent or by the program's own setsockopt. One that is destroyed has no record any more. */
+/* The flow leaves the wrapper, by the agent or by the program's own setsockopt. One that is destroyed has no record any
+ * more. */
 static __always_inline void gate_leave(struct sock *sk)
 {
 	struct ac_flow *f = gate_clear(sk);

@@ -34,8 +34,9 @@ extern void cubictcp_cwnd_event(struct sock *sk, enum tcp_ca_event event) __ksym
 #define TOLD(tp) (*(__u32 *)&(tp)->inet_conn.icsk_ca_priv[11])
 
 /*
- * What cwnd_event was for: after an idle time CUBIC sets its epoch on by that time. The kernel asks for it with every packet that is sent
- * while none is in flight, and a callback there costs every single write. The gate is asked right before, and knows the time.
+ * What cwnd_event was for: after an idle time CUBIC sets its epoch on by that time. The kernel asks for it with every
+ * packet that is sent while none is in flight, and a callback there costs every single write. The gate is asked right
+ * before, and knows the time.
  */
 static __always_inline void cubic_idle_ends(struct sock *sk)
 {

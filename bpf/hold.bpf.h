@@ -12,7 +12,8 @@ static __always_inline void hold_was_late(struct ac_service_stats *stats, __u32 
 		ac_count(&stats->holds_late, 1);
 }
 
-/* Accounts for the hold under way. The window is back already, or the socket is gone. The flow leaves the wheel by itself. */
+/* Accounts for the hold under way. The window is back already, or the socket is gone. The flow leaves the wheel by
+ * itself. */
 static __always_inline void hold_ended(struct ac_flow *f, __u32 now, __u32 reason)
 {
 	struct ac_service_stats *stats = stats_of(f);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Finds a flow's record by its socket. Buckets of one cache line each, two for a socket; a place is taken and left with one instruction.
- * docs/design.md ("What was hard") has what the kernel's own ways to do the same would cost.
+ * Finds a flow's record by its socket. Buckets of one cache line each, two for a socket; a place is taken and left with
+ * one instruction. docs/design.md ("What was hard") has what the kernel's own ways to do the same would cost.
  */
 #pragma once
 #include <autocork/control.h>
@@ -29,8 +29,9 @@ struct index_key {
 };
 
 /*
- * Of the socket's address, which the verifier lets nobody calculate with but for the difference to another. The multiplier is 2^64 by the
- * golden ratio (Knuth, TAOCP 3, 6.4): the upper bits of the product depend on all of the address, the tag is the lower half, scrambled.
+ * Of the socket's address, which the verifier lets nobody calculate with but for the difference to another. The
+ * multiplier is 2^64 by the golden ratio (Knuth, TAOCP 3, 6.4): the upper bits of the product depend on all of the
+ * address, the tag is the lower half, scrambled.
  */
 static __always_inline struct index_key index_key(const void *sk, const struct ac_control *c)
 {
@@ -102,8 +103,9 @@ static __always_inline bool index_has_other(__u32 bucket, __u32 tag, __u32 numbe
 }
 
 /*
- * Writes down that the record of this number is the socket's. Returns the place, or -1: both buckets are full, or there is one that would
- * be taken for this one, of another socket or of the same by another CPU at the same time. A function that the verifier checks by itself.
+ * Writes down that the record of this number is the socket's. Returns the place, or -1: both buckets are full, or there
+ * is one that would be taken for this one, of another socket or of the same by another CPU at the same time. A function
+ * that the verifier checks by itself.
  */
 __attribute__((noinline)) int index_add(__u32 first, __u32 second, __u32 tag, __u32 number)
 {
@@ -111,8 +113,8 @@ __attribute__((noinline)) int index_add(__u32 first, __u32 second, __u32 tag, __
 	int place = index_take(first, INDEX_PLACES - 2, entry);
 
 	/*
-	 * Before the first is full: then both hardly ever are. In a simulation with 65,536 flows, as many as there may be, 6 of 1.5
-	 * million that took the places of others found none.
+	 * Before the first is full: then both hardly ever are. In a simulation with 65,536 flows, as many as there may
+	 * be, 6 of 1.5 million that took the places of others found none.
 	 */
 	if (place < 0)
 		place = index_take(second, INDEX_PLACES, entry);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* New flows: sockops callbacks of the cgroup subtree tell who listens, who connects, and when a connection is established. */
+/* New flows: sockops callbacks of the cgroup subtree tell who listens, who connects, and when a connection is
+ * established. */
 #include "calls.bpf.h"
 #include "flow.bpf.h"
 #include "hold.bpf.h"
@@ -18,9 +19,9 @@ static __always_inline void listens(struct bpf_sock *sk, const char comm[AC_COMM
 }
 
 /*
- * A program that connects again and again and never gains: following each of its connections costs 2 to 6 us, which is more than
- * nothing. One in so many keeps an eye on the rest; those that live on are taken in by the agent's recheck. While the observer is there,
- * as in a recheck, all are followed: that is when a change is noticed.
+ * A program that connects again and again and never gains: following each of its connections costs 2 to 6 us, which is
+ * more than nothing. One in so many keeps an eye on the rest; those that live on are taken in by the agent's recheck.
+ * While the observer is there, as in a recheck, all are followed: that is when a change is noticed.
  */
 #define FOLLOW_ONE_IN 16
 
@@ -111,7 +112,8 @@ static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return;
-	/* A client that was passed by has no record; one that connected before the agent came is adopted, or left alone. */
+	/* A client that was passed by has no record; one that connected before the agent came is adopted, or left
+	 * alone. */
 	f = side == AC_SIDE_SERVER ? accepted(sk, tp) : flow_find(sk);
 	if (!f)
 		return;
@@ -128,8 +130,9 @@ static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
 }
 
 /*
- * The connection is over at once, and its send queue is to be thrown away: close() with unread input or SO_LINGER 0, connect(AF_UNSPEC).
- * With the socket locked and still in its old state, what the gate holds goes out as it would have without it.
+ * The connection is over at once, and its send queue is to be thrown away: close() with unread input or SO_LINGER 0,
+ * connect(AF_UNSPEC). With the socket locked and still in its old state, what the gate holds goes out as it would have
+ * without it.
  */
 static __always_inline void ends(struct bpf_sock_ops *ctx)
 {
@@ -193,8 +196,8 @@ static __always_inline void hold_lost(struct tcp_sock *tp, struct ac_flow *f, st
 }
 
 /*
- * A connection that was looked at all its life, and wrote: of which no write was seen. The kernel has a way of writing that the
- * observer's hooks miss, and such flows are never managed.
+ * A connection that was looked at all its life, and wrote: of which no write was seen. The kernel has a way of writing
+ * that the observer's hooks miss, and such flows are never managed.
  */
 static __always_inline void note_unseen(struct tcp_sock *tp, const struct ac_flow *f, struct ac_control *c, bool fin)
 {
@@ -244,8 +247,8 @@ static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 }
 
 /*
- * The program ends the connection first: does its FIN follow right behind its last write? Where the peer was first, the program may
- * have waited for just that. Nothing may lie between that was not a write seen.
+ * The program ends the connection first: does its FIN follow right behind its last write? Where the peer was first, the
+ * program may have waited for just that. Nothing may lie between that was not a write seen.
  */
 static __always_inline void ends_first(struct sock *sk, struct ac_flow *f)
 {
@@ -257,8 +260,8 @@ static __always_inline void ends_first(struct sock *sk, struct ac_flow *f)
 }
 
 /*
- * The end of every connection, whichever way it comes to it, before a reset clears what the socket has counted. Called after sockops for
- * the same change.
+ * The end of every connection, whichever way it comes to it, before a reset clears what the socket has counted. Called
+ * after sockops for the same change.
  */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(flow_ends, struct sock *sk, int before, int after)
@@ -280,7 +283,8 @@ int BPF_PROG(flow_ends, struct sock *sk, int before, int after)
 	return 0;
 }
 
-/* The reset that ends a connection is one packet more, sent after that. Without `skb`: what answers another's packet is no flow's own. */
+/* The reset that ends a connection is one packet more, sent after that. Without `skb`: what answers another's packet is
+ * no flow's own. */
 SEC("tp_btf/tcp_send_reset")
 int BPF_PROG(flow_resets, struct sock *sk, struct sk_buff *skb)
 {

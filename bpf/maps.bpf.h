@@ -10,7 +10,8 @@
 #include "index.bpf.h"
 
 /*
- * Flows: the index has a socket's address and the number of its record. Where a number is at hand, as in the gate, its record is too.
+ * Flows: the index has a socket's address and the number of its record. Where a number is at hand, as in the gate, its
+ * record is too.
  */
 
 /* Number 0 is nobody's. */
@@ -50,7 +51,8 @@ struct {
 	__type(value, __u32);
 } free_services SEC(".maps");
 
-/* How many services a control group has (port, side and comm 0), and a program in it (port 0). The agent counts again now and then. */
+/* How many services a control group has (port, side and comm 0), and a program in it (port 0). The agent counts again
+ * now and then. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2 * AC_SERVICES_MAX);
@@ -186,7 +188,8 @@ static __always_inline void record_give_back(struct ac_flow *f)
 	bpf_map_push_elem(&free_records, &number, BPF_ANY);
 }
 
-/* A blank record, until flow_closed() (life.bpf.c) removes it with its socket. NULL, and counted, if there is none left. */
+/* A blank record, until flow_closed() (life.bpf.c) removes it with its socket. NULL, and counted, if there is none
+ * left. */
 static __always_inline struct ac_flow *flow_add(const void *sk)
 {
 	struct ac_control *c = the_control();
@@ -258,7 +261,8 @@ static __always_inline bool kick(__u32 what, __u32 netns)
 	return true;
 }
 
-/* The observer must see this flow until flow_unwatch(). The agent attaches it for the first one and detaches it after the last. */
+/* The observer must see this flow until flow_unwatch(). The agent attaches it for the first one and detaches it after
+ * the last. */
 static __always_inline void flow_watch(struct ac_flow *f, struct ac_control *c)
 {
 	if (f->flags & AC_FLOW_WATCHED)

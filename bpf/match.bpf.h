@@ -78,8 +78,8 @@ struct match {
 };
 
 /*
- * Scratch, since a struct match is too large for the stack. A flow that opens in a system call may be interrupted by one that opens in a
- * softirq on the same CPU, or preempted by a third: each takes a place of its own.
+ * Scratch, since a struct match is too large for the stack. A flow that opens in a system call may be interrupted by
+ * one that opens in a softirq on the same CPU, or preempted by a third: each takes a place of its own.
  */
 #define MATCH_PLACES 4
 
@@ -96,7 +96,8 @@ static __always_inline struct match *match_borrow(void)
 	struct match *m;
 	__u32 place;
 
-	/* The verifier of 6.12 and before takes the turns of a loop whose counter is on the stack for one and the same. */
+	/* The verifier of 6.12 and before takes the turns of a loop whose counter is on the stack for one and the
+	 * same. */
 #pragma unroll
 	for (int i = 0; i < MATCH_PLACES; i++) {
 		place = i;

@@ -82,8 +82,9 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 }
 
 /*
- * Calls in vain after which the observer goes if no watched flow did anything meanwhile: 2 ms of CPU time, at some 120 ns each. A bulk
- * transfer makes them in 60 ms, and would else pay 4% for as long as an idle flow beside it is waited for.
+ * Calls in vain after which the observer goes if no watched flow did anything meanwhile: 2 ms of CPU time, at some 120
+ * ns each. A bulk transfer makes them in 60 ms, and would else pay 4% for as long as an idle flow beside it is waited
+ * for.
  */
 #define VAIN_CALLS 16384
 
@@ -102,8 +103,8 @@ static __always_inline void seen_in_vain(struct ac_flow *f, struct ac_control *c
 }
 
 /*
- * While the observer is there for some flows only, it has no business with the others. And above its budget the agent looks at some of
- * the observed flows only; where a sequence number begins is as good as a die.
+ * While the observer is there for some flows only, it has no business with the others. And above its budget the agent
+ * looks at some of the observed flows only; where a sequence number begins is as good as a die.
  */
 static __always_inline bool is_seen(struct ac_flow *f)
 {
@@ -136,7 +137,8 @@ static __always_inline void stall_ended(const struct tcp_sock *tp, struct ac_flo
 }
 
 /* A write that takes the stream up to `end` at `now`. */
-static __always_inline void stall_seen(struct tcp_sock *tp, struct ac_flow *f, struct ac_service_stats *stats, __u32 now, __u32 end)
+static __always_inline void stall_seen(struct tcp_sock *tp, struct ac_flow *f, struct ac_service_stats *stats,
+				       __u32 now, __u32 end)
 {
 	if (f->stalled)
 		stall_ended(tp, f, stats);
@@ -268,7 +270,8 @@ int BPF_PROG(write_fentry, struct sock *sk, struct msghdr *msg, unsigned long si
 	return on_write(sk, size, msg->msg_flags, SIGHT_CALL);
 }
 
-/* Until 6.5 sendfile and splice came this way instead. tcp_sendpage_locked() would not do: tcp_sendpage() has its body inlined. */
+/* Until 6.5 sendfile and splice came this way instead. tcp_sendpage_locked() would not do: tcp_sendpage() has its body
+ * inlined. */
 SEC("fentry/do_tcp_sendpages")
 int BPF_PROG(sendpage_fentry, struct sock *sk, void *page, int offset, unsigned long size, int flags)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A call of setsockopt() for one of the options that are counted, as a cgroup/setsockopt program sees it: beforehand. */
+/* A call of setsockopt() for one of the options that are counted, as a cgroup/setsockopt program sees it:
+ * beforehand. */
 #pragma once
 #include "tcp.bpf.h"
 #include <autocork/option.h>
@@ -22,7 +23,8 @@ static __always_inline struct tcp_sock *option_tcp(struct bpf_sock *sk)
 /* The call may be made on any socket: a UNIX or UDP one refuses it, that of MPTCP passes it on. */
 static __always_inline bool option_is_tcp(const struct bpf_sock *sk)
 {
-	return (sk->family == AF_INET || sk->family == AF_INET6) && sk->type == SOCK_STREAM && sk->protocol == IPPROTO_TCP;
+	return (sk->family == AF_INET || sk->family == AF_INET6) && sk->type == SOCK_STREAM &&
+	       sk->protocol == IPPROTO_TCP;
 }
 
 /* False if it is some other call. */
@@ -42,8 +44,8 @@ static __always_inline bool option_read(struct bpf_sockopt *ctx, struct option_c
 	call->on = false;
 	call->idle = true;
 	/*
-	 * Too short: the kernel refuses it, and nothing changes. The copy made for us has 16 bytes at least. 0: another program has
-	 * passed it, see below.
+	 * Too short: the kernel refuses it, and nothing changes. The copy made for us has 16 bytes at least. 0: another
+	 * program has passed it, see below.
 	 */
 	if ((ctx->optlen > 0 && ctx->optlen < (int)sizeof(*value)) || (void *)(value + 1) > ctx->optval_end)
 		return true;

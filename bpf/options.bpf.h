@@ -30,7 +30,8 @@ static __always_inline void option_count(struct bpf_sock *sk, const struct optio
 		ac_add_at(stats->option_idle, AC_OPTION_MAX, option, f->weight);
 }
 
-/* The release process is the agent's child. What runs here is chosen by the socket's control group, not by the caller's. */
+/* The release process is the agent's child. What runs here is chosen by the socket's control group, not by the
+ * caller's. */
 static __always_inline bool option_is_ours(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();

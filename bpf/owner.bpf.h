@@ -37,8 +37,9 @@ static __always_inline bool owner_release(struct ac_flow *f, __u32 reason)
 }
 
 /*
- * Is it sure that a descriptor exists? A system call on a socket takes one, but for io_uring's with registered files. Descriptors of a thread
- * that has its own table cannot be taken (pidfd_getfd(2) before 6.9), and a socket of the kernel's has none.
+ * Is it sure that a descriptor exists? A system call on a socket takes one, but for io_uring's with registered files.
+ * Descriptors of a thread that has its own table cannot be taken (pidfd_getfd(2) before 6.9), and a socket of the
+ * kernel's has none.
  */
 static __always_inline bool owner_is_plain(const struct task_struct *task)
 {

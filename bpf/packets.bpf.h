@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Small packets of observed flows, both directions. How many packets and bytes there are the socket knows by itself; only their sizes
- * need a look at each one. A GSO or GRO packet counts as what goes over the wire: full segments and a last one that may be small.
+ * Small packets of observed flows, both directions. How many packets and bytes there are the socket knows by itself;
+ * only their sizes need a look at each one. A GSO or GRO packet counts as what goes over the wire: full segments and a
+ * last one that may be small.
  */
 #pragma once
 #include "maps.bpf.h"
@@ -10,7 +11,8 @@
 #define TCP_HEADER_MIN 20
 #define IPV6_HEADER 40
 
-/* Payload of the last segment in the packet, 0 if it is not TCP. IPv6 extension headers are rare enough to be passed over. */
+/* Payload of the last segment in the packet, 0 if it is not TCP. IPv6 extension headers are rare enough to be passed
+ * over. */
 static __always_inline __u32 packet_tail(struct __sk_buff *skb)
 {
 	__u8 *ip = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *tcp;

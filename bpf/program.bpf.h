@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Whose flow it is. A program is a process, by the name of its first thread: threads are often named after what they do. Who
- * connects is known at once. Who accepts is not: a connection is established in a softirq, and no hook that every kernel allows
- * tells of accept(). So the flow starts with the name of who accepted there before, or who listens, and the first write or read
- * that is seen says whether that is right.
+ * Whose flow it is. A program is a process, by the name of its first thread: threads are often named after what they
+ * do. Who connects is known at once. Who accepts is not: a connection is established in a softirq, and no hook that
+ * every kernel allows tells of accept(). So the flow starts with the name of who accepted there before, or who listens,
+ * and the first write or read that is seen says whether that is right.
  */
 #pragma once
 #include "listener.bpf.h"
@@ -26,8 +26,8 @@ static __always_inline bool program_is_kernel(void)
 }
 
 /*
- * The program is seen with the flow, in its own context. If it is another than was guessed, nothing is held (gate_may_begin()) until
- * the agent's pass has matched the flow anew: its generation says that it is due.
+ * The program is seen with the flow, in its own context. If it is another than was guessed, nothing is held
+ * (gate_may_begin()) until the agent's pass has matched the flow anew: its generation says that it is due.
  */
 static __noinline __attribute__((unused)) int program_seen(struct sock *sk, struct ac_flow *f)
 {

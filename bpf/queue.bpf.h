@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The last segment of a socket's send queue: what the next write joins, if it can. For a locked socket with something unsent. */
+/* The last segment of a socket's send queue: what the next write joins, if it can. For a locked socket with something
+ * unsent. */
 #pragma once
 #include "tcp.bpf.h"
 
@@ -25,7 +26,8 @@ static __always_inline bool tail_is_zerocopy(const struct sk_buff *tail)
 	return BPF_CORE_READ(tail_info(tail), flags) & SKBFL_ZEROCOPY_ENABLE;
 }
 
-/* Fragments in use, of MAX_SKB_FRAGS (17, unless built otherwise). A write of 64 KiB that is copied takes 3, one by pages 17. */
+/* Fragments in use, of MAX_SKB_FRAGS (17, unless built otherwise). A write of 64 KiB that is copied takes 3, one by
+ * pages 17. */
 static __always_inline __u32 tail_fragments(const struct sk_buff *tail)
 {
 	return BPF_CORE_READ(tail_info(tail), nr_frags);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Existing flows: a pass over the sockets of one network namespace, each one locked, that puts flows on their wrapper or takes them off,
- * applies a changed policy, takes in flows older than the agent, and at the end gives all of them back. control.reconcile says which.
+ * Existing flows: a pass over the sockets of one network namespace, each one locked, that puts flows on their wrapper
+ * or takes them off, applies a changed policy, takes in flows older than the agent, and at the end gives all of them
+ * back. control.reconcile says which.
  */
 #include "flow.bpf.h"
 #include "listener.bpf.h"

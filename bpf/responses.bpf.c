@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Tells what a program did for each response: writes, option calls, segments. Attached only while somebody wants to know:
- * who listens to events is told of each, who watches (`autocork responses`) has them added up by pattern, in programs and
- * maps of the watch's own, so that no rate is too high.
+ * Tells what a program did for each response: writes, option calls, segments. Attached only while somebody wants to
+ * know: who listens to events is told of each, who watches (`autocork responses`) has them added up by pattern, in
+ * programs and maps of the watch's own, so that no rate is too high.
  */
 #include "event.bpf.h"
 #include "option.bpf.h"
@@ -97,7 +97,8 @@ static __always_inline void tell(struct sock *sk, struct ac_flow *f, struct ac_r
 
 static __always_inline bool is_watched(struct sock *sk)
 {
-	return !watch.port || watch.port == sk->__sk_common.skc_num || watch.port == bpf_ntohs(sk->__sk_common.skc_dport);
+	return !watch.port || watch.port == sk->__sk_common.skc_num ||
+	       watch.port == bpf_ntohs(sk->__sk_common.skc_dport);
 }
 
 /* The flow's record, and what its socket shows; a read since ends a response here, whichever way the program read. */

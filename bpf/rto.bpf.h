@@ -4,7 +4,8 @@
 #include "maps.bpf.h"
 #include "tcp.bpf.h"
 
-/* The kernel's own, TCP_RTO_MIN. bpf_setsockopt() takes no more than that, and no less than two ticks (TCP_TIMEOUT_MIN). */
+/* The kernel's own, TCP_RTO_MIN. bpf_setsockopt() takes no more than that, and no less than two ticks
+ * (TCP_TIMEOUT_MIN). */
 #define RTO_MOST_US 200000
 #define RTO_LEAST_TICKS 2
 /* As much as the flow's record has room for: a second and more, but on a kernel of 1000 ticks a second. */
@@ -26,7 +27,8 @@ static __always_inline bool rto_put_back(void *ctx, struct tcp_sock *tp, __u32 t
 	return !most || ticks >= most || rto_ask(ctx, ticks * RTO_MOST_US / most);
 }
 
-/* `ctx` is what bpf_setsockopt() takes in the calling program. A value that is lower already is the program's, or the administrator's. */
+/* `ctx` is what bpf_setsockopt() takes in the calling program. A value that is lower already is the program's, or the
+ * administrator's. */
 static __always_inline void rto_lower(void *ctx, struct tcp_sock *tp, struct ac_flow *f, __u32 us)
 {
 	__u32 own = f->rto_set ? f->rto_own : tp->inet_conn.icsk_rto_min, now;

@@ -127,8 +127,8 @@ static __always_inline __u32 steer_by_rule(const struct steer_packet *packet, co
 }
 
 /*
- * Somebody takes new connections of the rule on this queue. An endpoint's socket is there for the ports that its program
- * listens on, so that a worker that drains, or serves other ports, gets no new connections.
+ * Somebody takes new connections of the rule on this queue. An endpoint's socket is there for the ports that its
+ * program listens on, so that a worker that drains, or serves other ports, gets no new connections.
  */
 static __always_inline bool steer_is_served(const struct steer_rule *rule, const struct steer_packet *packet)
 {

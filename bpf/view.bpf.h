@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What a program sees of a managed flow, and what it does to its socket that cannot have something held: as it would without autocork.
- * The kernel calls both with the socket locked, getsockopt() after its own answer.
+ * What a program sees of a managed flow, and what it does to its socket that cannot have something held: as it would
+ * without autocork. The kernel calls both with the socket locked, getsockopt() after its own answer.
  */
 #pragma once
 #include "maps.bpf.h"
@@ -60,7 +60,8 @@ int option_seen(struct bpf_sockopt *ctx)
 	return as_it_is ? option_pass(ctx) : 1;
 }
 
-/* In repair mode a program may look at the send queue, and what is queued is not sent: what was written before has left by then. */
+/* In repair mode a program may look at the send queue, and what is queued is not sent: what was written before has left
+ * by then. */
 static __always_inline void view_repair(struct bpf_sock *sk)
 {
 	struct ac_flow *f = flow_find(sk);
@@ -80,7 +81,8 @@ int option_comes(struct bpf_sockopt *ctx)
 {
 	if (ctx->level == SOL_TCP && ctx->optname == TCP_REPAIR && ctx->sk)
 		view_repair(ctx->sk);
-	/* A value that is too short: the program that counts calls comes behind and goes by its length, and the kernel refuses it. */
+	/* A value that is too short: the program that counts calls comes behind and goes by its length, and the kernel
+	 * refuses it. */
 	if (ctx->level == SOL_TCP && ctx->optlen < (int)sizeof(int))
 		return 1;
 	return option_pass(ctx);

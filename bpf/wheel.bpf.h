@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The wheel of due holds (include/autocork/control.h). A flow joins it when it holds and is in no slot; a timer, running only while holds
- * come and go, empties the slots whose time is over, and hands the flows that still hold to the release process.
+ * The wheel of due holds (include/autocork/control.h). A flow joins it when it holds and is in no slot; a timer,
+ * running only while holds come and go, empties the slots whose time is over, and hands the flows that still hold to
+ * the release process.
  */
 #pragma once
 #include "maps.bpf.h"
@@ -64,7 +65,8 @@ static __always_inline bool wheel_push(struct ac_wheel *w, struct ac_owner *o, _
 /* Into the slot of the time when its hold must have ended, unless it is in one. */
 static __always_inline bool wheel_put(struct ac_wheel *w, struct ac_flow *f, struct ac_owner *o)
 {
-	return __sync_lock_test_and_set(&o->queued, 1) || wheel_push(w, o, f->number, wheel_tick(f->hold_us + f->hold_limit_us));
+	return __sync_lock_test_and_set(&o->queued, 1) ||
+	       wheel_push(w, o, f->number, wheel_tick(f->hold_us + f->hold_limit_us));
 }
 
 struct wheel_walk {
@@ -136,8 +138,9 @@ static __always_inline void wheel_watch(struct wheel_clock *clock, __u32 now)
 }
 
 /*
- * Until the next slot with somebody in it is over; a hold that begins from now on lasts at least as long as the shortest that a policy
- * allows. Most holds last some microseconds, so this is a timer for every max_hold, not every tick.
+ * Until the next slot with somebody in it is over; a hold that begins from now on lasts at least as long as the
+ * shortest that a policy allows. Most holds last some microseconds, so this is a timer for every max_hold, not every
+ * tick.
  */
 static __always_inline __u32 wheel_rest_us(const struct ac_wheel *w, __u32 now, __u32 shortest_us)
 {

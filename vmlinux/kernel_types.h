@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel types that the BPF programs touch, each cut down to the members used. CO-RE finds the members' real places at load
- * time (preserve_access_index), so only names and types matter here, not order or size. Taken by hand from the BTF of 6.18
- * (`bpftool btf dump file /sys/kernel/btf/vmlinux format c`) and compared with 6.1 and 7.1. A type or
- * member more is copied from there; what only some kernels have is asked for with bpf_core_field_exists().
+ * The kernel types that the BPF programs touch, each cut down to the members used. CO-RE finds the members' real places
+ * at load time (preserve_access_index), so only names and types matter here, not order or size. Taken by hand from the
+ * BTF of 6.18 (`bpftool btf dump file /sys/kernel/btf/vmlinux format c`) and compared with 6.1 and 7.1. A type or member
+ * more is copied from there; what only some kernels have is asked for with bpf_core_field_exists().
  */
 #pragma once
 
@@ -123,7 +123,8 @@ struct inet_sock {
 
 struct tcp_ulp_ops;
 
-/* Only handed through to the wrapped algorithm, but libbpf takes a forward declaration for another type: one member is enough. */
+/* Only handed through to the wrapped algorithm, but libbpf takes a forward declaration for another type: one member is
+ * enough. */
 struct rate_sample {
 	u64 prior_mstamp;
 };

@@ -3,5 +3,6 @@
 #pragma once
 #include "cli/cli.h"
 
-/* "WHAT: 12 s left" on standard error until so many seconds are over, or SIGINT was caught; the line is then removed. */
+/* "WHAT: 12 s left" on standard error until so many seconds are over, or SIGINT was caught; the line is then
+ * removed. */
 void progress_wait(const struct cli *cli, const char *what, double seconds);

@@ -2,7 +2,7 @@
 /* Wrong usage with --json: the message that argp prints comes as an error object too. */
 #pragma once
 
-/* Around argp_parse(). Where it ends the program with EXIT_USAGE, the object is on standard output, the text on standard
- * error. Does nothing unless --json is among the arguments. */
+/* Around argp_parse(). Where it ends the program with EXIT_USAGE, the object is on standard output, the text on
+ * standard error. Does nothing unless --json is among the arguments. */
 void usage_catch(int argc, char **argv);
 void usage_release(void);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* autocork endpoint: the programs with TCP of their own, as the agent knows them, and their flows, as the steering does. */
+/* autocork endpoint: the programs with TCP of their own, as the agent knows them, and their flows, as the steering
+ * does. */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -64,10 +65,10 @@ static void print_instances(const struct cli *cli, const json_t *instances)
 	static const char *const shown[] = { "connections", "accepted", "segments_in", "segments_out", "retransmitted",
 					     "handed_over" };
 	static const struct table_column columns[] = {
-		{ "PROGRAM", TABLE_LEFT }, { "PID", TABLE_RIGHT }, { "INTERFACE", TABLE_LEFT }, { "QUEUE", TABLE_RIGHT },
-		{ "PORTS", TABLE_LEFT }, { "OPEN", TABLE_RIGHT }, { "ACCEPTED", TABLE_RIGHT },
-		{ "SEGMENTS IN", TABLE_RIGHT }, { "OUT", TABLE_RIGHT }, { "AGAIN", TABLE_RIGHT },
-		{ "TO KERNEL", TABLE_RIGHT },
+		{ "PROGRAM", TABLE_LEFT },   { "PID", TABLE_RIGHT },	     { "INTERFACE", TABLE_LEFT },
+		{ "QUEUE", TABLE_RIGHT },    { "PORTS", TABLE_LEFT },	     { "OPEN", TABLE_RIGHT },
+		{ "ACCEPTED", TABLE_RIGHT }, { "SEGMENTS IN", TABLE_RIGHT }, { "OUT", TABLE_RIGHT },
+		{ "AGAIN", TABLE_RIGHT },    { "TO KERNEL", TABLE_RIGHT },
 	};
 	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
 	struct units units;
@@ -184,15 +185,16 @@ static int list_flows(const char *interface, void *context)
 static int run_flows(struct cli *cli, struct fault *fault)
 {
 	static const struct table_column columns[] = {
-		{ "INTERFACE", TABLE_LEFT }, { "POLICY", TABLE_LEFT }, { "LOCAL", TABLE_LEFT }, { "REMOTE", TABLE_LEFT },
-		{ "STATE", TABLE_LEFT }, { "IDLE", TABLE_RIGHT },
+		{ "INTERFACE", TABLE_LEFT }, { "POLICY", TABLE_LEFT }, { "LOCAL", TABLE_LEFT },
+		{ "REMOTE", TABLE_LEFT },    { "STATE", TABLE_LEFT },  { "IDLE", TABLE_RIGHT },
 	};
 	struct listing listing = { .cli = cli, .table = table_new(columns, sizeof(columns) / sizeof(columns[0])) };
 	int result;
 
 	if (geteuid()) {
 		table_free(listing.table);
-		return fault_set(fault, EXIT_FAILED, "endpoint flows: the steering's tables are root's: run it as root");
+		return fault_set(fault, EXIT_FAILED,
+				 "endpoint flows: the steering's tables are root's: run it as root");
 	}
 	result = pins_each(list_flows, &listing, fault);
 	if (!result && !cli->json) {

@@ -149,8 +149,10 @@ const char *executable_reason(enum executable_kind kind)
 {
 	static const char *const reasons[] = {
 		[EXECUTABLE_DYNAMIC] = "",
-		[EXECUTABLE_STATIC] = "statically linked, so no library can be put in front of its calls: link it dynamically",
-		[EXECUTABLE_GO] = "a Go program, which makes its system calls itself: steer = af_xdp and an own stack serve it",
+		[EXECUTABLE_STATIC] =
+			"statically linked, so no library can be put in front of its calls: link it dynamically",
+		[EXECUTABLE_GO] =
+			"a Go program, which makes its system calls itself: steer = af_xdp and an own stack serve it",
 		[EXECUTABLE_SETUID] = "set-user-id, so the linker ignores LD_PRELOAD: run it as the user itself",
 		[EXECUTABLE_FOREIGN] = "of another architecture than autocork: build autocork for it",
 		[EXECUTABLE_UNREADABLE] = "no readable ELF program or script: check the file",

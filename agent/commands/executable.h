@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Will the dynamic linker put a library in front of the C library in this program, and does the program call that one? */
+/* Will the dynamic linker put a library in front of the C library in this program, and does the program call that
+ * one? */
 #pragma once
 #include <limits.h>
 #include <stdbool.h>

@@ -75,9 +75,9 @@ static json_t *wastes_json(const struct response_pattern *p)
 
 		if (p->sum.waste[i].responses)
 			json_array_append_new(list, json_pack("{ss sI sI ss ss ss}", "name", text->name, "responses",
-							      N(p->sum.waste[i].responses), "amount", N(p->sum.waste[i].amount),
-							      "unit", text->unit, "text", text->text, "advice",
-							      text->advice));
+							      N(p->sum.waste[i].responses), "amount",
+							      N(p->sum.waste[i].amount), "unit", text->unit, "text",
+							      text->text, "advice", text->advice));
 	}
 	return list;
 }
@@ -86,13 +86,13 @@ json_t *response_pattern_json(const struct response_pattern *p)
 {
 	const struct response_service *service = &p->service;
 
-	return json_pack("{so so so sI so so so sI sI sI sI sI sI sI so}",
-			 "port", p->other ? json_null() : json_integer(service->port),
-			 "side", *service->side ? json_string(service->side) : json_null(),
-			 "program", p->other ? json_null() : json_string(service->program), "responses", N(p->sum.count),
-			 "writes", range_json(&p->sum.writes, p->sum.count), "bytes", range_json(&p->sum.bytes, p->sum.count),
-			 "segments", range_json(&p->sum.segments, p->sum.count), "segments_needed", N(p->sum.needed), "retransmits",
-			 N(p->sum.retransmits), "nodelay_calls", N(p->sum.nodelay_calls), "cork_calls", N(p->sum.cork_calls),
-			 "idle_calls", N(p->sum.idle_calls), "overlapping", N(p->sum.overlapping), "closed", N(p->sum.closed),
-			 "waste", wastes_json(p));
+	return json_pack("{so so so sI so so so sI sI sI sI sI sI sI so}", "port",
+			 p->other ? json_null() : json_integer(service->port), "side",
+			 *service->side ? json_string(service->side) : json_null(), "program",
+			 p->other ? json_null() : json_string(service->program), "responses", N(p->sum.count), "writes",
+			 range_json(&p->sum.writes, p->sum.count), "bytes", range_json(&p->sum.bytes, p->sum.count),
+			 "segments", range_json(&p->sum.segments, p->sum.count), "segments_needed", N(p->sum.needed),
+			 "retransmits", N(p->sum.retransmits), "nodelay_calls", N(p->sum.nodelay_calls), "cork_calls",
+			 N(p->sum.cork_calls), "idle_calls", N(p->sum.idle_calls), "overlapping", N(p->sum.overlapping),
+			 "closed", N(p->sum.closed), "waste", wastes_json(p));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* autocork run: a program with TCP of its own, where a policy gives it its ports. In all other cases it runs as it would. */
+/* autocork run: a program with TCP of its own, where a policy gives it its ports. In all other cases it runs as it
+ * would. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -105,7 +106,8 @@ static void find_hindrance(const char *program, const char *library, char *text,
 
 	*text = 0;
 	if (!library)
-		snprintf(text, size, "%s: not found: build it with the source of lwIP (make says what is missing)", LIBRARY);
+		snprintf(text, size, "%s: not found: build it with the source of lwIP (make says what is missing)",
+			 LIBRARY);
 	else if (kind != EXECUTABLE_DYNAMIC)
 		snprintf(text, size, "%s: %s", program, executable_reason(kind));
 	else if (!agent_answers())

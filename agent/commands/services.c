@@ -17,9 +17,10 @@
 
 /* What matters most comes first: a narrow terminal cuts the right end. */
 static const struct table_column columns[] = {
-	{ "SAVED", TABLE_RIGHT },    { "PORT", TABLE_RIGHT },    { "PROGRAM", TABLE_LEFT },   { "NOT MANAGED", TABLE_LEFT },
-	{ "SIDE", TABLE_LEFT },	     { "FLOWS", TABLE_RIGHT },	 { "MANAGED", TABLE_RIGHT },  { "MESSAGES", TABLE_RIGHT },
-	{ "WRITES", TABLE_RIGHT },   { "TOO LONG", TABLE_RIGHT }, { "ADDED DELAY", TABLE_RIGHT },
+	{ "SAVED", TABLE_RIGHT },      { "PORT", TABLE_RIGHT },	       { "PROGRAM", TABLE_LEFT },
+	{ "NOT MANAGED", TABLE_LEFT }, { "SIDE", TABLE_LEFT },	       { "FLOWS", TABLE_RIGHT },
+	{ "MANAGED", TABLE_RIGHT },    { "MESSAGES", TABLE_RIGHT },    { "WRITES", TABLE_RIGHT },
+	{ "TOO LONG", TABLE_RIGHT },   { "ADDED DELAY", TABLE_RIGHT },
 };
 
 struct named {
@@ -70,7 +71,8 @@ static void add_row(struct table *table, const json_t *service)
 	char reasons[256];
 
 	table_cell(table, TABLE_GOOD, "%s", units_count(&units, json_number(service, "held")));
-	/* Number 0 takes the flows of all services for which there was no number left; port 0 a program's further ports. */
+	/* Number 0 takes the flows of all services for which there was no number left; port 0 a program's further
+	 * ports. */
 	if (json_number(service, "number") && port)
 		table_cell(table, TABLE_PLAIN, "%" PRIdMAX, (intmax_t)port);
 	else if (json_number(service, "number"))

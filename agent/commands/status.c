@@ -94,7 +94,8 @@ static void print_sampling(FILE *out, const struct cli *cli, const json_t *telem
 	double sampling = json_number_value(json_object_get(telemetry, "sampling"));
 
 	if (sampling > 0 && sampling < 1)
-		fprintf(out, "budget  %sexceeded%s: 1 in %.0f of the observed flows is counted, and stands for the others\n",
+		fprintf(out,
+			"budget  %sexceeded%s: 1 in %.0f of the observed flows is counted, and stands for the others\n",
 			table_paint(TABLE_WARN, cli->colour), table_paint(TABLE_PLAIN, cli->colour), 1 / sampling);
 }
 
@@ -132,8 +133,10 @@ static void print_lost(FILE *out, const struct cli *cli, json_int_t lost)
 	struct units units;
 
 	if (lost)
-		fprintf(out, "%slost    %s connections were not followed: start autocorkd with a higher --max-flows%s\n",
-			table_paint(TABLE_WARN, cli->colour), units_count(&units, lost), table_paint(TABLE_PLAIN, cli->colour));
+		fprintf(out,
+			"%slost    %s connections were not followed: start autocorkd with a higher --max-flows%s\n",
+			table_paint(TABLE_WARN, cli->colour), units_count(&units, lost),
+			table_paint(TABLE_PLAIN, cli->colour));
 }
 
 /* Only if there were any: holds that ended more than 1 ms after their max_hold. */
@@ -142,8 +145,9 @@ static void print_late(FILE *out, const struct cli *cli, json_int_t late)
 	struct units count;
 
 	if (late)
-		fprintf(out, "late    %s%s%s holds ended more than 1 ms after max_hold\n", table_paint(TABLE_WARN, cli->colour),
-			units_count(&count, late), table_paint(TABLE_PLAIN, cli->colour));
+		fprintf(out, "late    %s%s%s holds ended more than 1 ms after max_hold\n",
+			table_paint(TABLE_WARN, cli->colour), units_count(&count, late),
+			table_paint(TABLE_PLAIN, cli->colour));
 }
 
 static void print_page(FILE *out, const struct cli *cli, const char *note, const json_t *status)
@@ -155,15 +159,16 @@ static void print_page(FILE *out, const struct cli *cli, const char *note, const
 
 	fprintf(out, "saved   %s%s packets%s; %s of %s open flows managed\n", table_paint(TABLE_GOOD, cli->colour),
 		units_count(&held, json_number(totals, "held")), table_paint(TABLE_PLAIN, cli->colour),
-		units_count(&managed, json_number(totals, "managed")), units_count(&flows, json_number(totals, "flows")));
+		units_count(&managed, json_number(totals, "managed")),
+		units_count(&flows, json_number(totals, "flows")));
 	fprintf(out, "agent   %sautocorkd %s%s, pid %" PRIdMAX ", up %s, mode %s", table_paint(TABLE_BOLD, cli->colour),
 		json_member_text(agent, "version"), table_paint(TABLE_PLAIN, cli->colour),
 		(intmax_t)json_number(agent, "pid"), units_age(&up, json_number(agent, "uptime_seconds")),
 		json_member_text(agent, "mode"));
 	fprintf(out, "%s%s\n", *metrics ? ", metrics " : "", metrics);
 	if (*metrics_error)
-		fprintf(out, "%smetrics%s %s\n", table_paint(TABLE_BAD, cli->colour), table_paint(TABLE_PLAIN, cli->colour),
-			metrics_error);
+		fprintf(out, "%smetrics%s %s\n", table_paint(TABLE_BAD, cli->colour),
+			table_paint(TABLE_PLAIN, cli->colour), metrics_error);
 	print_features(out, cli, json_object_get(status, "features"));
 	print_policy(out, cli, json_object_get(status, "policy"));
 	print_late(out, cli, json_number(totals, "holds_late"));

@@ -269,8 +269,8 @@ static void draw(const struct top *top)
 	attroff(A_REVERSE);
 	draw_rows(top);
 	attron(A_DIM);
-	mvaddnstr(LINES - 1, 0, "q quit  h help  TAB flows/services  p n o w s r m sort  R reverse  / filter  SPACE pause",
-		  COLS);
+	mvaddnstr(LINES - 1, 0,
+		  "q quit  h help  TAB flows/services  p n o w s r m sort  R reverse  / filter  SPACE pause", COLS);
 	attroff(A_DIM);
 	refresh();
 }
@@ -407,16 +407,18 @@ static int live(struct top *top)
 	int key;
 
 	if (!screen)
-		return fault_set(&top->fault, EXIT_FAILED,
-				 "top: TERM=%s: no such terminal is known here: set TERM, or take one screen with --once",
-				 getenv("TERM") ?: "");
+		return fault_set(
+			&top->fault, EXIT_FAILED,
+			"top: TERM=%s: no such terminal is known here: set TERM, or take one screen with --once",
+			getenv("TERM") ?: "");
 	/* `dumb` is known, and everything would be drawn over one line. */
 	if (!top_terminal_draws()) {
 		endwin();
 		delscreen(screen);
-		return fault_set(&top->fault, EXIT_FAILED,
-				 "top: TERM=%s: this terminal cannot move its cursor: set TERM, or take one screen with --once",
-				 getenv("TERM") ?: "");
+		return fault_set(
+			&top->fault, EXIT_FAILED,
+			"top: TERM=%s: this terminal cannot move its cursor: set TERM, or take one screen with --once",
+			getenv("TERM") ?: "");
 	}
 	cbreak();
 	noecho();

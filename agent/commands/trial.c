@@ -96,9 +96,9 @@ static void print_phase(struct course *course, const char *name, const json_t *c
 /* What the agent says that it did. */
 static const char *whereabouts(const json_t *item)
 {
-	return json_is_true(json_object_get(item, "taken_back")) ?
-		       "The policy is taken back" :
-		       "The policy could NOT be taken back and is still in force: see the agent's log, then autocork reload";
+	return json_is_true(json_object_get(item, "taken_back"))
+		       ? "The policy is taken back"
+		       : "The policy could NOT be taken back and is still in force: see the agent's log, then autocork reload";
 }
 
 static void row(struct table *table, const char *title)
@@ -131,7 +131,8 @@ static void print_comparison(const struct course *course, const json_t *item)
 	const json_t *before = json_object_get(item, "before"), *trial = json_object_get(item, "trial");
 	const json_t *segments = json_object_get(item, "segments_per_burst");
 	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-	const struct trial_times_result *then = &course->times[TRIAL_TIMES_BEFORE], *now = &course->times[TRIAL_TIMES_TRIAL];
+	const struct trial_times_result *then = &course->times[TRIAL_TIMES_BEFORE],
+					*now = &course->times[TRIAL_TIMES_TRIAL];
 
 	row(table, "packets");
 	table_cell(table, TABLE_PLAIN, "%.2f", share(segments, "before"));
@@ -141,7 +142,8 @@ static void print_comparison(const struct course *course, const json_t *item)
 		time_cells(table, "response p50", then->p50_us, now->p50_us);
 		time_cells(table, "response p99", then->p99_us, now->p99_us);
 	}
-	time_cells(table, "CPU (machine)", per_message(before, "cpu_seconds") * 1e6, per_message(trial, "cpu_seconds") * 1e6);
+	time_cells(table, "CPU (machine)", per_message(before, "cpu_seconds") * 1e6,
+		   per_message(trial, "cpu_seconds") * 1e6);
 	putchar('\n');
 	table_print(table, stdout, course->cli->colour, course->cli->width);
 	table_free(table);
@@ -188,12 +190,15 @@ static json_t *times_json(const struct trial_times_result *times)
 /* The responses' times, which only this program knows, go into the last item. */
 static void add_times(struct course *course, json_t *item)
 {
-	struct trial_times_result *before = &course->times[TRIAL_TIMES_BEFORE], *trial = &course->times[TRIAL_TIMES_TRIAL];
+	struct trial_times_result *before = &course->times[TRIAL_TIMES_BEFORE],
+				  *trial = &course->times[TRIAL_TIMES_TRIAL];
 	bool both = trial_times_read(TRIAL_TIMES_BEFORE, before);
 
 	course->timed = trial_times_read(TRIAL_TIMES_TRIAL, trial) && both;
-	json_object_set_new(item, "response", course->timed ? json_pack("{so so}", "before", times_json(before), "trial",
-									times_json(trial)) : json_null());
+	json_object_set_new(item, "response",
+			    course->timed
+				    ? json_pack("{so so}", "before", times_json(before), "trial", times_json(trial))
+				    : json_null());
 }
 
 /* Once the agent has begun. */
@@ -213,8 +218,9 @@ static int visit(json_t *item, void *context)
 
 	if (!strcmp(phase, "failed"))
 		return fault_set(course->fault, EXIT_FAILED, "trial: %s: %s", json_member_text(item, "error"),
-				 json_is_true(json_object_get(item, "taken_back")) ? "nothing of it is in force: see the agent's log"
-										   : whereabouts(item));
+				 json_is_true(json_object_get(item, "taken_back"))
+					 ? "nothing of it is in force: see the agent's log"
+					 : whereabouts(item));
 	if (!strcmp(phase, "before") && !course->listening) {
 		start_times(course);
 		course->listening = true;

@@ -272,8 +272,8 @@ static bool has_request(const struct client_input *in)
 }
 
 /*
- * One request a turn of the loop, and the next only when the answer to the one before has been read: a client that asks for
- * much at once waits behind all else that the agent has to do.
+ * One request a turn of the loop, and the next only when the answer to the one before has been read: a client that asks
+ * for much at once waits behind all else that the agent has to do.
  */
 static void handle_request(struct control_client *client)
 {
@@ -330,7 +330,8 @@ static bool is_done(const struct control_client *client)
 	return !is_busy(client) && (client->closing || (client->ended && !has_request(&client->in)));
 }
 
-/* What is not read stays in the socket: a client that only sends stops itself. One that has asked on gets a turn of its own. */
+/* What is not read stays in the socket: a client that only sends stops itself. One that has asked on gets a turn of its
+ * own. */
 static uint32_t events_wanted(const struct control_client *client)
 {
 	bool full = client->in.used == sizeof(client->in.bytes) || client->closing || client->ended;

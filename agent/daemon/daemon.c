@@ -23,8 +23,8 @@
 #define BEAT_ACCURACY_US 10000 /* sd-event's own default is 250 ms, a whole beat */
 
 /*
- * Each turn of the loop serves one source, of those that wait the most urgent; what only reports (clients, pages) has sd-event's
- * normal priority, which is behind all of these.
+ * Each turn of the loop serves one source, of those that wait the most urgent; what only reports (clients, pages) has
+ * sd-event's normal priority, which is behind all of these.
  */
 enum { PRIORITY_SIGNALS = -300, PRIORITY_BEAT = -200, PRIORITY_ENGINE = SD_EVENT_PRIORITY_IMPORTANT };
 

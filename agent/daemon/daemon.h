@@ -46,8 +46,8 @@ struct daemon {
 
 /* Runs until SIGTERM or SIGINT. Returns 0 or fills the fault; nothing stays in the kernel either way. */
 int daemon_run(const struct daemon_options *options, struct fault *fault);
-/* Loads the policy files and puts them in force, or keeps what is in force and says why. Tells systemd and the parts.
- */
+/* Loads the policy files and puts them in force, or keeps what is in force and says why. Tells systemd and the
+ * parts. */
 int daemon_reload(struct daemon *daemon, struct fault *fault);
 /* Puts the same files in force with what their patterns and pods of control groups stand for now. Tells the parts. */
 int daemon_expand(struct daemon *daemon, struct fault *fault);
@@ -55,8 +55,8 @@ int daemon_expand(struct daemon *daemon, struct fault *fault);
 const char *const *daemon_policy_dirs(const struct daemon *daemon);
 
 /*
- * Puts a policy over those in force, in memory only: what is in the files and not reloaded stays so, and a reload goes beneath
- * it. NULL takes it back. The parts are told as of a reload.
+ * Puts a policy over those in force, in memory only: what is in the files and not reloaded stays so, and a reload goes
+ * beneath it. NULL takes it back. The parts are told as of a reload.
  */
 int daemon_overlay(struct daemon *daemon, const char *text, struct fault *fault);
 
@@ -74,7 +74,8 @@ struct daemon_part {
 	const char *name;
 	int (*start)(struct daemon *daemon, void **data, struct fault *fault);
 	void (*stop)(void *data);
-	/* After each reload, good or bad (daemon->reload says which), and when a policy on trial comes or goes; `policy` is in force. */
+	/* After each reload, good or bad (daemon->reload says which), and when a policy on trial comes or goes;
+	 * `policy` is in force. */
 	void (*reloaded)(struct daemon *daemon, void *data);
 	/* Adds members to the answer of the "status" operation. */
 	void (*status)(struct daemon *daemon, void *data, json_t *status);

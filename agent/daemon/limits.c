@@ -30,12 +30,14 @@ int limits_raise(bool *few, struct fault *fault)
 	}
 	*few = wanted.rlim_cur < NEEDED;
 	if (wanted.rlim_cur < LEAST)
-		return fault_set(fault, EXIT_FAILED,
-				 "descriptors: at most %llu may be open and %d are needed: raise the limit (ulimit -n, LimitNOFILE=)",
-				 (unsigned long long)wanted.rlim_cur, NEEDED);
+		return fault_set(
+			fault, EXIT_FAILED,
+			"descriptors: at most %llu may be open and %d are needed: raise the limit (ulimit -n, LimitNOFILE=)",
+			(unsigned long long)wanted.rlim_cur, NEEDED);
 	if (*few)
-		log_warning("descriptors: at most %llu may be open and %d are needed: nothing is managed, only observed: raise "
-			    "the limit (ulimit -n, LimitNOFILE=) and start autocorkd again",
-			    (unsigned long long)wanted.rlim_cur, NEEDED);
+		log_warning(
+			"descriptors: at most %llu may be open and %d are needed: nothing is managed, only observed: raise "
+			"the limit (ulimit -n, LimitNOFILE=) and start autocorkd again",
+			(unsigned long long)wanted.rlim_cur, NEEDED);
 	return 0;
 }

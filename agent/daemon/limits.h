@@ -5,5 +5,6 @@
 
 #include "lib/fault.h"
 
-/* Raises the limit to what is enough, or as far as it can be raised. *few: that does for observing only. A fault: for nothing. */
+/* Raises the limit to what is enough, or as far as it can be raised. *few: that does for observing only. A fault: for
+ * nothing. */
 int limits_raise(bool *few, struct fault *fault);

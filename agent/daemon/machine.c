@@ -90,8 +90,9 @@ static int take_lock(struct fault *fault)
 		return fd;
 	if (fd == -EWOULDBLOCK)
 		return fault_set(fault, EXIT_FAILED,
-				 AUTOCORK_LOCK ": another autocorkd (pid %d) manages this machine, and a machine has one: "
-					       "ask it (autocork status), or stop it first",
+				 AUTOCORK_LOCK
+				 ": another autocorkd (pid %d) manages this machine, and a machine has one: "
+				 "ask it (autocork status), or stop it first",
 				 holder);
 	/* A machine without /run, a minimal image for instance: there the heartbeat must do. */
 	log_warning(AUTOCORK_LOCK ": %s: of two agents that start at the same moment none would notice", strerror(-fd));

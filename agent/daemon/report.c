@@ -55,7 +55,8 @@ json_t *report_agent(const struct daemon *daemon)
 	return json_pack("{ss si sI sI ss so so sI}", "version", AUTOCORK_VERSION, "pid", getpid(), "started",
 			 N(daemon->started), "uptime_seconds", N(now.tv_sec - daemon->started_us / 1000000), "mode",
 			 report_daemon_mode(daemon), "control", json_text_or_null(daemon->options.control), "cgroup",
-			 json_text_or_null(daemon->options.engine.cgroup), "flows_lost", N(engine_flows_lost(daemon->engine)));
+			 json_text_or_null(daemon->options.engine.cgroup), "flows_lost",
+			 N(engine_flows_lost(daemon->engine)));
 }
 
 json_t *report_policy(const struct daemon *daemon)

@@ -46,11 +46,14 @@ static int fill(scmp_filter_ctx filter)
 	int error = allow(filter, seccomp_calls, COUNT(seccomp_calls)) ?: allow(filter, more_calls, COUNT(more_calls));
 
 	for (size_t i = 0; i < COUNT(families) && !error; i++)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, families[i]));
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+					 SCMP_A0(SCMP_CMP_EQ, families[i]));
 	error = error ?: seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 					  SCMP_A0(SCMP_CMP_MASKED_EQ, OTHER_NAMESPACES, 0));
 	/* RestrictNamespaces=net. Of clone3() the flags cannot be looked at: the C library falls back to clone(). */
-	error = error ?: seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setns), 1, SCMP_A1(SCMP_CMP_EQ, CLONE_NEWNET));
+	error = error
+			?: seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setns), 1,
+					    SCMP_A1(SCMP_CMP_EQ, CLONE_NEWNET));
 	error = error ?: seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	/* A binary tree instead of some 300 comparisons, where the library can (2.5). */
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
@@ -63,7 +66,8 @@ int seccomp_confine(struct fault *fault)
 	int error;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return fault_set(fault, EXIT_FAILED, "no_new_privs: %s: run autocorkd on Linux 3.5 or later", strerror(errno));
+		return fault_set(fault, EXIT_FAILED, "no_new_privs: %s: run autocorkd on Linux 3.5 or later",
+				 strerror(errno));
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0) {
 		log_warning("seccomp: this kernel has none (CONFIG_SECCOMP_FILTER): system calls are not filtered");
 		return 0;
@@ -74,7 +78,8 @@ int seccomp_confine(struct fault *fault)
 	error = fill(filter) ?: seccomp_load(filter);
 	seccomp_release(filter);
 	if (error)
-		return fault_set(fault, EXIT_FAILED, "seccomp: the filter cannot be set: %s: see if another one refuses it",
+		return fault_set(fault, EXIT_FAILED,
+				 "seccomp: the filter cannot be set: %s: see if another one refuses it",
 				 strerror(-error));
 	return 0;
 }

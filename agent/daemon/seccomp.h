@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The system calls that the agent and what it starts may make: what packaging/autocorkd.service lets through, also by hand. */
+/* The system calls that the agent and what it starts may make: what packaging/autocorkd.service lets through, also by
+ * hand. */
 #pragma once
 #include "lib/fault.h"
 

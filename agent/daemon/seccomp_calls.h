@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The calls of systemd's group @system-service (`systemd-analyze syscall-filter @system-service`, systemd 252), less those that
- * agent/daemon/seccomp.c looks at more closely. Names that an architecture does not have are passed over.
+ * The calls of systemd's group @system-service (`systemd-analyze syscall-filter @system-service`, systemd 252), less
+ * those that agent/daemon/seccomp.c looks at more closely. Names that an architecture does not have are passed over.
  */
 #pragma once
 

@@ -75,8 +75,8 @@ static json_t *instance_json(struct instance *it)
 		json_object_set_new(reasons, endpoint_reasons[i], json_integer(it->moved[i]));
 	row = json_pack("{si so sI so si so so}", "pid", it->peer.pid, "program",
 			json_text(it->program, sizeof(it->program)), "uid", (json_int_t)it->peer.uid, "interface",
-			json_text_or_null(it->seat.interface), "queue", it->seat.queue, "ports", ports, "handed_over_for",
-			reasons);
+			json_text_or_null(it->seat.interface), "queue", it->seat.queue, "ports", ports,
+			"handed_over_for", reasons);
 #define X(name, help) json_object_set_new(row, #name, json_integer(it->seen.name));
 	ENDPOINT_GAUGES(X)
 	ENDPOINT_COUNTERS(X)
@@ -88,8 +88,8 @@ static void tell(struct instance *it, const char *what, const char *reason)
 {
 	if (it->broker->event)
 		it->broker->event(it->broker->context,
-				  json_pack("{ss ss? si so sI so si}", "what", what, "reason", reason, "pid", it->peer.pid,
-					    "program", json_text(it->program, sizeof(it->program)), "uid",
+				  json_pack("{ss ss? si so sI so si}", "what", what, "reason", reason, "pid",
+					    it->peer.pid, "program", json_text(it->program, sizeof(it->program)), "uid",
 					    (json_int_t)it->peer.uid, "interface",
 					    json_text_or_null(it->seat.interface), "queue", it->seat.queue));
 }
@@ -241,14 +241,16 @@ static int take_queue(struct instance *instance, const struct policy_config *con
 		busy++;
 	}
 	if (busy) {
-		fault_set(fault, EXIT_FAILED, "%s: %u of %u queues are taken: the kernel serves this program until one is free",
+		fault_set(fault, EXIT_FAILED,
+			  "%s: %u of %u queues are taken: the kernel serves this program until one is free",
 			  config->interface, busy, queues);
 		return EBUSY;
 	}
 	if (shared)
-		fault_set(fault, EXIT_FAILED,
-			  "%s: its queues are those of a policy with steer = af_xdp or dpdk: give the policies different queues",
-			  config->interface);
+		fault_set(
+			fault, EXIT_FAILED,
+			"%s: its queues are those of a policy with steer = af_xdp or dpdk: give the policies different queues",
+			config->interface);
 	else
 		fault_set(fault, EXIT_FAILED, "%s: it has %u queues, and the policy names none of these: change queues",
 			  config->interface, queues);
@@ -289,8 +291,9 @@ static bool serve_open(struct instance *instance, const char *wanted, int listen
 		return refuse(instance, EALREADY, "endpoint: this program has had its queue");
 	config = policy_of(instance->broker, port, *wanted ? wanted : NULL);
 	if (!config) {
-		snprintf(fault.text, sizeof(fault.text), "port %d: no policy gives it to an endpoint%s%s: write one with steer = endpoint",
-			 port, *wanted ? " on " : "", wanted);
+		snprintf(fault.text, sizeof(fault.text),
+			 "port %d: no policy gives it to an endpoint%s%s: write one with steer = endpoint", port,
+			 *wanted ? " on " : "", wanted);
 		return refuse(instance, ENOENT, fault.text);
 	}
 	grant.error = take_queue(instance, config, &grant, &fault);
@@ -563,8 +566,9 @@ static int listen_at(struct broker *broker, struct fault *fault)
 		 listen(broker->fd, 64);
 	umask(mask);
 	if (failed)
-		return fault_set(fault, EXIT_FAILED, "%s: %s: no program can be served by its own TCP: remove what is there",
-				 broker->path, strerror(errno));
+		return fault_set(fault, EXIT_FAILED,
+				 "%s: %s: no program can be served by its own TCP: remove what is there", broker->path,
+				 strerror(errno));
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Gives queues of interfaces to programs that serve their connections themselves (protocol.h says how they ask, docs/endpoint.md
- * what for). Anybody may connect: the policies and the socket that comes with the request decide.
+ * Gives queues of interfaces to programs that serve their connections themselves (protocol.h says how they ask,
+ * docs/endpoint.md what for). Anybody may connect: the policies and the socket that comes with the request decide.
  */
 #pragma once
 #include <jansson.h>
@@ -15,7 +15,8 @@
 
 struct broker;
 
-/* {"what": "started", "joined", "handed_over" or "ended", "reason" (null but for hand-overs), "pid", ...}: it takes the object. */
+/* {"what": "started", "joined", "handed_over" or "ended", "reason" (null but for hand-overs), "pid", ...}: it takes the
+ * object. */
 typedef void broker_event(void *context, json_t *event);
 
 /* The loop and what `policies` points to must outlive it: the set in force is looked up at each request. */

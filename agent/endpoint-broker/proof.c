@@ -123,14 +123,16 @@ int proof_port(int listener, struct fault *fault)
 				 "endpoint: the socket listens in another network namespace: run the agent there");
 	owners.port = ntohs(domain == AF_INET ? address.in.sin_port : address.in6.sin6_port);
 	if (list_owners(listener, &owners))
-		return fault_set(fault, EXIT_FAILED, "port %u: its listeners cannot be listed: %s: the kernel serves it",
-				 owners.port, strerror(errno));
+		return fault_set(fault, EXIT_FAILED,
+				 "port %u: its listeners cannot be listed: %s: the kernel serves it", owners.port,
+				 strerror(errno));
 	if (!owners.found)
 		return fault_set(fault, EXIT_FAILED, "port %u: the socket does not listen any more", owners.port);
 	/* 127.0.0.2:8080 is free for everybody where 10.0.0.1:8080 is another user's. */
 	if (owners.count > 1)
-		return fault_set(fault, EXIT_FAILED,
-				 "port %u: another user listens there too: the kernel serves it until only one user does",
-				 owners.port);
+		return fault_set(
+			fault, EXIT_FAILED,
+			"port %u: another user listens there too: the kernel serves it until only one user does",
+			owners.port);
 	return owners.port;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What a program under `autocork run` and the broker in the agent say to each other, on a Unix SOCK_SEQPACKET. One message
- * is one request or one answer; descriptors travel beside it (SCM_RIGHTS). A conversation is one instance: when it ends, the
- * broker takes the queue back.
+ * What a program under `autocork run` and the broker in the agent say to each other, on a Unix SOCK_SEQPACKET. One
+ * message is one request or one answer; descriptors travel beside it (SCM_RIGHTS). A conversation is one instance: when
+ * it ends, the broker takes the queue back.
  *
  *   OPEN      with a listening TCP socket      -> a queue: its AF_XDP socket, its memory, a page for statistics
  *   JOIN      with an AF_XDP socket            -> the queue that the program had from an agent before; a page
@@ -26,7 +26,14 @@
 #define ENDPOINT_BYTES_MAX (16u << 20)	/* of one connection that is handed over */
 #define ENDPOINT_FDS_MAX 3
 
-enum endpoint_op { ENDPOINT_OPEN, ENDPOINT_JOIN, ENDPOINT_LISTEN, ENDPOINT_UNLISTEN, ENDPOINT_HANDOVER, ENDPOINT_OP_MAX };
+enum endpoint_op {
+	ENDPOINT_OPEN,
+	ENDPOINT_JOIN,
+	ENDPOINT_LISTEN,
+	ENDPOINT_UNLISTEN,
+	ENDPOINT_HANDOVER,
+	ENDPOINT_OP_MAX
+};
 
 /* Why a connection moves to the kernel. X(id, name in JSON and metrics) */
 #define ENDPOINT_REASONS(X)                                                                                        \
@@ -48,7 +55,8 @@ struct endpoint_request {
 	uint32_t bytes;		/* HANDOVER: in the memfd that comes along */
 	uint32_t reason;	/* HANDOVER: enum endpoint_reason */
 	uint32_t queue;		/* JOIN */
-	char interface[IF_NAMESIZE]; /* JOIN, and OPEN (of the queue that is wanted; empty: a policy's), ended by a zero */
+	char interface[IF_NAMESIZE]; /* JOIN, and OPEN (of the queue that is wanted; empty: a policy's), ended by a zero
+				      */
 	struct handover connection;
 };
 
@@ -66,8 +74,8 @@ struct endpoint_answer {
 };
 
 /*
- * What a program tells of itself in the page that it shares with the broker. The broker believes none of it. X(name, what the
- * metric of it says)
+ * What a program tells of itself in the page that it shares with the broker. The broker believes none of it. X(name,
+ * what the metric of it says)
  */
 #define ENDPOINT_GAUGES(X)                                                                            \
 	X(connections, "Connections that programs serve themselves, in every state but TIME_WAIT.")   \

@@ -89,8 +89,9 @@ int seat_take(struct seat *seat, const char *interface, uint32_t queue, uint32_t
 	if (error) {
 		/* ENOBUFS: xdp_umem_account_pages(), net/xdp/xdp_umem.c. */
 		fault_set(fault, EXIT_FAILED, "%s, queue %u: %s: %s%s", interface, queue, what, strerror(-error),
-			  error == -ENOBUFS ? ": the agent may not lock enough memory: set LimitMEMLOCK=infinity in its unit" :
-					      "");
+			  error == -ENOBUFS
+				  ? ": the agent may not lock enough memory: set LimitMEMLOCK=infinity in its unit"
+				  : "");
 		tables_close(&seat->tables);
 		return error;
 	}

@@ -18,14 +18,14 @@ struct seat {
 };
 
 /*
- * Opens an AF_XDP socket and puts it into the steering's map, with no port yet. ring->umem is the caller's to close, the
- * socket stays the seat's. 0, or a negative errno: -EBUSY if somebody has the queue.
+ * Opens an AF_XDP socket and puts it into the steering's map, with no port yet. ring->umem is the caller's to close,
+ * the socket stays the seat's. 0, or a negative errno: -EBUSY if somebody has the queue.
  */
 int seat_take(struct seat *seat, const char *interface, uint32_t queue, uint32_t frames, struct ring_xdp *ring,
 	      struct fault *fault);
 /*
- * A queue that a program had from an agent before: its place is still there, or empty. The socket is copied. 0, or a negative errno:
- * -EEXIST if another socket is in the place.
+ * A queue that a program had from an agent before: its place is still there, or empty. The socket is copied. 0, or a
+ * negative errno: -EEXIST if another socket is in the place.
  */
 int seat_join(struct seat *seat, const char *interface, uint32_t queue, int xsk, struct fault *fault);
 /* Forgets the ports of queues that have no socket: what programs left behind that ended while no agent ran. */

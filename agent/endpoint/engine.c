@@ -47,7 +47,8 @@ u32_t sys_now(void)
 
 _Noreturn void engine_assert_failed(const char *what, int line)
 {
-	fprintf(stderr, "autocork: the TCP engine is in a state that cannot be (%s, line %d): please report it\n", what, line);
+	fprintf(stderr, "autocork: the TCP engine is in a state that cannot be (%s, line %d): please report it\n", what,
+		line);
 	abort();
 }
 
@@ -163,7 +164,8 @@ u32_t engine_hook_syn(struct tcp_pcb_listen *listener)
 {
 	struct engine *engine = engine_current;
 
-	if (tcp_active_count + tcp_tw_count < engine->config.max_connections && half_open() < engine->config.max_half_open)
+	if (tcp_active_count + tcp_tw_count < engine->config.max_connections &&
+	    half_open() < engine->config.max_half_open)
 		return ((struct engine_socket *)listener->callback_arg)->rcvbuf;
 	engine->stats.limit_hit++;
 	return 0;

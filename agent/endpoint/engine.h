@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * TCP in user space: sockets over a ring. No call blocks, none starts a thread. The stack runs inside engine_poll() and
- * inside the calls below; whoever calls holds one lock per engine. One engine per copy of this library (lwIP has globals):
- * engine_create() a second time gives EBUSY.
+ * inside the calls below; whoever calls holds one lock per engine. One engine per copy of this library (lwIP has
+ * globals): engine_create() a second time gives EBUSY.
  *
- * Errors are negative errno values, the ones the kernel would give. -EOPNOTSUPP from an option says: not on the stack, hand
- * the connection over (handover.h).
+ * Errors are negative errno values, the ones the kernel would give. -EOPNOTSUPP from an option says: not on the stack,
+ * hand the connection over (handover.h).
  */
 #ifndef AUTOCORK_ENDPOINT_ENGINE_H
 #define AUTOCORK_ENDPOINT_ENGINE_H
@@ -39,11 +39,13 @@ struct engine_config {
 	union engine_address addresses[ENGINE_ADDRESSES];
 	unsigned address_count;
 
-	/* The MAC of the next hop to this address; false: unknown. Without one the peer's own frames tell. May be NULL. */
+	/* The MAC of the next hop to this address; false: unknown. Without one the peer's own frames tell. May be
+	 * NULL. */
 	bool (*neighbour)(void *context, const union engine_address *destination, uint8_t mac[6]);
 	/*
-	 * An edge: events (EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR) have just become true, or true once more (new
-	 * data: EPOLLIN again), as the kernel's wake-ups do. Called inside any engine call; it may only take a note.
+	 * An edge: events (EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR) have just become true, or true once more
+	 * (new data: EPOLLIN again), as the kernel's wake-ups do. Called inside any engine call; it may only take a
+	 * note.
 	 */
 	void (*notify)(void *context, struct engine_socket *socket, uint32_t events);
 	/* For tests: the time instead of CLOCK_MONOTONIC, in ns. NULL outside of them. */
@@ -68,10 +70,10 @@ void engine_set_link(struct engine *engine, const uint8_t mac[6], uint32_t mtu);
 void engine_forget_neighbours(struct engine *engine);
 
 /*
- * Time. now is CLOCK_MONOTONIC in ns. engine_poll() takes at most budget bursts from the ring (0: until it is empty), runs
- * what is due, and flushes. It returns the number of frames. Every call that sends leaves its frames in the ring:
- * engine_flush() or the next engine_poll() sends them. engine_deadline(): when engine_poll() has to run although no frame
- * came (ENGINE_NEVER: an idle instance needs no wake-up). Asked anew after every call.
+ * Time. now is CLOCK_MONOTONIC in ns. engine_poll() takes at most budget bursts from the ring (0: until it is empty),
+ * runs what is due, and flushes. It returns the number of frames. Every call that sends leaves its frames in the ring:
+ * engine_flush() or the next engine_poll() sends them. engine_deadline(): when engine_poll() has to run although no
+ * frame came (ENGINE_NEVER: an idle instance needs no wake-up). Asked anew after every call.
  */
 unsigned engine_poll(struct engine *engine, uint64_t now, unsigned budget);
 int engine_flush(struct engine *engine);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What is below TCP: Ethernet and IP headers, checksums. In: whole, unfragmented TCP segments for a local address, checked,
- * go to tcp_input(); everything else was not steered here and is dropped (fragments, ICMP and neighbour discovery are the
- * kernel's). Out: lwIP's segment is copied into a frame of the ring.
+ * What is below TCP: Ethernet and IP headers, checksums. In: whole, unfragmented TCP segments for a local address,
+ * checked, go to tcp_input(); everything else was not steered here and is dropped (fragments, ICMP and neighbour
+ * discovery are the kernel's). Out: lwIP's segment is copied into a frame of the ring.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -214,7 +214,8 @@ static void put_segment(uint8_t *to, const struct pbuf *p, uint64_t sum)
 	memcpy(to + offsetof(struct tcphdr, check), &check, sizeof(check));
 }
 
-static err_t start_frame(struct engine *engine, const ip_addr_t *dest, uint16_t protocol, uint32_t size, uint8_t **frame)
+static err_t start_frame(struct engine *engine, const ip_addr_t *dest, uint16_t protocol, uint32_t size,
+			 uint8_t **frame)
 {
 	struct ethhdr ethernet = {.h_proto = htons(protocol)};
 

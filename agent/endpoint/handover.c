@@ -28,18 +28,20 @@ enum { OPTION_MSS = 2, OPTION_WINDOW = 3, OPTION_SACK = 4, OPTION_TIMESTAMP = 8 
 static bool same_family(const struct handover *s)
 {
 	return s->local.sa.sa_family == s->peer.sa.sa_family &&
-	       (s->local.sa.sa_family == AF_INET || s->local.sa.sa_family == AF_INET6) && s->local.in.sin_port && s->peer.in.sin_port;
+	       (s->local.sa.sa_family == AF_INET || s->local.sa.sa_family == AF_INET6) && s->local.in.sin_port &&
+	       s->peer.in.sin_port;
 }
 
 bool handover_valid(const struct handover *s, uint64_t bytes)
 {
-	static const uint16_t STATES = 1 << ESTABLISHED | 1 << FIN_WAIT1 | 1 << FIN_WAIT2 | 1 << CLOSE_WAIT | 1 << LAST_ACK |
-	                               1 << CLOSING;
+	static const uint16_t STATES =
+		1 << ESTABLISHED | 1 << FIN_WAIT1 | 1 << FIN_WAIT2 | 1 << CLOSE_WAIT | 1 << LAST_ACK | 1 << CLOSING;
 
 	return same_family(s) && s->state < TCP_STATES && (STATES >> s->state & 1) && s->snd_wscale <= 14 &&
 	       s->rcv_wscale <= 14 && s->mss >= 64 && s->max_window >= s->snd_wnd && s->snd_wnd <= 1u << 30 &&
-	       s->rcv_wnd <= 1u << 30 && s->unread <= BUFFER_LIMIT && s->unacked <= BUFFER_LIMIT && s->unsent <= BUFFER_LIMIT &&
-	       s->snd_nxt - s->snd_una == s->unacked && (uint64_t)s->unread + s->unacked + s->unsent == bytes;
+	       s->rcv_wnd <= 1u << 30 && s->unread <= BUFFER_LIMIT && s->unacked <= BUFFER_LIMIT &&
+	       s->unsent <= BUFFER_LIMIT && s->snd_nxt - s->snd_una == s->unacked &&
+	       (uint64_t)s->unread + s->unacked + s->unsent == bytes;
 }
 
 static int set_number(int sock, int level, int name, uint32_t value)
@@ -75,7 +77,8 @@ static int set_options(int sock, const struct handover *s)
 
 	options[count++] = (struct tcp_repair_opt){OPTION_MSS, s->mss};
 	if (s->window_scaled)
-		options[count++] = (struct tcp_repair_opt){OPTION_WINDOW, s->snd_wscale | (uint32_t)s->rcv_wscale << 16};
+		options[count++] =
+			(struct tcp_repair_opt){ OPTION_WINDOW, s->snd_wscale | (uint32_t)s->rcv_wscale << 16 };
 	if (s->sack)
 		options[count++] = (struct tcp_repair_opt){OPTION_SACK, 0};
 	if (s->timestamps)
@@ -92,8 +95,8 @@ static int set_window(int sock, const struct handover *s)
 }
 
 /*
- * Buffers large enough for what is to be queued, then free again: a set size would end the kernel's tuning (SO_BUF_LOCK;
- * before Linux 5.14 the size stays).
+ * Buffers large enough for what is to be queued, then free again: a set size would end the kernel's tuning
+ * (SO_BUF_LOCK; before Linux 5.14 the size stays).
  */
 static int set_buffers(int sock, const struct handover *s)
 {
@@ -163,10 +166,15 @@ static void make_fin(struct fin *fin, const struct handover *s, uint32_t ack)
 {
 	uint32_t stamps[2] = {htonl(s->ts_recent), htonl(s->ts_value)};
 
-	*fin = (struct fin){.tcp = {.source = s->peer.in.sin_port, .dest = s->local.in.sin_port, .seq = htonl(s->rcv_nxt),
-	                            .ack_seq = htonl(ack), .doff = 5, .fin = 1, .ack = 1,
-	                            .window = htons((uint16_t)(s->snd_wnd >> s->snd_wscale))},
-	                    .options = {1, 1, OPTION_TIMESTAMP, 10}};
+	*fin = (struct fin){ .tcp = { .source = s->peer.in.sin_port,
+				      .dest = s->local.in.sin_port,
+				      .seq = htonl(s->rcv_nxt),
+				      .ack_seq = htonl(ack),
+				      .doff = 5,
+				      .fin = 1,
+				      .ack = 1,
+				      .window = htons((uint16_t)(s->snd_wnd >> s->snd_wscale)) },
+			     .options = { 1, 1, OPTION_TIMESTAMP, 10 } };
 	memcpy(fin->options + 4, stamps, sizeof(stamps));
 	if (s->timestamps)
 		fin->tcp.doff = 8;
@@ -204,14 +212,21 @@ static int repeat_fin(const struct handover *s, uint32_t ack)
 	len = fin.tcp.doff * 4u;
 	sum = (uint64_t)htons(IPPROTO_TCP) + htonl(len);
 	if (ip4) {
-		struct iphdr ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP, .saddr = ip4_of(&s->peer),
-		                   .daddr = ip4_of(&s->local), .tot_len = htons((uint16_t)(sizeof(ip) + len))};
+		struct iphdr ip = { .version = 4,
+				    .ihl = 5,
+				    .ttl = 64,
+				    .protocol = IPPROTO_TCP,
+				    .saddr = ip4_of(&s->peer),
+				    .daddr = ip4_of(&s->local),
+				    .tot_len = htons((uint16_t)(sizeof(ip) + len)) };
 		sum = sum_bytes(&ip.saddr, 8, sum);
 		to4.sin_addr.s_addr = ip.daddr;
 		header = sizeof(ip);
 		memcpy(packet, &ip, header);
 	} else {
-		struct ipv6hdr ip = {.version = 6, .nexthdr = IPPROTO_TCP, .hop_limit = 64, .payload_len = htons((uint16_t)len)};
+		struct ipv6hdr ip = {
+			.version = 6, .nexthdr = IPPROTO_TCP, .hop_limit = 64, .payload_len = htons((uint16_t)len)
+		};
 		memcpy(&ip.saddr, &s->peer.in6.sin6_addr, 16);
 		memcpy(&ip.daddr, &s->local.in6.sin6_addr, 16);
 		sum = sum_bytes(&ip.saddr, 32, sum);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * A live connection moves from the engine to the kernel by TCP_REPAIR. Steps: the program takes a snapshot; the
- * broker, which has CAP_NET_ADMIN, makes a kernel socket of it, takes the flow out of the steering and lets the socket live;
- * the program puts it in its descriptor's place and drops the engine's (engine_drop). Between the snapshot and the drop the
- * engine must not run for that connection: the caller keeps its lock.
+ * broker, which has CAP_NET_ADMIN, makes a kernel socket of it, takes the flow out of the steering and lets the socket
+ * live; the program puts it in its descriptor's place and drops the engine's (engine_drop). Between the snapshot and
+ * the drop the engine must not run for that connection: the caller keeps its lock.
  */
 #ifndef AUTOCORK_ENDPOINT_HANDOVER_H
 #define AUTOCORK_ENDPOINT_HANDOVER_H
@@ -34,24 +34,25 @@ struct handover {
 };
 
 /*
- * Engine side. Bytes go to buffer; the return value is how many there are (more than room: nothing was copied, ask again
- * with that much), or -errno: -EOPNOTSUPP for a state that the kernel cannot take over (a listener, SYN sent or received).
+ * Engine side. Bytes go to buffer; the return value is how many there are (more than room: nothing was copied, ask
+ * again with that much), or -errno: -EOPNOTSUPP for a state that the kernel cannot take over (a listener, SYN sent or
+ * received).
  */
 int64_t handover_take(struct engine_socket *socket, struct handover *snapshot, void *buffer, uint64_t room);
 
 /*
- * The broker's side: false for numbers that no connection can have. bytes is the size of the buffer that came with it. The
- * broker calls it before handover_restore(); a program's snapshot is not to be trusted.
+ * The broker's side: false for numbers that no connection can have. bytes is the size of the buffer that came with it.
+ * The broker calls it before handover_restore(); a program's snapshot is not to be trusted.
  */
 bool handover_valid(const struct handover *snapshot, uint64_t bytes);
 
 /*
  * On sock, an unbound, unconnected TCP socket of the right family; both calls are made in its network namespace.
  *
- * handover_restore() gives the kernel the connection, in repair mode: it is silent. The flow now has to leave the steering;
- * until then its frames are dropped by the engine, and before this call the kernel would answer them with a RST.
- * handover_start() ends repair mode: the connection lives. *taken counts the unsent bytes that the kernel took; the program
- * writes the others, in order, and then its FIN if fin_sent is set.
+ * handover_restore() gives the kernel the connection, in repair mode: it is silent. The flow now has to leave the
+ * steering; until then its frames are dropped by the engine, and before this call the kernel would answer them with a
+ * RST. handover_start() ends repair mode: the connection lives. *taken counts the unsent bytes that the kernel took;
+ * the program writes the others, in order, and then its FIN if fin_sent is set.
  *
  * 0, or -errno with the step that failed in *what. After a failure of handover_restore() sock is to be closed and the
  * engine's connection goes on as if nothing had been.

@@ -29,13 +29,15 @@ static void copy_segments(const struct tcp_seg *seg, uint32_t first, uint8_t *to
 				continue;
 			skip = (uint16_t)(first - seqno);
 		}
-		pbuf_copy_partial(seg->p, to + (seqno + skip - first), (u16_t)(seg->len - skip), (u16_t)(headers + skip));
+		pbuf_copy_partial(seg->p, to + (seqno + skip - first), (u16_t)(seg->len - skip),
+				  (u16_t)(headers + skip));
 	}
 }
 
 static bool can_move(const struct engine_socket *socket)
 {
-	return socket->pcb && !socket->is_listener && socket->pcb->state >= ESTABLISHED && socket->pcb->state < TIME_WAIT;
+	return socket->pcb && !socket->is_listener && socket->pcb->state >= ESTABLISHED &&
+	       socket->pcb->state < TIME_WAIT;
 }
 
 int64_t handover_take(struct engine_socket *socket, struct handover *snapshot, void *buffer, uint64_t room)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Connections that went to the kernel a moment ago. Frames of theirs that were steered before may still be in the ring: an
- * answer to them, a RST, would end the connection. They are dropped, and the peer repeats them to the kernel.
+ * Connections that went to the kernel a moment ago. Frames of theirs that were steered before may still be in the ring:
+ * an answer to them, a RST, would end the connection. They are dropped, and the peer repeats them to the kernel.
  */
 #include "endpoint/inside.h"
 #include "hooks.h"

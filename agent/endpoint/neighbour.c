@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Which MAC leads to an address. The kernel knows (its routes and neighbours, by the configuration's callback); asked at most
- * once a second for each. Where it does not know, the way back is the way that the peer's last frame came.
+ * Which MAC leads to an address. The kernel knows (its routes and neighbours, by the configuration's callback); asked
+ * at most once a second for each. Where it does not know, the way back is the way that the peer's last frame came.
  */
 #include <string.h>
 

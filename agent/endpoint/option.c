@@ -116,8 +116,9 @@ static void fill_info(const struct engine_socket *socket, struct tcp_info *info)
 	uint32_t mss = tcp_mss(pcb);
 	info->tcpi_retransmits = pcb->nrtx;
 	info->tcpi_probes = pcb->keep_cnt_sent;
-	info->tcpi_options = (pcb->flags & TF_TIMESTAMP ? TCPI_OPT_TIMESTAMPS : 0) | (pcb->flags & TF_SACK ? TCPI_OPT_SACK : 0) |
-	                     (pcb->flags & TF_WND_SCALE ? TCPI_OPT_WSCALE : 0);
+	info->tcpi_options = (pcb->flags & TF_TIMESTAMP ? TCPI_OPT_TIMESTAMPS : 0) |
+			     (pcb->flags & TF_SACK ? TCPI_OPT_SACK : 0) |
+			     (pcb->flags & TF_WND_SCALE ? TCPI_OPT_WSCALE : 0);
 	info->tcpi_snd_wscale = pcb->snd_scale;
 	info->tcpi_rcv_wscale = pcb->rcv_scale;
 	info->tcpi_rto = pcb->rto * TCP_SLOW_INTERVAL * 1000u;

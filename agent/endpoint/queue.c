@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The receive queue: bytes in chunks of their own, not chained pbufs. A pbuf's tot_len has 16 bits, and one that refers to
- * a frame of the ring would keep it from the kernel for as long as the program does not read.
+ * The receive queue: bytes in chunks of their own, not chained pbufs. A pbuf's tot_len has 16 bits, and one that refers
+ * to a frame of the ring would keep it from the kernel for as long as the program does not read.
  */
 #include <stdlib.h>
 #include <string.h>

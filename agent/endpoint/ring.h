@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * A pair of packet queues: what the engine sees of AF_XDP (ring_xdp.h), of a DPDK port (ring_dpdk.h) and of the tests'
- * memory (tests/unit/ring_memory.h). Frames are whole Ethernet frames. No call blocks. The caller holds the engine's lock.
+ * memory (tests/unit/ring_memory.h). Frames are whole Ethernet frames. No call blocks. The caller holds the engine's
+ * lock.
  */
 #ifndef AUTOCORK_ENDPOINT_RING_H
 #define AUTOCORK_ENDPOINT_RING_H
@@ -58,7 +59,8 @@ static inline void ring_release(struct ring *ring, const struct ring_frame *fram
 	ring->ops->release(ring, frame);
 }
 
-/* The next frame to fill (ring->room bytes), or NULL: the queue is full. ring_submit() follows, before the next reserve. */
+/* The next frame to fill (ring->room bytes), or NULL: the queue is full. ring_submit() follows, before the next
+ * reserve. */
 static inline uint8_t *ring_reserve(struct ring *ring)
 {
 	return ring->ops->reserve(ring);

@@ -94,7 +94,8 @@ int ring_xdp_open(struct ring_xdp *xdp, int ifindex, uint32_t queue, uint16_t bi
 	*what = "rings";
 	if ((err = set_size(xdp->xsk, XDP_UMEM_FILL_RING, xdp->fill_ring)) ||
 	    (err = set_size(xdp->xsk, XDP_UMEM_COMPLETION_RING, xdp->completion_ring)) ||
-	    (err = set_size(xdp->xsk, XDP_RX_RING, xdp->rx_ring)) || (err = set_size(xdp->xsk, XDP_TX_RING, xdp->tx_ring))) {
+	    (err = set_size(xdp->xsk, XDP_RX_RING, xdp->rx_ring)) ||
+	    (err = set_size(xdp->xsk, XDP_TX_RING, xdp->tx_ring))) {
 		errno = -err;
 		goto fail;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What an outsider must not foresee: initial sequence numbers (RFC 6528), the places of connections in the table. SipHash
- * with keys from getrandom(), as the kernel does it.
+ * What an outsider must not foresee: initial sequence numbers (RFC 6528), the places of connections in the table.
+ * SipHash with keys from getrandom(), as the kernel does it.
  */
 #include <errno.h>
 #include <string.h>
@@ -62,8 +62,8 @@ static unsigned put_address(uint64_t *words, const ip_addr_t *address)
 	return 2;
 }
 
-static unsigned put_connection(uint64_t words[5], const ip_addr_t *local_ip, u16_t local_port, const ip_addr_t *remote_ip,
-                               u16_t remote_port)
+static unsigned put_connection(uint64_t words[5], const ip_addr_t *local_ip, u16_t local_port,
+			       const ip_addr_t *remote_ip, u16_t remote_port)
 {
 	unsigned count = put_address(words, local_ip);
 

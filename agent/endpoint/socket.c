@@ -317,8 +317,8 @@ int engine_connect(struct engine *engine, const union engine_address *local, con
 
 	if (!address_to_ip(local, &from, &from_port, &from_mapped) || !address_to_ip(peer, &to, &to_port, &to_mapped))
 		return -EAFNOSUPPORT;
-	if (!from_port || !to_port || IP_GET_TYPE(&from) != IP_GET_TYPE(&to) || ip_addr_isany(&from) || ip_addr_isany(&to) ||
-	    ip_addr_ismulticast(&to))
+	if (!from_port || !to_port || IP_GET_TYPE(&from) != IP_GET_TYPE(&to) || ip_addr_isany(&from) ||
+	    ip_addr_isany(&to) || ip_addr_ismulticast(&to))
 		return -EINVAL;
 	if (tcp_pcb_find(&from, from_port, &to, to_port))
 		return -EADDRNOTAVAIL;

@@ -21,7 +21,8 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 
-/* Three beats may be late before holding stops: under load the agent may not run for a while, and a stall costs only savings. */
+/* Three beats may be late before holding stops: under load the agent may not run for a while, and a stall costs only
+ * savings. */
 #define ALIVE_US (4 * ENGINE_BEAT_MS * 1000ull)
 
 #define FRAGMENTS_BUILT 17 /* MAX_SKB_FRAGS, unless built otherwise */
@@ -76,8 +77,8 @@ static int attach_iterator(struct engine *engine, enum iterator which, struct bp
 
 	engine->iterators[which] = bpf_program__attach_iter(program, NULL);
 	if (!engine->iterators[which])
-		return fault_set(fault, EXIT_UNSUPPORTED, "iterator %s: cannot be attached: %s: run `autocork doctor`", name,
-				 strerror(errno));
+		return fault_set(fault, EXIT_UNSUPPORTED, "iterator %s: cannot be attached: %s: run `autocork doctor`",
+				 name, strerror(errno));
 	return 0;
 }
 
@@ -130,12 +131,14 @@ static int open_cgroup(struct engine *engine, const char *path, struct fault *fa
 	whole = realpath(path ? path : root, NULL);
 	fd = whole ? open(whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (fd < 0) {
-		fault_set(fault, EXIT_FAILED, "cgroup %s: %s: name a directory below %s", path ? path : root, strerror(errno), root);
+		fault_set(fault, EXIT_FAILED, "cgroup %s: %s: name a directory below %s", path ? path : root,
+			  strerror(errno), root);
 		free(whole);
 		return -1;
 	}
 	if (strncmp(whole, root, strlen(root))) {
-		fault_set(fault, EXIT_FAILED, "cgroup %s: not in the cgroup v2 tree: name a directory below %s", path, root);
+		fault_set(fault, EXIT_FAILED, "cgroup %s: not in the cgroup v2 tree: name a directory below %s", path,
+			  root);
 		free(whole);
 		close(fd);
 		return -1;
@@ -153,16 +156,19 @@ static int attach_ends(struct engine *engine, struct fault *fault)
 {
 	static const struct {
 		const char *program, *tracepoint;
-	} ends[] = { { "flow_closed", "tcp_destroy_sock" }, { "flow_resets", "tcp_send_reset" }, { "flow_ends", "inet_sock_set_state" } };
+	} ends[] = { { "flow_closed", "tcp_destroy_sock" },
+		     { "flow_resets", "tcp_send_reset" },
+		     { "flow_ends", "inet_sock_set_state" } };
 
 	_Static_assert(AC_ARRAY_SIZE(ends) == AC_ARRAY_SIZE(engine->ends), "a link each");
 	for (size_t i = 0; i < AC_ARRAY_SIZE(ends); i++) {
 		engine->ends[i] = bpf_program__attach(bpf_object__find_program_by_name(engine->life, ends[i].program));
 		if (!engine->ends[i])
-			return fault_set(fault, EXIT_UNSUPPORTED, "tracepoint %s: %s: run `autocork doctor`", ends[i].tracepoint,
-					 strerror(errno));
+			return fault_set(fault, EXIT_UNSUPPORTED, "tracepoint %s: %s: run `autocork doctor`",
+					 ends[i].tracepoint, strerror(errno));
 	}
-	features_note(&engine->features, "flow end", true, "", "", "tracepoints inet_sock_set_state and tcp_destroy_sock");
+	features_note(&engine->features, "flow end", true, "", "",
+		      "tracepoints inet_sock_set_state and tcp_destroy_sock");
 	return 0;
 }
 
@@ -172,14 +178,15 @@ static int attach_sockops(struct engine *engine, const char *path, struct fault 
 
 	engine->sockops = objects_attach(program, engine->cgroup);
 	if (!engine->sockops)
-		return fault_set(fault, EXIT_UNSUPPORTED, "sockops on cgroup %s: %s: run `autocork doctor`", path ? path : "root",
-				 strerror(errno));
+		return fault_set(fault, EXIT_UNSUPPORTED, "sockops on cgroup %s: %s: run `autocork doctor`",
+				 path ? path : "root", strerror(errno));
 	return 0;
 }
 
 /*
- * A watched flow may be idle for hours (a pool's connection, the control connection of a transfer): after PATIENCE beats without a
- * burst of any watched flow the observer goes, and glances every GLANCE_BEATS; a burst seen, or a new flow, makes it patient again.
+ * A watched flow may be idle for hours (a pool's connection, the control connection of a transfer): after PATIENCE
+ * beats without a burst of any watched flow the observer goes, and glances every GLANCE_BEATS; a burst seen, or a new
+ * flow, makes it patient again.
  */
 #define PATIENCE 2
 #define GLANCE_BEATS 16
@@ -197,8 +204,8 @@ static void start_watching(struct engine *engine)
 }
 
 /*
- * Unless a flow has begun to be watched since control.watches was what is given here. Who begins after that finds `watching` 0, and
- * kicks.
+ * Unless a flow has begun to be watched since control.watches was what is given here. Who begins after that finds
+ * `watching` 0, and kicks.
  */
 static void stop_watching(struct engine *engine, uint32_t watches)
 {
@@ -215,8 +222,8 @@ static void stop_watching(struct engine *engine, uint32_t watches)
 }
 
 /*
- * Observing costs every write of the machine, so it stops when all flows are either managed or known to have nothing to gain. Every
- * RECHECK_BEATS it comes back for RECHECK_FOR beats, for flows that have changed.
+ * Observing costs every write of the machine, so it stops when all flows are either managed or known to have nothing to
+ * gain. Every RECHECK_BEATS it comes back for RECHECK_FOR beats, for flows that have changed.
  */
 #define RECHECK_BEATS 240
 #define RECYCLE_BEATS 4
@@ -253,7 +260,8 @@ static void review_watching(struct engine *engine)
 	bool worth = is_worth_watching(engine);
 
 	/* A connection that was passed by and lives on may be another kind than its short-lived siblings. */
-	if (engine->beats % RECHECK_BEATS == RECHECK_BEATS - RECHECK_FOR && engine->passed != engine->tables.control->passed)
+	if (engine->beats % RECHECK_BEATS == RECHECK_BEATS - RECHECK_FOR &&
+	    engine->passed != engine->tables.control->passed)
 		adopt(engine);
 	engine->beats++;
 	engine->tables.control->sees_all = engine->observes || recheck;
@@ -321,7 +329,8 @@ static bool start_releaser(struct engine *engine)
 {
 	int find = bpf_program__fd(bpf_object__find_program_by_name(engine->find, "find"));
 
-	return releaser_start(&engine->releaser, &engine->shared, find, engine->tables.control, engine->max_flows + 1, &engine->features);
+	return releaser_start(&engine->releaser, &engine->shared, find, engine->tables.control, engine->max_flows + 1,
+			      &engine->features);
 }
 
 int engine_start(struct engine **out, const struct engine_options *options, struct fault *fault)
@@ -353,14 +362,18 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	engine->tables.control->index_mask = index_buckets(engine->max_flows) - 1;
 	engine_beat(engine);
 	if (!options->without_wrappers && start_releaser(engine))
-		engine->tables.control->wrappers = wrappers_register(engine->wrappers, &engine->shared, &engine->features);
+		engine->tables.control->wrappers =
+			wrappers_register(engine->wrappers, &engine->shared, &engine->features);
 	else if (options->without_wrappers)
-		features_note(&engine->features, "wrappers", false, "nothing is managed, only observed", NULL, "forced off");
+		features_note(&engine->features, "wrappers", false, "nothing is managed, only observed", NULL,
+			      "forced off");
 	if (attach_ends(engine, fault))
 		goto fail;
-	err = observer_start(&engine->observer, engine->cgroup, &engine->shared, options->without_fentry, &engine->features);
+	err = observer_start(&engine->observer, engine->cgroup, &engine->shared, options->without_fentry,
+			     &engine->features);
 	if (err) {
-		fault_set(fault, EXIT_FAILED, "observer: cannot be attached: %s: run `autocork doctor`", strerror(-err));
+		fault_set(fault, EXIT_FAILED, "observer: cannot be attached: %s: run `autocork doctor`",
+			  strerror(-err));
 		goto fail;
 	}
 	engine->kicks = ring_buffer__new(objects_map(&engine->shared, "kicks"), on_kick, engine, NULL);

@@ -87,8 +87,8 @@ typedef int engine_flow_visit(const struct engine_flow *flow, void *context);
 int engine_flows(struct engine *engine, engine_flow_visit *visit, void *context);
 
 /*
- * Responses added up by pattern (include/autocork/response_sum.h) from now on, of flows with this port, local or remote,
- * or of all (0). Each watch counts for itself.
+ * Responses added up by pattern (include/autocork/response_sum.h) from now on, of flows with this port, local or
+ * remote, or of all (0). Each watch counts for itself.
  */
 struct engine_watch;
 struct engine_response {

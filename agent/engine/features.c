@@ -35,7 +35,8 @@ void features_note_unseen(struct features *features, unsigned int connections)
 		if (strcmp(feature->name, "write hook"))
 			continue;
 		feature->works = false;
-		snprintf(feature->reason, sizeof(feature->reason), "%u connections wrote and it saw nothing of it", connections);
+		snprintf(feature->reason, sizeof(feature->reason), "%u connections wrote and it saw nothing of it",
+			 connections);
 		feature->without = "flows that write in such a way are never managed, and their writes are not counted";
 		feature->mend = "a report of this kernel's version and of the program's way of writing";
 	}

@@ -129,8 +129,8 @@ static int take(pid_t process, int number)
 }
 
 /*
- * Namespaces that live only because a process, which itself lives elsewhere, holds a descriptor of them. That is taken, not opened by its
- * path: by then it may be a FIFO, or a terminal.
+ * Namespaces that live only because a process, which itself lives elsewhere, holds a descriptor of them. That is taken,
+ * not opened by its path: by then it may be a FIFO, or a terminal.
  */
 static bool look_at_descriptors(struct search *search, pid_t process)
 {

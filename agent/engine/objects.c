@@ -109,8 +109,8 @@ int objects_load_guest(struct bpf_object *object, const struct shared_maps *shar
 }
 
 /*
- * libbpf closes what it opened, by number, when an object is closed: by then the number may be another file's. So an object
- * whose descriptors were closed behind its back is never closed; the few there are stay until the process ends.
+ * libbpf closes what it opened, by number, when an object is closed: by then the number may be another file's. So an
+ * object whose descriptors were closed behind its back is never closed; the few there are stay until the process ends.
  */
 static struct {
 	bool wanted;

@@ -31,8 +31,8 @@ int objects_load_guest(struct bpf_object *object, const struct shared_maps *shar
 /* NULL is allowed. */
 void objects_close(struct bpf_object *object);
 /*
- * From now on objects_load() gives the second descriptors of shared maps back: libbpf keeps one per object and map, 80 in all,
- * and an agent with few of them (ulimit -n 100) would find none left for its clients.
+ * From now on objects_load() gives the second descriptors of shared maps back: libbpf keeps one per object and map, 80
+ * in all, and an agent with few of them (ulimit -n 100) would find none left for its clients.
  */
 void objects_save_descriptors(void);
 /* Attaches a program to what its section names, or to `cgroup` (a descriptor) if it is of that kind. NULL and errno on

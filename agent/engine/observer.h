@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The observer's hooks: fentry where the kernel takes it, tracepoints elsewhere, chosen by trying. Hooks that watch cost every TCP
- * write and read of the machine, so they hang only while there are flows to watch.
+ * The observer's hooks: fentry where the kernel takes it, tracepoints elsewhere, chosen by trying. Hooks that watch
+ * cost every TCP write and read of the machine, so they hang only while there are flows to watch.
  */
 #pragma once
 #include <stdbool.h>
@@ -29,6 +29,7 @@ struct observer {
  * works. */
 int observer_start(struct observer *observer, int cgroup, struct shared_maps *shared, bool without_fentry,
 		   struct features *features);
-/* Attaches or detaches what watches writes and reads, and, if it is to, what counts small packets. Returns 0 or -errno. */
+/* Attaches or detaches what watches writes and reads, and, if it is to, what counts small packets. Returns 0 or
+ * -errno. */
 int observer_watch(struct observer *observer, bool on, bool small_packets);
 void observer_stop(struct observer *observer);

@@ -22,8 +22,8 @@ static void add_up(struct ac_service_stats *total, const struct ac_service_stats
 }
 
 /*
- * No counter may fall. Flows are read after the services, so one that closes in between is in neither, and what was said before is said
- * again until the next time.
+ * No counter may fall. Flows are read after the services, so one that closes in between is in neither, and what was
+ * said before is said again until the next time.
  */
 static void keep_growing(struct ac_service_stats *stats, struct ac_service_stats *shown)
 {

@@ -16,8 +16,9 @@
 #define SHORT_CGROUP (AC_CGROUP_SERVICES * 3 / 4)
 
 /*
- * A number is taken back in two steps. First its key goes, so that no flow joins it any more; one that was about to will have by
- * the next run. If it has no flow then either, its counters are kept and set to zero, and the number is free.
+ * A number is taken back in two steps. First its key goes, so that no flow joins it any more; one that was about to
+ * will have by the next run. If it has no flow then either, its counters are kept and set to zero, and the number is
+ * free.
  */
 struct slot {
 	uint64_t opened;	/* flows_opened at the last run */

@@ -21,7 +21,8 @@
 #include "release/release.h"
 
 #define START_MS 5000
-/* Who keeps a lock for longer does it on purpose, or is stopped; a busy machine keeps programs from running for less. */
+/* Who keeps a lock for longer does it on purpose, or is stopped; a busy machine keeps programs from running for
+ * less. */
 #define FORGIVE_US 2000000
 
 static const char without[] = "nothing is managed, only observed: nothing could end a wrong hold";
@@ -37,8 +38,8 @@ static bool sees_all_processes(void)
 }
 
 /*
- * A descriptor that is taken gets the taker's class in a net_cls or net_prio hierarchy (sock_update_classid(), net/core/sock.c): the
- * administrator's marks would go.
+ * A descriptor that is taken gets the taker's class in a net_cls or net_prio hierarchy (sock_update_classid(),
+ * net/core/sock.c): the administrator's marks would go.
  */
 static bool has_net_classes(void)
 {
@@ -48,7 +49,8 @@ static bool has_net_classes(void)
 	bool found = false;
 
 	while (file && fgets(line, sizeof(line), file))
-		found |= sscanf(line, "%63s %u", name, &hierarchy) == 2 && hierarchy && (!strcmp(name, "net_cls") || !strcmp(name, "net_prio"));
+		found |= sscanf(line, "%63s %u", name, &hierarchy) == 2 && hierarchy &&
+			 (!strcmp(name, "net_cls") || !strcmp(name, "net_prio"));
 	if (file)
 		fclose(file);
 	return found;
@@ -159,8 +161,8 @@ static const char *why_not(const struct release_report *report, int err, const c
 	return NULL;
 }
 
-bool releaser_start(struct releaser *releaser, const struct shared_maps *shared, int find, struct ac_control *control, size_t owners,
-		    struct features *features)
+bool releaser_start(struct releaser *releaser, const struct shared_maps *shared, int find, struct ac_control *control,
+		    size_t owners, struct features *features)
 {
 	struct release_report report = {};
 	const char *reason = NULL, *mend = "";
@@ -172,7 +174,8 @@ bool releaser_start(struct releaser *releaser, const struct shared_maps *shared,
 		.control = control, .owner_count = owners,
 	};
 	releaser->state = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, releaser->state_map, 0);
-	releaser->owners = mmap(NULL, owners * sizeof(struct ac_owner), PROT_READ | PROT_WRITE, MAP_SHARED, releaser->owners_map, 0);
+	releaser->owners = mmap(NULL, owners * sizeof(struct ac_owner), PROT_READ | PROT_WRITE, MAP_SHARED,
+				releaser->owners_map, 0);
 	control->agent = getpid();
 	if (releaser->state == MAP_FAILED || releaser->owners == MAP_FAILED) {
 		reason = "no memory";
@@ -197,12 +200,17 @@ bool releaser_start(struct releaser *releaser, const struct shared_maps *shared,
 		features_note(features, "release", false, without, mend, "%s", reason);
 		return false;
 	}
-	features_note(features, "release", true, "", "", "by descriptors of the programs' own, pid %d", (int)releaser->pid);
-	features_note(features, "release in time", !report.realtime && !report.locked,
-		      "on a busy machine a wrong hold lasts some milliseconds longer, counted in autocork_holds_late_total",
-		      "CAP_SYS_NICE and CAP_IPC_LOCK, and RestrictRealtime=no in a unit", "%s%s%s",
-		      report.realtime ? "no real-time scheduling: " : report.locked ? "memory cannot be locked: " : "SCHED_FIFO 1, memory locked",
-		      report.realtime || report.locked ? strerror(report.realtime ? report.realtime : report.locked) : "", "");
+	features_note(features, "release", true, "", "", "by descriptors of the programs' own, pid %d",
+		      (int)releaser->pid);
+	features_note(
+		features, "release in time", !report.realtime && !report.locked,
+		"on a busy machine a wrong hold lasts some milliseconds longer, counted in autocork_holds_late_total",
+		"CAP_SYS_NICE and CAP_IPC_LOCK, and RestrictRealtime=no in a unit", "%s%s%s",
+		report.realtime ? "no real-time scheduling: "
+		: report.locked ? "memory cannot be locked: "
+				: "SCHED_FIFO 1, memory locked",
+		report.realtime || report.locked ? strerror(report.realtime ? report.realtime : report.locked) : "",
+		"");
 	control->releases = 1;
 	return true;
 }
@@ -230,7 +238,8 @@ static void forgive(struct releaser *releaser, const struct releaser_stuck *was)
 	times &= ~AC_AVOID_NOW;
 	bpf_map_update_elem(releaser->avoided, &was->cgroup, &times, BPF_EXIST);
 	releaser->forgave = true;
-	log_info("control group %llu: its socket's lock is free again: its flows are managed as before", (unsigned long long)was->cgroup);
+	log_info("control group %llu: its socket's lock is free again: its flows are managed as before",
+		 (unsigned long long)was->cgroup);
 }
 
 static void reap(struct releaser *releaser)
@@ -297,8 +306,9 @@ void releaser_is_stuck(struct releaser *releaser)
 	if (state == 'D' && number && number < releaser->owner_count)
 		avoid(releaser, &stuck, number);
 	if (!leave_behind(releaser, &stuck)) {
-		log_error("release process: %d of them wait for locks that programs keep: nothing is held until one is free",
-			  RELEASER_STUCK_MAX);
+		log_error(
+			"release process: %d of them wait for locks that programs keep: nothing is held until one is free",
+			RELEASER_STUCK_MAX);
 		__atomic_store_n(&releaser->control->releases, 0, __ATOMIC_RELEASE);
 		return;
 	}

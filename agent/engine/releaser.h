@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The agent's side of the release process (agent/release/): starts it, and another one when it does not answer. One that waits for a
- * lock that somebody keeps cannot be ended; it is left behind, and the control group of that socket alone.
+ * The agent's side of the release process (agent/release/): starts it, and another one when it does not answer. One
+ * that waits for a lock that somebody keeps cannot be ended; it is left behind, and the control group of that socket
+ * alone.
  */
 #pragma once
 #include <autocork/control.h>
@@ -32,8 +33,8 @@ struct releaser {
 };
 
 /* Starts it, and notes how that went. False if nothing may be held. `find`: bpf/find.bpf.c's program. */
-bool releaser_start(struct releaser *releaser, const struct shared_maps *shared, int find, struct ac_control *control, size_t owners,
-		    struct features *features);
+bool releaser_start(struct releaser *releaser, const struct shared_maps *shared, int find, struct ac_control *control,
+		    size_t owners, struct features *features);
 /* It does not answer, says the kernel side. */
 void releaser_is_stuck(struct releaser *releaser);
 /* Now and then: has it ended, or one that was left behind? */

@@ -14,6 +14,6 @@ struct responses {
 
 /* Loads and attaches, if that is not done. `cgroup`: where setsockopt calls are seen. Returns 0 or -errno, and nothing
  * stays. */
-int responses_start(struct responses *responses, const struct ac_response_watch *watch, const struct shared_maps *shared,
-		    int cgroup);
+int responses_start(struct responses *responses, const struct ac_response_watch *watch,
+		    const struct shared_maps *shared, int cgroup);
 void responses_stop(struct responses *responses);

@@ -36,7 +36,8 @@ static void *map_memory(const struct shared_maps *shared, const char *name, size
 	void *memory = mmap(NULL, to_pages(bytes), PROT_READ | PROT_WRITE, MAP_SHARED, objects_map(shared, name), 0);
 
 	if (memory == MAP_FAILED) {
-		fault_set(fault, EXIT_FAILED, "map %s: cannot be mapped into memory: %s: check the memory limit of autocorkd", name,
+		fault_set(fault, EXIT_FAILED,
+			  "map %s: cannot be mapped into memory: %s: check the memory limit of autocorkd", name,
 			  strerror(errno));
 		return NULL;
 	}

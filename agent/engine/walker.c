@@ -39,7 +39,9 @@ static int leave_behind(pid_t pid, int place)
 		return -EDEADLK;
 	stuck[place].pid = pid;
 	stuck[place].netns = *at;
-	log_warning("network namespace %u: a program keeps its socket locked: flows there change their state no more until it lets go", *at);
+	log_warning(
+		"network namespace %u: a program keeps its socket locked: flows there change their state no more until it lets go",
+		*at);
 	return -EDEADLK;
 }
 

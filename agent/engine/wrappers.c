@@ -104,7 +104,8 @@ static const struct {
 } steps[STEP_MAX] = {
 	[STEP_OPEN] = { "open", "libbpf 1.1 or later, and the packages of one release" },
 	[STEP_LOAD] = { "load", NULL },
-	[STEP_REGISTER] = { "register", "`bpftool struct_ops list`: end who has this name; else report it with this line" },
+	[STEP_REGISTER] = { "register",
+			    "`bpftool struct_ops list`: end who has this name; else report it with this line" },
 };
 
 /* What is known of the tries so far: the one that came farthest. */
@@ -198,12 +199,12 @@ static void register_one(struct wrapper *w, const struct variant *variant, struc
 		if (attempt.step >= best->step) {
 			*best = attempt;
 			snprintf(reason, size, "%s: %.110s, with libbpf %u.%u", steps[attempt.step].name,
-				 attempt.complaint[0] ? attempt.complaint : strerror(-attempt.err), libbpf_major_version(),
-				 libbpf_minor_version());
+				 attempt.complaint[0] ? attempt.complaint : strerror(-attempt.err),
+				 libbpf_major_version(), libbpf_minor_version());
 		}
 		/*
-		 * A kernel function is missing or another: no way of loading helps, and each try takes a second in a slow
-		 * guest. Nor does one where the name is taken.
+		 * A kernel function is missing or another: no way of loading helps, and each try takes a second in a
+		 * slow guest. Nor does one where the name is taken.
 		 */
 		if (strstr(attempt.complaint, "ksym") || attempt.err == -EEXIST)
 			return;
@@ -223,12 +224,15 @@ static void note_default(uint64_t set, struct features *features)
 		works |= set & 1ull << w && !strcmp(name, kernel_names[w]);
 	if (file)
 		fclose(file);
-	features_note(features, "default algorithm", works, "flows that do not choose another are only observed, counted as no_wrapper",
-		      "`sysctl net.ipv4.tcp_congestion_control=cubic`, or bbr, reno or dctcp, and the same in each namespace", "%s",
-		      name);
+	features_note(
+		features, "default algorithm", works,
+		"flows that do not choose another are only observed, counted as no_wrapper",
+		"`sysctl net.ipv4.tcp_congestion_control=cubic`, or bbr, reno or dctcp, and the same in each namespace",
+		"%s", name);
 }
 
-uint64_t wrappers_register(struct wrapper wrappers[AC_WRAPPER_MAX], struct shared_maps *shared, struct features *features)
+uint64_t wrappers_register(struct wrapper wrappers[AC_WRAPPER_MAX], struct shared_maps *shared,
+			   struct features *features)
 {
 	uint64_t set = 0;
 
@@ -245,8 +249,8 @@ uint64_t wrappers_register(struct wrapper wrappers[AC_WRAPPER_MAX], struct share
 			set |= 1ull << w;
 		mend = steps[best.step].mend;
 		features_note(features, wrapper_texts[w].feature, wrappers[w].object,
-			      "flows with this congestion control are only observed", mend ? mend : wrapper_texts[w].mend, "%s",
-			      reason);
+			      "flows with this congestion control are only observed",
+			      mend ? mend : wrapper_texts[w].mend, "%s", reason);
 	}
 	note_default(set, features);
 	return set;

@@ -41,8 +41,8 @@ static int lock(const char *name, unsigned int index, struct fault *fault)
 	if (own_directory(fault))
 		return -1;
 	if (stat("/proc/thread-self/ns/net", &space))
-		return fault_set(fault, EXIT_FAILED, "%s: asking for the network namespace failed: %s: mount /proc", name,
-				 strerror(errno));
+		return fault_set(fault, EXIT_FAILED, "%s: asking for the network namespace failed: %s: mount /proc",
+				 name, strerror(errno));
 	snprintf(path, sizeof(path), CLAIMS "/%llu-%u", (unsigned long long)space.st_ino, index);
 	fd = lock_take(path, &holder);
 	if (fd >= 0)
@@ -53,8 +53,10 @@ static int lock(const char *name, unsigned int index, struct fault *fault)
 				 name, (int)holder);
 	if (fd == -EMFILE)
 		return fault_set(fault, EXIT_FAILED,
-				 "%s: cannot be claimed: too many open files: allow more (ulimit -n, LimitNOFILE=)", name);
-	return fault_set(fault, EXIT_FAILED, "%s: cannot be claimed: %s: %s must be writable", path, strerror(-fd), CLAIMS);
+				 "%s: cannot be claimed: too many open files: allow more (ulimit -n, LimitNOFILE=)",
+				 name);
+	return fault_set(fault, EXIT_FAILED, "%s: cannot be claimed: %s: %s must be writable", path, strerror(-fd),
+			 CLAIMS);
 }
 
 /* The first program on the interface that is none of those for AF_XDP sockets, NULL if there is no such. */
@@ -100,9 +102,10 @@ int claim_interface(const char *name, bool *had_program, struct fault *fault)
 	if (foreign) {
 		if (!interface_xdp(index, &xdp, fault))
 			interface_xdp_advice(name, &xdp, advice);
-		fault_set(fault, EXIT_FAILED,
-			  "%s: a foreign XDP program is attached (%s, id %u): take it away (%s) or use another interface",
-			  name, foreign, id, advice);
+		fault_set(
+			fault, EXIT_FAILED,
+			"%s: a foreign XDP program is attached (%s, id %u): take it away (%s) or use another interface",
+			name, foreign, id, advice);
 	}
 	xdp_multiprog__close(programs);
 	*had_program = !foreign;

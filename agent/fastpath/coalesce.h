@@ -8,8 +8,9 @@
  * alike in everything a receiver or a router looks at: link header, ToS, TTL, DF, flow label, acknowledgement number,
  * TCP options; with no flag but ACK and PSH, correct checksums, no IP options or extension headers, and no option that
  * signs the payload. The result keeps the first segment's headers, takes the last one's window (the newest news) and
- * PSH if any had it. It is never larger than what the sender could have sent: than the receiver's SYN allows and routers
- * said since (mss.h); where neither was seen, than the flow's largest segment so far, or what every host takes. Whatever else arrives on a flow first sends what is held of it, so no flow is ever reordered.
+ * PSH if any had it. It is never larger than what the sender could have sent: than the receiver's SYN allows and
+ * routers said since (mss.h); where neither was seen, than the flow's largest segment so far, or what every host takes.
+ * Whatever else arrives on a flow first sends what is held of it, so no flow is ever reordered.
  *
  * When a held frame leaves: when the burst it came in ends (hold_ns = 0), so that nothing waits. With hold_ns set, a
  * segment that came within hold_ns of the one before, acknowledging nothing new, is part of a stream and may wait up to

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * Ends loops. A service that answers an answer (another echo service, another reflector) would have the two send one
- * datagram to and fro for ever. Such a datagram is the same every time, and a question seldom is: the same bytes between
- * the same ends are answered ECHOES_BURST times, and then ECHOES_PER_SECOND times a second. One that is not answered
- * ends the loop, if its round trip takes less than that. Pure.
+ * datagram to and fro for ever. Such a datagram is the same every time, and a question seldom is: the same bytes
+ * between the same ends are answered ECHOES_BURST times, and then ECHOES_PER_SECOND times a second. One that is not
+ * answered ends the loop, if its round trip takes less than that. Pure.
  */
 #pragma once
 #include <stdbool.h>

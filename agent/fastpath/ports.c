@@ -326,8 +326,8 @@ void ports_read_mtus(struct ports *ports)
 		mtu = interface_mtu(name);
 		if (!mtu || mtu == port->mtu)
 			continue;
-		log_warning("%s: its MTU is %u now, it was %u: packets made for it are as large at most", port->name, mtu,
-			    port->mtu);
+		log_warning("%s: its MTU is %u now, it was %u: packets made for it are as large at most", port->name,
+			    mtu, port->mtu);
 		__atomic_store_n(&port->mtu, mtu, __ATOMIC_RELAXED);
 	}
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Does a flow have to send again what was merged? Then a router behind us may drop what is that large and tell nobody, or
- * not by this way. The sender may have found that out (RFC 4821) and sends small segments since, which are merged here.
- * So merged packets become small for a while, then large ones are tried again; each time that fails, for twice as long.
- * What was lost before it came here is no sign of that: it leaves a hole in the sequence. Pure.
+ * Does a flow have to send again what was merged? Then a router behind us may drop what is that large and tell nobody,
+ * or not by this way. The sender may have found that out (RFC 4821) and sends small segments since, which are merged
+ * here. So merged packets become small for a while, then large ones are tried again; each time that fails, for twice as
+ * long. What was lost before it came here is no sign of that: it leaves a hole in the sequence. Pure.
  */
 #pragma once
 #include <stdbool.h>

@@ -15,14 +15,15 @@
 struct groups {
 	struct daemon *daemon;
 	struct cgroup_watch *named;	/* paths */
-	struct dir_watch *around;	/* where what patterns and pods stand for comes and goes; NULL: there are none */
+	struct dir_watch *around; /* where what patterns and pods stand for comes and goes; NULL: there are none */
 	struct policy_strings dirs;	/* watched by it */
 	const char **list;		/* the same, ended by NULL */
 };
 
 static void warn(const struct fault *fault)
 {
-	log_warning("%s: until then, control groups that the policies name are looked up at a reload only", fault->text);
+	log_warning("%s: until then, control groups that the policies name are looked up at a reload only",
+		    fault->text);
 }
 
 static void resolve(void *context)

@@ -37,8 +37,8 @@ static void start(struct daemon *daemon, struct endpoint_part *part)
 	struct fault fault;
 
 	if (!part->broker && is_wanted(daemon->policy) &&
-	    broker_start(&part->broker, daemon->loop, ENDPOINT_SOCKET, (const struct policy_set *const *)&daemon->policy,
-			 on_event, daemon, &fault))
+	    broker_start(&part->broker, daemon->loop, ENDPOINT_SOCKET,
+			 (const struct policy_set *const *)&daemon->policy, on_event, daemon, &fault))
 		log_warning("%s", fault.text);
 }
 
@@ -80,7 +80,8 @@ void endpoint_part_status(struct daemon *daemon, void *data, json_t *status)
 }
 
 /* What keeps programs from a queue, or "": reason and fix. */
-static const char *find_hindrance(const struct daemon *daemon, const struct endpoint_part *part, char *reason, size_t size)
+static const char *find_hindrance(const struct daemon *daemon, const struct endpoint_part *part, char *reason,
+				  size_t size)
 {
 	const struct policy_set *set = daemon->policy;
 	struct steer_tables tables;
@@ -125,11 +126,12 @@ void endpoint_part_doctor(struct daemon *daemon, json_t *features)
 	if (!*fix && endpoint_part_sum(daemon, &sum))
 		snprintf(reason, sizeof(reason), "%u programs have a queue (`autocork run` says why one has none)",
 			 sum.programs);
-	json_array_append_new(features, json_pack("{ss sb ss ss ss}", "name", "endpoint", "works", !*fix, "reason", reason,
-						  "without",
-						  "the kernel's TCP serves the ports of policies with steer = endpoint, as it "
-						  "always does for static programs and Go's",
-						  "fix", fix));
+	json_array_append_new(features,
+			      json_pack("{ss sb ss ss ss}", "name", "endpoint", "works", !*fix, "reason", reason,
+					"without",
+					"the kernel's TCP serves the ports of policies with steer = endpoint, as it "
+					"always does for static programs and Go's",
+					"fix", fix));
 }
 
 bool endpoint_part_sum(struct daemon *daemon, struct broker_sum *sum)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Programs with their own TCP inside the agent: a row of daemon_parts[], and the operation "endpoint". Gives them the queues
- * that the policies with `steer = endpoint` name. When the agent stops, the programs keep what they have.
+ * Programs with their own TCP inside the agent: a row of daemon_parts[], and the operation "endpoint". Gives them the
+ * queues that the policies with `steer = endpoint` name. When the agent stops, the programs keep what they have.
  */
 #pragma once
 #include "daemon/daemon.h"

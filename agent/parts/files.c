@@ -6,7 +6,8 @@
 
 #define SETTLE_US 1000000
 
-/* Who asks for a reload right after a change does not get a second one, and neither does a file that was only touched. */
+/* Who asks for a reload right after a change does not get a second one, and neither does a file that was only
+ * touched. */
 static void changed(void *context)
 {
 	struct daemon *daemon = context;

@@ -107,8 +107,8 @@ static int op_flows(struct daemon *daemon, struct control_client *client, const 
 	double exact = 0;
 
 	if (json_unpack_ex((json_t *)request, &error, 0, "{ss s?I s?s s?b s?I s?F !}", "op", &op, "port", &wanted.port,
-			   "program", &wanted.program, "managed", &wanted.managed, "limit", &wanted.limit, "exact_seconds",
-			   &exact))
+			   "program", &wanted.program, "managed", &wanted.managed, "limit", &wanted.limit,
+			   "exact_seconds", &exact))
 		return fault_set(fault, EXIT_USAGE, "flows: %s: it takes port, program, managed, limit, exact_seconds",
 				 error.text);
 	if (count_all(daemon, "flows", exact, fault))

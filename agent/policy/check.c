@@ -47,15 +47,17 @@ static void check_steering(const struct section *section, struct policy_errors *
 	}
 	if (config->steer == POLICY_STEER_ENDPOINT &&
 	    (config->protocol != POLICY_PROTOCOL_TCP || config->direction != POLICY_DIRECTION_IN))
-		CHECK_ERROR(errors, section, steer,
-			    "steer = endpoint takes TCP connections that are made to this machine: allowed beside it are "
-			    "protocol = tcp and direction = in");
+		CHECK_ERROR(
+			errors, section, steer,
+			"steer = endpoint takes TCP connections that are made to this machine: allowed beside it are "
+			"protocol = tcp and direction = in");
 	if (config->side != AC_SIDE_ANY &&
 	    config->direction != (config->side == AC_SIDE_SERVER ? POLICY_DIRECTION_IN : POLICY_DIRECTION_OUT))
-		CHECK_ERROR(errors, section, place_of(section, "side"),
-			    "side = %s beside another direction: allowed are side = server with direction = in, side = client "
-			    "with direction = out, and side = any",
-			    config->side == AC_SIDE_SERVER ? "server" : "client");
+		CHECK_ERROR(
+			errors, section, place_of(section, "side"),
+			"side = %s beside another direction: allowed are side = server with direction = in, side = client "
+			"with direction = out, and side = any",
+			config->side == AC_SIDE_SERVER ? "server" : "client");
 	for (size_t i = 0; i < AC_ARRAY_SIZE(unknown); i++) {
 		const struct policy_place *place = place_of(section, unknown[i]);
 
@@ -67,16 +69,18 @@ static void check_steering(const struct section *section, struct policy_errors *
 	}
 }
 
-/* A hold must be over before what was sent earlier is sent again: the kernel's own timer would end it, and take it for a loss. */
+/* A hold must be over before what was sent earlier is sent again: the kernel's own timer would end it, and take it for
+ * a loss. */
 static void check_times(const struct section *section, struct policy_errors *errors)
 {
 	const struct policy_config *config = section->values;
 	const struct policy_place *floor = place_of(section, "rto_min");
 
 	if (config->rto_min_us && config->max_hold_us >= config->rto_min_us)
-		CHECK_ERROR(errors, section, floor->file ? floor : place_of(section, "max_hold"),
-			    "max_hold (%uus) is not below rto_min (%uus): allowed is a max_hold below it, or rto_min = 0",
-			    config->max_hold_us, config->rto_min_us);
+		CHECK_ERROR(
+			errors, section, floor->file ? floor : place_of(section, "max_hold"),
+			"max_hold (%uus) is not below rto_min (%uus): allowed is a max_hold below it, or rto_min = 0",
+			config->max_hold_us, config->rto_min_us);
 }
 
 void sections_check(const struct sections *sections, struct policy_errors *errors)

@@ -20,8 +20,8 @@ struct flow {
 
 #define FLOW_FORM "write it as 'port=443 side=server peer=10.0.0.1 program=nginx cgroup=/a/b'"
 
-/* Reads one value with the parser of the key of that name, so that --match and the files agree on what is well-formed.
- */
+/* Reads one value with the parser of the key of that name, so that --match and the files agree on what is
+ * well-formed. */
 static int read_value(const char *key_name, const char *text, void *values, struct fault *fault)
 {
 	const struct policy_key *key =
@@ -163,8 +163,8 @@ static json_t *origin_json(const struct policy_origin *origin)
 }
 
 /*
- * Goes through the port's rules in their order, to the policy that takes the flow; its rules in a row are one entry. The
- * data path comes to the same, and passes over the rules of other peers without a look, which are told of here.
+ * Goes through the port's rules in their order, to the policy that takes the flow; its rules in a row are one entry.
+ * The data path comes to the same, and passes over the rules of other peers without a look, which are told of here.
  */
 static uint32_t walk(struct flow *flow, json_t *considered, size_t *more)
 {

@@ -44,8 +44,7 @@ static const struct policy_key keys[] = {
 	  .doc = "Control groups, each with everything below it; shell patterns. One that does not exist matches "
 		 "nothing until it does. "
 		 "Left out: every control group." },
-	{ POLICY("pods", pods, pods),
-	  .allowed = "NAMESPACE/NAME, with * ? [a-z] [!a-z], separated by commas",
+	{ POLICY("pods", pods, pods), .allowed = "NAMESPACE/NAME, with * ? [a-z] [!a-z], separated by commas",
 	  .doc = "Kubernetes pods of this machine, shell patterns: `shop/web-*`. Beside `cgroups`: either will do." },
 	{ POLICY("peers", peers, peers),
 	  .allowed = "IPv4 or IPv6 addresses and networks such as 10.0.0.0/8 or fd00::/8, separated by commas, that do "
@@ -76,7 +75,8 @@ static const struct policy_key keys[] = {
 	  .allowed = "0, or a duration from 5ms to 200ms",
 	  .doc = "The least time to wait for the ACK of a packet before it is sent again, of flows with `mode = autocork`; "
 		 "the kernel's own is 200ms. `0` leaves it as it is. Use 50ms or more unless peers are known to ACK immediately." },
-	{ POLICY("steer", steer, name), .names = steers, .fallback = "none", .allowed = "none, af_xdp, dpdk or endpoint",
+	{ POLICY("steer", steer, name), .names = steers, .fallback = "none",
+	  .allowed = "none, af_xdp, dpdk or endpoint",
 	  .doc = "Takes the flows out of the kernel at the driver: `af_xdp` hands them to whoever opens the AF_XDP "
 		 "sockets, `dpdk` to "
 		 "autocork-fastpath, which the agent then runs, `endpoint` to the program under `autocork run` that listens "
@@ -99,7 +99,8 @@ static const struct policy_key keys[] = {
 	  .allowed = "0.1% to 100%, or off",
 	  .doc = "The share of one CPU that observing may cost; above it, telemetry looks at a sample of the flows and infers the rest. `off` sets no bound." },
 	{ AGENT("metrics", metrics, endpoint), .fallback = AUTOCORK_METRICS,
-	  .allowed = "ADDRESS:PORT such as " AUTOCORK_METRICS " or [::1]:" AUTOCORK_METRICS_PORT " (port 0 takes a free one), "
+	  .allowed = "ADDRESS:PORT such as " AUTOCORK_METRICS " or [::1]:" AUTOCORK_METRICS_PORT
+		     " (port 0 takes a free one), "
 		     "the path of a Unix socket, or off",
 	  .doc = "Where the metrics and the web page are served. On loopback every user of the machine may read them, on a "
 		 "Unix socket root and the group `autocork`." },

@@ -56,7 +56,8 @@ static bool same_slot(const struct entry *a, const struct entry *b)
 	return a->key == b->key;
 }
 
-/* Of rules for the same programs, those behind one for the same side, or for any, are never reached: returns how many are left. */
+/* Of rules for the same programs, those behind one for the same side, or for any, are never reached: returns how many
+ * are left. */
 static size_t drop_hidden(const struct policy_set *set, struct entry *entries, size_t count)
 {
 	bool hidden[AC_SIDE_MAX] = { false };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Prefixes are nested or apart. In the order of their first address, the wider first where that is the same, each starts
- * a span at its first address, and where it ends another one starts, that of the prefix around it.
+ * Prefixes are nested or apart. In the order of their first address, the wider first where that is the same, each
+ * starts a span at its first address, and where it ends another one starts, that of the prefix around it.
  */
 #include "policy/peers.h"
 

@@ -250,8 +250,8 @@ void sections_read(struct sections *sections, const char *name, const char *text
 	/* A byte order mark is no part of the first line. */
 	if (length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3))
 		reader.next += 3;
-	/* Lists may be long, and an indented file must not have its second key taken for a continuation of the first.
-	 */
+	/* Lists may be long, and an indented file must not have its second key taken for a continuation of the
+	 * first. */
 	ini_use_stack = false;
 	ini_allow_realloc = false;
 	ini_max_line = ini_initial_alloc = LINE_BYTES_MAX;
@@ -262,7 +262,8 @@ void sections_read(struct sections *sections, const char *name, const char *text
 	unread_key(&reader);
 }
 
-/* Opening a device may do something (a watchdog starts, a tape rewinds), and a FIFO may wait: what it is is asked before. */
+/* Opening a device may do something (a watchdog starts, a tape rewinds), and a FIFO may wait: what it is is asked
+ * before. */
 static int open_file(const char *path, struct stat *status, struct policy_errors *errors)
 {
 	int place = open(path, O_PATH | O_CLOEXEC), fd = -1;
@@ -274,7 +275,8 @@ static int open_file(const char *path, struct stat *status, struct policy_errors
 		status->st_size = 0;	/* a link to /dev/null masks a namesake; it is not read */
 		return place;
 	} else if (!S_ISREG(status->st_mode)) {
-		policy_error_add(errors, path, 0, "not a file: allowed is a regular file, or a link to one or to /dev/null");
+		policy_error_add(errors, path, 0,
+				 "not a file: allowed is a regular file, or a link to one or to /dev/null");
 	} else {
 		/* The same file, whatever the path leads to by now. O_NONBLOCK: a lease on it may make us wait. */
 		snprintf(link, sizeof(link), "/proc/self/fd/%d", place);

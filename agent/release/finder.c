@@ -9,7 +9,8 @@
 #include "release/descriptor.h"
 #include "release/release.h"
 
-/* Looking at all processes takes a tenth of the time at most: we run in real time, and anybody can have many descriptors. */
+/* Looking at all processes takes a tenth of the time at most: we run in real time, and anybody can have many
+ * descriptors. */
 #define EVERYBODY_SHARE 10
 
 /* One process, or all (0). Returns 0 or -errno. */

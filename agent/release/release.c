@@ -32,7 +32,8 @@ bool release_is_me(int argc, char **argv)
 	return argv[0] && !strcmp(argv[0], RELEASE_NAME);
 }
 
-int release_spawn(pid_t *pid, const posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, const char *const arguments[])
+int release_spawn(pid_t *pid, const posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
+		  const char *const arguments[])
 {
 	const char *argv[COMMAND_WORDS_MAX];
 	size_t length = 0;
@@ -94,8 +95,8 @@ static void serve(struct release *release, const struct ac_due *due)
 }
 
 /*
- * The ring's position moves on after this, so what a process was stuck with its successor meets again; the agent has marked it by then,
- * and has killed the one that was stuck, which then never gets to move the position back.
+ * The ring's position moves on after this, so what a process was stuck with its successor meets again; the agent has
+ * marked it by then, and has killed the one that was stuck, which then never gets to move the position back.
  */
 static int on_due(void *context, void *data, size_t size)
 {
@@ -103,7 +104,8 @@ static int on_due(void *context, void *data, size_t size)
 	const struct ac_due *due = data;
 
 	if (due->number < release->owner_count && may_serve(&release->owners[due->number], due)) {
-		/* Any call on the socket may wait for its lock: a getsockopt() too, where a cgroup program looks at it. */
+		/* Any call on the socket may wait for its lock: a getsockopt() too, where a cgroup program looks at
+		 * it. */
 		__atomic_store_n(&release->state->number, due->number, __ATOMIC_RELEASE);
 		serve(release, due);
 		__atomic_store_n(&release->state->number, 0, __ATOMIC_RELEASE);
@@ -120,7 +122,8 @@ static void *map_memory(int fd, size_t bytes)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-/* Before the privileges for it go. Of the memory, what is used is locked: most of the program and its libraries never is. */
+/* Before the privileges for it go. Of the memory, what is used is locked: most of the program and its libraries never
+ * is. */
 static void raise_priority(struct release_report *report)
 {
 	const struct sched_param lowest = { .sched_priority = sched_get_priority_min(SCHED_FIFO) };

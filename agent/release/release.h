@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The release process: ends holds that nobody else ends, through descriptors of the programs' own. It is the agent's child and the same
- * program under another name, so that there is no second file to install. It alone waits for locks that others keep.
+ * The release process: ends holds that nobody else ends, through descriptors of the programs' own. It is the agent's
+ * child and the same program under another name, so that there is no second file to install. It alone waits for locks
+ * that others keep.
  */
 #pragma once
 #include <autocork/release.h>
@@ -33,7 +34,9 @@ struct release_report {
 
 /* The first thing that main() asks. */
 bool release_is_me(int argc, char **argv);
-/* Starts it, with the environment of this process: the libraries may come from there. Returns 0 or a number as in errno. */
-int release_spawn(pid_t *pid, const posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, const char *const arguments[]);
+/* Starts it, with the environment of this process: the libraries may come from there. Returns 0 or a number as in
+ * errno. */
+int release_spawn(pid_t *pid, const posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
+		  const char *const arguments[]);
 /* argv[1]: a descriptor of the agent's, to try with; argv[2]: entries of the map `owners`. Ends with the agent. */
 int release_main(int argc, char **argv);

@@ -425,7 +425,8 @@ int steer_apply(const char *interface, const struct policy_set *set, struct faul
 			result = fault_set(fault, EXIT_CONFIG, "%s: %s has no receive queue %u: it has queues 0 to %u",
 					   plan.rules[i].policy, interface, plan.rules[i].queue_limit - 1, queues - 1);
 	lock = result ? -1 : steer_lock(fault);
-	result = lock < 0 || steer_may_change(index, interface, fault) || tables_open(&tables, interface, fault) ? -1 : 0;
+	result = lock < 0 || steer_may_change(index, interface, fault) || tables_open(&tables, interface, fault) ? -1
+														 : 0;
 	if (!result) {
 		result = local_refresh(&tables, index, fault) ?: tables_apply(&tables, &plan, fault);
 		tables_close(&tables);

@@ -220,9 +220,11 @@ static int refuse_without_rules(const struct steer_options *options, struct faul
 		return -1;
 	result = plan_make(&plan, set, interface, fault);
 	if (!result && !plan.rule_count)
-		result = fault_set(fault, EXIT_CONFIG,
-				   "%s: no policy steers it: write one with `steer = af_xdp` and `interface = %s` first "
-				   "(docs/steering.md)", interface, interface);
+		result =
+			fault_set(fault, EXIT_CONFIG,
+				  "%s: no policy steers it: write one with `steer = af_xdp` and `interface = %s` first "
+				  "(docs/steering.md)",
+				  interface, interface);
 	plan_free(&plan);
 	policy_set_free(set);
 	return result;
@@ -230,7 +232,8 @@ static int refuse_without_rules(const struct steer_options *options, struct faul
 
 static int run_attach(struct cli *cli, const struct steer_options *options, struct fault *fault)
 {
-	if (refuse_without_rules(options, fault) || steer_attach(options->subject, options->mode, fault) || apply(options, fault))
+	if (refuse_without_rules(options, fault) || steer_attach(options->subject, options->mode, fault) ||
+	    apply(options, fault))
 		return -1;
 	return run_status(cli, options, fault);
 }
@@ -247,13 +250,15 @@ static void warn_of_agent(const struct cli *cli, const char *interface)
 	struct fault ignored;
 	size_t i;
 
-	if (!client_listens(cli->control) || client_call(cli->control, json_pack("{ss}", "op", "status"), &status, &ignored))
+	if (!client_listens(cli->control) ||
+	    client_call(cli->control, json_pack("{ss}", "op", "status"), &status, &ignored))
 		return;
 	json_array_foreach(json_object_get(status, "steer"), i, steered) {
 		if (!strcmp(json_member_text(steered, "interface"), interface))
-			fprintf(stderr, "autocork: warning: %s: autocorkd (pid %" PRIdMAX ") steers it and attaches it again: "
-				"take `steer =` out of its policies, then autocork reload\n", interface,
-				(intmax_t)json_number(json_object_get(status, "agent"), "pid"));
+			fprintf(stderr,
+				"autocork: warning: %s: autocorkd (pid %" PRIdMAX ") steers it and attaches it again: "
+				"take `steer =` out of its policies, then autocork reload\n",
+				interface, (intmax_t)json_number(json_object_get(status, "agent"), "pid"));
 	}
 	json_decref(status);
 }

@@ -269,7 +269,7 @@ int local_refresh(const struct steer_tables *tables, int ifindex, struct fault *
 		return fault_set(fault, EXIT_FAILED,
 				 "steering: this machine has more than %d addresses: use `transit = yes`, which does "
 				 "not look at them", STEER_LOCALS_MAX);
-	return error ? fault_set(fault, EXIT_FAILED, "steering: asking for this machine's addresses failed: %s: try again",
-				 strerror(error))
+	return error ? fault_set(fault, EXIT_FAILED,
+				 "steering: asking for this machine's addresses failed: %s: try again", strerror(error))
 		     : 0;
 }

@@ -31,8 +31,8 @@ static int owner_of(const char *root, const char *name)
 }
 
 /*
- * Its program is attached to nothing any more: another interface has its number now. The kernel hands a number out again where an
- * interface had it that came from another namespace.
+ * Its program is attached to nothing any more: another interface has its number now. The kernel hands a number out
+ * again where an interface had it that came from another namespace.
  */
 static bool vanished(const char *root, const char *name)
 {
@@ -114,7 +114,7 @@ void names_follow(void)
 		if (put(moves.root, aside, now))
 			log_info("%s: is called %s now: its steering goes on under that name", moves.before[i], now);
 		else if (!pins_path(path, moves.root, now, NULL, &fault))
-			log_warning("%s: is called %s now, but its steering cannot be moved to %s: %s", moves.before[i], now,
-				    path, strerror(errno));
+			log_warning("%s: is called %s now, but its steering cannot be moved to %s: %s", moves.before[i],
+				    now, path, strerror(errno));
 	}
 }

@@ -26,7 +26,8 @@ int pins_refused(const char *path, struct fault *fault)
 	const char *next = "look at the path, and at `dmesg`";
 
 	if (errno == EROFS)
-		next = "give the service ReadWritePaths=" PINS_SYSTEM "/autocork, as autocorkd.service does, or run this on "
+		next = "give the service ReadWritePaths=" PINS_SYSTEM
+		       "/autocork, as autocorkd.service does, or run this on "
 		       "the machine itself";
 	else if (errno == EPERM || errno == EACCES)
 		next = "steering needs root";

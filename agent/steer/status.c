@@ -61,8 +61,9 @@ static json_t *rule_json(const struct steer_tables *tables, uint32_t number, con
 	return json_pack("{so, ss, ss, sI, sI, sI, si, sI, sI, sI}", "policy", json_text_or_null(name), "steer",
 			 rule->mode < STEER_MODE_MAX ? mode_names[rule->mode] : "?", "state",
 			 rule->active ? "active" : "draining", "packets", (json_int_t)hits[0], "bytes",
-			 (json_int_t)hits[1], "lost", (json_int_t)hits[2], "flows", (int)flows, "flows_opened", (json_int_t)events.flows,
-			 "flows_closed", (json_int_t)events.closed, "no_consumer", (json_int_t)events.no_consumer);
+			 (json_int_t)hits[1], "lost", (json_int_t)hits[2], "flows", (int)flows, "flows_opened",
+			 (json_int_t)events.flows, "flows_closed", (json_int_t)events.closed, "no_consumer",
+			 (json_int_t)events.no_consumer);
 }
 
 static json_t *rules_json(const struct steer_tables *tables, const uint32_t *flows)

@@ -50,8 +50,8 @@ static void print_miss(FILE *out, const json_t *event)
 	struct units delay;
 
 	count(out, json_number(event, "writes"), "write", "writes");
-	fprintf(out, "; held too long, %s, as none followed: %s (%s)", units_delay(&delay, json_number(event, "hold_us")),
-		reason_text(reason), reason);
+	fprintf(out, "; held too long, %s, as none followed: %s (%s)",
+		units_delay(&delay, json_number(event, "hold_us")), reason_text(reason), reason);
 }
 
 /* Why the last part waited, and which part that was. */
@@ -87,7 +87,8 @@ static void print_response(FILE *out, const json_t *event)
 	}
 	/* Parts of it were unsent at the read: the segments are not its own. */
 	if (json_is_true(json_object_get(event, "overlaps"))) {
-		fprintf(out, "%" PRIdMAX " bytes, of which some were still unsent when the program read again", (intmax_t)bytes);
+		fprintf(out, "%" PRIdMAX " bytes, of which some were still unsent when the program read again",
+			(intmax_t)bytes);
 		return;
 	}
 	count(out, segments, "packet", "packets");

@@ -290,10 +290,11 @@ static int listen_on(struct http *http, const char *text, struct fault *fault)
 		return fault_set(fault, EXIT_FAILED, "metrics address %s: no socket: %s", text, strerror(errno));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(fd, (struct sockaddr *)&address, size) || listen(fd, BACKLOG)) {
-		fault_set(fault, EXIT_FAILED,
-			  "metrics address %s: %s: name another in `metrics =` of [agent], or stop who listens there (ss "
-			  "-ltnp); then autocork reload", text,
-			  strerror(errno));
+		fault_set(
+			fault, EXIT_FAILED,
+			"metrics address %s: %s: name another in `metrics =` of [agent], or stop who listens there (ss "
+			"-ltnp); then autocork reload",
+			text, strerror(errno));
 		close(fd);
 		return -1;
 	}

@@ -35,8 +35,8 @@ struct http_route {
 };
 
 struct http_options {
-	const char *address;	/* ADDRESS:PORT, an IPv4 or [IPv6] address or "localhost", port 0 takes a free one; or the
-				 * path of a Unix socket */
+	const char *address; /* ADDRESS:PORT, an IPv4 or [IPv6] address or "localhost", port 0 takes a free one; or the
+			      * path of a Unix socket */
 	unsigned idle_s;	/* a connection on which nothing moves for so long is closed */
 	unsigned request_s;	/* so long may one request take from its first byte to the last of its answer */
 	const struct http_route *routes;

@@ -85,7 +85,8 @@ uint64_t http_peer(int fd)
 	uint32_t uid;
 	__be16 port;
 
-	if (getsockname(fd, (struct sockaddr *)&own, &own_size) || getpeername(fd, (struct sockaddr *)&peer, &peer_size))
+	if (getsockname(fd, (struct sockaddr *)&own, &own_size) ||
+	    getpeername(fd, (struct sockaddr *)&peer, &peer_size))
 		return SOMEBODY_ELSE;
 	if (own.ss_family == AF_UNIX)
 		return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_size) ? SOMEBODY_ELSE : cred.uid;

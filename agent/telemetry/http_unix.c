@@ -54,7 +54,8 @@ int http_unix_listen(const char *path, int backlog, struct fault *fault)
 	bound = bind(fd, (const struct sockaddr *)&address, sizeof(address));
 	umask(mask);
 	if (bound)
-		return give_up(path, fd, strerror(errno), "name another path, in a directory that the agent may write", fault);
+		return give_up(path, fd, strerror(errno), "name another path, in a directory that the agent may write",
+			       fault);
 	/* After its start the agent may not give files away any more. Without the group the page is root's alone. */
 	if (group && chown(path, -1, group->gr_gid)) {
 		unlink(path);

@@ -29,7 +29,8 @@ static const struct agent_metric agent_metrics[] = {
 	{ "policy_reloads", COUNTER, "", "Reloads that were applied.", AGENT(reloads_good), U64 },
 	{ "policy_reload_failures", COUNTER, "", "Reloads that were refused.", AGENT(reloads_failed), U64 },
 	{ "policies", GAUGE, "", "Policies in force.", AGENT(policies), U64 },
-	{ "flows_lost", COUNTER, "", "Connections not followed because --max-flows were open already.", AGENT(flows_lost), U64 },
+	{ "flows_lost", COUNTER, "", "Connections not followed because --max-flows were open already.",
+	  AGENT(flows_lost), U64 },
 	{ "events_lost", COUNTER, "", "Event records that found the ring full.", AGENT(events_lost), U64 },
 	{ "bpf_measured_seconds", COUNTER, "seconds", "Time in which the kernel measured the run time of BPF programs.",
 	  AGENT(measured_seconds), DOUBLE },
@@ -133,7 +134,8 @@ static const char *mode_item(const struct telemetry_snapshot *snapshot, size_t i
 
 static const struct list_metric list_metrics[] = {
 	{ "build", INFO, "", "version", "The agent's version.", version_count, version_item },
-	{ "mode", GAUGE, "", "mode", "1 for what the agent can do on this kernel: autocork, or only observe.", mode_count, mode_item },
+	{ "mode", GAUGE, "", "mode", "1 for what the agent can do on this kernel: autocork, or only observe.",
+	  mode_count, mode_item },
 	{ "feature", GAUGE, "", "feature", "1 if the kernel offers the feature, tried at start.", feature_count,
 	  feature_works },
 	{ "bpf_run_seconds", COUNTER, "seconds", "program",

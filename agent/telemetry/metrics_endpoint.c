@@ -55,7 +55,8 @@ void endpoint_families(void (*visit)(const struct metrics_family *family, void *
 {
 	visit(&(struct metrics_family){ "endpoint_programs", "gauge", "", "", PROGRAMS_HELP }, context);
 	for (size_t i = 0; i < AC_ARRAY_SIZE(fields); i++)
-		visit(&(struct metrics_family){ fields[i].name, metric_kind_name(fields[i].kind), "", "", fields[i].help },
+		visit(&(struct metrics_family){ fields[i].name, metric_kind_name(fields[i].kind), "", "",
+						fields[i].help },
 		      context);
 	visit(&(struct metrics_family){ MOVED, "counter", "", "reason", MOVED_HELP }, context);
 }

@@ -7,7 +7,8 @@
 #include "telemetry/metrics.h"
 #include "telemetry/page.h"
 
-#define PACKETS_HELP "Packets by what became of them: steered to an AF_XDP socket, to the kernel for a reason, or lost for a reason."
+#define PACKETS_HELP \
+	"Packets by what became of them: steered to an AF_XDP socket, to the kernel for a reason, or lost for a reason."
 
 static uint32_t is_attached(const struct steer_counters *counters)
 {

@@ -24,7 +24,8 @@ void page_head(struct page *page, const char *name, enum metric_kind kind, const
 /* name="value", escaped; `value` is clean text (text.h). */
 void page_label(struct page *page, const char *name, const char *value, bool first);
 
-/* metrics_agent.c, metrics_endpoint.c, metrics_fastpath.c, metrics_steer.c: what does not come per service. At most AGENT_SERIES series.
+/* metrics_agent.c, metrics_endpoint.c, metrics_fastpath.c, metrics_steer.c: what does not come per service. At most
+ * AGENT_SERIES series.
  */
 #define AGENT_SERIES 600
 void page_agent(struct page *page, const struct telemetry_snapshot *snapshot);

@@ -317,9 +317,9 @@ static void keep_budget(struct telemetry *telemetry)
 	if (selfcost_windows(telemetry->cost) == telemetry->windows)
 		return;
 	telemetry->windows = selfcost_windows(telemetry->cost);
-	shift = (telemetry->trial && trial_runs(telemetry->trial)) || seconds(CLOCK_MONOTONIC) < telemetry->exact_until ?
-			0 :
-			budget_step(telemetry->shift, share, budget);
+	shift = (telemetry->trial && trial_runs(telemetry->trial)) || seconds(CLOCK_MONOTONIC) < telemetry->exact_until
+			? 0
+			: budget_step(telemetry->shift, share, budget);
 	if (shift == telemetry->shift)
 		return;
 	sample(telemetry, shift);
@@ -436,7 +436,8 @@ void telemetry_status(struct daemon *daemon, void *data, json_t *status)
 	} else {
 		json_object_set_new(status, "metrics_url", json_null());
 	}
-	json_object_set_new(status, "metrics_error", json_text_or_null(*telemetry->refused ? telemetry->refused : NULL));
+	json_object_set_new(status, "metrics_error",
+			    json_text_or_null(*telemetry->refused ? telemetry->refused : NULL));
 	json_object_set_new(status, "telemetry",
 			    json_pack("{sf sf}", "sampling", 1.0 / (1u << telemetry->shift), "cpu_share",
 				      selfcost_share(telemetry->cost)));

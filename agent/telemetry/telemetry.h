@@ -6,7 +6,8 @@
 int telemetry_start(struct daemon *daemon, void **data, struct fault *fault);
 void telemetry_stop(void *data);
 void telemetry_reloaded(struct daemon *daemon, void *data);
-/* Adds "metrics_url" (null where nothing is served), "metrics_error" (why not; null unless it is wanted) and "telemetry". */
+/* Adds "metrics_url" (null where nothing is served), "metrics_error" (why not; null unless it is wanted) and
+ * "telemetry". */
 void telemetry_status(struct daemon *daemon, void *data, json_t *status);
 /* All observed flows are counted for so long, whatever the budget: somebody looks at what happens meanwhile. */
 #define TELEMETRY_EXACT_MAX_S 3700.0

@@ -233,7 +233,8 @@ static void failed(struct trial *trial, const char *why)
 {
 	bool taken_back = end(trial);
 
-	push(trial, json_pack("{ss so sb}", "phase", "failed", "error", json_text_or_null(why), "taken_back", taken_back));
+	push(trial,
+	     json_pack("{ss so sb}", "phase", "failed", "error", json_text_or_null(why), "taken_back", taken_back));
 }
 
 static void begin_trial(struct trial *trial)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * A policy on trial, run by the agent itself, so that it ends whatever becomes of who asked for it: a policy in
- * memory is put over those in force, and taken back when the time is over, when things get worse, when the client goes, and when the
- * agent stops.
+ * memory is put over those in force, and taken back when the time is over, when things get worse, when the client goes,
+ * and when the agent stops.
  */
 #pragma once
 #include "daemon/daemon.h"

@@ -13,7 +13,7 @@ enum ac_kick_what {
 
 struct ac_kick {
 	__u32 what;		/* enum ac_kick_what */
-	__u32 netns;		/* inode number of the flow's network namespace, 0 = all; of AC_KICK_DISMISS: control.watches */
+	__u32 netns; /* inode number of the flow's network namespace, 0 = all; of AC_KICK_DISMISS: control.watches */
 };
 
 /* What the reconcile iterator is to do. */
@@ -63,15 +63,15 @@ struct ac_control {
 };
 
 /*
- * The wheel of due holds: flows by the time their hold must have ended. A flow is in one slot at most; one whose hold has ended stays
- * there until the slot is due, and is moved on if it holds again by then. One tick is 128 µs; the wheel spans 131 ms, above the largest
- * max_hold a policy may ask for.
+ * The wheel of due holds: flows by the time their hold must have ended. A flow is in one slot at most; one whose hold
+ * has ended stays there until the slot is due, and is moved on if it holds again by then. One tick is 128 µs; the wheel
+ * spans 131 ms, above the largest max_hold a policy may ask for.
  */
 #define AC_WHEEL_SHIFT 7
 #define AC_WHEEL_SLOTS 1024
 #define AC_WHEEL_TICK_US (1u << AC_WHEEL_SHIFT)
 
 struct ac_wheel {
-	__u32 first[AC_WHEEL_SLOTS];	/* number of the first record of a slot, 0 = nobody; the rest by ac_owner.next */
+	__u32 first[AC_WHEEL_SLOTS]; /* number of the first record of a slot, 0 = nobody; the rest by ac_owner.next */
 	__s32 members;			/* flows in all slots */
 };

@@ -11,21 +11,23 @@
 #include <autocork/types.h>
 #include <autocork/flow.h>
 
-/* X(id, name in JSON and text, what it says). Order is the bit order of the mask; those of the kernel side come first. */
-#define AC_EVENTS(X)                                                              \
-	X(FLOW_OPENED, "flow_opened", "a flow got its policy")                    \
-	X(FLOW_MANAGED, "flow_managed", "the flow was put on a wrapper, or could not be") \
-	X(FLOW_RETURNED, "flow_returned", "the flow got its own congestion control back") \
-	X(FIRST_HOLD, "first_hold", "the first write of this flow was held")      \
-	X(RELEASE, "release", "what was held left")                               \
-	X(MISS, "miss", "a burst ended while something was held")                 \
-	X(BACKOFF, "backoff", "after misses nothing is held for some bursts")     \
-	X(FLOW_CLOSED, "flow_closed", "the flow ended; its summary")              \
-	X(RESPONSE, "response", "a response ended: the program read again after it wrote") \
-	X(POLICY_CHANGED, "policy_changed", "another policy set is in force")     \
-	X(RELOAD, "reload", "the policy files were read again")                   \
-	X(SAMPLING, "sampling", "telemetry began or stopped to sample, to stay in its budget") \
-	X(ENDPOINT, "endpoint", "a program with TCP of its own got or lost its queue, or moved a connection to the kernel") \
+/* X(id, name in JSON and text, what it says). Order is the bit order of the mask; those of the kernel side come
+ * first. */
+#define AC_EVENTS(X)                                                                                  \
+	X(FLOW_OPENED, "flow_opened", "a flow got its policy")                                        \
+	X(FLOW_MANAGED, "flow_managed", "the flow was put on a wrapper, or could not be")             \
+	X(FLOW_RETURNED, "flow_returned", "the flow got its own congestion control back")             \
+	X(FIRST_HOLD, "first_hold", "the first write of this flow was held")                          \
+	X(RELEASE, "release", "what was held left")                                                   \
+	X(MISS, "miss", "a burst ended while something was held")                                     \
+	X(BACKOFF, "backoff", "after misses nothing is held for some bursts")                         \
+	X(FLOW_CLOSED, "flow_closed", "the flow ended; its summary")                                  \
+	X(RESPONSE, "response", "a response ended: the program read again after it wrote")            \
+	X(POLICY_CHANGED, "policy_changed", "another policy set is in force")                         \
+	X(RELOAD, "reload", "the policy files were read again")                                       \
+	X(SAMPLING, "sampling", "telemetry began or stopped to sample, to stay in its budget")        \
+	X(ENDPOINT, "endpoint",                                                                       \
+	  "a program with TCP of its own got or lost its queue, or moved a connection to the kernel") \
 	X(LOST, "lost", "events that found no room")
 
 enum ac_event_type {

@@ -18,8 +18,8 @@
  * The first rule that matches (policy_match.h) decides; where none does, policy 0 does.
  *
  * The data path does not walk a chain: it may have thousands of rules. Control group and program rank before all else
- * within a chain, so the first rule that matches is that of the deepest control group of the flow's that has one; there,
- * that of its program's name, or else of the first pattern that fits, or else of any program. For each of these
+ * within a chain, so the first rule that matches is that of the deepest control group of the flow's that has one;
+ * there, that of its program's name, or else of the first pattern that fits, or else of any program. For each of these
  * combinations links[] has the few rules that differ in what ranks after them. Only patterns have to be tried one after
  * the other; the answer of a long list of them is kept by the program's name (bpf/match.bpf.h).
  *

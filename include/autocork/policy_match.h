@@ -114,7 +114,8 @@ static __always_inline __u32 ac_link_slot(__u32 key, __u32 slots)
 /* The name as two numbers. */
 static __always_inline __u32 ac_name_place(__u64 head, __u64 tail)
 {
-	return AC_NAME_FIRST + ((__u64)ac_spread(head ^ tail * 0x94d049bb133111ebull) * (AC_NAMES - AC_NAME_FIRST) >> 32);
+	return AC_NAME_FIRST +
+	       ((__u64)ac_spread(head ^ tail * 0x94d049bb133111ebull) * (AC_NAMES - AC_NAME_FIRST) >> 32);
 }
 
 static __always_inline __u32 ac_name_next(__u32 place)

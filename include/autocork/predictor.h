@@ -188,8 +188,9 @@ static __always_inline __u32 ac_on_burst_end(struct ac_predictor *p, const struc
 }
 
 /*
- * The program sends its FIN, by shutdown or close, and did not read since its last write. Right behind that one it is as
- * good as one more write: had the last one been held, both would have left together. Returns the length of the burst.
+ * The program sends its FIN, by shutdown or close, and did not read since its last write. Right behind that one it is
+ * as good as one more write: had the last one been held, both would have left together. Returns the length of the
+ * burst.
  */
 static __always_inline __u32 ac_on_fin(struct ac_predictor *p, const struct ac_tuning *t, __u32 now_us)
 {

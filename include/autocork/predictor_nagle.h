@@ -8,8 +8,8 @@
 #include <autocork/predictor_slots.h>
 
 /*
- * Packets that do not leave because `writes` were held, `joined` by a last write that was not. Without the hold Nagle's algorithm would
- * have sent the first one alone if nothing was on its way, and joined all the others until the ACK.
+ * Packets that do not leave because `writes` were held, `joined` by a last write that was not. Without the hold Nagle's
+ * algorithm would have sent the first one alone if nothing was on its way, and joined all the others until the ACK.
  */
 static __always_inline __u32 ac_packets_saved(__u32 writes, bool joined, enum ac_nagle nagle)
 {
@@ -84,8 +84,8 @@ static __always_inline void ac_learn_patience(struct ac_predictor *p, __u32 went
 }
 
 /*
- * An ACK let go what Nagle kept: a stall, or was it quick? Only two stalls in a row tell of a peer that delays ACKs, and
- * one quick ACK takes all credit back: on a pipelined flow a stall is the exception, and holding saves none.
+ * An ACK let go what Nagle kept: a stall, or was it quick? Only two stalls in a row tell of a peer that delays ACKs,
+ * and one quick ACK takes all credit back: on a pipelined flow a stall is the exception, and holding saves none.
  */
 static __always_inline void ac_on_ack(struct ac_predictor *p, __u32 now_us)
 {

@@ -55,8 +55,8 @@
 #define AC_WAIT_LONG 12		/* longer waits add AC_COST_LONG */
 #define AC_OVERDUE_COST (AC_MISS / 8) /* debt for a held write that waited max_hold and was followed after all */
 /*
- * What the first byte may wait in all, in budgets: AC_BOUND, and where bursts end with reads, so that the peer needs all
- * of a burst, a quarter more for each write of it, up to AC_BOUND_MAX.
+ * What the first byte may wait in all, in budgets: AC_BOUND, and where bursts end with reads, so that the peer needs
+ * all of a burst, a quarter more for each write of it, up to AC_BOUND_MAX.
  */
 #define AC_BOUND 3
 #define AC_BOUND_MAX 25

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * What the BPF programs and the release process (agent/release/) tell each other. A hold that nobody else ends is ended by a descriptor of
- * the program's own: this says which flow, and whose.
+ * What the BPF programs and the release process (agent/release/) tell each other. A hold that nobody else ends is ended
+ * by a descriptor of the program's own: this says which flow, and whose.
  */
 #pragma once
 #include <autocork/types.h>
@@ -15,7 +15,8 @@ enum ac_reach {
 	AC_REACH_LOCKED,	/* somebody keeps the socket's lock: not to be tried again */
 };
 
-/* Whose socket it is: the value of the map `owners`, by the number of the flow's record. Written by the gate, but for tgid, fd and reach. */
+/* Whose socket it is: the value of the map `owners`, by the number of the flow's record. Written by the gate, but for
+ * tgid, fd and reach. */
 struct ac_owner {
 	__u64 cookie;	/* of the socket that all else is about */
 	__u64 cgroup;	/* its control group */
@@ -51,8 +52,8 @@ struct ac_releaser {
 };
 
 /*
- * The value of the map `avoided`, by control group: a socket of it was kept locked, or is. A busy machine may keep whoever holds a lock from
- * running for a while: who lets go soon is managed again, so many times.
+ * The value of the map `avoided`, by control group: a socket of it was kept locked, or is. A busy machine may keep
+ * whoever holds a lock from running for a while: who lets go soon is managed again, so many times.
  */
 #define AC_AVOID_NOW (1u << 0)		/* nothing of it is managed */
 #define AC_AVOID_TIME (1u << 1)		/* as often as it was: the bits from here on */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Responses by pattern, added up: what the kernel side keeps while somebody watches, and the command adds to by service.
- * A pattern is a service, and how many writes and option calls made the response. Pure.
+ * Responses by pattern, added up: what the kernel side keeps while somebody watches, and the command adds to by
+ * service. A pattern is a service, and how many writes and option calls made the response. Pure.
  *
- * Up to AC_RESPONSE_EXACT calls are told apart one by one, more by doubling steps: a stream in a hundred pieces and one in
- * a hundred and one are the same pattern.
+ * Up to AC_RESPONSE_EXACT calls are told apart one by one, more by doubling steps: a stream in a hundred pieces and one
+ * in a hundred and one are the same pattern.
  */
 #pragma once
 #include <autocork/count.h>

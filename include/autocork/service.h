@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * A service is what users name: (port, side, program, cgroup). Every flow belongs to one; totals, histograms and the prior that
- * lets short connections gain from their first burst are kept per service, in maps of bounded size.
+ * A service is what users name: (port, side, program, cgroup). Every flow belongs to one; totals, histograms and the
+ * prior that lets short connections gain from their first burst are kept per service, in maps of bounded size.
  */
 #pragma once
 #include <autocork/types.h>
@@ -11,8 +11,8 @@
 #define AC_SERVICES_MAX 1024	/* number 0 is the overflow service: flows that found no free number */
 
 /*
- * No control group, and no program, takes all numbers: a program's ports beyond AC_PROGRAM_PORTS are one service, a control group's
- * services beyond AC_CGROUP_SERVICES belong to number 0.
+ * No control group, and no program, takes all numbers: a program's ports beyond AC_PROGRAM_PORTS are one service, a
+ * control group's services beyond AC_CGROUP_SERVICES belong to number 0.
  */
 #define AC_PROGRAM_PORTS 32
 #define AC_CGROUP_SERVICES 256
@@ -25,14 +25,16 @@ struct ac_service_key {
 	char comm[AC_COMM_LEN];
 };
 
-/* What a service remembers from flow to flow. Written by many CPUs without a lock; the worst is a flow that learns by itself. */
+/* What a service remembers from flow to flow. Written by many CPUs without a lock; the worst is a flow that learns by
+ * itself. */
 struct ac_service_memory {
 	struct ac_prior prior;
 	__u32 no_gain;		/* flows in a row that had nothing to gain, saturating at AC_NO_GAIN_KNOWN */
-	__u32 left_alone;	/* control.policy_generation when a flow that a policy wants managed was left alone for that; 0 = never */
+	__u32 left_alone; /* control.policy_generation when a flow that a policy wants managed was left alone for that;
+			     0 = never */
 	__u32 connects;		/* of a client with nothing to gain: decides which of its connections are followed */
 } __attribute__((aligned(64)));	/* a cache line: client and server of one service may run on two CPUs */
-#define AC_NO_GAIN_KNOWN 8	/* from here on new flows are no reason to observe; the agent's recheck notices a change */
+#define AC_NO_GAIN_KNOWN 8 /* from here on new flows are no reason to observe; the agent's recheck notices a change */
 
 #define AC_SMALL_PACKET 128	/* bytes: a payload below is worth less than twice the headers of its Ethernet frame */
 #define AC_LARGE_WRITE 16384	/* bytes: four pages; below, copying is cheaper than handing over pages */
@@ -57,7 +59,7 @@ static __always_inline __u32 ac_flow_weight(__u8 mode, __u64 out, __u64 mask)
 struct ac_service_stats {
 	__u64 flows_opened;
 	__u64 flows_closed;
-	__u64 flows_passed;	/* connections not followed, in no other count here: a client's that has nothing to gain */
+	__u64 flows_passed; /* connections not followed, in no other count here: a client's that has nothing to gain */
 	__u64 flows_managed;	/* enrolments on a wrapper */
 	__u64 flows_returned;	/* taken off the wrapper while still open */
 	__u64 refused[AC_REFUSAL_MAX];
@@ -68,12 +70,14 @@ struct ac_service_stats {
 	__u64 read_bytes;
 	__u64 bursts;
 	__u64 inferred_bursts;	/* of these, those that nobody saw: what weights above 1 added */
-	__u64 held;		/* packets saved: writes held, but for those that Nagle's algorithm would have joined anyway */
+	__u64 held; /* packets saved: writes held, but for those that Nagle's algorithm would have joined anyway */
 	__u64 misses;
 	__u64 shadow_held;	/* the same two, for flows in shadow */
 	__u64 shadow_misses;
-	__u64 shadow_merged;	/* of shadow_held, writes that Nagle's algorithm joined with others anyway: no packets to save */
-	__u64 stalls;		/* writes that Nagle's algorithm kept until an ACK came, the ones behind them not counted; in shadow */
+	__u64 shadow_merged; /* of shadow_held, writes that Nagle's algorithm joined with others anyway: no packets to
+				save */
+	__u64 stalls; /* writes that Nagle's algorithm kept until an ACK came, the ones behind them not counted; in
+			 shadow */
 	__u64 stall_us;		/* the time these waited, summed */
 	__u64 shadow_stall_us;	/* of it, what holding would have saved: the write before it would have left with it */
 	__u64 released[AC_REASON_MAX];
@@ -88,7 +92,8 @@ struct ac_service_stats {
 	__u64 received_bytes;	/* payload taken in, each byte once */
 	__u64 rtt_us;		/* smoothed round-trip times of flows that had one, summed */
 	__u64 rtts;		/* how many had */
-	__u64 small_out;	/* packets with 1 … AC_SMALL_PACKET - 1 bytes of payload; [agent] small_packets. Counted while observed, as the next eight */
+	__u64 small_out; /* packets with 1 … AC_SMALL_PACKET - 1 bytes of payload; [agent] small_packets. Counted while
+			    observed, as the next eight */
 	__u64 small_in;
 	__u64 more_writes;	/* calls with MSG_MORE */
 	__u64 spliced_bytes;	/* queued by sendfile and splice, by reference */

@@ -18,9 +18,9 @@
  * What fills a table must not end a live connection, so a flow's table is chosen by how sure it is that it lives:
  *
  *   steer_syns    its peer has sent a SYN. Anybody can: the least recently used goes
- *   steer_silent  its peer has acknowledged the SYN+ACK, or somebody who forged both. Full: a new one stays in steer_syns
- *   steer_flows   its peer has acknowledged more than that, so it hears the consumer. Full: a new one stays where it is
- *   steer_closed  FIN or RST was seen. The least recently used goes
+ *   steer_silent  its peer has acknowledged the SYN+ACK, or somebody who forged both. Full: a new one stays in
+ * steer_syns steer_flows   its peer has acknowledged more than that, so it hears the consumer. Full: a new one stays
+ * where it is steer_closed  FIN or RST was seen. The least recently used goes
  *
  * Includes no kernel types but the uapi's: bpf/steer.bpf.c is built from those alone.
  */
@@ -118,7 +118,7 @@ struct steer_flow {
 	__u32 state;			/* enum steer_state */
 	__u32 flags;
 	__u32 next;			/* sequence number behind the peer's last data */
-	__u32 mark;			/* silent: the acknowledgement of our SYN; closing with a newer one: its first number */
+	__u32 mark; /* silent: the acknowledgement of our SYN; closing with a newer one: its first number */
 };
 
 /*
@@ -129,7 +129,8 @@ struct steer_flow {
 #define STEER_IDLE_OPEN 7400
 #define STEER_IDLE_CLOSING 60
 #define STEER_IDLE_SYN 60
-/* A FIN or RST further from the peer's last data is not believed (RFC 5961 asks for the exact number; packets get lost). */
+/* A FIN or RST further from the peer's last data is not believed (RFC 5961 asks for the exact number; packets get
+ * lost). */
 #define STEER_WINDOW (1 << 17)
 
 /* What became of a packet: every packet counts once. STEERED and LOST ones do not go to the kernel. */

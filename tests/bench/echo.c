@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * For tests/bench/endpoint: an epoll echo server, a client that keeps one message under way on each connection, and one that only
- * holds connections open.
+ * For tests/bench/endpoint: an epoll echo server, a client that keeps one message under way on each connection, and one
+ * that only holds connections open.
  *
  *   echo serve PORT
  *   echo load ADDRESS PORT CONNECTIONS SECONDS BYTES     prints {"rate": requests/s, "p50_us": ..., "p99_us": ...}
@@ -143,7 +143,8 @@ static int load(const char *host, const char *port, int connections, double seco
 	end = now_ns();
 	qsort(samples, count, sizeof(*samples), by_value);
 	printf("{\"requests\": %llu, \"rate\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", (unsigned long long)done,
-	       done * 1e9 / (end - begun), count ? samples[count / 2] / 1e3 : 0, count ? samples[count / 100 * 99] / 1e3 : 0);
+	       done * 1e9 / (end - begun), count ? samples[count / 2] / 1e3 : 0,
+	       count ? samples[count / 100 * 99] / 1e3 : 0);
 	return 0;
 }
 
@@ -154,7 +155,8 @@ int main(int argc, char **argv)
 	if (argc == 7 && !strcmp(argv[1], "load"))
 		return load(argv[2], argv[3], atoi(argv[4]), atof(argv[5]), atoi(argv[6]));
 	if (argc != 5 || strcmp(argv[1], "hold"))
-		errx(2, "usage: echo serve PORT | load ADDRESS PORT CONNECTIONS SECONDS BYTES | hold ADDRESS PORT CONNECTIONS");
+		errx(2,
+		     "usage: echo serve PORT | load ADDRESS PORT CONNECTIONS SECONDS BYTES | hold ADDRESS PORT CONNECTIONS");
 	for (int i = atoi(argv[4]); i > 0; i--)
 		open_connection(argv[2], argv[3]);
 	puts("held");

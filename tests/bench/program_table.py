@@ -258,7 +258,8 @@ CASES = [
          "openjdk-17-jdk-headless", prepare=java_server),
     node,
     Case("node behind nginx", f"GET, {PIECES} pieces, unbuffered", START_NGINX, "nodejs nginx-light",
-         files={"nginx.conf": NGINX.replace("%s", "proxy_pass http://back; proxy_http_version 1.1; proxy_buffering off; "
+         files={"nginx.conf": NGINX.replace("%s",
+                                            "proxy_pass http://back; proxy_http_version 1.1; proxy_buffering off; "
                                             "proxy_set_header Connection '';")}, back=node),
     Case("Go net/http", f"GET, {PIECES} Flush()", "{dir}/flush\n{port}", "golang-go", prepare=go_server),
     Case("Erlang inets", "GET, 600-byte file",
@@ -281,7 +282,8 @@ CASES = [
          "app:application", "gunicorn", files={"app.py": WSGI}),
     Case("tornado", f"GET, {PIECES} flush()", "/usr/bin/python3\n{dir}/web.py", "python3-tornado",
          files={"web.py": TORNADO}),
-    Case("tinyproxy", "GET through it", "/usr/bin/tinyproxy\n-d\n-c\n{dir}/t.conf", "tinyproxy-bin nginx-light", back="nginx",
+    Case("tinyproxy", "GET through it", "/usr/bin/tinyproxy\n-d\n-c\n{dir}/t.conf", "tinyproxy-bin nginx-light",
+         back="nginx",
          files={"t.conf": "Port {port}\nListen 127.0.0.1\nMaxClients 100\nLogLevel Critical\nReverseOnly Yes\n"
                           "ReversePath \"/\" \"http://127.0.0.1:{back}/\"\n"}, url="/file.bin"),
     Case("lighttpd", "GET, 600-byte file", "lighttpd\n-D\n-f\n{dir}/l.conf", "lighttpd", url="/file.bin",
@@ -289,16 +291,19 @@ CASES = [
                           "server.max-keep-alive-requests = 1000000\n", **PAGE}),
     Case("varnish", "GET, cached", "varnishd\n-F\n-j\nnone\n-a\n127.0.0.1:{port}\n-b\n127.0.0.1:{back}\n-n\n{dir}/v\n"
          "-s\nmalloc,16m", "varnish nginx-light", back="nginx", url="/file.bin"),
-    Case("haproxy", "GET through it", "haproxy\n-db\n-f\n{dir}/h.cfg", "haproxy nginx-light", back="nginx", url="/file.bin",
+    Case("haproxy", "GET through it", "haproxy\n-db\n-f\n{dir}/h.cfg", "haproxy nginx-light", back="nginx",
+         url="/file.bin",
          files={"h.cfg": "global\n\tnbthread 1\ndefaults\n\tmode http\n\ttimeout connect 5s\n\ttimeout client 30s\n"
                          "\ttimeout server 30s\nfrontend front\n\tbind 127.0.0.1:{port}\n\tdefault_backend back\n"
                          "backend back\n\thttp-reuse always\n\tserver nginx 127.0.0.1:{back}\n"}),
-    Case("Apache", "GET, 600-byte file", "apache2\n-DFOREGROUND\n-d\n{dir}\n-f\n{dir}/a.conf", "apache2-bin", url="/file.bin",
+    Case("Apache", "GET, 600-byte file", "apache2\n-DFOREGROUND\n-d\n{dir}\n-f\n{dir}/a.conf", "apache2-bin",
+         url="/file.bin",
          files={"a.conf": "Listen 127.0.0.1:{port}\nServerName x\nPidFile {dir}/pid\nErrorLog {dir}/log\n"
                           "DocumentRoot {dir}/root\nMaxKeepAliveRequests 0\nUser nobody\nGroup nogroup\n"
                           + "".join(f"LoadModule {n}_module /usr/lib/apache2/modules/mod_{n}.so\n"
                                     for n in ("mpm_event", "authz_core")), **PAGE}),
-    Case("redis", "SET and GET", "redis-server\n--port\n{port}\n--save\n\n--appendonly\nno\n--dir\n{dir}", "redis-server",
+    Case("redis", "SET and GET", "redis-server\n--port\n{port}\n--save\n\n--appendonly\nno\n--dir\n{dir}",
+         "redis-server",
          client="redis"),
     Case("bind", "query over TCP", "named\n-g\n-n\n1\n-c\n{dir}/named.conf", "bind9 dnsperf", client="dns",
          files={"named.conf": BIND, "zone": ZONE, "queries": "ns.test A\n"}),

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""How late a wrong hold ends: after its max_hold, for the slowest of a thousand, beside many flows, in many namespaces, on a busy machine.
+"""How late a wrong hold ends: after its max_hold, for the slowest of a thousand, beside many flows, in many
+namespaces, on a busy machine.
 
-Streams learn messages of 5 writes; then each writes 3 and waits, all at once: what is held leaves at its deadline. How late that was the
-agent counts (`lateness_us` of its services), in buckets: a figure is the top of its bucket. Beside it stands what the machine can do
-meanwhile: how late a real-time process wakes up that sleeps for 2 ms. No release process can be better than that."""
+Streams learn messages of 5 writes; then each writes 3 and waits, all at once: what is held leaves at its deadline. How
+late that was the agent counts (`lateness_us` of its services), in buckets: a figure is the top of its bucket. Beside it
+stands what the machine can do meanwhile: how late a real-time process wakes up that sleeps for 2 ms. No release process
+can be better than that."""
 import contextlib
 import os
 import subprocess
@@ -82,8 +84,10 @@ class Late(Work):
             connections, port = min(IDLE_PER_PORT, self.flows // 2 - start), free_port(stage.net)
             server = stack.enter_context(Program(stage.net, [*bench, "server", "--port", port], stage.server))
             wait_port(stage.net, port, alive=server)
-            idle = stack.enter_context(Program(stage.net, [*bench, "client", "--no_delay", "--host", "127.0.0.1", "--port", port,
-                                                           "--connections", connections, "--messages", 2 * connections, "--keep", 300],
+            idle = stack.enter_context(Program(stage.net,
+                                               [*bench, "client", "--no_delay", "--host", "127.0.0.1", "--port", port,
+                                                           "--connections", connections, "--messages", 2 * connections,
+                                                           "--keep", 300],
                                                stage.client))
             wait_for(lambda idle=idle: "packets per message" in idle.output(), 120, "idle connections")
 
@@ -124,7 +128,8 @@ class Sleeper:
     """What a process in real time can have of this machine."""
 
     def __init__(self):
-        self.process = subprocess.Popen([sys.executable, "-c", SLEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([sys.executable, "-c", SLEEPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)
 
     def figures(self):
         p50, p999 = self.process.communicate(timeout=10)[0].split()

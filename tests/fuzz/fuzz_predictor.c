@@ -61,7 +61,8 @@ static void check(const struct flow *flow, const struct ac_tuning *tuning)
 	demand(!p->holding || p->len);
 	/* Of a service without TCP_NODELAY the prior may have credit; each stall that was seen buys 20 misses. */
 	demand(flow->misses <= AC_ALLOWANCE + 1 + 2 * AC_DUPLEX_TRIALS + earned / AC_MISS + AC_CREDIT_MAX +
-				       AC_PROOFS * AC_SAVED_BUYS + flow->stalls * (AC_STALL_BUYS + AC_PROOFS * AC_SAVED_BUYS));
+				       AC_PROOFS * AC_SAVED_BUYS +
+				       flow->stalls * (AC_STALL_BUYS + AC_PROOFS * AC_SAVED_BUYS));
 	demand(p->proofs <= AC_PROOFS && p->rests <= AC_REST_DOUBLES && (p->nagle || !p->went));
 	demand(!(ac_predictor_gains(p) && ac_predictor_idle(p)));
 }
@@ -91,7 +92,8 @@ static void do_write(struct flow *flow, const struct ac_tuning *tuning, __u32 no
 static void do_end(struct flow *flow, const struct ac_tuning *tuning, enum ac_burst_end cause, __u32 now)
 {
 	const struct ac_predictor before = flow->p;
-	__u32 length = cause == AC_END_MAX ? ac_on_fin(&flow->p, tuning, now) : ac_on_burst_end(&flow->p, tuning, cause);
+	__u32 length =
+		cause == AC_END_MAX ? ac_on_fin(&flow->p, tuning, now) : ac_on_burst_end(&flow->p, tuning, cause);
 
 	flow->bursts += length > 0;
 	/* A deadline that does not end the burst is a miss only if the next write says so. */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Programs under `autocork run` on the steered side of a cable (steering.py): ports 9000 to 9009 are the endpoint's, from
-9010 on the kernel's."""
+"""Programs under `autocork run` on the steered side of a cable (steering.py): ports 9000 to 9009 are the endpoint's,
+from 9010 on the kernel's."""
 import contextlib
 import json
 import os
@@ -42,7 +42,8 @@ class Endpoint(Steered):
 
     def command(self, *arguments):
         """`autocork ARGUMENTS --json` in b, its lines."""
-        done = subprocess.run([build("autocork"), arguments[0], "--json", *arguments[1:]], capture_output=True, text=True,
+        done = subprocess.run([build("autocork"), arguments[0], "--json", *arguments[1:]], capture_output=True,
+                              text=True,
                               check=True, preexec_fn=lambda: setns(self.b.fd))
         return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -42,7 +42,8 @@ def result(call, *arguments):
 
 
 class Side:
-    """A connection, accepted from its listener, its peer, and the epoll set (with a pipe, and a set in a set) it is in."""
+    """A connection, accepted from its listener, its peer, and the epoll set (with a pipe, and a set in a set) it is
+    in."""
 
     def __init__(self, listener, port, home):
         self.listener = listener
@@ -191,7 +192,8 @@ def main():
                 print("\n".join(story[-25:]))
                 print(f"seed {SEED} round {number}: {name}: the stack gives {shown(found[0])}, the kernel {shown(found[1])}")
                 sys.exit(1)
-            # Reset: what poll() and the first read say of it. Later the kernel keeps some errors that the stack gives once.
+            # Reset: what poll() and the first read say of it. Later the kernel keeps some errors that the stack gives
+            # once.
             if name == "peer RST" and not last:
                 last = [("poll", lambda s: s.polled()), ("epoll", lambda s: s.events()),
                         ("last recv", lambda s: s.own.recv(100000)), ("last recv", lambda s: s.own.recv(1))]

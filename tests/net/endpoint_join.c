@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Tells the agent that a queue is this program's, with a socket that has no right to it: endpoint_join INTERFACE QUEUE xsk|tcp. */
+/* Tells the agent that a queue is this program's, with a socket that has no right to it: endpoint_join INTERFACE QUEUE
+ * xsk|tcp. */
 #include <err.h>
 #include <linux/if_xdp.h>
 #include <stdio.h>
@@ -20,7 +21,8 @@ int main(int argc, char **argv)
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
-	} control = { .align = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+	} control = { .align = {
+			      .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
 	struct iovec data = { &request, sizeof(request) };
 	struct msghdr message = {
 		.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)

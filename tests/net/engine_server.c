@@ -4,10 +4,10 @@
  *
  *   engine_server OBJECT INTERFACE PORT [BYTES]
  *
- * Echoes. A connection whose first byte is 'S' gets a stream: "S<bytes>\n", and a FIN. One whose first byte is 'D' is read
- * to its end and answered with the number of bytes. 'C' is closed at once by the server. OBJECT: xdp_to_xsk.bpf.o.
- * With BYTES, a connection moves to the kernel, by TCP_REPAIR, after so many bytes read or written. A thread goes on there.
- * Prints "ready". On SIGTERM: statistics as key=value lines, wake-ups with them.
+ * Echoes. A connection whose first byte is 'S' gets a stream: "S<bytes>\n", and a FIN. One whose first byte is 'D' is
+ * read to its end and answered with the number of bytes. 'C' is closed at once by the server. OBJECT: xdp_to_xsk.bpf.o.
+ * With BYTES, a connection moves to the kernel, by TCP_REPAIR, after so many bytes read or written. A thread goes on
+ * there. Prints "ready". On SIGTERM: statistics as key=value lines, wake-ups with them.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -112,7 +112,8 @@ static void *go_on(void *arg)
 {
 	struct moved_peer *moved = arg;
 	struct peer *peer = moved->peer;
-	bool good = put_all(moved->sock, moved->first, moved->first_len) && put_all(moved->sock, peer->buffer, peer->held);
+	bool good =
+		put_all(moved->sock, moved->first, moved->first_len) && put_all(moved->sock, peer->buffer, peer->held);
 	ssize_t got;
 
 	if (good && moved->fin_after)
@@ -158,9 +159,9 @@ static bool move(struct peer *peer)
 	bytes = malloc((size_t)size + 1);
 	size = handover_take(peer->socket, &snapshot, bytes, (uint64_t)size);
 	if (!handover_valid(&snapshot, (uint64_t)size))
-		errx(1, "a snapshot that is not valid: state %d, mss %u, una %u nxt %u, %u + %u + %u bytes of %lld", snapshot.state,
-		     snapshot.mss, snapshot.snd_una, snapshot.snd_nxt, snapshot.unread, snapshot.unacked, snapshot.unsent,
-		     (long long)size);
+		errx(1, "a snapshot that is not valid: state %d, mss %u, una %u nxt %u, %u + %u + %u bytes of %lld",
+		     snapshot.state, snapshot.mss, snapshot.snd_una, snapshot.snd_nxt, snapshot.unread,
+		     snapshot.unacked, snapshot.unsent, (long long)size);
 	moved->sock = socket(snapshot.local.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int problem = handover_restore(moved->sock, &snapshot, bytes, &what);
 	if (!problem) {
@@ -240,7 +241,8 @@ static bool serve(struct peer *peer)
 		if (got <= 0) {
 			if (!got && peer->kind == 'D') {
 				char text[32];
-				iov = (struct iovec){text, (size_t)snprintf(text, sizeof(text), "%llu\n", (unsigned long long)peer->got)};
+				iov = (struct iovec){ text, (size_t)snprintf(text, sizeof(text), "%llu\n",
+									     (unsigned long long)peer->got) };
 				engine_write(peer->socket, &iov, 1, 0);
 			}
 			end(peer);
@@ -313,10 +315,11 @@ static void run(struct ring *ring)
 	       "hand_overs=%llu most_moved=%lld states_moved=%u\n",
 	       (unsigned long long)wakeups, (unsigned long long)stats.accepted, (unsigned long long)stats.segments_in,
 	       (unsigned long long)stats.segments_out, stats.time_wait, stats.connections,
-	       (unsigned long long)stats.bad_checksum, (unsigned long long)stats.bad_frame, (unsigned long long)stats.reset,
-	       (unsigned long long)stats.challenge_ack, (unsigned long long)stats.paws_dropped,
-	       (unsigned long long)stats.ring.rx_dropped, (unsigned long long)stats.no_neighbour,
-	       (unsigned long long)stats.moved, (unsigned long long)hand_overs, (long long)most_moved, states_moved);
+	       (unsigned long long)stats.bad_checksum, (unsigned long long)stats.bad_frame,
+	       (unsigned long long)stats.reset, (unsigned long long)stats.challenge_ack,
+	       (unsigned long long)stats.paws_dropped, (unsigned long long)stats.ring.rx_dropped,
+	       (unsigned long long)stats.no_neighbour, (unsigned long long)stats.moved, (unsigned long long)hand_overs,
+	       (long long)most_moved, states_moved);
 	fflush(stdout);
 }
 

@@ -69,9 +69,9 @@ class Road:
 
 
 class Beyond:
-    """A host `net` behind b of a road, which routes to it over a link of MTU 1300. How the sender may learn that: `end`:
-    the host has that MTU, and announces it; `router`: b tells it; `silent`: b drops what is too long and tells nobody, so
-    the sender has to find out by itself (tcp_mtu_probing)."""
+    """A host `net` behind b of a road, which routes to it over a link of MTU 1300. How the sender may learn that:
+    `end`: the host has that MTU, and announces it; `router`: b tells it; `silent`: b drops what is too long and tells
+    nobody, so the sender has to find out by itself (tcp_mtu_probing)."""
 
     C4, C6 = "10.79.0.2", "fd79::2"
 

@@ -39,7 +39,8 @@ def wait_port(net, port, seconds=15, host="127.0.0.1", alive=None):
 
 @contextlib.contextmanager
 def forked(serve):
-    """A copy of this process that runs serve(ready) until the block ends; the block begins once it has called ready()."""
+    """A copy of this process that runs serve(ready) until the block ends; the block begins once it has called
+    ready()."""
     heard, told = os.pipe()
     child = os.fork()
     if not child:

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The agent's steering and endpoint parts without the rest of the agent, for tests: reads the policy directory named, steers, reads
- * it again on SIGHUP, and prints the endpoint's status on SIGUSR1. What is global to the kernel (congestion controls) stays out of it, so that many can run.
+ * The agent's steering and endpoint parts without the rest of the agent, for tests: reads the policy directory named,
+ * steers, reads it again on SIGHUP, and prints the endpoint's status on SIGUSR1. What is global to the kernel
+ * (congestion controls) stays out of it, so that many can run.
  */
 #include <err.h>
 #include <signal.h>

@@ -92,7 +92,7 @@ def main(scope):
     _say(f"TAP version 13\n1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):
-        text = (test.__doc__ or test.__name__).strip().splitlines()[0].rstrip(".")
+        text = " ".join((test.__doc__ or test.__name__).split()).rstrip(".")
         try:
             if os.geteuid():
                 raise Skip("needs root")

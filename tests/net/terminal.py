@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""A terminal of 24 lines and 80 columns, unless told otherwise, for programs that draw: what stands on it, and keys that go in."""
+"""A terminal of 24 lines and 80 columns, unless told otherwise, for programs that draw: what stands on it, and keys
+that go in."""
 import fcntl
 import os
 import pty

@@ -155,7 +155,8 @@ def test_make_run():
         check(second.returncode == 1 and "an agent answers there already" in second.stderr, second)
         check("every flow is its own again" in rest, rest)
         check(not os.path.exists(held.control), "the control socket is still there")
-        check(not [name for name in os.listdir(cgroup.root()) if name.startswith("autocork-demo")], "its cgroup is there")
+        check(not [name for name in os.listdir(cgroup.root()) if name.startswith("autocork-demo")],
+              "its cgroup is there")
         assert_nothing_left()
 
 

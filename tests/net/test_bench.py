@@ -117,7 +117,8 @@ def test_preload():
 def test_programs():
     """the bench of real programs starts them and counts their segments per operation"""
     script = os.path.join(ROOT, "tests", "bench", "programs")
-    done = subprocess.run([script, "--try", "--seconds", "0.2", "--only", "redis,haproxy"], capture_output=True, text=True,
+    done = subprocess.run([script, "--try", "--seconds", "0.2", "--only", "redis,haproxy"], capture_output=True,
+                          text=True,
                           check=False)
     equal(done.returncode, 0, done.stderr)
     for name, segments in ("redis", 2.0), ("haproxy", 6.0):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""The commands of docs/steering.md and docs/fastpath.md, read from the pages and run as they are written. Which are not,
-and why, is in NOT_RUN; a command of another kind that comes to a page fails until it is dealt with."""
+"""The commands of docs/steering.md and docs/fastpath.md, read from the pages and run as they are written. Which are
+not, and why, is in NOT_RUN; a command of another kind that comes to a page fails until it is dealt with."""
 import os
 import re
 import shlex

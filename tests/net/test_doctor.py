@@ -44,7 +44,8 @@ def doctor():
 
 
 def test_name_is_taken():
-    """a wrapper whose name is taken: doctor says that registering failed and why, not that the kernel lacks something"""
+    """a wrapper whose name is taken: doctor says that registering failed and why, not that the kernel lacks
+    something"""
     with no_agent():
         with subprocess.Popen([sys.executable, "-c", OCCUPY, build("bpf/gate_reno.bpf.o")], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as other:

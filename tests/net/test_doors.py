@@ -77,7 +77,8 @@ def other_agent(agent, *before):
 
 
 def test_second_agent_elsewhere():
-    """an agent with a /run of its own finds the first one's heartbeat in the kernel and ends; a killed one is no obstacle"""
+    """an agent with a /run of its own finds the first one's heartbeat in the kernel and ends; a killed one is no
+    obstacle"""
     elsewhere = "unshare", "-m", "sh", "-c", 'mount -t tmpfs none /run && exec "$0" "$@"'
     with Cgroup() as group, Agent(group) as agent:
         code, said = other_agent(agent, *elsewhere)

@@ -8,7 +8,8 @@ import signal
 import socket
 import struct
 
-from lib import Agent, Cgroup, Net, PATIENT, Stream, World, check, congestion, equal, main, no_agent, pattern, wait_for, world
+from lib import (Agent, Cgroup, Net, PATIENT, Stream, World, check, congestion, equal, main, no_agent, pattern,
+                 wait_for, world)
 
 LINGER_NOW = struct.pack("ii", 1, 0)
 TIMES = 4
@@ -106,7 +107,8 @@ def killed(stream, write):
     by_a_process(stream, write_and_die)
 
 
-RESETS = {"close() with unread input": unread, "close() with input since the write": unread_later, "SO_LINGER 0": linger,
+RESETS = {"close() with unread input": unread, "close() with input since the write": unread_later,
+          "SO_LINGER 0": linger,
           "connect(AF_UNSPEC)": disconnect, "exit with unread input": exits, "SIGKILL with unread input": killed}
 ORDERLY = {"close()": close, "shutdown(SHUT_WR)": shutdown_write, "shutdown(SHUT_RDWR)": shutdown_both}
 
@@ -243,7 +245,8 @@ def test_crossing_reset():
             w.hold(stream, 2)
             stream.server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOW)
             stream.server.close()
-            row = wait_for(lambda: (r := w.agent.service(stream.port, "client"))["flows_closed"] and r, 5, "the flow's end")
+            row = wait_for(lambda: (r := w.agent.service(stream.port, "client"))["flows_closed"] and r, 5,
+                           "the flow's end")
             equal((row["released"]["closing"], row["misses"]), (1, 1), "holds that ended as closing, misses")
 
 

@@ -33,7 +33,8 @@ def check_echo(point, address=Pair.B4, port=PORT, sizes=(1, 64, 1460, 100000, 30
 
 
 def test_echo_of_every_kind():
-    """select, poll, epoll, asyncio and threads, with a pipe in the same set; IPv4 and IPv6; loopback stays the kernel's"""
+    """select, poll, epoll, asyncio and threads, with a pipe in the same set; IPv4 and IPv6; loopback stays the
+    kernel's"""
     with Endpoint() as point:
         for kind in "async", "threads", "select", "poll", "epoll":
             server = echo(point, kind)
@@ -80,7 +81,8 @@ def test_refused():
         point.serves()
         second = point.run("python3", ECHO, "epoll", str(PORT + 1), options=["--verbose"])
         said(second, "ready")
-        wait_for(lambda: "1 of 1 queues are taken: the kernel serves this program" in second.output(), 10, "the word of the taken queue")
+        wait_for(lambda: "1 of 1 queues are taken: the kernel serves this program" in second.output(), 10,
+                 "the word of the taken queue")
         before = point.steered()
         check_echo(point, port=PORT + 1)
         equal(point.steered(), before, "steered packets of the second program")
@@ -88,13 +90,15 @@ def test_refused():
         point.write(POLICY)
         # Root may lock memory without a limit: by a capability, which is taken away.
         agent = point.stack.enter_context(Program(point.b, [
-            program("prlimit"), "--memlock=65536", program("setpriv"), "--bounding-set=-ipc_lock", build("tests/net/steer_agent"),
+            program("prlimit"), "--memlock=65536", program("setpriv"), "--bounding-set=-ipc_lock",
+            build("tests/net/steer_agent"),
             point.directory]))
         said(agent, "ready")
         server = point.run("python3", ECHO, "epoll", PORT, options=["--verbose"])
         said(server, "ready")
         check_echo(point)
-        wait_for(lambda: "UMEM" in server.output() and "LimitMEMLOCK" in server.output(), 10, "the word of locked memory")
+        wait_for(lambda: "UMEM" in server.output() and "LimitMEMLOCK" in server.output(), 10,
+                 "the word of locked memory")
         check(not point.has_consumer(), "no queue is taken")
         check(agent.process.poll() is None, agent.output())
 
@@ -180,7 +184,8 @@ def get(point, path, host=Pair.B4):
 
 
 def test_nginx():
-    """nginx with one worker of www-data: small and large files, IPv6, a proxy to itself by loopback, many connections"""
+    """nginx with one worker of www-data: small and large files, IPv6, a proxy to itself by loopback, many
+    connections"""
     with Endpoint() as point, directory_for("www-data") as directory:
         server = nginx(point, directory, 1)
         point.serves()
@@ -228,7 +233,8 @@ def children(pid):
 
 
 def test_nginx_reload():
-    """reload and upgrade (USR2) under load: no connection is lost, the next worker takes the queue when the last has ended"""
+    """reload and upgrade (USR2) under load: no connection is lost, the next worker takes the queue when the last has
+    ended"""
     with Endpoint() as point, directory_for("www-data") as directory:
         nginx(point, directory, 1, orphan=True)
         point.serves()
@@ -238,20 +244,23 @@ def test_nginx_reload():
         master = pid()
         # Connections all the time, so that the worker that ends has some that it has not accepted.
         load = point.stack.enter_context(Program(point.a, ["wrk", "-c", "16", "-t", "1", "-d", "5s", "--timeout", "10s",
-                                                           "-H", "Connection: close", f"http://{Pair.B4}:{PORT}/small"]))
+                                                           "-H", "Connection: close",
+                                                           f"http://{Pair.B4}:{PORT}/small"]))
         for _ in range(6):
             os.kill(master, signal.SIGHUP)
             for _ in range(10):
                 equal(get(point, "small"), b"y" * 600, "while it reloads")
         wait_for(lambda: get(point, "small") and point.has_consumer(), 20, "the new worker's queue")
         os.kill(master, signal.SIGUSR2)
-        wait_for(lambda: all(pathlib.Path(directory, name).exists() for name in ("pid", "pid.oldbin")) and children(pid()), 10, "the new master's worker")
+        pids = [pathlib.Path(directory, name) for name in ("pid", "pid.oldbin")]
+        wait_for(lambda: all(path.exists() for path in pids) and children(pid()), 10, "the new master's worker")
         os.kill(master, signal.SIGQUIT)
         for _ in range(10):
             equal(get(point, "small"), b"y" * 600, "while it is upgraded")
         load.process.wait(30)
         said_by_wrk = load.output()
-        check("requests in" in said_by_wrk and "Socket errors" not in said_by_wrk and "Non-2xx" not in said_by_wrk, said_by_wrk)
+        check("requests in" in said_by_wrk and "Socket errors" not in said_by_wrk and "Non-2xx" not in said_by_wrk,
+              said_by_wrk)
         os.kill(pid(), signal.SIGQUIT)
         wait_for(lambda: not point.has_consumer(), 10, "the queue to be free")
 
@@ -283,7 +292,8 @@ def test_memcached():
         connections = [point.connect() for _ in range(16)]
         for i, connection in enumerate(connections):
             name, value = f"k{i}", os.urandom(5000).hex().encode()
-            equal(answer(connection, f"set {name} 0 0 {len(value)}\r\n".encode() + value + b"\r\n", 8), b"STORED\r\n", "set")
+            equal(answer(connection, f"set {name} 0 0 {len(value)}\r\n".encode() + value + b"\r\n", 8), b"STORED\r\n",
+                  "set")
             want = f"VALUE {name} 0 {len(value)}\r\n".encode() + value + b"\r\nEND\r\n"
             equal(answer(connection, f"get {name}\r\n".encode(), len(want)), want, "get")
         check(point.steered() > before + 100, "they are steered")
@@ -335,7 +345,8 @@ def test_gunicorn():
     """gunicorn: a worker that its master forks"""
     with Endpoint() as point, directory_for("www-data") as directory:
         pathlib.Path(directory, "pages.py").write_text(APP)
-        point.run(program("gunicorn"), "--chdir", directory, "--no-sendfile", "-w", "1", "-b", f"{Pair.B4}:{PORT}", "pages:app",
+        point.run(program("gunicorn"), "--chdir", directory, "--no-sendfile", "-w", "1", "-b", f"{Pair.B4}:{PORT}",
+                  "pages:app",
                   port=PORT)
         check_web(point)
 
@@ -358,7 +369,8 @@ def test_run_says_why_not():
                           check=True)
     equal(done.stdout, "hi\n", "it runs")
     check("statically linked" in done.stderr and "it runs on the kernel's TCP" in done.stderr, done.stderr)
-    done = subprocess.run([build("autocork"), "run", "--", "no-such-program"], capture_output=True, text=True, check=False)
+    done = subprocess.run([build("autocork"), "run", "--", "no-such-program"], capture_output=True, text=True,
+                          check=False)
     check(done.returncode == 1 and "no-such-program: No such file" in done.stderr, done.stderr)
     done = subprocess.run([build("autocork"), "run", "--spin", "1s", "--", "true"], capture_output=True, text=True,
                           check=False)

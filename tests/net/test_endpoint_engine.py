@@ -30,7 +30,8 @@ class Server:
         for net in pair.a, pair.b:
             net.run("ethtool", "-K", "cable", "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off")
         self.process = subprocess.Popen([path, build("tests/net/xdp_to_xsk.bpf.o"), "cable", str(PORT), *more],
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=self._move)
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        preexec_fn=self._move)
         line = self.process.stdout.readline().strip()
         if line != "ready":
             raise AssertionError(f"engine_server: {line} {self.process.stderr.read()}")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""The agent ends and starts again while programs run on their own TCP: they go on, are found again, and nothing stays."""
+"""The agent ends and starts again while programs run on their own TCP: they go on, are found again, and nothing
+stays."""
 import os
 import signal
 import subprocess
@@ -81,7 +82,8 @@ def test_found_again():
 
 
 def test_new_agent_hands_over():
-    """a program that forks for each connection: the agent that it has joined moves them, and what was open before too"""
+    """a program that forks for each connection: the agent that it has joined moves them, and what was open before
+    too"""
     with Life() as point:
         point.echo("fork")
         for _ in range(2):
@@ -98,7 +100,8 @@ def test_new_agent_hands_over():
 
 
 def test_both_are_killed():
-    """agent and program are killed, in both orders: the kernel serves, the next agent finds no queue taken and no port"""
+    """agent and program are killed, in both orders: the kernel serves, the next agent finds no queue taken and no
+    port"""
     with Life() as point:
         for agent_first in True, False:
             server = point.echo()

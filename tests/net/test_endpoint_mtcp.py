@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""mTCP's programming interface on the stack: the two examples of docs/examples/mtcp over a cable, and what the agent sees."""
+"""mTCP's programming interface on the stack: the two examples of docs/examples/mtcp over a cable, and what the agent
+sees."""
 import os
 import signal
 import subprocess
@@ -33,7 +34,8 @@ class Examples(Endpoint):
         return path
 
     def start(self, port=PORT):
-        server = self.stack.enter_context(Program(self.b, [build("tests/net/mtcp_server"), self.server_config, str(port)]))
+        server = self.stack.enter_context(Program(self.b,
+                                                  [build("tests/net/mtcp_server"), self.server_config, str(port)]))
         wait_port(self.b, port, alive=server)
         return server
 
@@ -45,7 +47,8 @@ class Examples(Endpoint):
 
 
 def test_examples():
-    """client and server in mTCP's style, the server on its own TCP: few and many connections, short and long messages"""
+    """client and server in mTCP's style, the server on its own TCP: few and many connections, short and long
+    messages"""
     with Examples() as point:
         server = point.start()
         wait_for(lambda: len(point.instances()) == 1, 10, "the context's queue")
@@ -116,7 +119,8 @@ def test_bounds():
 
 
 def test_kernel_serves_where_it_must():
-    """a port without a policy, another interface than the policy's: a line that says why, and the kernel's TCP serves"""
+    """a port without a policy, another interface than the policy's: a line that says why, and the kernel's TCP
+    serves"""
     with Examples() as point:
         other = point.start(9100)
         point.client(4, 10, 64, 9100)
@@ -124,7 +128,8 @@ def test_kernel_serves_where_it_must():
         wrong = point.start()
         point.client(4, 10, 64)
         equal(point.steered(), 0, "steered packets")
-        for server, word in (other, "port 9100: no policy gives it to an endpoint"), (wrong, "port 9000: no policy gives it to an endpoint on lo"):
+        for server, word in ((other, "port 9100: no policy gives it to an endpoint"),
+                             (wrong, "port 9000: no policy gives it to an endpoint on lo")):
             check(word in server.output() and "the kernel's TCP serves it" in server.output(), server.output())
 
 

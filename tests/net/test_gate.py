@@ -213,7 +213,8 @@ def test_passed_by():
             listener.accept()[0].close()
             sock.close()
         row = w.agent.service(port, "client")
-        equal((row["flows_opened"], row["flows_passed"]), (21, 15), "connections, with 16 that had set an option before")
+        equal((row["flows_opened"], row["flows_passed"]), (21, 15),
+              "connections, with 16 that had set an option before")
         connect(200)
         row = w.agent.service(port, "client")
         equal(row["flows_opened"] + row["flows_passed"], 236, "connections, followed or not")
@@ -312,7 +313,8 @@ def test_busy_beside_quiet():
                 busy.receive(busy.server, 20000)
                 if not control("watching"):
                     break
-            equal((control("watching"), control("watched")), (0, 2), "the observer is there, flows it would be there for")
+            equal((control("watching"), control("watched")), (0, 2),
+                  "the observer is there, flows it would be there for")
 
 
 def test_off():

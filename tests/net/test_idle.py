@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""After an idle time, when the kernel begins with a small window again, a message is still few segments, whatever the algorithm."""
+"""After an idle time, when the kernel begins with a small window again, a message is still few segments, whatever the
+algorithm."""
 import contextlib
 import http.client
 import itertools
@@ -69,7 +70,8 @@ def fetch_each(connections, body):
 
 
 def test_nginx_after_idle():
-    """nginx with 20 keep-alive connections: a request and its response are at most 3 packets, however long nobody asked"""
+    """nginx with 20 keep-alive connections: a request and its response are at most 3 packets, however long nobody
+    asked"""
     with contextlib.ExitStack() as stack:
         w = stack.enter_context(world())
         server = stack.enter_context(Nginx(w.net, w.servers))
@@ -158,7 +160,8 @@ def scattered():
 
 
 def test_no_room_to_join():
-    """after an idle time, writes that do not join the segment before them: MSG_EOR, many fragments, a small max_skb_frags"""
+    """after an idle time, writes that do not join the segment before them: MSG_EOR, many fragments, a small
+    max_skb_frags"""
     held = {17: 0, 1: 0}
     with world() as w, scattered() as file:
         warn_again()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Random lives of connections, ended in each way: all counters equal what the test itself, TCP_INFO and the namespace's own
-statistics count. TEST_SEED=n repeats a run."""
+"""Random lives of connections, ended in each way: all counters equal what the test itself, TCP_INFO and the namespace's
+own statistics count. TEST_SEED=n repeats a run."""
 import ctypes
 import json
 import os
@@ -65,7 +65,8 @@ def segments_sent(net):
 
 
 def live(stream, dice, shape):
-    """Some messages there and back, all of them read. `shape`: of the sizes of writes in a message, alike or at random."""
+    """Some messages there and back, all of them read. `shape`: of the sizes of writes in a message, alike or at
+    random."""
     stream.truth = {"client": [], "server": []}
     for _ in range(dice.choice((0, 1, 3, 20))):
         sizes = shape or [dice.choice((1, 20, 20, 300, 5000, 30000)) for _ in range(dice.randrange(1, 5))]
@@ -80,7 +81,8 @@ def live(stream, dice, shape):
 
 def lives(policy, dice):
     with world(policy) as w, tempfile.TemporaryFile("w+") as out:
-        listener = subprocess.Popen([build("autocork"), "events", "--json", "--control", w.agent.control, "--type", "flow_closed"],
+        listener = subprocess.Popen([build("autocork"), "events", "--json", "--control", w.agent.control, "--type",
+                                     "flow_closed"],
                                     stdout=out, stderr=subprocess.DEVNULL)
         try:
             wait_for(lambda: control("event_mask"), 5, "the listener")
@@ -100,7 +102,8 @@ def by_way(w, dice, out):
         port = 20000 + number
         with Stream(w.net, port=port) as stream:
             live(stream, dice, shape)
-            info = {"client": tcp_info(stream.client)["data_segs_out"], "server": tcp_info(stream.server)["data_segs_out"]}
+            info = {"client": tcp_info(stream.client)["data_segs_out"],
+                    "server": tcp_info(stream.server)["data_segs_out"]}
             info["server"] += end is unread
             end(stream)
         what = f"{end.__name__}, life {number}"
@@ -129,9 +132,11 @@ def by_way(w, dice, out):
         seen += 2
         equal(sorted((e["written_bytes"], e["read_bytes"], e["segments"]) for e in events),
               sorted((sum(stream.truth[a]), sum(stream.truth[b]), row["segments"])
-                     for a, b, row in (("client", "server", rows[0]), ("server", "client", rows[1]))), f"events, {what}")
+                     for a, b, row in (("client", "server", rows[0]), ("server", "client", rows[1]))),
+              f"events, {what}")
         for event in events:
-            check(event["bursts"] > 0 or not event["written_bytes"], f"no burst of {event['written_bytes']} bytes, {what}")
+            check(event["bursts"] > 0 or not event["written_bytes"],
+                  f"no burst of {event['written_bytes']} bytes, {what}")
 
 
 def seeded():

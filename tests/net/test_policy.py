@@ -134,7 +134,8 @@ POD = "0f7a3b52-91de-4c0a-8e55-{:012x}"
 
 
 def test_pods_and_patterns():
-    """patterns of control groups, and pods by the names of their logs: what they stand for is followed as it comes and goes"""
+    """patterns of control groups, and pods by the names of their logs: what they stand for is followed as it comes and
+    goes"""
     with world("[policy start]\nmode = observe\n") as w, contextlib.ExitStack() as undo:
         base = path_of(w.group)
         namespace = f"ac-{os.getpid()}"
@@ -159,7 +160,8 @@ def test_pods_and_patterns():
             undo.callback(lambda entry=entry: entry.exists() and entry.rmdir())
             group = w.group.child(name)
             if policy == "web":
-                wait_for(lambda: groups() == [f"{base}/{name}"], 10, f"{pod} to be seen")  # pylint: disable=cell-var-from-loop
+                wait_for(lambda: groups() == [f"{base}/{name}"], 10,
+                         f"{pod} to be seen")  # pylint: disable=cell-var-from-loop
             group.add("0")
             check_flow(w, (policy, policy), 7001, cgroup=f"{base}/{name}")
             w.group.add("0")
@@ -175,7 +177,8 @@ def test_pods_and_patterns():
 
 
 def test_directory_is_followed():
-    """files that change are in force a moment later without a word; a wrong one changes nothing and is named; a ConfigMap too"""
+    """files that change are in force a moment later without a word; a wrong one changes nothing and is named; a
+    ConfigMap too"""
     with world("[policy web]\nports = 7001\nmode = observe\n") as w:
         def reloads():
             state = w.agent.status()["policy"]["reload"]

@@ -14,6 +14,7 @@ from lib import MANAGE, PATIENT, Stream, check, equal, main, pattern, wait_for, 
 
 TCP_NOTSENT_LOWAT = 25
 LOWAT = 50
+SLOW = MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\npacket_worth = 10ms\nmode")
 
 
 def released(w, stream):
@@ -138,7 +139,7 @@ def test_found_nothing():
         sock.settimeout(30)
     ends("app_wait", look)
     # And not at the deadline.
-    with world(MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\npacket_worth = 10ms\nmode")) as w, Stream(w.net) as stream:
+    with world(SLOW) as w, Stream(w.net) as stream:
         took = []
         for _ in range(2):
             w.learn(stream)
@@ -209,7 +210,7 @@ def test_own_congestion_control():
 
 def test_ceiling():
     """an agent that does not run for a while: the kernel's own timer sends what is held, and holds go on as ever"""
-    with world(MANAGE.replace("mode", "max_hold = 100ms\nburst_gap = 50ms\npacket_worth = 10ms\nmode")) as w, Stream(w.net) as stream:
+    with world(SLOW) as w, Stream(w.net) as stream:
         w.learn(stream)
         data, pid = w.hold(stream, 2), w.agent.process.pid
         os.kill(pid, signal.SIGSTOP)
@@ -228,7 +229,8 @@ def test_ceiling():
 
 
 def wheel():
-    """Flows in the wheel of due holds (include/autocork/control.h, struct ac_wheel): how many, and in how many slots."""
+    """Flows in the wheel of due holds (include/autocork/control.h, struct ac_wheel): how many, and in how many
+    slots."""
     out = subprocess.run(["bpftool", "-j", "map", "dump", "name", "wheel"], capture_output=True, text=True,
                          check=True).stdout
     value = json.loads(out)[0]["formatted"]["value"]

@@ -52,7 +52,8 @@ def test_nothing_stays():
     with world() as w:
         for end in socket.socket.close, close_by_reset:
             for first, second in ("client", "server"), ("server", "client"):
-                # 24 in all: beyond 32 ports of one program they share a service, which rests after so many holds in vain.
+                # 24 in all: beyond 32 ports of one program they share a service, which rests after so many holds in
+                # vain.
                 for _ in range(6):
                     with Stream(w.net) as stream:
                         w.learn(stream)
@@ -78,7 +79,8 @@ def disconnect(sock):
 
 
 def test_connected_again():
-    """a socket that is disconnected and connects again is one more flow, managed as the first was, and none is left open"""
+    """a socket that is disconnected and connects again is one more flow, managed as the first was, and none is left
+    open"""
     with world() as w:
         with Stream(w.net) as stream:
             w.learn(stream)

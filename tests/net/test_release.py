@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""The release process: wrong holds end by a descriptor of the program's own, in time, and whoever keeps a lock keeps nobody else."""
+"""The release process: wrong holds end by a descriptor of the program's own, in time, and whoever keeps a lock keeps
+nobody else."""
 import contextlib
 import ctypes
 import fcntl
@@ -27,7 +28,8 @@ WIDE_MS = 120
 
 def release_process(agent):
     """Its pid: the agent's youngest child of that name (15 characters of it). Those that are stuck stay."""
-    for pid in reversed(pathlib.Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()):
+    children = pathlib.Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()
+    for pid in reversed(children):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             if pathlib.Path(f"/proc/{pid}/comm").read_text() == "autocork-releas\n":
                 return int(pid)
@@ -148,8 +150,8 @@ class MissingPage:
 
 @contextlib.contextmanager
 def locked(w, stream):
-    """The program keeps the lock of the stream's socket, while something is held, until the block ends; it begins once the release process
-    that waits for the lock has a successor."""
+    """The program keeps the lock of the stream's socket, while something is held, until the block ends; it begins once
+    the release process that waits for the lock has a successor."""
     missing, first = MissingPage(), release_process(w.agent)
     w.hold(stream, 2)
     thread = threading.Thread(target=missing.send_over_it, args=(stream.client, 20))
@@ -172,8 +174,8 @@ def refused(w, port):
 
 
 def test_lock_held():
-    """a program that keeps its socket locked keeps the release process only: the agent answers, another takes over, that control group is
-    managed no more, and the agent stops, is killed and starts again"""
+    """a program that keeps its socket locked keeps the release process only: the agent answers, another takes over,
+    that control group is managed no more, and the agent stops, is killed and starts again"""
     # Long enough to lock the socket meanwhile.
     with world(POLICY.replace(f"{HOLD_MS}ms", "100ms")) as w, Stream(w.net) as stream:
         learned(w, stream)
@@ -193,8 +195,8 @@ def test_lock_held():
 
 
 def test_lock_held_for_a_moment():
-    """a lock that is kept for a moment, as a busy machine may, keeps its control group from being managed for that long only: also flows
-    that were refused meanwhile"""
+    """a lock that is kept for a moment, as a busy machine may, keeps its control group from being managed for that long
+    only: also flows that were refused meanwhile"""
     with world(POLICY.replace(f"{HOLD_MS}ms", "100ms")) as w, Stream(w.net) as stream:
         learned(w, stream)
         with locked(w, stream):
@@ -207,8 +209,8 @@ def test_lock_held_for_a_moment():
 
 
 def test_nothing_is_opened():
-    """descriptors of others that look like namespaces and become FIFOs or terminals meanwhile neither stop the agent nor become its
-    terminal"""
+    """descriptors of others that look like namespaces and become FIFOs or terminals meanwhile neither stop the agent
+    nor become its terminal"""
     with world(POLICY) as w, Stream(w.net) as stream:
         w.learn(stream)
         os.mkfifo(w.agent.directory / "fifo")

@@ -144,7 +144,8 @@ def test_explain_unmanaged():
         if not w.agent.feature("write hook"):
             raise Skip("this kernel has no hook for writes")
         with subprocess.Popen([build("autocork"), "explain", "--port", str(stream.port), "--count", "40", "--control",
-                               w.agent.control], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as explain:
+                               w.agent.control], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              text=True) as explain:
             def ended():
                 stream.exchange(9, 20, 5)
                 return explain.poll() is not None
@@ -164,7 +165,8 @@ def test_texts():
             check(re.search(wanted, block, re.M), block)
         row = re.compile(rf"^ *[1-9]\S* +{stream.port} +\S+ +- +client +1 +1(?: +[1-9]\S*){{2}} ", re.M)
         page = said(w.agent, "status")
-        check(row.search(page), f"no saved packets, flow, managed flow, messages and writes of {stream.port} in:\n{page}")
+        check(row.search(page),
+              f"no saved packets, flow, managed flow, messages and writes of {stream.port} in:\n{page}")
         check(re.match(r"saved +[1-9]\S* packets; 1 of \d+ open flows managed\n", page), page)
         for words in ("--once",), ("--once", "--flows"):
             head, *rows = said(w.agent, "top", *words, "--delay", "0.3").splitlines()
@@ -225,7 +227,8 @@ def test_trial():
 def test_trial_without_gain():
     """a trial of a service that writes each message at once says that there is nothing to gain"""
     with world("[policy all]\nmode = observe\n") as w, Stream(w.net) as stream:
-        with subprocess.Popen([build("autocork"), "trial", "--port", str(stream.port), "--for", "4s", "--max-delay", "1s",
+        with subprocess.Popen([build("autocork"), "trial", "--port", str(stream.port), "--for", "4s", "--max-delay",
+                               "1s",
                                "--control", w.agent.control], stdout=subprocess.PIPE, text=True) as trial:
             while trial.poll() is None:
                 stream.exchange(1, 100, 20)

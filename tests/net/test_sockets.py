@@ -221,7 +221,8 @@ def test_choice_copied():
     with world() as w, Stream(w.net) as stream:
         w.learn(stream)
         name = seen_congestion(stream.client)
-        equal((congestion(stream.client), name), ("autocork_cubic", "cubic"), "what the kernel has, and the program reads")
+        equal((congestion(stream.client), name), ("autocork_cubic", "cubic"),
+              "what the kernel has, and the program reads")
         with Stream(w.net) as copy:
             copy.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
             for _ in range(200):

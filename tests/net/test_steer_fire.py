@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Steering under fire: forged packets, other owners, other names, held locks, full rings. What the tables keep when they
-are full is in tests/prog/test_steer.c."""
+"""Steering under fire: forged packets, other owners, other names, held locks, full rings. What the tables keep when
+they are full is in tests/prog/test_steer.c."""
 import fcntl
 import json
 import os

@@ -74,7 +74,8 @@ def test_l2fwd():
         prepare(steered)
         steered.attach(policy(9000, protocol="udp"))
         file = os.path.join(steered.directory, "l2fwd")
-        flags = [subprocess.run(["pkg-config", what, "libdpdk"], capture_output=True, text=True, check=True).stdout.split()
+        flags = [subprocess.run(["pkg-config", what, "libdpdk"], capture_output=True, text=True,
+                                check=True).stdout.split()
                  for what in ("--cflags", "--libs")]
         subprocess.run(["gcc", "-O1", *flags[0], source, "-o", file, *flags[1]], check=True)
         with Program(steered.b, [file, "-l", "0", "--no-huge", "--no-shconf", "-m", "256", "--no-pci", "--no-telemetry",

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""What joining writes would swallow, and what a hold must not cost: stamps of what is sent, ends of records, notifications of
-zero-copy writes, the window."""
+"""What joining writes would swallow, and what a hold must not cost: stamps of what is sent, ends of records,
+notifications of zero-copy writes, the window."""
 import os
 import signal
 import socket
@@ -95,7 +95,8 @@ def test_zerocopy():
 
 def outlasts(congestion_control, stopped):
     """A hold that outlasts the retransmission timeout, then a write that ends a record, and one that cannot join it."""
-    with world("[policy all]\nmode = autocork\nmax_hold = 4ms\nburst_gap = 4ms\nrto_min = 5ms\n", congestion_control) as w, \
+    with world("[policy all]\nmode = autocork\nmax_hold = 4ms\nburst_gap = 4ms\nrto_min = 5ms\n",
+               congestion_control) as w, \
             Stream(w.net) as stream:
         for _ in range(4):
             w.learn(stream, limit=6000)

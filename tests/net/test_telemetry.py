@@ -262,7 +262,8 @@ def test_nginx_saves_what_was_predicted():
 
 def on_trial(agent):
     """The keys of the policy on trial, {} if there is none."""
-    return {policy["name"]: policy["keys"] for policy in agent.ask("policy", "show")[0]["policies"]}.get("autocork-trial", {})
+    policies = agent.ask("policy", "show")[0]["policies"]
+    return {policy["name"]: policy["keys"] for policy in policies}.get("autocork-trial", {})
 
 
 def test_advice_and_trial():
@@ -295,10 +296,12 @@ def test_advice_and_trial():
 
 
 def test_trial_and_files():
-    """a trial is no file: invalid files beside it do not keep it in force, what was not reloaded stays so, a reload goes beneath"""
+    """a trial is no file: invalid files beside it do not keep it in force, what was not reloaded stays so, a reload
+    goes beneath"""
     with world(OBSERVED) as w, Stream(w.net) as stream:
         def try_it(meanwhile):
-            with subprocess.Popen([build("autocork"), "trial", "--port", str(stream.port), "--for", "3s", "--max-delay", "1s",
+            with subprocess.Popen([build("autocork"), "trial", "--port", str(stream.port), "--for", "3s",
+                                   "--max-delay", "1s",
                                    "--json", "--control", w.agent.control], stdout=subprocess.PIPE, text=True) as trial:
                 def begun():
                     stream.exchange(WRITES, SIZE, 20)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Each way of writing is seen and managed: a message in pieces leaves as one segment, whichever call writes them. The vm layer does the same
-on its kernels; test_uring has io_uring's worker threads, test_swallowed what becomes of zero-copy notifications."""
+"""Each way of writing is seen and managed: a message in pieces leaves as one segment, whichever call writes them. The
+vm layer does the same on its kernels; test_uring has io_uring's worker threads, test_swallowed what becomes of
+zero-copy notifications."""
 import json
 
 from lib import Program, build, check, equal, main, world

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Who is who: the program of a flow is the process that accepts or connects, by its process's name; services are bounded."""
+"""Who is who: the program of a flow is the process that accepts or connects, by its process's name; services are
+bounded."""
 import contextlib
 import ctypes
 import socket
@@ -75,12 +76,14 @@ def test_socket_activation():
                     ask(client, 3)
                     wait_for(lambda: (ask(client), program_of(w, client) == [("the-worker", "mine")])[1], 10,
                              "the program that accepted")
-                    wait_for(lambda: (ask(client, 20), any(f["held"] for f in w.agent.flows()))[1], 20, "its writes are held")
+                    wait_for(lambda: (ask(client, 20), any(f["held"] for f in w.agent.flows()))[1], 20,
+                             "its writes are held")
         rename("python3")
 
 
 def test_two_programs_at_one_port():
-    """SO_REUSEPORT: each connection belongs to the program that accepted it; the policy of the one is not the other's"""
+    """SO_REUSEPORT: each connection belongs to the program that accepted it; the policy of the one is not the
+    other's"""
     with world(ONLY) as w, listen(w.net, reuse_port=True) as first, w.net.inside():
         second = socket.socket()
         second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -116,7 +119,8 @@ def test_name_set_later():
         with forked(later):
             for name in "first-name", "second-name":
                 with connect(w.net, listener) as client:
-                    wait_for(lambda: (ask(client), [p for p, _ in program_of(w, client)] == [name])[1], 10, f"{name} is seen")
+                    wait_for(lambda: (ask(client), [p for p, _ in program_of(w, client)] == [name])[1], 10,
+                             f"{name} is seen")
 
 
 def in_thread(name, function):
@@ -142,7 +146,8 @@ def test_threads():
             ready()
             threading.Event().wait()
         with forked(threads), contextlib.ExitStack() as stack:
-            clients = [stack.enter_context(in_thread(f"client-{n}", lambda: connect(w.net, listener))) for n in range(20)]
+            clients = [stack.enter_context(in_thread(f"client-{n}",
+                                                     lambda: connect(w.net, listener))) for n in range(20)]
 
             def seen():
                 for client in clients:
@@ -169,7 +174,8 @@ def test_many_ports():
 
 
 def test_names_without_end():
-    """a program that connects under thousands of names does not take the services of others; a reload keeps its policies"""
+    """a program that connects under thousands of names does not take the services of others; a reload keeps its
+    policies"""
     with world(ONLY) as w, listen(w.net) as listener:
         with forked(lambda ready: (rename("the-worker"), ready(), serve(listener))):
             with connect(w.net, listener) as kept:
@@ -191,12 +197,16 @@ def test_names_without_end():
 
 
 def test_other_sockets_take_no_record():
-    """UNIX, UDP and MPTCP sockets that set TCP options, and TCP sockets that come to nothing, take no record for good"""
+    """UNIX, UDP and MPTCP sockets that set TCP options, and TCP sockets that come to nothing, take no record for
+    good"""
     with world() as w:
         with w.net.inside(), contextlib.ExitStack() as stack:
-            for family, kind, protocol in ((socket.AF_UNIX, socket.SOCK_STREAM, 0), (socket.AF_UNIX, socket.SOCK_DGRAM, 0),
-                                           (socket.AF_INET, socket.SOCK_DGRAM, 0), (socket.AF_INET6, socket.SOCK_DGRAM, 0),
-                                           (socket.AF_INET, socket.SOCK_STREAM, 262), (socket.AF_INET6, socket.SOCK_STREAM, 262)):
+            for family, kind, protocol in ((socket.AF_UNIX, socket.SOCK_STREAM, 0),
+                                           (socket.AF_UNIX, socket.SOCK_DGRAM, 0),
+                                           (socket.AF_INET, socket.SOCK_DGRAM, 0),
+                                           (socket.AF_INET6, socket.SOCK_DGRAM, 0),
+                                           (socket.AF_INET, socket.SOCK_STREAM, 262),
+                                           (socket.AF_INET6, socket.SOCK_STREAM, 262)):
                 for _ in range(50):
                     with contextlib.suppress(OSError):
                         sock = stack.enter_context(socket.socket(family, kind, protocol))

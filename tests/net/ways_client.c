@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * A message of PIECES pieces by each way of writing, on a connection and a loopback port of its own: `ways_client FIRST_PORT
- * SECONDS ROUNDS`. Prints {"NAME": {"port": N, "messages": all, "segments": of a message in the last ROUNDS}, ...}: the rounds
- * begin once a message has left as one segment, or after that time. Each message is compared, and answered.
+ * A message of PIECES pieces by each way of writing, on a connection and a loopback port of its own: `ways_client
+ * FIRST_PORT SECONDS ROUNDS`. Prints {"NAME": {"port": N, "messages": all, "segments": of a message in the last
+ * ROUNDS}, ...}: the rounds begin once a message has left as one segment, or after that time. Each message is compared,
+ * and answered.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -65,7 +66,8 @@ static bool by_splice(int fd, int i)
 {
 	off_t at = i * SIZE;
 
-	return took(splice(file, &at, pipe_in, NULL, SIZE, 0), SIZE) && took(splice(pipe_out, NULL, fd, NULL, SIZE, 0), SIZE);
+	return took(splice(file, &at, pipe_in, NULL, SIZE, 0), SIZE) &&
+	       took(splice(pipe_out, NULL, fd, NULL, SIZE, 0), SIZE);
 }
 
 /* All pieces in one system call. */
@@ -188,8 +190,8 @@ static void measure(const struct way *way, int port, time_t seconds, int rounds)
 	before = segments_out(client);
 	for (int i = 0; i < rounds; i++)
 		exchange(way, client, server);
-	printf("%s\"%s\": {\"port\": %d, \"messages\": %d, \"segments\": %.2f}", way == ways ? "{" : ", ", way->name, port, messages,
-	       (segments_out(client) - before) / (double)rounds);
+	printf("%s\"%s\": {\"port\": %d, \"messages\": %d, \"segments\": %.2f}", way == ways ? "{" : ", ", way->name,
+	       port, messages, (segments_out(client) - before) / (double)rounds);
 	fflush(stdout);
 	close(client);
 	close(server);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""The Debian packages: built from what is built already, looked into, and their dependencies counted. Installs nothing."""
+"""The Debian packages: built from what is built already, looked into, and their dependencies counted. Installs
+nothing."""
 import os
 import pathlib
 import re
@@ -19,7 +20,8 @@ class Skip(Exception):
 
 
 def run(*words, **more):
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=600, check=False, **more)
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=600, check=False,
+                          **more)
     assert done.returncode == 0, f"{words}: {done.returncode}: {(done.stdout + done.stderr)[-1500:]}"
     return done.stdout
 
@@ -33,10 +35,12 @@ class Built:
             raise Skip(f"{', '.join(missing)} not installed")
         self.directory = pathlib.Path(directory)
         tree = self.directory / "tree"
-        shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns(".git", "build", "__pycache__", "tests"))
+        shutil.copytree(ROOT, tree, symlinks=True,
+                        ignore=shutil.ignore_patterns(".git", "build", "__pycache__", "tests"))
         # What make need not build again; the tests' programs are many times larger.
         (tree / "build").mkdir()
-        built = [path for path in (ROOT / "build").iterdir() if path.is_file() or path.name in ("agent", "bpf", "lwip", "man")]
+        built = [path for path in (ROOT / "build").iterdir() if path.is_file() or path.name in ("agent", "bpf", "lwip",
+                                                                                                "man")]
         run("cp", "-a", *built, tree / "build")
         self.fastpath = (tree / "build/autocork-fastpath").exists()
         self.endpoint = (tree / "build/libautocork-endpoint.so").exists()
@@ -66,8 +70,10 @@ def files_are_where_they_belong(built):
     assert set(built.packages) == wanted, built.packages
     root = built.roots["autocork"]
     for path in ("usr/sbin/autocorkd", "usr/bin/autocork", "usr/share/man/man8/autocorkd.8.gz",
-                 "usr/share/man/man1/autocork.1.gz", "usr/share/man/man5/autocork.conf.5.gz", "usr/lib/sysusers.d/autocork.conf",
-                 "usr/share/bash-completion/completions/autocork", "usr/share/doc/autocork/copyright", "etc/autocork/policy.d"):
+                 "usr/share/man/man1/autocork.1.gz", "usr/share/man/man5/autocork.conf.5.gz",
+                 "usr/lib/sysusers.d/autocork.conf",
+                 "usr/share/bash-completion/completions/autocork", "usr/share/doc/autocork/copyright",
+                 "etc/autocork/policy.d"):
         assert (root / path).exists(), path
     unit, = [*root.glob("lib/systemd/system/autocorkd.service"), *root.glob("usr/lib/systemd/system/autocorkd.service")]
     assert "ExecStart=/usr/sbin/autocorkd\n" in unit.read_text()
@@ -75,7 +81,8 @@ def files_are_where_they_belong(built):
     assert (built.roots["autocork-fastpath"] / "usr/sbin/autocork-fastpath").exists()
     if built.endpoint:
         assert (built.roots["autocork-endpoint"] / "usr/lib/autocork/libautocork-endpoint.so").exists()
-    strays = [path for path in root.rglob("*") if path.is_file() and re.search(r"/(build|tests|usr/local|home|root)/", str(path.relative_to(root)))]
+    strays = [path for path in root.rglob("*") if path.is_file() and re.search(r"/(build|tests|usr/local|home|root)/",
+                                                                               str(path.relative_to(root)))]
     assert not strays, strays
 
 
@@ -92,10 +99,12 @@ def mtcp_programs_build(built):
         return
     whole, root = built.directory / "whole", built.roots["autocork-mtcp"]
     for package in "autocork-endpoint", "autocork-mtcp":
-        run("cp", "-a", f"{built.roots[package]}/.", whole) if whole.exists() else run("cp", "-a", built.roots[package], whole)
+        run("cp", "-a", f"{built.roots[package]}/.", whole) if whole.exists() else run("cp", "-a",
+                                                                                       built.roots[package], whole)
     examples = root / "usr/share/doc/autocork-mtcp/examples"
     for name in "server", "client":
-        run("gcc", "-Wall", "-Werror", f"-I{root}/usr/include", examples / f"{name}.c", f"-L{root}/usr/lib", "-lautocork-mtcp",
+        run("gcc", "-Wall", "-Werror", f"-I{root}/usr/include", examples / f"{name}.c", f"-L{root}/usr/lib",
+            "-lautocork-mtcp",
             "-lpthread", "-o", whole / name)
         used = run("ldd", whole / name, env=dict(os.environ, LD_LIBRARY_PATH=str(whole / "usr/lib")))
         assert f"libautocork-mtcp.so => {whole}/usr/lib/libautocork-mtcp.so" in used, used
@@ -144,7 +153,8 @@ def base_system():
 
 
 def few_packages_come_along(built):
-    base, wanted, seen = base_system(), [built.field("autocork", "Depends"), built.field("autocork", "Pre-Depends")], set()
+    base, wanted, seen = base_system(), [built.field("autocork", "Depends"),
+                                         built.field("autocork", "Pre-Depends")], set()
     assert "libc6" in base, sorted(base)
     installed = status_of(None)
     while wanted:
@@ -166,7 +176,8 @@ def lintian_finds_no_error(built):
     assert done.returncode == 0 and not errors, errors or done.stdout + done.stderr
 
 
-TESTS = [files_are_where_they_belong, programs_run, mtcp_programs_build, group_and_service_are_set_up, few_packages_come_along, lintian_finds_no_error]
+TESTS = [files_are_where_they_belong, programs_run, mtcp_programs_build, group_and_service_are_set_up,
+         few_packages_come_along, lintian_finds_no_error]
 
 
 def main():

@@ -3,7 +3,18 @@
 #pragma once
 #include <autocork/predictor.h>
 
-enum step_call { STEP_INIT, STEP_INIT_ALONE, STEP_WRITE, STEP_END, STEP_RELEASE, STEP_LEARN, STEP_ACK, STEP_REST, STEP_FIN, STEP_MAX };
+enum step_call {
+	STEP_INIT,
+	STEP_INIT_ALONE,
+	STEP_WRITE,
+	STEP_END,
+	STEP_RELEASE,
+	STEP_LEARN,
+	STEP_ACK,
+	STEP_REST,
+	STEP_FIN,
+	STEP_MAX
+};
 
 struct step {
 	__u32 call;		/* enum step_call */

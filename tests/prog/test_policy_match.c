@@ -58,7 +58,8 @@ static void test_globs(void **state)
 	assert_true(matched > count / 40);
 }
 
-/* ------------------------------------------------------------------ whole sets, in the tables as the engine fills them */
+/* ------------------------------------------------------------------ whole sets, in the tables as the engine fills
+ * them */
 
 static struct tables tables;
 static struct ac_control control;
@@ -189,7 +190,8 @@ static uint32_t shorter(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-/* What a look-up costs that one of `count` rules decides, and one that none does; the shorter of it and what is there. */
+/* What a look-up costs that one of `count` rules decides, and one that none does; the shorter of it and what is
+ * there. */
 static void cost_of(const struct kind *kind, int count, struct cost *cost)
 {
 	struct random_flow flow = { .facts = { .port = kind->port, .side = AC_SIDE_SERVER } };
@@ -231,7 +233,8 @@ static void test_cost_of_each_kind(void **state)
 	}
 }
 
-/* The answer of a long list of patterns is kept: it is each program's own, each side's, and that of the policies in force. */
+/* The answer of a long list of patterns is kept: it is each program's own, each side's, and that of the policies in
+ * force. */
 static void test_kept_answers(void **state)
 {
 	static const char *const sides[] = { "server", "client" };

@@ -71,7 +71,8 @@ static void both(const struct step *step)
  * between. */
 static void decides_as_it_does_natively(void **state)
 {
-	struct step step = { .tuning = { .burst_gap_us = 200, .need_max = 50, .hold_gaps = 10, .wait_us = 40, .full = 5 } };
+	struct step step = { .tuning = {
+				     .burst_gap_us = 200, .need_max = 50, .hold_gaps = 10, .wait_us = 40, .full = 5 } };
 	long length = 4, chaos = 0, nagle = 0;
 
 	memset(&native, 0, sizeof(native)); /* padding is compared too */

@@ -459,7 +459,8 @@ enum { ISN = 5000, ANSWERED = 7001 };
 static void shake_hands(struct test *test, unsigned short from)
 {
 	assert_int_equal(RUN(test, .flags = SYN, .from = from, .sequence = ISN, .empty = 1), STEER_VERDICT_STEERED);
-	assert_int_equal(RUN(test, .flags = ACK, .from = from, .sequence = ISN + 1, .acknowledged = ANSWERED, .empty = 1),
+	assert_int_equal(RUN(test, .flags = ACK, .from = from, .sequence = ISN + 1, .acknowledged = ANSWERED,
+			     .empty = 1),
 			 STEER_VERDICT_STEERED);
 }
 
@@ -522,7 +523,8 @@ static void test_connection(void **state)
 /* A FIN or RST whose number is wrong ends nothing; after one that is right, the connection may go on. */
 static void test_forged_end(void **state)
 {
-	static const unsigned int wrong[] = { ISN + 2 * STEER_WINDOW, ISN - 2 * STEER_WINDOW, 0x40000000, 0x80000000, 0xc0000000 };
+	static const unsigned int wrong[] = { ISN + 2 * STEER_WINDOW, ISN - 2 * STEER_WINDOW, 0x40000000, 0x80000000,
+					      0xc0000000 };
 	static const unsigned char ends[] = { RST, RST | ACK, FIN | ACK };
 	struct test *test = *state;
 
@@ -652,8 +654,8 @@ static void test_no_consumer(void **state)
 	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_NO_CONSUMER);
 	set_seat(test, true);
 	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_STEERED);
-	/* But a connection that starts while nobody is there is the kernel's, even with the numbers of a steered one.
-	 */
+	/* But a connection that starts while nobody is there is the kernel's, even with the numbers of a steered
+	 * one. */
 	set_seat(test, false);
 	assert_int_equal(RUN(test, .flags = SYN, .from = 40001), STEER_VERDICT_NO_CONSUMER);
 	set_seat(test, true);

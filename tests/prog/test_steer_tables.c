@@ -46,7 +46,8 @@ static void put(struct test *test, const char *text)
 }
 
 /* As the program finds it: the number of a rule, and whether the port drains. */
-static uint32_t entry(struct test *test, unsigned int port, enum steer_protocol protocol, enum steer_direction direction)
+static uint32_t entry(struct test *test, unsigned int port, enum steer_protocol protocol,
+		      enum steer_direction direction)
 {
 	struct steer_control control;
 	struct steer_port ports;

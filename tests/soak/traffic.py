@@ -168,7 +168,8 @@ def by_waiting(sock, parts):
         time.sleep(random.choice((0, 0.0001, 0.001, 0.004)))
 
 
-WRITE = [by_write, by_send, by_writev, by_sendmsg, by_sendmmsg, by_more, by_eor, by_cork, by_push, by_sendfile, by_splice,
+WRITE = [by_write, by_send, by_writev, by_sendmsg, by_sendmmsg, by_more, by_eor, by_cork, by_push, by_sendfile,
+         by_splice,
          by_zerocopy, by_waiting]
 
 
@@ -311,11 +312,13 @@ def connection(address, port, rng, style, end):
         if end is end_unread:
             time.sleep(0.002)
         said["last"] = 1
-        print(json.dumps({"id": own, "style": style.__name__, "end": end.__name__, "graceful": end in GRACEFUL, **said}),
+        print(json.dumps({"id": own, "style": style.__name__, "end": end.__name__, "graceful": end in GRACEFUL,
+                          **said}),
               flush=True)
         end(sock)
     except OSError as error:
-        print(json.dumps({"id": own, "style": style.__name__, "end": end.__name__, "graceful": False, "error": str(error),
+        print(json.dumps({"id": own, "style": style.__name__, "end": end.__name__, "graceful": False,
+                          "error": str(error),
                           **said}), flush=True)
 
 

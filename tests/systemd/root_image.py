@@ -9,7 +9,8 @@ import tempfile
 from kernel_image import CACHE, KEYRING, NoKernel, mirror
 
 # What an administrator has, and what the agent's programs are linked with (Makefile, LIBS).
-COMMON = ("systemd", "systemd-sysv", "dbus", "udev", "iproute2", "procps", "kmod", "bpftool", "libbpf1", "libcap-ng0", "libinih1",
+COMMON = ("systemd", "systemd-sysv", "dbus", "udev", "iproute2", "procps", "kmod", "bpftool", "libbpf1", "libcap-ng0",
+          "libinih1",
           "libjansson4", "libncursesw6", "libsystemd0", "libxdp1")
 # autocork-fastpath is built with the DPDK of this machine's release only.
 OF_SUITE = {
@@ -33,8 +34,8 @@ def fetch(suite):
         for program in "mmdebstrap", "mke2fs":
             if not shutil.which(program):
                 raise NoKernel(f"{program}: not installed: run make deps")
-        # As an archive first: in the folder that mmdebstrap works in, parts of this machine are mounted. Not below build/: make
-        # would take its *.d for lists of what needs what.
+        # As an archive first: in the folder that mmdebstrap works in, parts of this machine are mounted. Not below
+        # build/: make would take its *.d for lists of what needs what.
         with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="autocork-root-") as work:
             run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}",
                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*", suite,

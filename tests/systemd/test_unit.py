@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Whole Debian systems boot, and the agent goes through its life under the unit as `make install` ships it: start, adopt,
-reload, restart and KILL under load, watchdog, steering, DPDK, stop, users and groups."""
+"""Whole Debian systems boot, and the agent goes through its life under the unit as `make install` ships it: start,
+adopt, reload, restart and KILL under load, watchdog, steering, DPDK, stop, users and groups."""
 import concurrent.futures
 import os
 import pathlib
@@ -45,7 +45,8 @@ def installed(folder, no_fastpath):
 
 def judge(kernel, release, no_fastpath):
     with tempfile.TemporaryDirectory() as folder:
-        said = kernel.run(SECONDS, (HERE / "guest/boot").read_text(), modules=MODULES, without=TWO_WRAPPERS, memory=1536,
+        said = kernel.run(SECONDS, (HERE / "guest/boot").read_text(), modules=MODULES, without=TWO_WRAPPERS,
+                          memory=1536,
                           plain=installed(folder, no_fastpath), disk=root_image.fetch(release))
     for run in "older", "restarted", "killed", "stopped":
         figures = said.get(run, {})

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * libFuzzer target: the engine's whole receive path. The input is a list of acts: segments that are nearly right for one of
- * two connections (or raw bytes), calls of a program, time. Frames are in blocks of exactly their size.
+ * libFuzzer target: the engine's whole receive path. The input is a list of acts: segments that are nearly right for
+ * one of two connections (or raw bytes), calls of a program, time. Frames are in blocks of exactly their size.
  */
 #include <sys/socket.h>
 #include <stdlib.h>
@@ -131,10 +131,16 @@ static void act(struct engine *engine, struct engine_socket **socket, struct seg
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input input = {data, data + size};
-	struct engine_config config = {.ring = &wire.ring, .address_count = 1, .neighbour = find_neighbour, .clock = clock_of,
-	                               .receive_buffer = 30000, .send_buffer = 30000};
-	struct segment next[2] = {{.source = 1000, .dest = 80, .seq = 5000, .window = 64000, .stamped = true, .ts_value = 99},
-	                          {.source = 1001, .dest = 80, .seq = 0xfffffff0, .window = 64000}};
+	struct engine_config config = { .ring = &wire.ring,
+					.address_count = 1,
+					.neighbour = find_neighbour,
+					.clock = clock_of,
+					.receive_buffer = 30000,
+					.send_buffer = 30000 };
+	struct segment next[2] = {
+		{ .source = 1000, .dest = 80, .seq = 5000, .window = 64000, .stamped = true, .ts_value = 99 },
+		{ .source = 1001, .dest = 80, .seq = 0xfffffff0, .window = 64000 }
+	};
 	struct engine_socket *listener, *sockets[2];
 	static bool once;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Two rings joined in memory, for tests of the engine: what the one sends the other receives, with the loss, the order and
- * the copies that a seed gives.
+ * Two rings joined in memory, for tests of the engine: what the one sends the other receives, with the loss, the order
+ * and the copies that a seed gives.
  */
 #pragma once
 #include <stdint.h>
@@ -52,7 +52,8 @@ static inline unsigned memory_receive(struct ring *ring, struct ring_frame *fram
 
 	for (; n < count && mr->tail != mr->head; n++) {
 		struct wire_frame *from = &mr->frames[mr->tail++ % WIRE_FRAMES];
-		/* A block of its own, of the very size: AddressSanitizer sees a read beyond the end, and a frame kept too long. */
+		/* A block of its own, of the very size: AddressSanitizer sees a read beyond the end, and a frame kept
+		 * too long. */
 		uint8_t *data = malloc(from->len ? from->len : 1);
 		memcpy(data, from->data, from->len);
 		frames[n] = (struct ring_frame){data, from->len, (uint64_t)(uintptr_t)data};

@@ -36,9 +36,13 @@ struct tcp_wire {
 static inline uint32_t segment_frame(uint8_t *frame, const struct segment *s, const char *from, const char *to)
 {
 	uint8_t options[52], option_len = 0;
-	struct ethhdr ethernet = {.h_dest = {2, 2, 2, 2, 2, 2}, .h_source = {4, 4, 4, 4, 4, 4}, .h_proto = htons(ETH_P_IP)};
+	struct ethhdr ethernet = { .h_dest = { 2, 2, 2, 2, 2, 2 },
+				   .h_source = { 4, 4, 4, 4, 4, 4 },
+				   .h_proto = htons(ETH_P_IP) };
 	struct iphdr ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP};
-	struct tcp_wire tcp = {htons(s->source), htons(s->dest), htonl(s->seq), htonl(s->ack), 0, s->flags, htons(s->window), 0, 0};
+	struct tcp_wire tcp = {
+		htons(s->source), htons(s->dest), htonl(s->seq), htonl(s->ack), 0, s->flags, htons(s->window), 0, 0
+	};
 
 	if (s->stamped) {
 		uint32_t stamps[3] = {htonl(0x0101080a), htonl(s->ts_value), htonl(s->ts_echo)};
@@ -78,7 +82,8 @@ static inline bool segment_read(const uint8_t *frame, uint32_t len, struct segme
 	memcpy(&tcp, at, sizeof(tcp));
 	uint32_t size = ntohs(ip.tot_len) - sizeof(ip), header = (tcp.offset >> 4) * 4u;
 	if (len != ETH_HLEN + sizeof(ip) + size || sum_fold(sum_bytes(&ip, sizeof(ip), 0)) != 0xffff ||
-	    sum_fold(sum_bytes(at, size, sum_bytes(&ip.saddr, 8, (uint64_t)htons(IPPROTO_TCP) + htonl(size)))) != 0xffff)
+	    sum_fold(sum_bytes(at, size, sum_bytes(&ip.saddr, 8, (uint64_t)htons(IPPROTO_TCP) + htonl(size)))) !=
+		    0xffff)
 		return false;
 	s->source = ntohs(tcp.source);
 	s->dest = ntohs(tcp.dest);
@@ -90,7 +95,9 @@ static inline bool segment_read(const uint8_t *frame, uint32_t len, struct segme
 	s->option_len = (uint8_t)(header - sizeof(tcp));
 	memcpy(s->options, at + sizeof(tcp), s->option_len);
 	memcpy(s->data, at + header, s->len);
-	for (unsigned i = 0; i + 10 <= s->option_len; i += s->options[i] == 1 ? 1 : s->options[i + 1] ? s->options[i + 1] : 40)
+	for (unsigned i = 0; i + 10 <= s->option_len; i += s->options[i] == 1  ? 1
+							   : s->options[i + 1] ? s->options[i + 1]
+									       : 40)
 		if (s->options[i] == 8) {
 			uint32_t stamps[2];
 			memcpy(stamps, s->options + i + 2, sizeof(stamps));

@@ -34,7 +34,11 @@ static void verdicts(void **state)
 		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .inferred_bursts = 905 }, ADVICE_UNKNOWN },
 		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .inferred_bursts = 880 }, ADVICE_MANAGE },
 		{ { .writes = 150000, .bursts = 10000, .shadow_held = 140000, .shadow_misses = 300 }, ADVICE_MANAGE },
-		{ { .writes = 150000, .bursts = 10000, .shadow_held = 140000, .shadow_misses = 300, .inferred_bursts = 9800 },
+		{ { .writes = 150000,
+		    .bursts = 10000,
+		    .shadow_held = 140000,
+		    .shadow_misses = 300,
+		    .inferred_bursts = 9800 },
 		  ADVICE_DOUBTFUL },
 		{ { .writes = 1000, .bursts = 950, .shadow_held = 50 }, ADVICE_LEAVE },
 		{ { .writes = 15000, .bursts = 1000, .held = 14000 }, ADVICE_MANAGED },
@@ -43,8 +47,12 @@ static void verdicts(void **state)
 		/* Nagle's algorithm joins them anyway: one packet a burst, which is too little, unless they wait for an
 		 * ACK */
 		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_merged = 13000 }, ADVICE_LEAVE },
-		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .shadow_merged = 13000,
-		    .shadow_stall_us = 40000000 }, ADVICE_MANAGE },
+		{ { .writes = 15000,
+		    .bursts = 1000,
+		    .shadow_held = 14000,
+		    .shadow_merged = 13000,
+		    .shadow_stall_us = 40000000 },
+		  ADVICE_MANAGE },
 		/* 40 ms each make few bursts in a minute: enough to tell, if they do not miss most of the time */
 		{ { .writes = 300, .bursts = 20, .shadow_held = 280, .shadow_stall_us = 800000 }, ADVICE_MANAGE },
 		{ { .writes = 300, .bursts = 20, .shadow_held = 280, .shadow_stall_us = 800000, .shadow_misses = 10 },
@@ -52,7 +60,11 @@ static void verdicts(void **state)
 		{ { .writes = 285, .bursts = 19, .shadow_held = 266, .shadow_stall_us = 760000 }, ADVICE_UNKNOWN },
 		{ { .writes = 300, .bursts = 20, .shadow_held = 280, .shadow_stall_us = 30000, .shadow_misses = 10 },
 		  ADVICE_UNKNOWN },
-		{ { .writes = 400, .bursts = 40, .shadow_held = 360, .shadow_stall_us = 1600000, .inferred_bursts = 21 },
+		{ { .writes = 400,
+		    .bursts = 40,
+		    .shadow_held = 360,
+		    .shadow_stall_us = 1600000,
+		    .inferred_bursts = 21 },
 		  ADVICE_UNKNOWN },
 		/* nothing that may come over the socket makes it worse than wrong */
 		{ { .writes = 1, .bursts = UINT64_MAX, .shadow_held = UINT64_MAX, .shadow_misses = UINT64_MAX },
@@ -262,8 +274,12 @@ static void trial_predicts_segments(void **state)
 	trial_since(&trial, &begun);
 	assert_float_equal(trial_segments_per_burst(&trial), 1.04, 1e-9);
 	/* of the host too; what fell was begun anew */
-	begun = (struct trial_phase){ .seconds = 7, .stats = { .writes = 9 }, .host_segments = 100, .host_retransmits = 5 };
-	trial = (struct trial_phase){ .seconds = 9, .stats = { .writes = 8 }, .host_segments = 150, .host_retransmits = 6 };
+	begun = (struct trial_phase){
+		.seconds = 7, .stats = { .writes = 9 }, .host_segments = 100, .host_retransmits = 5
+	};
+	trial = (struct trial_phase){
+		.seconds = 9, .stats = { .writes = 8 }, .host_segments = 150, .host_retransmits = 6
+	};
 	trial_since(&trial, &begun);
 	assert_float_equal(trial.seconds, 2, 1e-9);
 	assert_int_equal(trial.stats.writes, 0);
@@ -308,7 +324,8 @@ static void units_have_short_names(void **state)
 		{ "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service", "web.service" },
 		{ "/system.slice/docker-0123.scope", "docker-0123.scope" },
 		{ "/system.slice/docker-0123.scope/init", "docker-0123.scope" },
-		{ "/kubepods.slice/kubepods-besteffort.slice/cri-containerd-" ID64 ".scope", "cri-containerd-" ID64 ".scope" },
+		{ "/kubepods.slice/kubepods-besteffort.slice/cri-containerd-" ID64 ".scope",
+		  "cri-containerd-" ID64 ".scope" },
 		{ "/docker/" ID64, ID64 },
 		{ "/lxc/web/init", "init" },
 		{ "/a\nb", "a\\x0ab" },

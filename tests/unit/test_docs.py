@@ -123,7 +123,8 @@ def operations_are_documented():
 def reasons_are_documented():
     header, text = open("include/autocork/flow.h").read(), open("docs/control.md").read()
     for table in "AC_REASONS", "AC_REFUSALS":
-        rows = re.findall(r'X\((\w+), "(\w+)", "(.*?)"\)', re.search(rf"#define {table}\(X\)(.*?)\n\n", header, re.S)[1])
+        rows = re.findall(r'X\((\w+), "(\w+)", "(.*?)"\)',
+                          re.search(rf"#define {table}\(X\)(.*?)\n\n", header, re.S)[1])
         assert len(rows) > 5, table
         for name, why in (row[1:] for row in rows if row[0] != "NONE"):
             assert f"\n| `{name}` | {why} |\n" in text, f"docs/control.md, Reasons: {name}: {why}"
@@ -136,7 +137,8 @@ def one_metrics_port():
     for path in ["README.md", *(path for folder in ("docs", "deploy", "packaging", "debian")
                                 for path in glob.glob(f"{folder}/**", recursive=True))]:
         if os.path.isfile(path):
-            found = re.findall(r"(?:127\.0\.0\.1|\[::1\]|localhost|autocork[a-z.-]*):(\d{4,5})\b", open(path, errors="replace").read())
+            found = re.findall(r"(?:127\.0\.0\.1|\[::1\]|localhost|autocork[a-z.-]*):(\d{4,5})\b",
+                               open(path, errors="replace").read())
             named |= {(path, one) for one in found}
     others = {(path, one) for path, one in named if one in ("9464", "9737") or "metrics" in path and one != port}
     assert not others, others
@@ -231,7 +233,8 @@ def invalid_policy_ends_with_3():
 
 TESTS = [examples_come_before_options, every_command_takes_the_common_options, every_command_is_on_the_page,
          agent_page_has_the_agents_options, configuration_page_has_every_key, pages_are_well_formed,
-         completion_offers_what_there_is, operations_are_documented, reasons_are_documented, one_metrics_port, every_page_is_listed,
+         completion_offers_what_there_is, operations_are_documented, reasons_are_documented, one_metrics_port,
+         every_page_is_listed,
          every_commands_json_has_a_schema, output_fits_its_schema, wrong_usage_ends_with_2, wrong_usage_is_json_too,
          without_an_agent_the_next_step_is_named, a_full_disk_is_noticed, example_policies_are_valid,
          invalid_policy_ends_with_3]

@@ -476,7 +476,8 @@ static void random_calls(uint64_t seed)
 				assert_int_equal(end->received, other->sent);
 			}
 			for (ssize_t j = 0; j < got; j++)
-				assert_int_equal(buffer[j], byte_at(seed + (uint64_t)(other - ends), end->received + (uint64_t)j));
+				assert_int_equal(buffer[j],
+						 byte_at(seed + (uint64_t)(other - ends), end->received + (uint64_t)j));
 			if (!flags)
 				end->received += (uint64_t)got;
 			break;

@@ -259,7 +259,8 @@ static void numbers_are_not_foreseen(void **state)
 		for (int j = 0; j < i; j++)
 			neighbours += numbers[i] - numbers[j] + NEAR <= 2 * NEAR;
 	}
-	/* Of 2,016 pairs of random ones a tenth of one is near, on average; more than three in one of a million runs. */
+	/* Of 2,016 pairs of random ones a tenth of one is near, on average; more than three in one of a million
+	 * runs. */
 	assert_in_range(neighbours, 0, 3);
 	finish();
 }
@@ -375,8 +376,9 @@ static void damaged_frames(void **state)
 static void options_that_lie(void **state)
 {
 	static const uint8_t LIES[][8] = {
-		{2, 0}, {2, 1, 1, 1}, {2, 4, 0, 0}, {3, 3, 255, 0}, {3, 40}, {8, 10, 1, 2}, {8, 2}, {5, 255}, {4, 200}, {1, 1, 1, 2},
-		{1, 1, 1, 8}, {254, 0}, {0, 8, 10, 1}, {2, 4, 0, 1},
+		{ 2, 0 },	 { 2, 1, 1, 1 }, { 2, 4, 0, 0 },  { 3, 3, 255, 0 }, { 3, 40 },
+		{ 8, 10, 1, 2 }, { 8, 2 },	 { 5, 255 },	  { 4, 200 },	    { 1, 1, 1, 2 },
+		{ 1, 1, 1, 8 },	 { 254, 0 },	 { 0, 8, 10, 1 }, { 2, 4, 0, 1 },
 	};
 	struct engine_socket *socket;
 	struct segment next, s, answer;

@@ -108,8 +108,10 @@ static void filters(void **state)
 		{ "{'op':'events','program':'ng'}", true, false },
 		{ "{'op':'events','program':''}", false, false },
 		/* 63 and 64 bytes */
-		{ "{'op':'events','program':'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx*'}", true, false },
-		{ "{'op':'events','program':'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx*'}", false, false },
+		{ "{'op':'events','program':'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx*'}", true,
+		  false },
+		{ "{'op':'events','program':'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx*'}", false,
+		  false },
 		{ "{'op':'events','unit':'*.service'}", true, true },
 		{ "{'op':'events','unit':'*.scope'}", true, false },
 		/* a container's: 15 + 64 + 6 bytes */

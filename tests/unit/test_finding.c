@@ -44,7 +44,8 @@ static void sentences(void **state)
 	     "nginx on port 8084 is managed already: 1.0 packets for each of 100 responses a second.\n");
 	says(&(struct advice_counts){ .writes = 18, .bursts = 9, .segments = 18, .shadow_held = 9 }, 10,
 	     AC_SIDE_SERVER, "nginx", "nginx on port 8084 wrote too little to tell.\n");
-	says(&(struct advice_counts){ 0 }, 0, AC_SIDE_SERVER, "nginx", "nginx on port 8084 wrote too little to tell.\n");
+	says(&(struct advice_counts){ 0 }, 0, AC_SIDE_SERVER, "nginx",
+	     "nginx on port 8084 wrote too little to tell.\n");
 }
 
 static void worst_comes_first(void **state)

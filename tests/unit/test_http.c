@@ -189,7 +189,8 @@ static void huge_header_is_refused(void **state)
 
 	memset(request + head, 'x', sizeof(request) - head);
 	send(wait.fd, request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT);
-	assert_int_equal(poll(&wait, 1, 5000 + IDLE_S * 1000), 1); /* an error or the end, in any case no more reading */
+	assert_int_equal(poll(&wait, 1, 5000 + IDLE_S * 1000),
+			 1); /* an error or the end, in any case no more reading */
 	close(wait.fd);
 	ask(GET("/echo"), answer, sizeof(answer), 5000);
 	assert_non_null(strstr(answer, "plain"));

@@ -33,7 +33,11 @@ static struct telemetry_snapshot snapshot_of(size_t n)
 		.program_count = 1,
 		.maps = &map,
 		.map_count = 1,
-		.agent = { .version = "1.2", .mode = "autocork", .start_time = 1700000000.25, .reload_good = true, .sampling = 1 },
+		.agent = { .version = "1.2",
+			   .mode = "autocork",
+			   .start_time = 1700000000.25,
+			   .reload_good = true,
+			   .sampling = 1 },
 	};
 
 	for (size_t i = 0; i < n; i++) {
@@ -110,7 +114,8 @@ static void totals_right_above_cap(void **state)
 	assert_float_equal(sum_of(page, "autocork_flows", &n), 1000, 0);
 	/* Those without series of their own are counted. */
 	sum_of(page, "autocork_writes_total", &n);
-	assert_float_equal(sum_of(page, "autocork_services_in_other{part=\"basic\"}", &(unsigned){ 0 }), 500 - (n - 1), 0);
+	assert_float_equal(sum_of(page, "autocork_services_in_other{part=\"basic\"}", &(unsigned){ 0 }), 500 - (n - 1),
+			   0);
 	/* The busiest have series of their own, the least busy have not. */
 	assert_non_null(strstr(page, "autocork_writes_total{port=\"500\""));
 	assert_null(strstr(page, "autocork_writes_total{port=\"1\""));
@@ -160,7 +165,8 @@ static void equal_labels_are_added_up(void **state)
 				     "unit=\"other\"} 2\n"));
 	sum_of(page, "autocork_writes_total", &n);
 	assert_int_equal(n, 2);
-	assert_non_null(strstr(page, "autocork_flows{port=\"other\",side=\"other\",comm=\"other\",unit=\"other\"} 0\n"));
+	assert_non_null(
+		strstr(page, "autocork_flows{port=\"other\",side=\"other\",comm=\"other\",unit=\"other\"} 0\n"));
 	free(page);
 	free(snapshot.services);
 	/* A label more tells them apart. */

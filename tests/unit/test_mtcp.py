@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""libautocork-mtcp.so without an agent: configuration, order of calls, and its calls on the kernel's TCP by loopback. Each case
-is a process of its own (CHILD below): what it prints, and what the library says on stderr."""
+"""libautocork-mtcp.so without an agent: configuration, order of calls, and its calls on the kernel's TCP by loopback.
+Each case is a process of its own (CHILD below): what it prints, and what the library says on stderr."""
 import os
 import subprocess
 import sys
@@ -65,7 +65,8 @@ def child(code, config="io = af_xdp\nnum_cores = 1\n"):
     with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
         file.write(config)
         file.flush()
-        done = subprocess.run([sys.executable, "-c", CHILD + textwrap.dedent(code), LIBRARY, file.name], capture_output=True,
+        done = subprocess.run([sys.executable, "-c", CHILD + textwrap.dedent(code), LIBRARY, file.name],
+                              capture_output=True,
                               text=True, timeout=60, check=False)
         said = done.stderr.replace(file.name, "FILE")
     assert done.returncode == 0, f"ended with {done.returncode}: {said[-1500:]}"
@@ -89,9 +90,11 @@ BAD = {
     "num_cores = 99999999999999999999": ("num_cores",), "max_concurrency = 0": ("max_concurrency",),
     "max_concurrency = 2000000": ("from 1 to 1048576",), "max_num_buffers = -5": ("max_num_buffers",),
     "rcvbuf = 0": ("rcvbuf = 0", "bytes"), "rcvbuf = 4194305": ("from 1 to 4194304",), "sndbuf = 8k": ("sndbuf = 8k",),
-    "port = no-such-if": ("port = no-such-if", "ip link"), "port = lo lo": ("one interface",), "port = lo,eth0": ("one interface",),
+    "port = no-such-if": ("port = no-such-if", "ip link"), "port = lo lo": ("one interface",),
+       "port = lo,eth0": ("one interface",),
     "port = an-interface-too-long": ("ip link",), "port =": ("ip link",),
-    "rcvbuf = 1\nrcvbuf = 2": ("line 2: rcvbuf", "twice"), "[mtcp]\nio = af_xdp": ("[sections]",), "io": ("KEY = VALUE",),
+    "rcvbuf = 1\nrcvbuf = 2": ("line 2: rcvbuf", "twice"), "[mtcp]\nio = af_xdp": ("[sections]",),
+       "io": ("KEY = VALUE",),
     "x" * 300: ("190 characters",), "io = af_xdp\n\n# x\n\nsndbuf = no": ("line 5: sndbuf",),
     "rcvbuf = 5" + "5" * 5000: ("190 characters",), "io = \x01\x02": ("use af_xdp",),
 }
@@ -117,7 +120,8 @@ def a_missing_file_is_named():
 def good_configurations_are_taken():
     show = "c = Conf(); print(call('init', FILE), call('getconf', ctypes.byref(c)), *[getattr(c, n) for n, _ in c._fields_[:5]])"
     cpus = os.sysconf("SC_NPROCESSORS_CONF")
-    for config, wanted in (("", f"{cpus} 10000 10000 8192 8192"), ("# only\n\n   # comments\n", f"{cpus} 10000 10000 8192 8192"),
+    for config, wanted in (("", f"{cpus} 10000 10000 8192 8192"),
+                           ("# only\n\n   # comments\n", f"{cpus} 10000 10000 8192 8192"),
                            ("num_cores=1\nmax_concurrency=50\n", "1 50 50 8192 8192"),
                            ("\tio = af_xdp # so\r\nport = lo\r\nnum_cores = 1\r\nmax_concurrency = 1048576\nmax_num_buffers = 7\n"
                             "rcvbuf = 4194304\nsndbuf = 1", "1 1048576 7 4194304 1")):
@@ -145,10 +149,14 @@ def the_order_is_checked():
         print(call("setconf", ctypes.byref(c)))
         m.mtcp_destroy()
         print(call("core_affinitize", 0), call("init", FILE), call("core_affinitize", 0), bool(m.mtcp_create_context(0)))
-    """, ["EPERM EPERM", "0 EALREADY", "EPERM", "EINVAL EINVAL", "0", "EINVAL EINVAL", "True EBUSY", "EBUSY", "EPERM 0 0 True"],
-          says=("mtcp_core_affinitize(0): mtcp_init() was not called: call it first", "mtcp_create_context(0): mtcp_init() was not",
-                "mtcp_init: it was called before: call mtcp_destroy() first", "this thread has no CPU yet: call mtcp_core_aff",
-                "mtcp_core_affinitize(-1): this machine has the CPUs 0 to", "num_cores = 1 allows the CPUs 0 to 0: raise num_cores",
+    """, ["EPERM EPERM", "0 EALREADY", "EPERM", "EINVAL EINVAL", "0", "EINVAL EINVAL", "True EBUSY", "EBUSY",
+          "EPERM 0 0 True"],
+          says=("mtcp_core_affinitize(0): mtcp_init() was not called: call it first",
+                "mtcp_create_context(0): mtcp_init() was not",
+                "mtcp_init: it was called before: call mtcp_destroy() first",
+                "this thread has no CPU yet: call mtcp_core_aff",
+                "mtcp_core_affinitize(-1): this machine has the CPUs 0 to",
+                "num_cores = 1 allows the CPUs 0 to 0: raise num_cores",
                 "CPU 0 has a context", "there are contexts already"))
     if os.sysconf("SC_NPROCESSORS_CONF") > 1:
         gives("call('init', FILE); call('core_affinitize', 1); print(call('create_context', 0))", ["EINVAL"],
@@ -300,9 +308,11 @@ def events_have_names():
            "MTCP_EPOLLONESHOT MTCP_EPOLLET MTCP_EPOLLNONE"])
 
 
-TESTS = [a_bad_configuration_is_refused, a_missing_file_is_named, good_configurations_are_taken, other_keys_are_warned_of,
+TESTS = [a_bad_configuration_is_refused, a_missing_file_is_named, good_configurations_are_taken,
+         other_keys_are_warned_of,
          the_order_is_checked, setconf_is_checked_and_used, wrong_numbers_are_refused, a_connection_is_served,
-         abort_resets_and_a_dead_peer_raises_no_signal, epoll_has_levels_edges_and_oneshot, numbers_come_back_and_bounds_hold,
+         abort_resets_and_a_dead_peer_raises_no_signal, epoll_has_levels_edges_and_oneshot,
+         numbers_come_back_and_bounds_hold,
          clients_take_the_addresses_of_init_rss, events_have_names]
 
 

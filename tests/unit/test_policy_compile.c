@@ -56,8 +56,8 @@ static void test_conditions(void **state)
 	policy_set_free(set);
 }
 
-/* One policy per step of the documented order, each more specific than those before it, whatever the order of the file.
- */
+/* One policy per step of the documented order, each more specific than those before it, whatever the order of the
+ * file. */
 static const char *const by_specificity[] = {
 	"[policy any]\nmode = off\n",
 	"[policy side]\nside = server\nmode = off\n",
@@ -395,7 +395,8 @@ static void test_shared_peers(void **state)
 		fprintf(out, "[policy port%d]\nports = %d\nmode = off\n", i, 1 + i);
 	fclose(out);
 	set = load_big("2,000 peers of 8,000 ports", text);
-	/* A rule and an end for each, and an empty list for the other ports; from ::, and from each on, and behind the last. */
+	/* A rule and an end for each, and an empty list for the other ports; from ::, and from each on, and behind the
+	 * last. */
 	assert_int_equal(set->chain_count, 2 * 2000 + 2 * 8000 + 1);
 	assert_int_equal(set->span_count, 1 + 2000 + 1);
 	assert_string_equal(decide(set, flow(8000, AC_SIDE_SERVER, "10.7.207.1", "x")), "peer1999");
@@ -454,7 +455,8 @@ static void test_limits(void **state)
 	check_limit(text, "[policy all]: too many overlapping policies: 1001 rules apply to port 261, most of them of "
 			  "this one, and the lists of rules of all ports together exceed what is allowed, 262144");
 
-	/* The same with peers, each of which is a stretch and has another one behind it, on ports that differ in their peers */
+	/* The same with peers, each of which is a stretch and has another one behind it, on ports that differ in their
+	 * peers */
 	out = open_memstream(&text, &size);
 	fprintf(out, "[policy programs]\nmode = off\nprograms = p");
 	for (int i = 0; i < 1499; i++)
@@ -465,9 +467,10 @@ static void test_limits(void **state)
 	for (int i = 0; i < 300; i++)
 		fprintf(out, "\n[policy p%d]\nmode = off\npeers = ::1\nports = %d", i, 1 + i);
 	fclose(out);
-	check_limit(text, "[policy all]: too many overlapping policies: 2501 rules apply to port 65, most of them of this "
-			  "one, and the stretches of addresses between peers of all ports together exceed what is "
-			  "allowed, 131072: name fewer ports in policies that have many peers");
+	check_limit(text,
+		    "[policy all]: too many overlapping policies: 2501 rules apply to port 65, most of them of this "
+		    "one, and the stretches of addresses between peers of all ports together exceed what is "
+		    "allowed, 131072: name fewer ports in policies that have many peers");
 }
 
 int main(void)

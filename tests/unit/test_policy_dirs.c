@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Policy directories that change: noticed once, when the change has come to rest, and only if what the files say did. */
+/* Policy directories that change: noticed once, when the change has come to rest, and only if what the files say
+ * did. */
 #include <stdio.h>
 #include <sys/stat.h>
 #include <systemd/sd-event.h>

@@ -105,7 +105,8 @@ static void test_pods(void **state)
 	make("pods", "/shop_db-0_" UID_DB);
 	make("pods", "/kube-system_etcd-node1_" UID_STATIC);
 	make("pods", "/not a pod");
-	make("cgroup", "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_SLICE ".slice/cri-containerd-" ID ".scope");
+	make("cgroup", "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_SLICE
+		       ".slice/cri-containerd-" ID ".scope");
 	make("cgroup", "/kubepods/besteffort/pod" UID_DB "/" ID);
 	make("cgroup", "/kubepods/pod" UID_STATIC);
 	container("web-7d9_shop_nginx-" ID ".log");
@@ -134,7 +135,8 @@ static void test_containers_alone(void **state)
 	container("web-7d9_shop_nginx-" ID ".log");
 	container("web-7d9_shop_helper-" ID_OTHER ".log");
 	expand_places.pods = "/nonexistent";
-	check_paths("pods = shop/web-*", "/kubepods/burstable/pod" UID "/" ID " /kubepods/burstable/pod" UID "/" ID_OTHER);
+	check_paths("pods = shop/web-*",
+		    "/kubepods/burstable/pod" UID "/" ID " /kubepods/burstable/pod" UID "/" ID_OTHER);
 }
 
 static void test_follows(void **state)

@@ -565,7 +565,8 @@ static void full_segments_are_in_no_hurry(void **state)
 {
 	struct program program = program_new(NULL);
 
-	/* What was left of a write that found no room, and then the next: a small write before a large one, by chance. */
+	/* What was left of a write that found no room, and then the next: a small write before a large one, by
+	 * chance. */
 	for (int n = 0; n < 8; n++) {
 		write_one(&program, 106);
 		for (int i = 0; i < 20; i++)
@@ -622,7 +623,8 @@ static void writes_that_were_not_seen_are_no_miss(void **state)
 	assert_int_equal(program.p.debt, 0);
 }
 
-/* What was not held because it fills a segment keeps its place in the burst when the pause before it turns out to be an end. */
+/* What was not held because it fills a segment keeps its place in the burst when the pause before it turns out to be an
+ * end. */
 static void a_cut_after_a_pause_counts_from_the_pause(void **state)
 {
 	struct program program = program_new(NULL);

@@ -50,7 +50,8 @@ static void by_a_loader(void **state)
 	assert_string_equal(again("/lib64/ld.so ./autocorkd", 1), "/lib64/ld.so --argv0 again ./autocorkd 7 72000");
 	assert_string_equal(again("ld.so --library-path /a:/b /b/autocorkd --control /run/x", 3),
 			    "ld.so --library-path /a:/b --argv0 again /b/autocorkd 7 72000");
-	assert_string_equal(again("ld.so --argv0 other /b/autocorkd -x", 2), "ld.so --argv0 other --argv0 again /b/autocorkd 7 72000");
+	assert_string_equal(again("ld.so --argv0 other /b/autocorkd -x", 2),
+			    "ld.so --argv0 other --argv0 again /b/autocorkd 7 72000");
 	assert_string_equal(again("ld.so --preload  autocorkd", 1), "ld.so --preload  --argv0 again autocorkd 7 72000");
 }
 

@@ -15,7 +15,8 @@
 
 #define FOLDER "tests/unit/traces/"
 
-/* Packets, with the FIN where it is one of its own, and misses are what the predictor reached when the line was written; 2% more packets are let pass. */
+/* Packets, with the FIN where it is one of its own, and misses are what the predictor reached when the line was
+ * written; 2% more packets are let pass. */
 static const struct fixture {
 	const char *name;
 	unsigned int bursts, packets_without, packets_with, misses;
@@ -222,7 +223,8 @@ static void a_late_write_in_time_is_no_miss(void **state)
 
 	assert_int_equal(result.misses, 0);
 	assert_int_equal(result.bursts, 3);
-	assert_int_equal(result.packets_with, 8); /* the first byte has waited long enough: the third write is not waited for */
+	assert_int_equal(result.packets_with,
+			 8); /* the first byte has waited long enough: the third write is not waited for */
 	assert_int_equal(result.delay_with.max_us, 1000);
 }
 

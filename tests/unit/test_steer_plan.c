@@ -64,7 +64,8 @@ static void compare(const char *text, enum steer_direction direction, const char
 			s = steered(&plan, slot, peer);
 			m = matched(set, port, direction, peer);
 			if (strcmp(s, m))
-				fail_msg("port %u, peer %s: steered by %s, matched by %s\n%s", port, peers[i], s, m, text);
+				fail_msg("port %u, peer %s: steered by %s, matched by %s\n%s", port, peers[i], s, m,
+					 text);
 			if (wanted && port == 80 && !i)
 				assert_string_equal(s, wanted);
 		}
@@ -81,7 +82,8 @@ static void the_specific_one_decides(void **state)
 		"[policy wide]\nports = 1-1000\npeers = 10.0.0.0/8\n" STEER, STEER_IN, "wide");
 	compare("[policy narrow]\nports = 80\npeers = 10.0.0.0/8\n" STEER
 		"[policy wide]\nports = 1-99\npeers = 10.0.0.0/8\n" STEER, STEER_IN, "narrow");
-	compare("[policy one]\nports = 80-89\nside = server\n" STEER "[policy any]\nports = 80-89\n" STEER, STEER_IN, "one");
+	compare("[policy one]\nports = 80-89\nside = server\n" STEER "[policy any]\nports = 80-89\n" STEER, STEER_IN,
+		"one");
 	compare("[policy one]\nports = 80-89\nside = client\ndirection = out\n" STEER
 		"[policy any]\nports = 80-89\ndirection = any\n" STEER, STEER_OUT, "one");
 	compare("[policy a]\nports = 80-89\n" STEER "[policy b]\nports = 71-80\n" STEER, STEER_IN, "b");

@@ -16,7 +16,8 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build"
 # What the guests' scripts expect under /ac, beside their common part (guest/lib.sh).
 PROGRAMS = ("autocorkd", "autocork")
-# Loading the wrapper of an algorithm takes an emulated processor eight seconds: a test of none of them does without these.
+# Loading the wrapper of an algorithm takes an emulated processor eight seconds: a test of none of them does without
+# these.
 TWO_WRAPPERS = ("tcp_bbr", "tcp_dctcp")
 # The oldest and the newest kernel: where what is between them does as one of them.
 ENDS = ("6.1", "7")
@@ -104,7 +105,8 @@ class Kernel:
         except (NoKernel, OSError) as error:
             self.check(False, f"{self.suite.name}: the guest's libraries", error)
             return {}
-        return self.run(seconds, f"{exports}. /guest/lib.sh\n. /guest/script.sh\n", files if release else files + programs,
+        return self.run(seconds, f"{exports}. /guest/lib.sh\n. /guest/script.sh\n",
+                        files if release else files + programs,
                         modules, plain=plain, scripts=scripts, without=without)
 
     def run(self, seconds, *machine, **more):

@@ -19,7 +19,8 @@ LOGS = pathlib.Path(os.environ.get("AUTOCORK_VM_LOGS") or HERE.parents[1] / "bui
 # (7.0+), except from caches that are being checked; the checks are welcome as well.
 KERNEL_OPTIONS = ("console=ttyS0 loglevel=6 panic=-1 mitigations=off no_timer_check random.trust_cpu=on "
                   "slab_debug=F,kmalloc-*")
-# A whole system: a unit that names no time to start has 90 s, and the agent's programs take that where machines compete.
+# A whole system: a unit that names no time to start has 90 s, and the agent's programs take that where machines
+# compete.
 SYSTEM_OPTIONS = "vm.system systemd.default_timeout_start_sec=600"
 # QEMU 7.2 computes the flags after cmpxchg16b from stale state: an interrupt at that point saves and restores nonsense,
 # and the kernel ends in a double fault, in one boot of four.
@@ -51,7 +52,8 @@ class Machine:
     """A kernel image with what its guest gets: files with their libraries, plain files without, scripts, modules, one
     shell command; and perhaps the disk of a whole system. `without`: modules that every other guest has."""
 
-    def __init__(self, image, command, files=(), modules=(), memory=1024, plain=(), scripts=None, disk=None, without=()):
+    def __init__(self, image, command, files=(), modules=(), memory=1024, plain=(), scripts=None, disk=None,
+                 without=()):
         self.image, self.command, self.files, self.memory = image, command, files, memory
         self.modules = [module for module in (*MODULES, *modules) if module not in without]
         self.plain, self.scripts, self.disk = plain, scripts or {}, disk

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Everything that the mechanism needs loads on stock kernels. Messages of 15 small writes: packets per message, with and
-without the agent; every byte compared. And each way of writing."""
+"""Everything that the mechanism needs loads on stock kernels. Messages of 15 small writes: packets per message, with
+and without the agent; every byte compared. And each way of writing."""
 from harness import BUILD, Suite
 
 ALGORITHMS = ("cubic", "bbr", "dctcp", "reno")
 # Features that every kernel of the table has; the others are fallbacks, or belong to one version.
-NEEDED = ("fentry", *(f"wrapper {algorithm}" for algorithm in ALGORITHMS), "write hook", "read hook", "flow end", "release")
+NEEDED = ("fentry", *(f"wrapper {algorithm}" for algorithm in ALGORITHMS), "write hook", "read hook", "flow end",
+          "release")
 
 
 # By zero copy each piece has a notification of its own.

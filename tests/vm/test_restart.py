@@ -4,8 +4,8 @@
 left."""
 from harness import TWO_WRAPPERS, Suite
 
-# The kernel ends a hold without an agent after max(RTO, 200 ms); the rest is room for an emulated processor of a busy machine,
-# which loads an agent meanwhile. Who waits for an agent waits for ever.
+# The kernel ends a hold without an agent after max(RTO, 200 ms); the rest is room for an emulated processor of a busy
+# machine, which loads an agent meanwhile. Who waits for an agent waits for ever.
 STALL_US = 5000000
 
 

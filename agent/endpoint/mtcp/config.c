@@ -64,8 +64,8 @@ void config_check(const struct mtcp_conf *conf, int cpus, char text[CONFIG_TEXT]
 		int value = *value_of(conf, &numbers[i]);
 
 		if (value < 1 || value > most_of(&numbers[i], cpus))
-			snprintf(text, CONFIG_TEXT, "%s = %d: not a number from 1 to %d (%s): change it", numbers[i].name,
-				 value, most_of(&numbers[i], cpus), numbers[i].unit);
+			snprintf(text, CONFIG_TEXT, "%s = %d: not a number from 1 to %d (%s): change it",
+				 numbers[i].name, value, most_of(&numbers[i], cpus), numbers[i].unit);
 	}
 }
 
@@ -173,8 +173,8 @@ static char *read_line(char *out, int size, void *context)
 	return out;
 }
 
-int config_read(FILE *file, struct config *config, int cpus, void (*warn)(void *context, const char *text), void *context,
-		char text[CONFIG_TEXT])
+int config_read(FILE *file, struct config *config, int cpus, void (*warn)(void *context, const char *text),
+		void *context, char text[CONFIG_TEXT])
 {
 	struct reader reader = { .file = file, .cpus = cpus, .config = *config, .warn = warn, .context = context };
 	int bad = ini_parse_stream(read_line, &reader, take_key, &reader);

@@ -19,7 +19,8 @@ void config_default(struct config *config, int cpus);
 /* "" or what is wrong with the numbers: "KEY = VALUE: REASON: NEXT STEP". */
 void config_check(const struct mtcp_conf *conf, int cpus, char text[CONFIG_TEXT]);
 /*
- * 0; or -1 with "LINE: ..." in text, and config as it was. warn() gets each line that is not used here, in the same form.
+ * 0; or -1 with "LINE: ..." in text, and config as it was. warn() gets each line that is not used here, in the same
+ * form.
  */
-int config_read(FILE *file, struct config *config, int cpus, void (*warn)(void *context, const char *text), void *context,
-		char text[CONFIG_TEXT]);
+int config_read(FILE *file, struct config *config, int cpus, void (*warn)(void *context, const char *text),
+		void *context, char text[CONFIG_TEXT]);

@@ -114,7 +114,8 @@ static int init(const char *path)
 	}
 	config_check(&config.conf, cpus(), text);
 	if (!*text && *config.interface && !if_nametoindex(config.interface))
-		snprintf(text, sizeof(text), "port = %s: there is no such interface: write one of `ip link`", config.interface);
+		snprintf(text, sizeof(text), "port = %s: there is no such interface: write one of `ip link`",
+			 config.interface);
 	if (*text) {
 		say("%s", text);
 		config = before;
@@ -205,7 +206,8 @@ API int mtcp_core_affinitize(int cpu)
 	if (sched_setaffinity(0, sizeof(set), &set)) {
 		int error = errno;
 
-		say("mtcp_core_affinitize(%d): %s: the process may not run there: see taskset and cpusets", cpu, strerror(error));
+		say("mtcp_core_affinitize(%d): %s: the process may not run there: see taskset and cpusets", cpu,
+		    strerror(error));
 		return fail(error);
 	}
 	own_cpu = cpu;
@@ -225,12 +227,13 @@ static int may_create(int cpu)
 		return EINVAL;
 	}
 	if (own_cpu < 0) {
-		say("mtcp_create_context(%d): this thread has no CPU yet: call mtcp_core_affinitize(%d) in it first", cpu, cpu);
+		say("mtcp_create_context(%d): this thread has no CPU yet: call mtcp_core_affinitize(%d) in it first",
+		    cpu, cpu);
 		return EPERM;
 	}
 	if (own_cpu != cpu) {
-		say("mtcp_create_context(%d): this thread was given CPU %d: call mtcp_core_affinitize(%d) in it first", cpu,
-		    own_cpu, cpu);
+		say("mtcp_create_context(%d): this thread was given CPU %d: call mtcp_core_affinitize(%d) in it first",
+		    cpu, own_cpu, cpu);
 		return EINVAL;
 	}
 	if (contexts[cpu]) {

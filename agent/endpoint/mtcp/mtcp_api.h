@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * mTCP's programming interface, served by autocork's endpoint: a program that was written for mTCP is compiled with this file
- * and linked with -lautocork-mtcp. docs/endpoint.md says what it needs and what is different.
+ * mTCP's programming interface, served by autocork's endpoint: a program that was written for mTCP is compiled with
+ * this file and linked with -lautocork-mtcp. docs/endpoint.md says what it needs and what is different.
  *
- * A context is a TCP of its own, with a queue of an interface of its own: one for each thread. It runs inside the thread's
- * calls; there is no thread behind it. Where no queue is to be had (no agent, no policy for the port), the kernel's TCP serves the
- * same calls, and a line on stderr says why.
+ * A context is a TCP of its own, with a queue of an interface of its own: one for each thread. It runs inside the
+ * thread's calls; there is no thread behind it. Where no queue is to be had (no agent, no policy for the port), the
+ * kernel's TCP serves the same calls, and a line on stderr says why.
  *
  * Order: mtcp_init(), then in each thread mtcp_core_affinitize() and mtcp_create_context(), then everything else.
  *
@@ -16,8 +16,8 @@
  *   ENFILE  the context has max_concurrency sockets
  *   EMFILE  the process has no descriptor left (ulimit -n)
  *
- * Socket numbers go from 0 to max_concurrency - 1 in each context, so that they can be the index of an array. They are no
- * descriptors: read(), close() and epoll_ctl() do not know them. Sockets block until mtcp_setsock_nonblock().
+ * Socket numbers go from 0 to max_concurrency - 1 in each context, so that they can be the index of an array. They are
+ * no descriptors: read(), close() and epoll_ctl() do not know them. Sockets block until mtcp_setsock_nonblock().
  */
 #ifndef AUTOCORK_MTCP_API_H
 #define AUTOCORK_MTCP_API_H
@@ -67,8 +67,8 @@ struct mtcp_conf {
 typedef struct mtcp_context *mctx_t;
 
 /*
- * Reads the configuration: lines "key = value", # begins a comment. NULL: only what mtcp_setconf() said. A value that makes no
- * sense: EINVAL, nothing is set up. A key that is not used here: a warning. A second call: EALREADY.
+ * Reads the configuration: lines "key = value", # begins a comment. NULL: only what mtcp_setconf() said. A value that
+ * makes no sense: EINVAL, nothing is set up. A key that is not used here: a warning. A second call: EALREADY.
  */
 int mtcp_init(const char *config_file);
 /* Ends all contexts, and forgets the configuration. */
@@ -80,7 +80,8 @@ int mtcp_setconf(const struct mtcp_conf *conf);
 
 /* The calling thread runs on this CPU alone. EINVAL: there is none. */
 int mtcp_core_affinitize(int cpu);
-/* For the calling thread, with the CPU that it has been given. EINVAL: another CPU, or beyond num_cores. EBUSY: there is one. */
+/* For the calling thread, with the CPU that it has been given. EINVAL: another CPU, or beyond num_cores. EBUSY: there
+ * is one. */
 mctx_t mtcp_create_context(int cpu);
 /* Closes all that it has, and gives its queue back. */
 void mtcp_destroy_context(mctx_t mctx);
@@ -105,8 +106,8 @@ int mtcp_bind(mctx_t mctx, int sockid, const struct sockaddr *addr, socklen_t ad
 int mtcp_listen(mctx_t mctx, int sockid, int backlog);
 int mtcp_accept(mctx_t mctx, int sockid, struct sockaddr *addr, socklen_t *addrlen);
 /*
- * The connections of this context come from num_addr addresses from saddr_base on, in turn (network byte order). INADDR_ANY: the
- * kernel chooses. daddr and dport are not needed here.
+ * The connections of this context come from num_addr addresses from saddr_base on, in turn (network byte order).
+ * INADDR_ANY: the kernel chooses. daddr and dport are not needed here.
  */
 int mtcp_init_rss(mctx_t mctx, in_addr_t saddr_base, int num_addr, in_addr_t daddr, in_addr_t dport);
 /* The connection is the kernel's (docs/endpoint.md). A socket that does not block: EINPROGRESS, then MTCP_EPOLLOUT. */
@@ -119,7 +120,8 @@ int mtcp_abort(mctx_t mctx, int sockid);
 int mtcp_getsockname(mctx_t mctx, int sockid, struct sockaddr *addr, socklen_t *addrlen);
 int mtcp_getpeername(mctx_t mctx, int sockid, struct sockaddr *addr, socklen_t *addrlen);
 
-/* Bytes, 0 at the end of the stream; a part is possible in all of them. Writing to a connection that is gone: EPIPE, no signal. */
+/* Bytes, 0 at the end of the stream; a part is possible in all of them. Writing to a connection that is gone: EPIPE, no
+ * signal. */
 ssize_t mtcp_read(mctx_t mctx, int sockid, char *buf, size_t len);
 ssize_t mtcp_recv(mctx_t mctx, int sockid, char *buf, size_t len, int flags);
 ssize_t mtcp_write(mctx_t mctx, int sockid, const char *buf, size_t len);

@@ -65,7 +65,8 @@ static struct stack *load(char *text, size_t size)
 	void *handle;
 
 	if (!stack || fd < 0) {
-		snprintf(text, size, LIBRARY ": %s: put it beside libautocork-mtcp.so (make install does)", strerror(errno));
+		snprintf(text, size, LIBRARY ": %s: put it beside libautocork-mtcp.so (make install does)",
+			 strerror(errno));
 		goto fail;
 	}
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * A TCP for one context: a private copy of libautocork-endpoint.so. Its engine has globals, so each context loads the library
- * anew, from a file in memory; what it puts in front of the C library for others is called here by its address.
+ * A TCP for one context: a private copy of libautocork-endpoint.so. Its engine has globals, so each context loads the
+ * library anew, from a file in memory; what it puts in front of the C library for others is called here by its address.
  */
 #pragma once
 #include <sys/epoll.h>

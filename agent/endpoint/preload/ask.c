@@ -101,7 +101,8 @@ static int converse(int broker, const struct endpoint_request *request, int fd, 
 	if (!error)
 		return 0;
 	answer->text[sizeof(answer->text) - 1] = 0;
-	note_refusal(error == ECONNRESET ? ENDPOINT_SOCKET ": the agent does not answer: look at its log" : answer->text);
+	note_refusal(error == ECONNRESET ? ENDPOINT_SOCKET ": the agent does not answer: look at its log"
+					 : answer->text);
 	return error;
 }
 

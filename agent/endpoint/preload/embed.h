@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * For who loads a copy of libautocork-endpoint.so by dlopen() instead of before the C library (libautocork-mtcp.so does, one
- * copy for each context): beside the C library's calls, which are found in the copy by their names, it has these. Each copy
- * has its own TCP and its own queue.
+ * For who loads a copy of libautocork-endpoint.so by dlopen() instead of before the C library (libautocork-mtcp.so
+ * does, one copy for each context): beside the C library's calls, which are found in the copy by their names, it has
+ * these. Each copy has its own TCP and its own queue.
  */
 #pragma once
 #include <net/if.h>
@@ -18,8 +18,8 @@ struct endpoint_setup {
 /* Before the first listener. */
 void autocork_endpoint_setup(const struct endpoint_setup *setup);
 /*
- * Has the queue serve a listener now, not only when it is waited on. 0; or -1 with "THING: REASON: NEXT STEP" in text: the kernel
- * serves it, and the queue is asked for again later.
+ * Has the queue serve a listener now, not only when it is waited on. 0; or -1 with "THING: REASON: NEXT STEP" in text:
+ * the kernel serves it, and the queue is asked for again later.
  */
 int autocork_endpoint_serve(int listener, char *text, size_t size);
 /* Gives the queue back. What is open goes on in the kernel, under its descriptors. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * epoll. A set of the program has two halves: the kernel's set of the same number holds the kernel's files, the list here
- * holds ours; a listener is in both. A wait looks at ours first and sleeps on the kernel's set and the ring together.
+ * epoll. A set of the program has two halves: the kernel's set of the same number holds the kernel's files, the list
+ * here holds ours; a listener is in both. A wait looks at ours first and sleeps on the kernel's set and the ring
+ * together.
  */
 #include "endpoint/preload/events.h"
 
@@ -372,7 +373,8 @@ SHIM int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struc
 	if (!is_ours(epfd, events, max))
 		return REAL(epoll_pwait2)(epfd, events, max, timeout, mask);
 	return wait_events(epfd, events, max,
-			   timeout ? instance_now() + timeout->tv_sec * UINT64_C(1000000000) + timeout->tv_nsec : FOREVER,
+			   timeout ? instance_now() + timeout->tv_sec * UINT64_C(1000000000) + timeout->tv_nsec
+				   : FOREVER,
 			   mask);
 }
 
@@ -384,8 +386,8 @@ static uint32_t poll_level(struct file *file, short wanted)
 }
 
 /*
- * EPOLLIN and its like have the values of POLLIN and its like. For the kernel: the same entries without what it does not
- * have, and behind them the listeners' spills, *used in all.
+ * EPOLLIN and its like have the values of POLLIN and its like. For the kernel: the same entries without what it does
+ * not have, and behind them the listeners' spills, *used in all.
  */
 static int poll_ours(struct pollfd *fds, nfds_t count, struct pollfd *kernel, nfds_t *used)
 {
@@ -484,7 +486,8 @@ SHIM int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 	if (!poll_is_ours(fds, count))
 		return REAL(ppoll)(fds, count, timeout, mask);
 	return poll_until(fds, count,
-			  timeout ? instance_now() + timeout->tv_sec * UINT64_C(1000000000) + timeout->tv_nsec : FOREVER,
+			  timeout ? instance_now() + timeout->tv_sec * UINT64_C(1000000000) + timeout->tv_nsec
+				  : FOREVER,
 			  mask);
 }
 
@@ -495,7 +498,8 @@ SHIM int __poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size)
 	return poll(fds, count, timeout);
 }
 
-SHIM int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask, size_t size)
+SHIM int __ppoll_chk(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask,
+		     size_t size)
 {
 	if (size / sizeof(*fds) < count)
 		abort();
@@ -535,7 +539,8 @@ static int select_until(int count, fd_set *in, fd_set *out, fd_set *except, uint
 	if (!fds)
 		return -1;
 	for (int fd = 0; fd < count; fd++) {
-		short events = (has(in, fd) ? POLLIN : 0) | (has(out, fd) ? POLLOUT : 0) | (has(except, fd) ? POLLPRI : 0);
+		short events =
+			(has(in, fd) ? POLLIN : 0) | (has(out, fd) ? POLLOUT : 0) | (has(except, fd) ? POLLPRI : 0);
 
 		if (events)
 			fds[used++] = (struct pollfd){ fd, events, 0 };
@@ -592,6 +597,7 @@ SHIM int pselect(int count, fd_set *in, fd_set *out, fd_set *except, const struc
 	if (!select_is_ours(count, in, out, except))
 		return REAL(pselect)(count, in, out, except, timeout, mask);
 	return select_until(count, in, out, except,
-			    timeout ? instance_now() + timeout->tv_sec * UINT64_C(1000000000) + timeout->tv_nsec : FOREVER,
+			    timeout ? instance_now() + timeout->tv_sec * UINT64_C(1000000000) + timeout->tv_nsec
+				    : FOREVER,
 			    mask);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * Which descriptors of the program are ours: open files of three kinds, and the table from numbers to them. A number that is
- * not in the table is the kernel's alone.
+ * Which descriptors of the program are ours: open files of three kinds, and the table from numbers to them. A number
+ * that is not in the table is the kernel's alone.
  *
  * Each of ours has a real descriptor of the same number: the listener's and the epoll set's own, a placeholder for a
  * connection. So the numbers are the kernel's, and so are all limits on them.

@@ -429,7 +429,8 @@ void instance_events(unsigned count)
 	it.events_left = count;
 }
 
-/* Answers to events that came together leave together: one system call for all. The last one, or one alone, does not wait. */
+/* Answers to events that came together leave together: one system call for all. The last one, or one alone, does not
+ * wait. */
 void instance_written(void)
 {
 	it.dirty = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The process's own TCP: one engine on one queue, made when the first listener is waited on, and the one lock that guards it,
- * the files (files.h) and the epoll sets.
+ * The process's own TCP: one engine on one queue, made when the first listener is waited on, and the one lock that
+ * guards it, the files (files.h) and the epoll sets.
  */
 #pragma once
 #include <poll.h>
@@ -37,8 +37,8 @@ void instance_written(void);
 void instance_events(unsigned count);	/* so many events were given to the program */
 
 /*
- * Sleeps until the ring, one of fds, or the deadline has something to say, then polls. The lock is given up meanwhile. The
- * number of fds that are ready, 0, or -1 with errno (EINTR).
+ * Sleeps until the ring, one of fds, or the deadline has something to say, then polls. The lock is given up meanwhile.
+ * The number of fds that are ready, 0, or -1 with errno (EINTR).
  */
 int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const sigset_t *mask);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The instance's link to the agent: the conversation with its broker, and the page of statistics. The agent may end and start
- * again: the instance goes on meanwhile, and joins the new one. All with the instance's lock.
+ * The instance's link to the agent: the conversation with its broker, and the page of statistics. The agent may end and
+ * start again: the instance goes on meanwhile, and joins the new one. All with the instance's lock.
  */
 #pragma once
 #include "endpoint/preload/ask.h"
@@ -18,7 +18,8 @@ extern struct link link_state;
 
 /* Asks for a queue, for this listener. The ring's descriptors are then the caller's. 0 or -1. */
 int link_open(int listener, const char *interface, struct endpoint_answer *grant);
-/* The queue is given back, or belongs to the parent (in the child of a fork, where the descriptors are closed already). */
+/* The queue is given back, or belongs to the parent (in the child of a fork, where the descriptors are closed
+ * already). */
 void link_close(void);
 void link_forked(void);
 

@@ -200,8 +200,8 @@ static long call(long number, long a, long b, long c, long d, long e, long f)
 }
 
 /*
- * io_uring works on the kernel's files behind this library's back: a program that asks learns that it is not there, and has
- * another way. Without any listener of ours it has it.
+ * io_uring works on the kernel's files behind this library's back: a program that asks learns that it is not there, and
+ * has another way. Without any listener of ours it has it.
  */
 SHIM long syscall(long number, ...)
 {

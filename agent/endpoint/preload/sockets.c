@@ -49,7 +49,8 @@ static struct file *add_listener(int fd, int backlog)
 	socklen_t size = sizeof(local);
 	struct file *file;
 
-	if (REAL(getsockname)(fd, &local.sa, &size) || (local.sa.sa_family != AF_INET && local.sa.sa_family != AF_INET6) ||
+	if (REAL(getsockname)(fd, &local.sa, &size) ||
+	    (local.sa.sa_family != AF_INET && local.sa.sa_family != AF_INET6) ||
 	    number(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP)
 		return NULL;
 	file = files_new(fd, FILE_LISTENER, REAL(fcntl)(fd, F_GETFD) & FD_CLOEXEC);

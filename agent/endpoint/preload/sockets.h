@@ -5,6 +5,7 @@
 
 #include "endpoint/preload/files.h"
 
-/* A descriptor that may have come from elsewhere (exec, SCM_RIGHTS): a listener or an epoll set becomes known. NULL: neither. */
+/* A descriptor that may have come from elsewhere (exec, SCM_RIGHTS): a listener or an epoll set becomes known. NULL:
+ * neither. */
 struct file *sockets_adopt(int fd);
 bool sockets_is_epoll(int fd);

@@ -42,7 +42,8 @@ void spill_make(struct file *listener)
 {
 	int ends[2];
 
-	if (!listener->spills && !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) && hide(ends))
+	if (!listener->spills && !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) &&
+	    hide(ends))
 		begin(listener, ends);
 }
 
@@ -194,7 +195,8 @@ void spill_inherit(void)
 
 	name[sizeof(ENTRY) - 2] = 0;
 	at = getenv(name);
-	while (at && inherited_count < INHERITED_MAX && sscanf(at, "%" SCNx64 ":%d:%d,%n", &cookie, &ends[0], &ends[1], &length) == 3) {
+	while (at && inherited_count < INHERITED_MAX &&
+	       sscanf(at, "%" SCNx64 ":%d:%d,%n", &cookie, &ends[0], &ends[1], &length) == 3) {
 		at += length;
 		if (!is_end(ends[0]) || !is_end(ends[1]) || !hide(ends))
 			continue;

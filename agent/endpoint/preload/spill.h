@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * A listener that several processes share has one queue in the kernel, and one on the stack of each of them. What waits on the
- * stack of a process that stops to listen moves to the kernel and into the spill: a pair of Unix sockets that all processes
- * with the listener have, in the same sets as the listener. accept() in any of them takes it from there. It is made before
- * the first fork(), and goes through exec with the listener.
+ * A listener that several processes share has one queue in the kernel, and one on the stack of each of them. What waits
+ * on the stack of a process that stops to listen moves to the kernel and into the spill: a pair of Unix sockets that
+ * all processes with the listener have, in the same sets as the listener. accept() in any of them takes it from there.
+ * It is made before the first fork(), and goes through exec with the listener.
  */
 #pragma once
 #include "endpoint/preload/files.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * A client in mTCP's style: many connections to an echo server, a request at a time on each, and every answer is compared.
+ * A client in mTCP's style: many connections to an echo server, a request at a time on each, and every answer is
+ * compared.
  *
  *   cc client.c -lautocork-mtcp -o client
  *   ./client mtcp.ini 10.0.0.1 9000 [CONNECTIONS [REQUESTS [BYTES]]]
@@ -115,8 +116,8 @@ int main(int argc, char **argv)
 	double seconds;
 
 	bytes = argc > 6 ? atoi(argv[6]) : 64;
-	if (argc < 4 || inet_pton(AF_INET, argv[2], &server.sin_addr) != 1 || connections < 1 || requests < 1 || bytes < 1 ||
-	    bytes > BYTES_MAX) {
+	if (argc < 4 || inet_pton(AF_INET, argv[2], &server.sin_addr) != 1 || connections < 1 || requests < 1 ||
+	    bytes < 1 || bytes > BYTES_MAX) {
 		fprintf(stderr, "usage: %s CONFIGURATION ADDRESS PORT [CONNECTIONS [REQUESTS [BYTES]]]\n", argv[0]);
 		return 2;
 	}

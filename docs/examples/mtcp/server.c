@@ -41,11 +41,14 @@ static void fail(const char *what)
 
 static int listen_on(mctx_t mctx)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_ANY) } };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_port = htons(port),
+				       .sin_addr = { htonl(INADDR_ANY) } };
 	int listener = mtcp_socket(mctx, AF_INET, MTCP_SOCK_STREAM, 0);
 
 	if (listener < 0 || mtcp_setsock_nonblock(mctx, listener) ||
-	    mtcp_bind(mctx, listener, (struct sockaddr *)&address, sizeof(address)) || mtcp_listen(mctx, listener, 4096))
+	    mtcp_bind(mctx, listener, (struct sockaddr *)&address, sizeof(address)) ||
+	    mtcp_listen(mctx, listener, 4096))
 		fail("a listener");
 	return listener;
 }
