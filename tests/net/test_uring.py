@@ -7,7 +7,8 @@ import threading
 from lib import PATIENT, Program, Skip, build, check, equal, main, world
 
 NO_URING = 77
-MESSAGES, WRITES, SIZE = 500, 5, 20
+# So many that learning, for which a busy machine lets the agent wait, is a small part.
+MESSAGES, WRITES, SIZE = 10000, 5, 20
 
 
 def echo_server(listener):

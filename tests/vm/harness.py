@@ -19,6 +19,8 @@ PROGRAMS = ("autocorkd", "autocork")
 # Loading the wrapper of an algorithm takes an emulated processor eight seconds: a test of none of them does without
 # these.
 TWO_WRAPPERS = ("tcp_bbr", "tcp_dctcp")
+# The guests take what other tests leave of the processors: times as long as a guest needs on a machine of its own.
+PATIENCE = 3
 # The oldest and the newest kernel: where what is between them does as one of them.
 ENDS = ("6.1", "7")
 VERDICT = re.compile(r"(ok|not ok)\b[ \d-]*(.*?)(?: *# *SKIP *(.*))?$")
@@ -131,13 +133,13 @@ class Kernel:
                 self.suite.note(f"{self.label}: {line.lstrip('# ')}")
 
         try:
-            outcome = Machine(self.image, *machine, **more).run(f"{self.suite.name}.{self.label}", seconds, relay)
+            outcome = Machine(self.image, *machine, **more).run(f"{self.suite.name}.{self.label}", PATIENCE * seconds, relay)
         except (NoKernel, OSError) as error:
             self.check(False, f"{self.suite.name}: the guest", error)
             return results
         tail = [] if outcome.status == 0 else outcome.log.splitlines()[-15:]
         self.check(outcome.status == 0, f"{self.suite.name}: the guest ran to its end", *tail,
-                   f"stopped after {seconds} s" if outcome.timed_out else f"status {outcome.status}")
+                   f"stopped after {PATIENCE * seconds} s" if outcome.timed_out else f"status {outcome.status}")
         self.check(not outcome.complaints, f"{self.suite.name}: no complaint in the kernel's log", *outcome.complaints)
         self.suite.note(f"{self.label} ({self.image.release}): {outcome.seconds:.0f} s, {outcome.processor:.0f} s of a processor")
         return results

@@ -12,7 +12,7 @@ for algorithm in reno dctcp bbr cubic; do
 	number=$((number + 1))
 	sysctl -qw net.ipv4.tcp_congestion_control=$algorithm
 	server 720$number
-	client $algorithm --port 720$number --no_delay --warmup 50 --messages 100
+	client $algorithm --port 720$number --no_delay --warmup 300 --pause 1000 --messages 100
 done
 check "the agent stops" agent_stop
 check "nothing is left in the kernel" nothing_left "$before"

@@ -14,11 +14,11 @@ for algorithm in reno dctcp bbr cubic; do
 	sysctl -qw net.ipv4.tcp_congestion_control=$algorithm
 	server 710$number 720$number
 	client $algorithm.plain --port 710$number --no_delay --messages 100
-	client $algorithm.managed --port 720$number --no_delay --warmup 50 --messages 300
+	client $algorithm.managed --port 720$number --no_delay --warmup 300 --pause 1000 --messages 300
 done
-client ipv6.managed --host ::1 --port 720$number --no_delay --warmup 50 --messages 300
+client ipv6.managed --host ::1 --port 720$number --no_delay --warmup 300 --pause 1000 --messages 300
 client nagle.plain --port 710$number --messages 30
-client nagle.managed --port 720$number --warmup 50 --messages 300
+client nagle.managed --port 720$number --warmup 300 --pause 1000 --messages 300
 client single.managed --port 720$number --no_delay --single_request --messages 300
 client random.managed --port 720$number --no_delay --random --echo --buffers 40 --size 300 --messages 200
 echo "@ways $(/ac/ways_client 7250 20 40 2>&1)"

@@ -17,7 +17,7 @@ check "the agent starts again" agent_start
 check "a second agent is refused" \
 	sh -c '! timeout 20 /ac/autocorkd --policy-dir /tmp/policy.d --control /run/autocork.sock'
 check "the first goes on" ask status
-client after --port 7002 --no_delay --warmup 50 --messages 300
+client after --port 7002 --no_delay --warmup 300 --pause 1000 --messages 300
 wait $stream
 cat /tmp/killed.out
 
@@ -40,6 +40,6 @@ agent_kill
 wait $stream
 cat /tmp/orphaned.out
 check "the agent starts over what a dead one left" agent_start
-client last --port 7002 --no_delay --warmup 50 --messages 300
+client last --port 7002 --no_delay --warmup 300 --pause 1000 --messages 300
 check "the agent stops at last" agent_stop
 check "nothing is left in the kernel at last" nothing_left "$before"
