@@ -146,7 +146,6 @@ static int open_cgroup(struct engine *engine, const char *path, struct fault *fa
 	engine->tables.control->cgroup = cgroup_id(whole);
 	engine->tables.control->cgroup_level = cgroup_level(root, whole);
 	engine->cgroup = fd;
-	engine->fragments = open("/proc/sys/net/core/max_skb_frags", O_RDONLY | O_CLOEXEC);
 	free(whole);
 	return 0;
 }
@@ -357,6 +356,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	if (load_all(engine, fault) || engine_tables_map(&engine->tables, &engine->shared, fault) ||
 	    open_cgroup(engine, options->cgroup, fault))
 		goto fail;
+	engine->fragments = open("/proc/sys/net/core/max_skb_frags", O_RDONLY | O_CLOEXEC);
 	engine->tables.control->records_next = 1;
 	engine->tables.control->records_max = engine->max_flows + 1;
 	engine->tables.control->index_mask = index_buckets(engine->max_flows) - 1;

@@ -10,11 +10,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "lib/cgroup.h"
 #include "lib/memory.h"
+#include "policy/inotify.h"
 
 struct cgroup_watch {
 	char *root;
@@ -26,16 +26,14 @@ struct cgroup_watch {
 	void *context;
 };
 
-/* Has a path this entry somewhere? Keeps the coming and going of other services from costing anything. */
-static bool concerns(const struct cgroup_watch *watch, const char *entry)
+/* Keeps the coming and going of other services from costing anything. */
+static bool concerns(const void *context, const struct inotify_event *event)
 {
-	size_t length = strlen(entry);
+	const struct cgroup_watch *watch = context;
 
-	for (size_t i = 0; i < watch->path_count; i++) {
-		for (const char *at = watch->paths[i]; (at = strstr(at, entry)); at++) {
-			if (at > watch->paths[i] && at[-1] == '/' && (at[length] == '/' || !at[length]))
-				return true;
-		}
+	for (size_t i = 0; event->len && i < watch->path_count; i++) {
+		if (inotify_on_path(watch->paths[i], event->name))
+			return true;
 	}
 	return false;
 }
@@ -72,19 +70,8 @@ static int watch_all(struct cgroup_watch *watch)
 static int on_change(sd_event_source *source, int fd, uint32_t events, void *context)
 {
 	struct cgroup_watch *watch = context;
-	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-	bool concerned = false;
-	ssize_t length;
 
-	while ((length = read(fd, buffer, sizeof(buffer))) > 0) {
-		for (char *at = buffer; at < buffer + length;) {
-			const struct inotify_event *event = (const void *)at;
-
-			concerned |= (event->mask & IN_Q_OVERFLOW) || (event->len && concerns(watch, event->name));
-			at += sizeof(*event) + event->len;
-		}
-	}
-	if (concerned) {
+	if (inotify_read(fd, concerns, watch)) {
 		watch_all(watch);
 		watch->changed(watch->context);
 	}
@@ -115,12 +102,6 @@ static void forget_paths(struct cgroup_watch *watch)
 	watch->path_count = 0;
 }
 
-static int watch_fault(int error, struct fault *fault)
-{
-	return fault_set(fault, EXIT_FAILED, "inotify: %s: raise fs.inotify.max_user_instances and max_user_watches",
-			 strerror(-error));
-}
-
 int cgroup_watch_new(struct cgroup_watch **watch, sd_event *event, const char *root, cgroup_watch_changed *changed,
 		     void *context, struct fault *fault)
 {
@@ -140,7 +121,7 @@ int cgroup_watch_new(struct cgroup_watch **watch, sd_event *event, const char *r
 	result = open_again(it, event);
 	if (result) {
 		cgroup_watch_free(it);
-		return watch_fault(result, fault);
+		return inotify_fault(result, fault);
 	}
 	*watch = it;
 	return 0;
@@ -158,7 +139,7 @@ int cgroup_watch_set(struct cgroup_watch *watch, const struct policy_set *set, s
 	result = open_again(watch, sd_event_source_get_event(watch->source));
 	if (!result)
 		result = watch_all(watch);
-	return result ? watch_fault(result, fault) : 0;
+	return result ? inotify_fault(result, fault) : 0;
 }
 
 void cgroup_watch_free(struct cgroup_watch *watch)

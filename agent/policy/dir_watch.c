@@ -12,11 +12,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
 #include "lib/memory.h"
+#include "policy/inotify.h"
 
 #define ABOVE (IN_CREATE | IN_DELETE | IN_MOVE)
 #define INSIDE (ABOVE | IN_DELETE_SELF | IN_MOVE_SELF)
@@ -35,20 +35,6 @@ struct dir_watch {
 	void *context;
 };
 
-/* Is the entry a part of a directory's path? */
-static bool leads_to(const struct dir_watch *watch, const char *entry)
-{
-	size_t length = strlen(entry);
-
-	for (size_t i = 0; i < watch->dir_count; i++) {
-		for (const char *at = watch->dirs[i]; (at = strstr(at, entry)); at++) {
-			if ((at == watch->dirs[i] || at[-1] == '/') && (at[length] == '/' || !at[length]))
-				return true;
-		}
-	}
-	return false;
-}
-
 static bool is_inside(const struct dir_watch *watch, int wd)
 {
 	for (size_t i = 0; i < watch->dir_count; i++) {
@@ -56,6 +42,22 @@ static bool is_inside(const struct dir_watch *watch, int wd)
 			return true;
 	}
 	return false;
+}
+
+static bool leads_to(const struct dir_watch *watch, const char *entry)
+{
+	for (size_t i = 0; i < watch->dir_count; i++) {
+		if (inotify_on_path(watch->dirs[i], entry))
+			return true;
+	}
+	return false;
+}
+
+static bool concerns(const void *context, const struct inotify_event *event)
+{
+	const struct dir_watch *watch = context;
+
+	return is_inside(watch, event->wd) || (event->len && leads_to(watch, event->name));
 }
 
 static bool absent(void)
@@ -116,20 +118,8 @@ static void wait_for_rest(struct dir_watch *watch)
 static int on_change(sd_event_source *source, int fd, uint32_t events, void *context)
 {
 	struct dir_watch *watch = context;
-	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-	bool concerned = false;
-	ssize_t length;
 
-	while ((length = read(fd, buffer, sizeof(buffer))) > 0) {
-		for (char *at = buffer; at < buffer + length;) {
-			const struct inotify_event *event = (const void *)at;
-
-			concerned |= (event->mask & IN_Q_OVERFLOW) || is_inside(watch, event->wd) ||
-				     (event->len && leads_to(watch, event->name));
-			at += sizeof(*event) + event->len;
-		}
-	}
-	if (concerned) {
+	if (inotify_read(fd, concerns, watch)) {
 		watch_all(watch);
 		wait_for_rest(watch);
 	}
@@ -181,8 +171,7 @@ int dir_watch_new(struct dir_watch **watch, sd_event *event, const char *const *
 	result = start(it, event);
 	if (result) {
 		dir_watch_free(it);
-		return fault_set(fault, EXIT_FAILED, "inotify: %s: raise fs.inotify.max_user_instances and "
-						     "max_user_watches", strerror(-result));
+		return inotify_fault(result, fault);
 	}
 	*watch = it;
 	return 0;

@@ -10,6 +10,7 @@
 #include "lib/cgroup.h"
 #include "lib/memory.h"
 #include "policy/pods.h"
+#include "policy/rank.h"
 #include "policy/strings.h"
 
 struct expand_places expand_places = { NULL, "/var/log/containers", "/var/log/pods" };
@@ -37,7 +38,7 @@ void expansion_free(struct expansion *expansion)
 
 static bool is_pattern(const char *path)
 {
-	return strpbrk(path, "*?[");
+	return strpbrk(path, POLICY_WILDCARDS);
 }
 
 /* Directories of the cgroup file system that match. Backslashes are systemd's (`\x2d`), and plain. */
@@ -128,12 +129,12 @@ static void dirs_of_pattern(const struct expansion *expansion, const char *patte
 	char *copy = memory_string(pattern);
 	struct policy_strings found = { 0 };
 
-	for (char *end = copy + strcspn(copy, "*?["); (end = strchr(end, '/')); end++) {
+	for (char *end = copy + strcspn(copy, POLICY_WILDCARDS); (end = strchr(end, '/')); end++) {
 		*end = '\0';
 		find_groups(expansion, copy, &found);
 		*end = '/';
 	}
-	copy[strcspn(copy, "*?[")] = '\0';
+	copy[strcspn(copy, POLICY_WILDCARDS)] = '\0';
 	*strrchr(copy, '/') = '\0';
 	strings_append(&found, copy);
 	for (size_t i = 0; i < found.count; i++) {

@@ -12,6 +12,7 @@
 #include <autocork/policy_match.h>
 
 #include "lib/memory.h"
+#include "policy/rank.h"
 
 /* A rule of the chain that is put together. */
 struct entry {
@@ -34,7 +35,7 @@ static uint32_t name_number(struct policy_set *set, const char program[AC_COMM_L
 
 	if (!program[0])
 		return AC_NAME_ANY;
-	if (memchr(program, '*', AC_COMM_LEN) || memchr(program, '?', AC_COMM_LEN) || memchr(program, '[', AC_COMM_LEN))
+	if (program_is_pattern(program))
 		return AC_NAME_PATTERN;
 	memcpy(half, program, sizeof(half));
 	for (place = ac_name_place(half[0], half[1]); set->names[place].name[0]; place = ac_name_next(place))

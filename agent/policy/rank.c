@@ -6,17 +6,23 @@
 
 #include "lib/memory.h"
 
+bool program_is_pattern(const char program[AC_COMM_LEN])
+{
+	for (int i = 0; i < AC_COMM_LEN && program[i]; i++)
+		if (strchr(POLICY_WILDCARDS, program[i]))
+			return true;
+	return false;
+}
+
 /* Literal characters count; a name without wildcards is above every pattern, whatever its length. */
 static uint64_t program_rank(const char *program)
 {
 	unsigned int literal = 0;
-	bool pattern = false, in_set = false;
+	bool in_set = false;
 
 	if (!program || !program[0])
 		return 0;
 	for (int i = 0; i < AC_COMM_LEN && program[i]; i++) {
-		if (strchr("*?[", program[i]))
-			pattern = true;
 		if (in_set)
 			in_set = program[i] != ']';
 		else if (program[i] == '[')
@@ -24,7 +30,7 @@ static uint64_t program_rank(const char *program)
 		else
 			literal += !strchr("*?", program[i]);
 	}
-	return pattern ? 1 + literal : 31;
+	return program_is_pattern(program) ? 1 + literal : 31;
 }
 
 static uint64_t cgroup_depth(const struct policy_set *set, uint32_t rule)

@@ -3,6 +3,10 @@
 #pragma once
 #include "policy/set.h"
 
+#define POLICY_WILDCARDS "*?["
+
+bool program_is_pattern(const char program[AC_COMM_LEN]);
+
 /* A rule and how specific it is on a port: the higher the rank, the earlier. */
 struct ranked {
 	uint64_t rank;

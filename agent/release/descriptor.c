@@ -36,9 +36,8 @@ static void forget(struct open_process *open)
 	open->process = 0;
 }
 
-static int take_of_open(pid_t process, int fd)
+static int take_of(struct open_process *open, pid_t process, int fd)
 {
-	struct open_process *open = &open_processes[process % OPEN_PROCESSES];
 	int copy;
 
 	if (open->process != process) {
@@ -49,12 +48,20 @@ static int take_of_open(pid_t process, int fd)
 		open->process = process;
 	}
 	copy = pidfd_getfd(open->pidfd, fd, 0);
-	if (copy >= 0)
+	return copy < 0 ? -errno : copy;
+}
+
+static int take_of_open(pid_t process, int fd)
+{
+	struct open_process *open = &open_processes[process % OPEN_PROCESSES];
+	bool known = open->process == process;
+	int copy = take_of(open, process, fd);
+
+	if (copy != -ESRCH)
 		return copy;
-	copy = -errno;
-	/* It may have ended, and its number be another's by now: that one is opened the next time. */
 	forget(open);
-	return copy;
+	/* The one that was open has ended; its number may be another's by now. */
+	return known ? take_of(open, process, fd) : copy;
 }
 
 int descriptor_take_socket(pid_t process, int fd, uint64_t cookie)

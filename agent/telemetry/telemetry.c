@@ -313,13 +313,14 @@ static void keep_budget(struct telemetry *telemetry)
 {
 	double share = selfcost_observing(telemetry->cost), budget = telemetry->daemon->policy->agent.budget;
 	unsigned shift;
+	bool exact;
 
 	if (selfcost_windows(telemetry->cost) == telemetry->windows)
 		return;
 	telemetry->windows = selfcost_windows(telemetry->cost);
-	shift = (telemetry->trial && trial_runs(telemetry->trial)) || seconds(CLOCK_MONOTONIC) < telemetry->exact_until
-			? 0
-			: budget_step(telemetry->shift, share, budget);
+	exact = seconds(CLOCK_MONOTONIC) < telemetry->exact_until ||
+		(telemetry->trial && trial_runs(telemetry->trial));
+	shift = exact ? 0 : budget_step(telemetry->shift, share, budget);
 	if (shift == telemetry->shift)
 		return;
 	sample(telemetry, shift);
