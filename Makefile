@@ -15,7 +15,7 @@ DEPS := bpftool clang gcc libbpf-dev libc6-dev libcap-ng-dev libelf-dev libinih-
 	libmicrohttpd-dev libncurses-dev libseccomp-dev libsystemd-dev make patch pkg-config uthash-dev xz-utils
 FASTPATH_DEPS := dpdk-dev libdpdk-dev libxdp-dev
 TEST_DEPS := busybox-static chromium debhelper dpdk-doc dpkg-dev ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-dev \
-	libcmocka-dev lintian memcached nginx-light openssl procps prometheus python3 python3-jsonschema \
+	libcmocka-dev lintian memcached nginx-light openssl procps prometheus python3 python3-jsonschema python3-kubernetes \
 	python3-prometheus-client qemu-system-x86 redis-server redis-tools strace tcpdump wrk
 
 V ?= 0
