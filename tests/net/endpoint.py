@@ -62,6 +62,17 @@ class Endpoint(Steered):
     def steered(self):
         return self.status()["packets"]["steered"]
 
+    def accepted(self):
+        """Connections that programs' own TCP has accepted so far, by its own counter."""
+        return sum(instance["accepted"] for instance in self.instances())
+
+    @contextlib.contextmanager
+    def own_tcp(self, connections=1):
+        """At least so many connections of this block are the programs' own TCP's, not the kernel's."""
+        before = self.accepted()
+        yield
+        wait_for(lambda: self.accepted() >= before + connections, 30, f"{connections} connections on own TCP")
+
     def serves(self):
         """The program has its queue and listens there."""
         def taken():
