@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 import time
 
+from netns import PR_SET_PDEATHSIG, libc
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MANAGE = "[policy all]\nmode = autocork\n"
 OBSERVE = "[policy all]\nmode = observe\n"
@@ -90,8 +92,10 @@ class Agent:
         notify.bind(address)
         environment = dict(os.environ, NOTIFY_SOCKET=address)
         with self.log_path.open("a") as log:
+            # A test that is killed leaves no agent to the next one.
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                            env=environment)
+                                            env=environment,
+                                            preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM))
         end = time.monotonic() + START_S
         with notify:
             while time.monotonic() < end and self.process.poll() is None:

@@ -7,4 +7,4 @@ from netns import Net, Pair
 from ports import Stream, congestion, pattern, seen_congestion, tcp_info
 from programs import Program, forked, free_port, program, wait_port
 from tap import Skip, check, equal, kernel_log, main, wait_for
-from world import PATIENT, World, world
+from world import LEARN_S, PATIENT, World, world

@@ -129,8 +129,8 @@ class Steered:
         return self
 
     def __exit__(self, *error):
-        self.steer("detach", "cable", "--force", check=False)
-        self.stack.close()
+        with self.stack:
+            self.steer("detach", "cable", "--force", check=False)
 
     def write(self, text):
         with open(os.path.join(self.directory, "test.conf"), "w", encoding="ascii") as file:
