@@ -150,6 +150,17 @@ static void print_late(FILE *out, const struct cli *cli, json_int_t late)
 			table_paint(TABLE_PLAIN, cli->colour));
 }
 
+static void print_metrics(FILE *out, const char *url, const json_t *telemetry)
+{
+	json_int_t added_up = json_number(telemetry, "metrics_added_up");
+
+	fprintf(out, "metrics %s", url);
+	if (added_up)
+		fprintf(out, ": %" PRIdMAX " series per service, %" PRIdMAX " metrics per host only",
+			(intmax_t)json_number(telemetry, "series"), (intmax_t)added_up);
+	fputc('\n', out);
+}
+
 static void print_page(FILE *out, const struct cli *cli, const char *note, const json_t *status)
 {
 	const json_t *agent = json_object_get(status, "agent"), *totals = json_object_get(status, "totals");
@@ -165,7 +176,9 @@ static void print_page(FILE *out, const struct cli *cli, const char *note, const
 		json_member_text(agent, "version"), table_paint(TABLE_PLAIN, cli->colour),
 		(intmax_t)json_number(agent, "pid"), units_age(&up, json_number(agent, "uptime_seconds")),
 		json_member_text(agent, "mode"));
-	fprintf(out, "%s%s\n", *metrics ? ", metrics " : "", metrics);
+	fputc('\n', out);
+	if (*metrics)
+		print_metrics(out, metrics, json_object_get(status, "telemetry"));
 	if (*metrics_error)
 		fprintf(out, "%smetrics%s %s\n", table_paint(TABLE_BAD, cli->colour),
 			table_paint(TABLE_PLAIN, cli->colour), metrics_error);

@@ -104,6 +104,10 @@ static const struct policy_key keys[] = {
 		     "the path of a Unix socket, or off",
 	  .doc = "Where the metrics and the web page are served. On loopback every user of the machine may read them, on a "
 		 "Unix socket root and the group `autocork`." },
+	{ AGENT("series", series, series), .least = 0, .most = 1000, .fallback = "20",
+	  .allowed = "a number from 0 to 1000, or all",
+	  .doc = "How many series of one service the metrics page may have. The metrics that they do not suffice for "
+		 "are added up for the host: docs/metrics.md has their order." },
 	{ AGENT("small_packets", small_packets, yesno), .fallback = "no", .allowed = "yes or no",
 	  .doc = "Whether packets with less than 128 bytes of payload are counted on observed flows. Needs a look at "
 		 "every packet of the machine, which costs more than all other counters together." },

@@ -61,6 +61,7 @@ extern const struct policy_type policy_type_duration;	/* microseconds, uint32_t 
 extern const struct policy_type policy_type_floor;	/* the same, or 0 */
 extern const struct policy_type policy_type_fraction;	/* 0.98 or 98% */
 extern const struct policy_type policy_type_budget;	/* 1%, or off: 0 */
+extern const struct policy_type policy_type_series;	/* a number, or all: POLICY_SERIES_ALL; uint16_t */
 extern const struct policy_type policy_type_interface;
 extern const struct policy_type policy_type_endpoint;
 extern const struct policy_type policy_type_ranges;	/* within least … most; the word "all" is the empty list */

@@ -74,8 +74,10 @@ struct policy_config {
 struct policy_agent {
 	double budget;			/* share of one CPU for observing, 0.001 … 1; 0 = no limit */
 	struct policy_endpoint metrics;
+	uint16_t series;		/* of one service on the metrics page; POLICY_SERIES_ALL */
 	bool small_packets;		/* count them: costs every packet of the machine */
 };
+#define POLICY_SERIES_ALL UINT16_MAX
 
 /* [fastpath] */
 struct policy_fastpath {

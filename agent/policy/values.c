@@ -194,6 +194,35 @@ static void budget_print(const struct policy_key *key, const void *field, FILE *
 
 const struct policy_type policy_type_budget = { sizeof(double), budget_parse, budget_print, NULL };
 
+static char *series_parse(const struct policy_key *key, const char *text, void *field)
+{
+	const char *unit;
+	double number;
+
+	if (!strcmp(text, "all")) {
+		*(uint16_t *)field = POLICY_SERIES_ALL;
+		return NULL;
+	}
+	if (!read_number(text, &number, &unit) || *unit || strchr(text, '.'))
+		return memory_format("\"%s\" is not a whole number", text);
+	if (number < key->least || number > key->most)
+		return out_of_range(text);
+	*(uint16_t *)field = (uint16_t)number;
+	return NULL;
+}
+
+static void series_print(const struct policy_key *key, const void *field, FILE *out)
+{
+	uint16_t series = *(const uint16_t *)field;
+
+	if (series == POLICY_SERIES_ALL)
+		fputs("all", out);
+	else
+		fprintf(out, "%u", series);
+}
+
+const struct policy_type policy_type_series = { sizeof(uint16_t), series_parse, series_print, NULL };
+
 /* What the kernel's dev_valid_name() allows, and nothing that could not be printed. */
 bool policy_interface_valid(const char *name)
 {

@@ -6,18 +6,21 @@
 
 #include "telemetry/snapshot.h"
 
-#define METRICS_SERIES_DEFAULT 2000
-#define METRICS_SERIES_MIN 1080		/* below it not even the agent's own series and one service fit */
+#define METRICS_SERIES_DEFAULT 20	/* of one service: [agent] series in policy/keys.c */
+#define METRICS_SERVICES 60		/* that have series of their own */
 
 enum metrics_format { METRICS_TEXT, METRICS_OPENMETRICS };
 
 /*
  * Which services have series of their own. A service that got them keeps them while it exists, so that no counter ever
- * falls; all the others are added up in series labelled "other". Sums over a metric are therefore always right.
+ * falls; all the others are added up in series labelled "other". Metrics for which `per_service` series leave no room
+ * are added up for the host, without the labels of a service. Sums over a metric are therefore always right.
  */
 struct metrics;
 
-struct metrics *metrics_new(unsigned series_limit);
+struct metrics *metrics_new(unsigned per_service);
+/* How many metrics are added up for the host. */
+size_t metrics_added_up(const struct metrics *metrics);
 void metrics_free(struct metrics *metrics);
 
 /* Writes the page. Sorts snapshot->services and adds up those with equal labels. Returns the number of series, -1
@@ -37,3 +40,10 @@ struct metrics_family {
 	const char *help;
 };
 void metrics_families(void (*visit)(const struct metrics_family *family, void *context), void *context);
+
+/* What a metric takes of a service's series. */
+struct metrics_share {
+	unsigned all, few;	/* with all buckets, with few; 0: it does not come per service, there are no few */
+	bool by_default;	/* with METRICS_SERIES_DEFAULT there is room for it */
+};
+struct metrics_share metrics_share(const char *family);

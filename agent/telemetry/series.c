@@ -13,11 +13,8 @@ struct label_set {
 };
 
 struct series {
-	unsigned places[SERIES_PARTS];
-	struct holder {
-		struct label_set labels;
-		uint8_t own;
-	} *holders;		/* sorted by labels */
+	unsigned places;
+	struct label_set *holders;	/* sorted */
 	size_t holder_count;
 };
 
@@ -79,12 +76,12 @@ size_t services_merge(struct telemetry_service *services, size_t count)
 	return last + 1;
 }
 
-struct series *series_new(const unsigned places[SERIES_PARTS])
+struct series *series_new(unsigned places)
 {
 	struct series *series = calloc(1, sizeof(*series));
 
 	if (series)
-		memcpy(series->places, places, sizeof(series->places));
+		series->places = places;
 	return series;
 }
 
@@ -97,9 +94,7 @@ void series_free(struct series *series)
 
 static int holder_compare(const void *x, const void *y)
 {
-	const struct holder *a = x, *b = y;
-
-	return labels_compare(&a->labels, &b->labels);
+	return labels_compare(x, y);
 }
 
 struct candidate {
@@ -116,12 +111,12 @@ static int candidate_compare(const void *x, const void *y)
 	return a->service < b->service ? -1 : 1;
 }
 
-int series_assign(struct series *series, const struct telemetry_service *services, size_t count, uint8_t *own)
+int series_assign(struct series *series, const struct telemetry_service *services, size_t count, bool *own)
 {
-	unsigned used[SERIES_PARTS] = { 0 };
 	struct candidate *candidates = calloc(count + 1, sizeof(*candidates));
-	struct holder *holders = calloc(count + 1, sizeof(*holders));
+	struct label_set *holders = calloc(count + 1, sizeof(*holders));
 	size_t holder_count = 0;
+	unsigned used = 0;
 
 	if (!candidates || !holders) {
 		free(candidates);
@@ -129,29 +124,25 @@ int series_assign(struct series *series, const struct telemetry_service *service
 		return -1;
 	}
 	for (size_t i = 0; i < count; i++) {
-		struct holder wanted = { .labels = labels_of(&services[i]) }, *known = NULL;
+		struct label_set wanted = labels_of(&services[i]);
 
-		if (series->holder_count && !services[i].overflow)
-			known = bsearch(&wanted, series->holders, series->holder_count, sizeof(wanted), holder_compare);
-		own[i] = known ? known->own : 0;
-		for (int part = 0; part < SERIES_PARTS; part++)
-			used[part] += own[i] >> part & 1;
+		own[i] = series->holder_count && !services[i].overflow &&
+			 bsearch(&wanted, series->holders, series->holder_count, sizeof(wanted), holder_compare);
+		used += own[i];
 		candidates[i] = (struct candidate){ i, services[i].stats.writes };
 	}
 	qsort(candidates, count, sizeof(*candidates), candidate_compare);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count && used < series->places; i++) {
 		size_t service = candidates[i].service;
 
-		for (int part = 0; part < SERIES_PARTS && !services[service].overflow; part++) {
-			if (own[service] >> part & 1 || used[part] >= series->places[part])
-				continue;
-			own[service] |= 1 << part;
-			used[part]++;
-		}
+		if (own[service] || services[service].overflow)
+			continue;
+		own[service] = true;
+		used++;
 	}
 	for (size_t i = 0; i < count; i++)
 		if (own[i])
-			holders[holder_count++] = (struct holder){ labels_of(&services[i]), own[i] };
+			holders[holder_count++] = labels_of(&services[i]);
 	free(candidates);
 	free(series->holders);
 	series->holders = holders;

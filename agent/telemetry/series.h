@@ -3,17 +3,10 @@
 #pragma once
 #include "telemetry/snapshot.h"
 
-/* What a service has series of its own for. The rest of it goes to "other". */
-enum series_part {
-	SERIES_BASIC,		/* the plain counters */
-	SERIES_DETAIL,		/* by reason, and the histograms: many series each */
-	SERIES_PARTS,
-};
-
 struct series;
 
-/* At most places[part] services get series of their own for that part. */
-struct series *series_new(const unsigned places[SERIES_PARTS]);
+/* At most so many services get series of their own. */
+struct series *series_new(unsigned places);
 void series_free(struct series *series);
 
 /* Adds b to a, field by field. */
@@ -22,7 +15,7 @@ void service_stats_add(struct ac_service_stats *a, const struct ac_service_stats
 size_t services_merge(struct telemetry_service *services, size_t count);
 
 /*
- * own[i] gets bit (1 << part) for each part for which services[i] has series of its own. The services must be merged.
- * Places of services that are no longer among them become free. Returns -1 without memory.
+ * own[i] says whether services[i] has series of its own. The services must be merged. Places of services that are no
+ * longer among them become free. Returns -1 without memory.
  */
-int series_assign(struct series *series, const struct telemetry_service *services, size_t count, uint8_t *own);
+int series_assign(struct series *series, const struct telemetry_service *services, size_t count, bool *own);

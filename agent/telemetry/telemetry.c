@@ -36,6 +36,7 @@
 struct telemetry {
 	struct daemon *daemon;
 	struct metrics *metrics;
+	unsigned series;	/* of one service that they were made for */
 	struct unit_names *names;
 	struct selfcost *cost;
 	struct http *http;
@@ -358,6 +359,22 @@ static int on_time(sd_event_source *source, uint64_t usec, void *context)
 	return sd_event_source_set_time_relative(source, HISTORY_PERIOD_S * 1000000ull);
 }
 
+/* Another number of series starts a new choice of services that have their own. */
+static void take_series(struct telemetry *telemetry)
+{
+	unsigned wanted = telemetry->daemon->policy->agent.series;
+	struct metrics *metrics;
+
+	if (telemetry->metrics && wanted == telemetry->series)
+		return;
+	metrics = metrics_new(wanted);
+	if (!metrics)
+		return;
+	metrics_free(telemetry->metrics);
+	telemetry->metrics = metrics;
+	telemetry->series = wanted;
+}
+
 int telemetry_start(struct daemon *daemon, void **data, struct fault *fault)
 {
 	struct telemetry *telemetry = calloc(1, sizeof(*telemetry));
@@ -366,7 +383,7 @@ int telemetry_start(struct daemon *daemon, void **data, struct fault *fault)
 		return fault_set(fault, EXIT_FAILED, "telemetry: out of memory");
 	telemetry->daemon = daemon;
 	telemetry->reloads = daemon->reload.good + daemon->reload.bad;
-	telemetry->metrics = metrics_new(METRICS_SERIES_DEFAULT);
+	take_series(telemetry);
 	telemetry->names = unit_names_new();
 	telemetry->cost = selfcost_start(daemon->loop);
 	telemetry->events = event_hub_new(daemon, telemetry->names);
@@ -413,6 +430,7 @@ void telemetry_reloaded(struct daemon *daemon, void *data)
 	if (reload->ok || !reloaded)
 		event_hub_note(telemetry->events, AC_EVENT_POLICY_CHANGED,
 			       json_pack("{sI}", "policies", (json_int_t)daemon->policy->policy_count - 1));
+	take_series(telemetry);
 	serve(telemetry);
 }
 
@@ -440,8 +458,11 @@ void telemetry_status(struct daemon *daemon, void *data, json_t *status)
 	json_object_set_new(status, "metrics_error",
 			    json_text_or_null(*telemetry->refused ? telemetry->refused : NULL));
 	json_object_set_new(status, "telemetry",
-			    json_pack("{sf sf}", "sampling", 1.0 / (1u << telemetry->shift), "cpu_share",
-				      selfcost_share(telemetry->cost)));
+			    json_pack("{sf sf so sI}", "sampling", 1.0 / (1u << telemetry->shift), "cpu_share",
+				      selfcost_share(telemetry->cost), "series",
+				      telemetry->series == POLICY_SERIES_ALL ? json_null()
+									     : json_integer(telemetry->series),
+				      "metrics_added_up", (json_int_t)metrics_added_up(telemetry->metrics)));
 }
 
 int telemetry_op_trial(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)

@@ -17,7 +17,7 @@ from lib import Program, Stream, build, check, control, equal, main, program, tc
 from schemas import valid
 from servers import Nginx
 
-HTTP = "[agent]\nmetrics = 127.0.0.1:0\n"
+HTTP = "[agent]\nmetrics = 127.0.0.1:0\nseries = all\n"
 OBSERVED = HTTP + "[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\npacket_worth = 10ms\n"
 MANAGED = HTTP + "[policy all]\nmode = autocork\nmax_hold = 50ms\nburst_gap = 50ms\npacket_worth = 10ms\nadopt = yes\n"
 WRITES, SIZE, ROUNDS = 15, 20, 200
@@ -109,6 +109,30 @@ def test_metrics_page():
         done = subprocess.run(["promtool", "check", "metrics"], input=classic, capture_output=True, text=True,
                               check=False)
         equal((done.returncode, done.stdout + done.stderr), (0, ""), "promtool")
+
+
+def test_series():
+    """a service has 20 series by default, the rest is the host's; a reload with another number takes effect"""
+    def of(page, port):
+        return [line for line in page.splitlines() if f'port="{port}",side="client"' in line]
+
+    few = MANAGED.replace("series = all\n", "")
+    with world(few) as w, Stream(w.net) as stream:
+        w.learn(stream, WRITES)
+        page = get(w.agent)
+        equal(len(of(page, stream.port)), 20, "series of the client by default")
+        equal(sum(samples(page, "releases_total")), sum(samples(page, "hold_seconds_count")), "releases and holds")
+        check(sum(samples(page, "releases_total")) > 0 and 'releases_total{reason=' in page, "releases of the host")
+        status = w.agent.status()["telemetry"]
+        equal((status["series"], [status["metrics_added_up"]]), (20, samples(page, "metrics_added_up")), "status")
+        shown = subprocess.run([build("autocork"), "status", "--control", w.agent.control], capture_output=True,
+                               text=True, timeout=60, check=True).stdout
+        check("20 series per service" in shown, shown)
+        for series, wanted in ("0", [0]), ("1", [1]), ("all", range(100, 200)):
+            w.agent.reload(few.replace("[policy", f"series = {series}\n[policy"))
+            page = get(w.agent)
+            check(len(of(page, stream.port)) in wanted, f"{series}: {len(of(page, stream.port))} series of the client")
+        equal(samples(page, "metrics_added_up"), [0], "metrics added up with series = all")
 
 
 def test_ready():

@@ -14,6 +14,8 @@
 #include "lib/text.h"
 #include "telemetry/metrics.h"
 
+#define ALL POLICY_SERIES_ALL
+
 static const struct engine_feature features[] = {
 	{ .name = "fentry", .works = false, .reason = "EPERM" },
 	{ .name = "iter/tcp", .works = true },
@@ -98,14 +100,14 @@ static unsigned samples(const char *page)
 
 static void totals_right_above_cap(void **state)
 {
-	struct metrics *metrics = metrics_new(METRICS_SERIES_DEFAULT);
+	struct metrics *metrics = metrics_new(ALL);
 	struct telemetry_snapshot snapshot = snapshot_of(500);
 	int series;
 	unsigned n;
 	char *page = write_page(metrics, &snapshot, METRICS_OPENMETRICS, &series);
 
 	assert_int_equal(series, samples(page));
-	assert_in_range(series, 500, METRICS_SERIES_DEFAULT);
+	assert_in_range(series, 500, sum_of(page, "autocork_series_limit", &n));
 	assert_float_equal(sum_of(page, "autocork_writes_total", &n), 500 * 501 / 2, 0);
 	assert_in_range(n, 20, 499);
 	assert_float_equal(sum_of(page, "autocork_hold_seconds_count", &n), 1000, 0);
@@ -114,13 +116,76 @@ static void totals_right_above_cap(void **state)
 	assert_float_equal(sum_of(page, "autocork_flows", &n), 1000, 0);
 	/* Those without series of their own are counted. */
 	sum_of(page, "autocork_writes_total", &n);
-	assert_float_equal(sum_of(page, "autocork_services_in_other{part=\"basic\"}", &(unsigned){ 0 }), 500 - (n - 1),
-			   0);
+	assert_float_equal(sum_of(page, "autocork_services_in_other", &(unsigned){ 0 }), 500 - (n - 1), 0);
 	/* The busiest have series of their own, the least busy have not. */
 	assert_non_null(strstr(page, "autocork_writes_total{port=\"500\""));
 	assert_null(strstr(page, "autocork_writes_total{port=\"1\""));
 	free(page);
 	free(snapshot.services);
+	metrics_free(metrics);
+}
+
+/* How many samples of one page have this text. */
+static unsigned having(const char *page, const char *text)
+{
+	unsigned n = 0;
+
+	for (const char *at = page; (at = strstr(at, text)); at++)
+		n++;
+	return n;
+}
+
+static void a_service_has_as_many_series_as_it_may(void **state)
+{
+	/* Wanted, and what the first metrics of the table then take: hold_seconds with 5 buckets is 8, with 16 is 19.
+	 */
+	static const struct {
+		unsigned wanted, has;
+	} cases[] = { { 0, 0 }, { 1, 1 }, { 12, 12 }, { 19, 12 }, { 20, 20 }, { 30, 20 }, { 31, 31 }, { 42, 31 } };
+
+	for (size_t i = 0; i < AC_ARRAY_SIZE(cases); i++) {
+		struct metrics *metrics = metrics_new(cases[i].wanted);
+		struct telemetry_snapshot snapshot = snapshot_of(3);
+		int series;
+		char *page = write_page(metrics, &snapshot, METRICS_OPENMETRICS, &series);
+		unsigned n;
+
+		assert_int_equal(having(page, "port=\"2\""), cases[i].has);
+		assert_int_equal(series, samples(page));
+		assert_float_equal(sum_of(page, "autocork_series_per_service", &n), cases[i].has, 0);
+		/* Whatever is left out per service, the host has it. */
+		assert_float_equal(sum_of(page, "autocork_writes_total", &n), 6, 0);
+		assert_int_equal(n, cases[i].has > 2 ? 3 : 1);
+		assert_float_equal(sum_of(page, "autocork_flows", &n), 6, 0);
+		assert_float_equal(sum_of(page, "autocork_hold_seconds_count", &n), 6, 0);
+		assert_float_equal(sum_of(page, "autocork_releases_total", &n), 6, 0);
+		assert_non_null(strstr(page, "autocork_releases_total{reason=\"complete\"} 6\n"));
+		assert_int_equal(having(page, "hold_seconds_bucket{"), cases[i].has == 20 ? 18 :
+				 cases[i].has == 31 ? 51 : 17);
+		free(page);
+		free(snapshot.services);
+		metrics_free(metrics);
+	}
+}
+
+static void default_page_is_small(void **state)
+{
+	struct metrics *metrics = metrics_new(METRICS_SERIES_DEFAULT);
+	struct telemetry_snapshot snapshot = snapshot_of(500);
+	unsigned n;
+	char *page = write_page(metrics, &snapshot, METRICS_OPENMETRICS, NULL);
+
+	assert_in_range(sum_of(page, "autocork_series_limit", &n), samples(page), 2000);
+	assert_int_equal(having(page, "port=\"500\""), METRICS_SERIES_DEFAULT);
+	assert_int_equal(having(page, "port=\"other\""), METRICS_SERIES_DEFAULT);
+	assert_float_equal(sum_of(page, "autocork_metrics_added_up", &n), metrics_added_up(metrics), 0);
+	assert_true(metrics_added_up(metrics) > 20);
+	assert_float_equal(sum_of(page, "autocork_writes_total", &n), 500 * 501 / 2, 0);
+	free(page);
+	free(snapshot.services);
+	metrics_free(metrics);
+	metrics = metrics_new(ALL);
+	assert_int_equal(metrics_added_up(metrics), 0);
 	metrics_free(metrics);
 }
 
@@ -183,7 +248,7 @@ static void equal_labels_are_added_up(void **state)
 
 static void histogram_is_cumulative(void **state)
 {
-	struct metrics *metrics = metrics_new(0);
+	struct metrics *metrics = metrics_new(ALL);
 	struct telemetry_snapshot snapshot = snapshot_of(1);
 	char *page = write_page(metrics, &snapshot, METRICS_OPENMETRICS, NULL);
 
@@ -229,9 +294,9 @@ static void accept_header_chooses(void **state)
 			 METRICS_OPENMETRICS);
 }
 
-static int parser_says(const char *command, enum metrics_format format)
+static int parser_says(const char *command, enum metrics_format format, unsigned per_service)
 {
-	struct metrics *metrics = metrics_new(METRICS_SERIES_DEFAULT);
+	struct metrics *metrics = metrics_new(per_service);
 	struct telemetry_snapshot snapshot = snapshot_of(40);
 	FILE *parser;
 	char *page;
@@ -254,7 +319,9 @@ static void promtool_accepts(void **state)
 		print_message("# promtool is not installed (package prometheus)\n");
 		skip();
 	}
-	assert_int_equal(parser_says("promtool check metrics", METRICS_TEXT), 0);
+	assert_int_equal(parser_says("promtool check metrics", METRICS_TEXT, ALL), 0);
+	assert_int_equal(parser_says("promtool check metrics", METRICS_TEXT, METRICS_SERIES_DEFAULT), 0);
+	assert_int_equal(parser_says("promtool check metrics", METRICS_TEXT, 0), 0);
 }
 
 #define PYTHON                                                                                                         \
@@ -271,9 +338,9 @@ static void python_parser_accepts(void **state)
 		skip();
 	}
 	snprintf(command, sizeof(command), PYTHON, ".openmetrics");
-	assert_int_equal(parser_says(command, METRICS_OPENMETRICS), 0);
+	assert_int_equal(parser_says(command, METRICS_OPENMETRICS, METRICS_SERIES_DEFAULT), 0);
 	snprintf(command, sizeof(command), PYTHON, "");
-	assert_int_equal(parser_says(command, METRICS_TEXT), 0);
+	assert_int_equal(parser_says(command, METRICS_TEXT, ALL), 0);
 }
 
 static double seconds(void)
@@ -287,7 +354,7 @@ static double seconds(void)
 /* A page of 1,024 services takes some milliseconds of CPU; the limit is far above, for slow machines. */
 static void page_of_all_services_is_quick(void **state)
 {
-	struct metrics *metrics = metrics_new(METRICS_SERIES_DEFAULT);
+	struct metrics *metrics = metrics_new(ALL);
 	struct telemetry_snapshot snapshot = snapshot_of(AC_SERVICES_MAX);
 	double start = seconds(), each;
 
@@ -344,9 +411,60 @@ static void every_metric_is_documented(void **state)
 	}
 }
 
+/* The page's rows are the table's, in its order, which decides what `series` exports per service. */
+struct rows {
+	const char *at;		/* the row before ended here */
+	const char *host;	/* where those begin that are per host only */
+};
+
+static void find_row(const struct metrics_family *family, void *context)
+{
+	struct rows *rows = context;
+	struct metrics_share share = metrics_share(family->name);
+	char name[128], row[1024], series[32], *labels = NULL;
+	size_t size;
+	FILE *out;
+
+	if (!share.all)
+		return;
+	sample_name(family, name, sizeof(name));
+	out = open_memstream(&labels, &size);
+	for (const char *label = family->labels; *label;) {
+		size_t length = strcspn(label, ",");
+
+		fprintf(out, "%s`%.*s`", label == family->labels ? "" : ", ", (int)length, label);
+		label += length + (label[length] == ',');
+	}
+	fclose(out);
+	if (share.few)
+		snprintf(series, sizeof(series), "%u, or %u", share.few, share.all);
+	else
+		snprintf(series, sizeof(series), "%u", share.all);
+	snprintf(row, sizeof(row), "\n| `%s` | %s | %s | %s | %s |\n", name, family->type, labels, series,
+		 family->help);
+	free(labels);
+	rows->at = strstr(rows->at, row);
+	if (!rows->at)
+		fail_msg("docs/metrics.md: not there, or not in the table's order: %s", row);
+	if (share.by_default != (rows->at < rows->host))
+		fail_msg("docs/metrics.md: in the wrong section: %s", row);
+	rows->at++;
+}
+
+static void every_metric_of_services_is_in_its_place(void **state)
+{
+	char *page = file_text("docs/metrics.md");
+	struct rows rows = { page, strstr(page, "\n## Per host") };
+
+	assert_non_null(rows.host);
+	metrics_families(find_row, &rows);
+	free(page);
+}
+
 struct wanted {
 	char name[128];
 	bool found;
+	struct metrics_share share;
 };
 
 static void compare_name(const struct metrics_family *family, void *context)
@@ -357,10 +475,60 @@ static void compare_name(const struct metrics_family *family, void *context)
 
 	sample_name(family, name, sizeof(name));
 	length = strlen(name);
-	wanted->found |= !strcmp(wanted->name, name) ||
-			 (!strcmp(family->type, "histogram") && !strncmp(wanted->name, name, length) &&
-			  (!strcmp(wanted->name + length, "_bucket") || !strcmp(wanted->name + length, "_sum") ||
-			   !strcmp(wanted->name + length, "_count")));
+	if (strcmp(wanted->name, name) &&
+	    !(!strcmp(family->type, "histogram") && !strncmp(wanted->name, name, length) &&
+	      (!strcmp(wanted->name + length, "_bucket") || !strcmp(wanted->name + length, "_sum") ||
+	       !strcmp(wanted->name + length, "_count"))))
+		return;
+	wanted->found = true;
+	wanted->share = metrics_share(family->name);
+}
+
+/* Calls `visit` for each name of a metric in a text. */
+static unsigned each_name(const char *text, void (*visit)(const struct wanted *wanted, const char *file),
+			  const char *file)
+{
+	unsigned names = 0;
+
+	for (const char *at = text; (at = strstr(at, "autocork_")); names++) {
+		struct wanted wanted = { 0 };
+		size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+		memcpy(wanted.name, at, length < 127 ? length : 127);
+		metrics_families(compare_name, &wanted);
+		visit(&wanted, file);
+		at += length;
+	}
+	return names;
+}
+
+static void must_exist(const struct wanted *wanted, const char *file)
+{
+	if (!wanted->found)
+		fail_msg("%s: %s does not exist", file, wanted->name);
+}
+
+static void must_be_per_service(const struct wanted *wanted, const char *file)
+{
+	if (wanted->share.all && !wanted->share.by_default)
+		fail_msg("%s asks for %s of a service: by default it is the host's only", file, wanted->name);
+}
+
+/* A line that names the label `port` asks for a service. */
+static void dashboards_and_alerts_need_the_default_only(void **state)
+{
+	static const char *const files[] = { "docs/grafana.json", "docs/alerts.yml" };
+
+	for (size_t i = 0; i < AC_ARRAY_SIZE(files); i++) {
+		char *text = file_text(files[i]), *rest = text;
+		unsigned names = 0;
+
+		for (char *line; (line = strsep(&rest, "\n"));)
+			if (strstr(line, "port"))
+				names += each_name(line, must_be_per_service, files[i]);
+		assert_true(names > 1);
+		free(text);
+	}
 }
 
 /* Dashboards, rules and pages name no metric that does not exist. */
@@ -371,19 +539,8 @@ static void every_name_in_the_documentation_exists(void **state)
 
 	for (size_t i = 0; i < AC_ARRAY_SIZE(pages); i++) {
 		char *page = file_text(pages[i]);
-		unsigned names = 0;
 
-		for (const char *at = page; (at = strstr(at, "autocork_")); names++) {
-			struct wanted wanted = { 0 };
-			size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789_");
-
-			memcpy(wanted.name, at, length < 127 ? length : 127);
-			metrics_families(compare_name, &wanted);
-			if (!wanted.found)
-				fail_msg("%s: %s does not exist", pages[i], wanted.name);
-			at += length;
-		}
-		assert_true(names > 5);
+		assert_true(each_name(page, must_exist, pages[i]) > 5);
 		free(page);
 	}
 	if (!system("command -v promtool >/dev/null")) {
@@ -396,6 +553,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(totals_right_above_cap),
+		cmocka_unit_test(a_service_has_as_many_series_as_it_may),
+		cmocka_unit_test(default_page_is_small),
 		cmocka_unit_test(own_series_are_kept),
 		cmocka_unit_test(equal_labels_are_added_up),
 		cmocka_unit_test(histogram_is_cumulative),
@@ -405,6 +564,8 @@ int main(void)
 		cmocka_unit_test(python_parser_accepts),
 		cmocka_unit_test(page_of_all_services_is_quick),
 		cmocka_unit_test(every_metric_is_documented),
+		cmocka_unit_test(every_metric_of_services_is_in_its_place),
+		cmocka_unit_test(dashboards_and_alerts_need_the_default_only),
 		cmocka_unit_test(every_name_in_the_documentation_exists),
 	};
 

@@ -120,6 +120,7 @@ static void test_every_key(void **state)
 	assert_int_equal(address->sin6_family, AF_INET6);
 	assert_int_equal(address->sin6_port, 0);
 	assert_int_equal(set->agent.metrics.length, sizeof(*address));
+	assert_int_equal(set->agent.series, POLICY_SERIES_ALL);
 	assert_int_equal(set->fastpath.job, POLICY_JOB_REFLECT);
 	assert_int_equal(set->fastpath.hold_us, 50);
 	assert_string_equal(set->fastpath.interfaces.list[1], "eth2.100");
