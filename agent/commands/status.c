@@ -85,6 +85,9 @@ static void print_policy(FILE *out, const struct cli *cli, const json_t *policy)
 	if (json_is_false(json_object_get(reload, "ok")))
 		fprintf(out, "; %slast reload refused%s: %s", table_paint(TABLE_BAD, cli->colour),
 			table_paint(TABLE_PLAIN, cli->colour), json_member_text(reload, "error"));
+	else if (*json_member_text(policy, "unmet"))
+		fprintf(out, "; %snot in force%s: %s", table_paint(TABLE_BAD, cli->colour),
+			table_paint(TABLE_PLAIN, cli->colour), json_member_text(policy, "unmet"));
 	fputc('\n', out);
 }
 

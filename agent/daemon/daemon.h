@@ -79,6 +79,8 @@ struct daemon_part {
 	void (*reloaded)(struct daemon *daemon, void *data);
 	/* Adds members to the answer of the "status" operation. */
 	void (*status)(struct daemon *daemon, void *data, json_t *status);
+	/* Why something that the policies ask of this part is not in force; NULL: it is. Valid until the next call. */
+	const char *(*unmet)(const struct daemon *daemon, const void *data);
 };
 extern const struct daemon_part daemon_parts[];
 extern const size_t daemon_part_count;
@@ -87,5 +89,7 @@ int daemon_parts_start(struct daemon *daemon, struct fault *fault);
 void daemon_parts_stop(struct daemon *daemon);
 void daemon_parts_reloaded(struct daemon *daemon);
 void daemon_parts_status(struct daemon *daemon, json_t *status);
+/* The first of them that cannot do what the policies ask; NULL: there is none. */
+const char *daemon_parts_unmet(const struct daemon *daemon);
 /* What the part of that name put into *data; NULL if it did not start. For its operations. */
 void *daemon_part_data(const struct daemon *daemon, const char *name);

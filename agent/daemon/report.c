@@ -30,6 +30,23 @@ const char *report_daemon_mode(const struct daemon *daemon)
 	return report_mode(features, count);
 }
 
+static bool wants_holds(const struct policy_set *set)
+{
+	for (size_t i = 1; i < set->policy_count; i++)
+		if (set->policies[i].mode == AC_MODE_AUTOCORK)
+			return true;
+	return false;
+}
+
+const char *report_unmet(const struct daemon *daemon)
+{
+	if (!daemon->reload.ok)
+		return "the policy files were refused, what was in force before stays: autocork policy check";
+	if (wants_holds(daemon->policy) && !strcmp(report_daemon_mode(daemon), mode_names[AC_MODE_OBSERVE]))
+		return "policies ask for mode autocork, and the agent can only observe here: autocork doctor";
+	return daemon_parts_unmet(daemon);
+}
+
 void report_log(const struct daemon *daemon)
 {
 	char works[256] = "nothing";
@@ -66,8 +83,8 @@ json_t *report_policy(const struct daemon *daemon)
 
 	for (size_t i = 0; i < daemon->policy->file_count; i++)
 		json_array_append_new(files, json_text(daemon->policy->files[i], SIZE_MAX));
-	return json_pack("{sI so s{sI sb so sI sI}}", "policies", N(daemon->policy->policy_count - 1), "files", files,
-			 "reload", "at", N(reload->at), "ok", reload->ok, "error",
+	return json_pack("{sI so so s{sI sb so sI sI}}", "policies", N(daemon->policy->policy_count - 1), "files",
+			 files, "unmet", json_text_or_null(report_unmet(daemon)), "reload", "at", N(reload->at), "ok", reload->ok, "error",
 			 reload->ok ? json_null() : json_text(reload->error, sizeof(reload->error)), "good",
 			 N(reload->good), "bad", N(reload->bad));
 }

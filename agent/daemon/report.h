@@ -6,6 +6,8 @@
 /* "autocork" where at least one wrapper works, else "observe". */
 const char *report_mode(const struct engine_feature *features, size_t count);
 const char *report_daemon_mode(const struct daemon *daemon);
+/* Why not all that the policy files ask for is in force, and the next step; NULL: it is. Valid until the next call. */
+const char *report_unmet(const struct daemon *daemon);
 /* Says once what runs. */
 void report_log(const struct daemon *daemon);
 

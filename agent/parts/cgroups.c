@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "parts/cgroups.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/log.h"
@@ -18,12 +19,19 @@ struct groups {
 	struct dir_watch *around; /* where what patterns and pods stand for comes and goes; NULL: there are none */
 	struct policy_strings dirs;	/* watched by it */
 	const char **list;		/* the same, ended by NULL */
+	char error[640];		/* why what they stand for now is not in force; "" if it is */
 };
 
 static void warn(const struct fault *fault)
 {
 	log_warning("%s: until then, control groups that the policies name are looked up at a reload only",
 		    fault->text);
+}
+
+static void refuse(struct groups *it, const char *what, const struct fault *fault)
+{
+	snprintf(it->error, sizeof(it->error), "%s: %s", what, fault->text);
+	log_error("%s; what was in force stays", it->error);
 }
 
 static void resolve(void *context)
@@ -35,10 +43,13 @@ static void resolve(void *context)
 
 	if (!changed)
 		return;
-	if (engine_apply(daemon->engine, daemon->policy, &fault))
-		log_error("control groups of the policies: %s", fault.text);
-	else
-		log_info("control groups of the policies came or went: %zu rules changed", changed);
+	if (engine_apply(daemon->engine, daemon->policy, &fault)) {
+		refuse(it, "control groups of the policies", &fault);
+		return;
+	}
+	log_info("control groups of the policies came or went: %zu rules changed", changed);
+	if (!policy_expansion_differs(daemon->policy))
+		*it->error = '\0';
 }
 
 static void stop_around(struct groups *it)
@@ -58,9 +69,10 @@ static void expand(void *context)
 	struct fault fault;
 
 	if (!policy_expansion_differs(it->daemon->policy)) {
+		*it->error = '\0';
 		watch_around(it);
 	} else if (daemon_expand(it->daemon, &fault)) {
-		log_error("patterns and pods of the policies: %s; what was in force stays", fault.text);
+		refuse(it, "patterns and pods of the policies", &fault);
 		watch_around(it);
 	} else {
 		log_info("control groups that patterns and pods of the policies stand for came or went");
@@ -95,6 +107,7 @@ static void watch(struct groups *it)
 {
 	struct fault fault;
 
+	*it->error = '\0';
 	if (cgroup_watch_set(it->named, it->daemon->policy, &fault))
 		warn(&fault);
 	resolve(it); /* one may have come between loading and watching */
@@ -132,4 +145,15 @@ void policy_part_reloaded(struct daemon *daemon, void *data)
 {
 	if (data)
 		watch(data);
+}
+
+const char *policy_part_unmet(const struct daemon *daemon, const void *data)
+{
+	const struct groups *it = data;
+
+	if (it && *it->error)
+		return it->error;
+	return daemon->policy->pods_cut ? "pods: there are more control groups than are looked at, some pods may be "
+					  "missed: name their control groups in `cgroups`" :
+					  NULL;
 }

@@ -5,4 +5,5 @@
 
 int policy_part_start(struct daemon *daemon, void **data, struct fault *fault);
 void policy_part_stop(void *data);
+const char *policy_part_unmet(const struct daemon *daemon, const void *data);
 void policy_part_reloaded(struct daemon *daemon, void *data);

@@ -309,3 +309,14 @@ void fastpath_part_status(struct daemon *daemon, void *data, json_t *status)
 	json_object_set_new(all, "error", json_text_or_null(part->error));
 	json_object_set_new(status, "fastpath", all);
 }
+
+const char *fastpath_part_unmet(const struct daemon *daemon, const void *data)
+{
+	static char why[sizeof(((struct fastpath_part *)0)->error) + 64];
+	const struct fastpath_part *part = data;
+
+	if (!part->wanted || part->pid)
+		return NULL;
+	snprintf(why, sizeof(why), "autocork-fastpath: %s", *part->error ? part->error : "it is being started");
+	return why;
+}

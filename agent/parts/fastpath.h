@@ -12,3 +12,4 @@ int fastpath_part_start(struct daemon *daemon, void **data, struct fault *fault)
 void fastpath_part_stop(void *data);
 void fastpath_part_reloaded(struct daemon *daemon, void *data);
 void fastpath_part_status(struct daemon *daemon, void *data, json_t *status);
+const char *fastpath_part_unmet(const struct daemon *daemon, const void *data);

@@ -13,12 +13,14 @@
 #include "parts/steer.h"
 
 const struct daemon_part daemon_parts[] = {
-	{ "policy", policy_part_start, policy_part_stop, policy_part_reloaded, NULL },
-	{ "files", files_part_start, files_part_stop, NULL, NULL },
-	{ "telemetry", telemetry_start, telemetry_stop, telemetry_reloaded, telemetry_status },
-	{ "steer", steer_part_start, steer_part_stop, steer_part_reloaded, steer_part_status },
-	{ "endpoint", endpoint_part_start, endpoint_part_stop, endpoint_part_reloaded, endpoint_part_status },
-	{ "fastpath", fastpath_part_start, fastpath_part_stop, fastpath_part_reloaded, fastpath_part_status },
+	{ "policy", policy_part_start, policy_part_stop, policy_part_reloaded, NULL, policy_part_unmet },
+	{ "files", files_part_start, files_part_stop, NULL, NULL, NULL },
+	{ "telemetry", telemetry_start, telemetry_stop, telemetry_reloaded, telemetry_status, NULL },
+	{ "steer", steer_part_start, steer_part_stop, steer_part_reloaded, steer_part_status, steer_part_unmet },
+	{ "endpoint", endpoint_part_start, endpoint_part_stop, endpoint_part_reloaded, endpoint_part_status,
+	  NULL },
+	{ "fastpath", fastpath_part_start, fastpath_part_stop, fastpath_part_reloaded, fastpath_part_status,
+	  fastpath_part_unmet },
 	{ 0 },
 };
 
@@ -64,6 +66,16 @@ void daemon_parts_status(struct daemon *daemon, json_t *status)
 	for (size_t i = 0; i < daemon->parts_started; i++)
 		if (daemon_parts[i].status)
 			daemon_parts[i].status(daemon, daemon->part_data[i], status);
+}
+
+const char *daemon_parts_unmet(const struct daemon *daemon)
+{
+	const char *why = NULL;
+
+	for (size_t i = 0; !why && i < daemon->parts_started; i++)
+		if (daemon_parts[i].unmet)
+			why = daemon_parts[i].unmet(daemon, daemon->part_data[i]);
+	return why;
 }
 
 void *daemon_part_data(const struct daemon *daemon, const char *name)

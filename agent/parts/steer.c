@@ -374,3 +374,21 @@ void steer_part_status(struct daemon *daemon, void *data, json_t *status)
 											       : NULL)));
 	json_object_set_new(status, "steer", list);
 }
+
+const char *steer_part_unmet(const struct daemon *daemon, const void *data)
+{
+	static char why[sizeof(((struct wanted *)0)->error) + 64];
+	const struct steer_part *part = data;
+
+	if (part->unapplied)
+		return *part->busy ? part->busy : "steering: its tables are being changed: try again";
+	for (size_t i = 0; i < part->count; i++) {
+		const struct wanted *wanted = &part->wanted[i];
+
+		if (wanted->ready)
+			continue;
+		snprintf(why, sizeof(why), "steering of %s: %s", wanted->name, wanted->error);
+		return why;
+	}
+	return NULL;
+}

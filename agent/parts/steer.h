@@ -13,3 +13,4 @@ int steer_part_start(struct daemon *daemon, void **data, struct fault *fault);
 void steer_part_stop(void *data);
 void steer_part_reloaded(struct daemon *daemon, void *data);
 void steer_part_status(struct daemon *daemon, void *data, json_t *status);
+const char *steer_part_unmet(const struct daemon *daemon, const void *data);

@@ -205,6 +205,7 @@ struct policy_set *policy_compile(struct sections *sections, struct policy_error
 		}
 		take_policy(set, section, expansion, &known, errors);
 	}
+	set->pods_cut = expansion_cut(expansion);
 	expansion_free(expansion);
 	set->agent_places = take_values(sections, POLICY_SECTION_AGENT, &set->agent);
 	set->fastpath_places = take_values(sections, POLICY_SECTION_FASTPATH, &set->fastpath);

@@ -97,6 +97,11 @@ bool expansion_of(struct expansion *expansion, const struct policy_config *confi
 	return config->cgroups.count || config->pods.count;
 }
 
+bool expansion_cut(const struct expansion *expansion)
+{
+	return expansion->pods.cut;
+}
+
 static bool is_expanded(const struct policy_config *config)
 {
 	for (size_t i = 0; i < config->cgroups.count; i++)

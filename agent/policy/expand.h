@@ -22,6 +22,9 @@ void expansion_free(struct expansion *expansion);
 /* False: the policy names no control group, so every flow's will do. Else the paths, of which there may be none. */
 bool expansion_of(struct expansion *expansion, const struct policy_config *config, struct policy_strings *paths);
 
+/* Were there more control groups than are looked at for pods? */
+bool expansion_cut(const struct expansion *expansion);
+
 /* Would the set have other paths now? */
 bool policy_expansion_differs(const struct policy_set *set);
 /* The directories in which a change may mean that; none where the set has neither patterns nor pods. */

@@ -9,7 +9,6 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -20,7 +19,6 @@
 #define UID_MIN 32	/* of a static pod: a hash */
 #define UID_MAX 36
 #define DEPTH_MAX 16
-#define DIRS_MAX 8192
 
 /* What the name of a control group has of a pod or container. */
 struct mark {
@@ -142,13 +140,17 @@ static void walk(struct reading *reading, const char *root, const char *path, in
 	struct dirent *entry;
 
 	free(whole);
-	while (dir && reading->dirs < DIRS_MAX && (entry = readdir(dir))) {
+	while (dir && (entry = readdir(dir))) {
 		const struct mark *mark;
 		char *below;
 
 		/* The kernel tells the type of all entries here. */
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;
+		if (reading->dirs == PODS_DIRS_MAX) {
+			reading->pods->cut = true;
+			break;
+		}
 		reading->dirs++;
 		below = memory_format("%s/%s", path, entry->d_name);
 		mark = mark_of_pod(reading, entry->d_name) ?: mark_of_container(reading, entry->d_name);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The Kubernetes pods of this machine and their control groups, from what the kubelet leaves in the file system. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
+
+#define PODS_DIRS_MAX 8192
 
 struct pod {
 	char *name;	/* "NAMESPACE/NAME" */
@@ -11,6 +14,7 @@ struct pod {
 struct pods {
 	struct pod *list;
 	size_t count;
+	bool cut;	/* there are more control groups than are looked at: PODS_DIRS_MAX */
 };
 
 /* Adds those that have a control group. Directories that do not exist hold none. */

@@ -140,6 +140,7 @@ struct policy_set {
 	struct policy_cgroup *cgroups;
 	size_t cgroup_count;
 	char **files;			/* read, in order */
+	bool pods_cut;			/* some pods may be missing: there are more control groups than are looked at */
 	struct policy_text *texts;	/* what each of them said: what is put over a set needs no file */
 	size_t file_count;
 };

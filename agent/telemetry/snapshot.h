@@ -44,6 +44,7 @@ struct telemetry_agent {
 	uint64_t memory_bytes;		/* resident */
 	uint64_t descriptors;
 	bool reload_good;		/* the last reload was applied */
+	bool in_force;			/* all that the policies ask for */
 	double reload_time;		/* Unix time of the last reload, good or not */
 	uint64_t reloads_good, reloads_failed;
 	uint64_t policies;		/* in force, without the built-in one */

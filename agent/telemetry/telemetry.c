@@ -127,6 +127,7 @@ static void collect_agent(struct telemetry *telemetry, struct telemetry_agent *a
 	agent->reload_time = daemon->reload.at;
 	agent->reloads_good = daemon->reload.good;
 	agent->reloads_failed = daemon->reload.bad;
+	agent->in_force = !report_unmet(daemon);
 	/* The built-in one is none of them. */
 	agent->policies = daemon->policy->policy_count - 1;
 	agent->sampling = 1.0 / (1u << telemetry->shift);
@@ -220,29 +221,21 @@ static int answer_good(void *context, const struct http_request *request, struct
 	return 0;
 }
 
-static bool wants_holds(const struct policy_set *set)
-{
-	for (size_t i = 1; i < set->policy_count; i++)
-		if (set->policies[i].mode == AC_MODE_AUTOCORK)
-			return true;
-	return false;
-}
-
 /* What the files ask for is in force: an orchestrator goes on to the next host only then. */
 static int answer_ready(void *context, const struct http_request *request, struct http_answer *answer)
 {
 	const struct telemetry *telemetry = context;
-	const struct daemon *daemon = telemetry->daemon;
+	const char *why = report_unmet(telemetry->daemon);
+	char *body;
 
-	answer->type = "text/plain; charset=utf-8";
-	if (!daemon->reload.ok)
-		answer->body = "the policy files were refused, what was in force before stays: autocork policy check\n";
-	else if (wants_holds(daemon->policy) && !strcmp(report_daemon_mode(daemon), "observe"))
-		answer->body = "policies ask for mode autocork, and the agent can only observe here: autocork doctor\n";
-	else
+	if (!why)
 		return answer_good(context, request, answer);
+	if (asprintf(&body, "%s\n", why) < 0)
+		return -1;
+	answer->type = "text/plain; charset=utf-8";
+	answer->body = answer->to_free = body;
 	answer->status = 503;
-	answer->size = strlen(answer->body);
+	answer->size = strlen(body);
 	return 0;
 }
 

@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.request
 
+import cgroup
 from lib import Program, Stream, build, check, control, equal, main, program, tcp_info, wait_for, world
 from schemas import valid
 from servers import Nginx
@@ -135,13 +136,48 @@ def test_series():
         equal(samples(page, "metrics_added_up"), [0], "metrics added up with series = all")
 
 
+def readiness(agent):
+    try:
+        return 200, get(agent, "/-/ready")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_ready_is_what_is_in_force():
+    """control groups that come and make more rules than there is room for, and an interface that is not there, are said
+    by ready, the page and the status, until they are gone"""
+    def holds(code, word):
+        def now():
+            status, in_force = w.agent.status()["policy"], samples(get(w.agent), "policy_in_force")
+            answer = readiness(w.agent)
+            return (answer[0] == code and word in answer[1] and in_force == [float(code == 200)] and
+                    word in (status["unmet"] or "OK"))
+        wait_for(now, 30, f"ready to be {code} {word}")
+
+    with world(OBSERVED) as w:
+        path = w.group.path.relative_to(cgroup.root())
+        names = ",".join(f"p{i}" for i in range(100))
+        peers = ",".join(f"10.9.{i}.0/24" for i in range(60))
+        w.agent.reload(OBSERVED + f"[policy many]\nmode = observe\nprograms = {names}\npeers = {peers}\n"
+                       f"cgroups = /{path}/many-*\n")
+        holds(200, "OK")
+        children = [w.group.child(f"many-{i}") for i in range(5)]
+        holds(200, "OK")
+        children.append(w.group.child("many-5"))    # 36,000 rules, and there is room for 32,768
+        holds(503, "make 36000 rules")
+        children.pop().remove()
+        del w.group.children["many-5"]
+        holds(200, "OK")
+        w.agent.reload(OBSERVED + "[policy nowhere]\nports = 47009\nsteer = af_xdp\ninterface = acnowhere0\n")
+        holds(503, "acnowhere0")
+        w.agent.reload(OBSERVED)
+        holds(200, "OK")
+
+
 def test_ready():
     """ready is what the files ask for being in force: not after a reload that was refused, until a good one"""
     def ready():
-        try:
-            return 200, get(w.agent, "/-/ready")
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+        return readiness(w.agent)
 
     with world(MANAGED) as w:
         equal(ready(), (200, "OK\n"), "ready")
