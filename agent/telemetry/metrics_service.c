@@ -6,7 +6,7 @@
 #include "lib/names.h"
 #include "telemetry/metrics_service.h"
 
-#define SERVICE_LABELS "port,side,comm,unit"
+#define SERVICE_LABELS "port,side,comm,unit,container"
 
 /* Buckets of a histogram whose tops become `le`. */
 struct buckets {
@@ -164,6 +164,8 @@ static void page_labels(struct page *page, const struct subject *subject, const 
 		page_label(page, "side", service->side < AC_SIDE_MAX ? side_names[service->side] : "any", false);
 		page_label(page, "comm", service->comm, false);
 		page_label(page, "unit", service->unit, false);
+		if (*service->container) /* an empty label is none */
+			page_label(page, "container", service->container, false);
 	} else if (!subject->host) {
 		fputs("port=\"other\",side=\"other\",comm=\"other\",unit=\"other\"", page->out);
 	}

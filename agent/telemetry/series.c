@@ -10,6 +10,7 @@ struct label_set {
 	uint8_t side;
 	char comm[AC_COMM_LEN * 4 + 1];
 	char unit[UNIT_NAME_LEN];
+	char container[CONTAINER_ID_LEN];
 };
 
 struct series {
@@ -26,7 +27,9 @@ static int labels_compare(const struct label_set *a, const struct label_set *b)
 		order = (int)a->side - b->side;
 	if (!order)
 		order = strcmp(a->comm, b->comm);
-	return order ? order : strcmp(a->unit, b->unit);
+	if (!order)
+		order = strcmp(a->unit, b->unit);
+	return order ? order : strcmp(a->container, b->container);
 }
 
 static struct label_set labels_of(const struct telemetry_service *service)
@@ -35,6 +38,7 @@ static struct label_set labels_of(const struct telemetry_service *service)
 
 	memcpy(labels.comm, service->comm, sizeof(labels.comm));
 	memcpy(labels.unit, service->unit, sizeof(labels.unit));
+	memcpy(labels.container, service->container, sizeof(labels.container));
 	return labels;
 }
 

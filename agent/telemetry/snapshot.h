@@ -20,6 +20,7 @@ struct telemetry_service {
 	bool overflow;			/* the engine's service number 0 */
 	char comm[AC_COMM_LEN * 4 + 1]; /* clean text, see text.h */
 	char unit[UNIT_NAME_LEN];	/* systemd unit or cgroup; "" = the root, "-" = it is gone */
+	char container[CONTAINER_ID_LEN]; /* "" = none */
 	struct ac_service_stats stats;
 };
 

@@ -83,6 +83,8 @@ static int collect_service(const struct engine_service *service, void *context)
 	};
 	text_clean(to->comm, sizeof(to->comm), service->key.comm, sizeof(service->key.comm));
 	memcpy(to->unit, unit_name(collection->telemetry->names, service->key.cgroup), sizeof(to->unit));
+	snprintf(to->container, sizeof(to->container), "%s",
+		 unit_container(collection->telemetry->names, service->key.cgroup));
 	return 0;
 }
 

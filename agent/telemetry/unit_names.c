@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "telemetry/unit_names.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,6 +22,7 @@ struct unit_names {
 	struct known {
 		uint64_t cgroup;
 		char name[UNIT_NAME_LEN];
+		char container[CONTAINER_ID_LEN];
 		UT_hash_handle hh;
 	} *known;
 	const char *root;
@@ -93,8 +95,53 @@ void unit_name_from_path(const char *path, char *name, size_t size)
 	text_clean(name, size, best, best_length);
 }
 
+/* The last run of exactly 64 digits in a name: NULL where there is none. */
+static const char *find_id(const char *name, size_t length)
+{
+	const size_t digits = CONTAINER_ID_LEN - 1;
+	const char *found = NULL;
+
+	for (size_t at = 0; at < length;) {
+		size_t run = strspn(name + at, "0123456789abcdef");
+		bool alone = (!at || !isalnum((unsigned char)name[at - 1])) && !isalnum((unsigned char)name[at + run]);
+
+		if (run == digits && alone)
+			found = name + at;
+		at += run ? run : 1;
+	}
+	return found;
+}
+
+static bool has(const char *name, size_t length, const char *word)
+{
+	return memmem(name, length, word, strlen(word));
+}
+
+void container_from_path(const char *path, char id[CONTAINER_ID_LEN])
+{
+	*id = '\0';
+	/* The innermost, where there is a container in a container. */
+	while (*path) {
+		size_t length;
+		const char *found;
+
+		path += strspn(path, "/");
+		length = strcspn(path, "/");
+		found = find_id(path, length);
+		/* A slice, and a pod of Podman's, holds containers and has an id of its own. */
+		if (found && !ends_with(path, length, ".slice") && !has(path, length, "libpod_pod_")) {
+			memcpy(id, found, CONTAINER_ID_LEN - 1);
+			id[CONTAINER_ID_LEN - 1] = '\0';
+			/* The monitor of a container is outside of it. */
+			if (has(path, length, "conmon"))
+				*id = '\0';
+		}
+		path += length;
+	}
+}
+
 /* Opens the cgroup by its id: needs CAP_DAC_READ_SEARCH. */
-static void find_name(const struct unit_names *names, uint64_t cgroup, char *name, size_t size)
+static void find_names(const struct unit_names *names, struct known *known)
 {
 	struct {
 		struct file_handle handle;
@@ -105,8 +152,8 @@ static void find_name(const struct unit_names *names, uint64_t cgroup, char *nam
 	int fd;
 
 	_Static_assert(offsetof(typeof(by_id), id) == sizeof(struct file_handle), "the id is the handle's bytes");
-	snprintf(name, size, "-");
-	by_id.id = cgroup;
+	strcpy(known->name, "-");
+	by_id.id = known->cgroup;
 	fd = names->mount < 0 ? -1 : open_by_handle_at(names->mount, &by_id.handle, O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return;
@@ -116,24 +163,41 @@ static void find_name(const struct unit_names *names, uint64_t cgroup, char *nam
 	if (length < 0)
 		return;
 	path[length] = '\0';
-	if (!strncmp(path, names->root, strlen(names->root)))
-		unit_name_from_path(path + strlen(names->root), name, size);
+	if (strncmp(path, names->root, strlen(names->root)))
+		return;
+	unit_name_from_path(path + strlen(names->root), known->name, sizeof(known->name));
+	container_from_path(path + strlen(names->root), known->container);
 }
 
-const char *unit_name(struct unit_names *names, uint64_t cgroup)
+/* NULL without memory. */
+static const struct known *look_up(struct unit_names *names, uint64_t cgroup)
 {
 	struct known *known;
 
 	HASH_FIND(hh, names->known, &cgroup, sizeof(cgroup), known);
 	if (known)
-		return known->name;
+		return known;
 	if (HASH_COUNT(names->known) >= NAMES_MAX)
 		forget(names);
 	known = calloc(1, sizeof(*known));
 	if (!known)
-		return "-";
+		return NULL;
 	known->cgroup = cgroup;
-	find_name(names, cgroup, known->name, sizeof(known->name));
+	find_names(names, known);
 	HASH_ADD(hh, names->known, cgroup, sizeof(known->cgroup), known);
-	return known->name;
+	return known;
+}
+
+const char *unit_name(struct unit_names *names, uint64_t cgroup)
+{
+	const struct known *known = look_up(names, cgroup);
+
+	return known ? known->name : "-";
+}
+
+const char *unit_container(struct unit_names *names, uint64_t cgroup)
+{
+	const struct known *known = look_up(names, cgroup);
+
+	return known ? known->container : "";
 }

@@ -271,6 +271,7 @@ def test_container_ids():
         page, overview = get(w.agent), json.loads(get(w.agent, "/api/overview"))
         for unit in units:
             equal(len(samples(page, "writes_total", unit=unit, side="client")), 1, f"series of {unit}")
+            equal(len(samples(page, "writes_total", container=unit[-70:-6], side="client")), 1, f"container of {unit}")
             rows = [row for row in overview["services"] if (row["unit"], row["side"]) == (unit, "client")]
             equal(len(rows), 1, f"rows of {unit} in the overview")
 

@@ -338,6 +338,67 @@ static void units_have_short_names(void **state)
 	}
 }
 
+#define ID ID64
+#define POD "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+#define UID "0f7a3b52-91de-4c0a-8e55-000000000001"
+#define UID_ "0f7a3b52_91de_4c0a_8e55_000000000001"
+#define SLICE "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_ ".slice/"
+
+static void containers_are_known_by_their_cgroups(void **state)
+{
+	static const char *const inside[] = {
+		"/docker/" ID,
+		"/system.slice/docker-" ID ".scope",
+		"/user.slice/user-1000.slice/user@1000.service/user.slice/docker-" ID ".scope",
+		SLICE "cri-containerd-" ID ".scope",
+		SLICE "crio-" ID ".scope",
+		SLICE "crio-" ID ".scope/container",
+		SLICE "docker-" ID ".scope",
+		"/kubepods/burstable/pod" UID "/" ID,
+		"/kubepods/besteffort/pod" UID "/crio-" ID,
+		"/kubepods/pod" UID "/" ID "/init.scope",
+		"/system.slice/containerd.service/kubepods-burstable-pod" UID_ ".slice:cri-containerd:" ID,
+		"/system.slice/nerdctl-" ID ".scope",
+		"/default/" ID,
+		"/machine.slice/libpod-" ID ".scope",
+		"/machine.slice/libpod-" ID ".scope/container",
+		"/machine.slice/libpod-payload-" ID,
+		"/machine.slice/machine-libpod_pod_" POD ".slice/libpod-" ID ".scope",
+		"/libpod_parent/libpod_pod_" POD "/libpod-" ID,
+		"/docker/" POD "/kubelet/kubepods/besteffort/pod" UID "/" ID, /* kind: the inner one */
+		"/docker/" ID "/system.slice/nginx.service",
+	};
+	static const char *const outside[] = {
+		"",
+		"/",
+		"/system.slice/nginx.service",
+		"/user.slice/user-1000.slice/session-3.scope",
+		SLICE,
+		"/kubepods/burstable/pod" UID,
+		"/machine.slice/libpod-conmon-" ID ".scope",
+		SLICE "crio-conmon-" ID ".scope",
+		"/machine.slice/machine-libpod_pod_" POD ".slice",
+		"/libpod_parent/libpod_pod_" POD "/libpod-conmon-" ID,
+		"/docker/" ID "0",	/* 65 */
+		"/docker/x" ID,
+		"/docker/0123456789abcdef",
+		"/docker/0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF",
+		"/run-r0123456789abcdef0123456789abcdef.scope",
+	};
+	char id[CONTAINER_ID_LEN];
+
+	for (size_t i = 0; i < AC_ARRAY_SIZE(inside); i++) {
+		container_from_path(inside[i], id);
+		if (strcmp(id, ID))
+			fail_msg("%s: \"%s\"", inside[i], id);
+	}
+	for (size_t i = 0; i < AC_ARRAY_SIZE(outside); i++) {
+		container_from_path(outside[i], id);
+		if (*id)
+			fail_msg("%s: \"%s\"", outside[i], id);
+	}
+}
+
 static void budget_is_kept_without_swinging(void **state)
 {
 	double cost = 0.1; /* of looking at all flows */
@@ -373,6 +434,7 @@ int main(void)
 		cmocka_unit_test(trial_predicts_segments),
 		cmocka_unit_test(history_keeps_the_last_hour),
 		cmocka_unit_test(units_have_short_names),
+		cmocka_unit_test(containers_are_known_by_their_cgroups),
 		cmocka_unit_test(budget_is_kept_without_swinging),
 	};
 

@@ -234,6 +234,15 @@ static void equal_labels_are_added_up(void **state)
 		strstr(page, "autocork_flows{port=\"other\",side=\"other\",comm=\"other\",unit=\"other\"} 0\n"));
 	free(page);
 	free(snapshot.services);
+	/* What is in a container says in which. */
+	snapshot = snapshot_of(2);
+	snapshot.services[1].port = 1;
+	strcpy(snapshot.services[1].container, "0123456789abcdef");
+	page = write_page(metrics, &snapshot, METRICS_TEXT, NULL);
+	assert_non_null(strstr(page, "unit=\"nginx.service\",container=\"0123456789abcdef\"} 2\n"));
+	assert_non_null(strstr(page, "unit=\"nginx.service\"} 1\n"));
+	free(page);
+	free(snapshot.services);
 	/* A label more tells them apart. */
 	snapshot = snapshot_of(2);
 	snapshot.services[1].port = 1;
