@@ -5,8 +5,10 @@ import glob
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 
 from run_tests import run_tests
 
@@ -231,13 +233,51 @@ def invalid_policy_ends_with_3():
     assert done.returncode == 3 and re.match(r"README\.md:\d+: ", done.stderr), done
 
 
+def prometheus_takes_the_configuration_of_the_page():
+    if not shutil.which("promtool"):
+        return "promtool is not installed (package prometheus)"
+    block = re.search(r"^```yaml\n(.*?)^```", page("docs/deploy.md"), re.M | re.S)[1]
+    # Debian builds Prometheus without the discovery of Kubernetes.
+    block, replaced = re.subn(r"    kubernetes_sd_configs:\n(?:      .*\n)+?(?=    \S)",
+                              "    static_configs: [{ targets: [localhost] }]\n", block)
+    assert replaced == 1, block
+    with tempfile.TemporaryDirectory() as folder:
+        for name in re.findall(r"^  - (\S+\.yml)$", block, re.M):
+            shutil.copy(f"docs/{name}", folder)
+        with open(f"{folder}/prometheus.yml", "w", encoding="utf-8") as file:
+            file.write(block)
+        done = run("promtool", "check", "config", f"{folder}/prometheus.yml")
+    assert done.returncode == 0 and done.stdout.count("rules found") == 3, done
+    return None
+
+
+def commands_of_deployment_exist():
+    """Every `autocork ...` on the page is a command with these options."""
+    text = page("docs/deploy.md")
+    commands = re.findall(r"\bautocork ((?:advise|trial|status|doctor|explain|responses|policy)[^`'\n>|;&]*)", text)
+    assert len(commands) >= 4, commands
+    for command in commands:
+        words = command.split()
+        known = options_of(help_of(AUTOCORK, words[0]))
+        assert {word[2:] for word in words if word.startswith("--")} <= known, command
+
+
+def fleet_page_has_every_alert():
+    text = page("docs/deploy.md")
+    for alert in re.findall(r"- alert: (\w+)", page("docs/fleet-alerts.yml")):
+        assert f"| `{alert}` |" in text, f"docs/deploy.md does not have {alert}"
+    per_host = len(re.findall(r"record: instance:", page("docs/recording-rules.yml")))
+    assert f"| upstream, per host | {per_host} (" in text and per_host < 100, per_host
+
+
 TESTS = [examples_come_before_options, every_command_takes_the_common_options, every_command_is_on_the_page,
          agent_page_has_the_agents_options, configuration_page_has_every_key, pages_are_well_formed,
          completion_offers_what_there_is, operations_are_documented, reasons_are_documented, one_metrics_port,
          every_page_is_listed,
          every_commands_json_has_a_schema, output_fits_its_schema, wrong_usage_ends_with_2, wrong_usage_is_json_too,
          without_an_agent_the_next_step_is_named, a_full_disk_is_noticed, example_policies_are_valid,
-         invalid_policy_ends_with_3]
+         invalid_policy_ends_with_3, prometheus_takes_the_configuration_of_the_page, commands_of_deployment_exist,
+         fleet_page_has_every_alert]
 
 
 sys.exit(run_tests(TESTS))

@@ -503,6 +503,10 @@ static unsigned each_name(const char *text, void (*visit)(const struct wanted *w
 		struct wanted wanted = { 0 };
 		size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789_");
 
+		if (at > text && at[-1] == ':') { /* a recorded one */
+			at += length;
+			continue;
+		}
 		memcpy(wanted.name, at, length < 127 ? length : 127);
 		metrics_families(compare_name, &wanted);
 		visit(&wanted, file);
@@ -526,7 +530,7 @@ static void must_be_per_service(const struct wanted *wanted, const char *file)
 /* A line that names the label `port` asks for a service. */
 static void dashboards_and_alerts_need_the_default_only(void **state)
 {
-	static const char *const files[] = { "docs/grafana.json", "docs/alerts.yml" };
+	static const char *const files[] = { "docs/grafana.json", "docs/alerts.yml", "docs/recording-rules.yml" };
 
 	for (size_t i = 0; i < AC_ARRAY_SIZE(files); i++) {
 		char *text = file_text(files[i]), *rest = text;
@@ -544,7 +548,7 @@ static void dashboards_and_alerts_need_the_default_only(void **state)
 static void every_name_in_the_documentation_exists(void **state)
 {
 	static const char *const pages[] = { "docs/metrics.md", "docs/man/autocork-metrics.7", "docs/grafana.json",
-					     "docs/alerts.yml" };
+					     "docs/alerts.yml", "docs/recording-rules.yml" };
 
 	for (size_t i = 0; i < AC_ARRAY_SIZE(pages); i++) {
 		char *page = file_text(pages[i]);
@@ -555,6 +559,63 @@ static void every_name_in_the_documentation_exists(void **state)
 	if (!system("command -v promtool >/dev/null")) {
 		assert_int_equal(system("promtool check rules docs/alerts.yml >/dev/null"), 0);
 		assert_int_equal(system("promtool test rules tests/unit/alerts_test.yml >/dev/null"), 0);
+		assert_int_equal(system("promtool check rules docs/recording-rules.yml docs/fleet-alerts.yml >/dev/null"), 0);
+		assert_int_equal(system("promtool test rules tests/unit/fleet_test.yml >/dev/null"), 0);
+	}
+}
+
+#define RECORDED "abcdefghijklmnopqrstuvwxyz0123456789_:"
+
+/* What the alerts and the dashboard of a fleet ask for is recorded, what is recorded for an instance is one series. */
+static void a_fleet_rests_on_what_is_recorded(void **state)
+{
+	static const char *const files[] = { "docs/fleet-alerts.yml", "docs/grafana-fleet.json" };
+	char *rules = file_text("docs/recording-rules.yml"), record[128];
+
+	for (size_t i = 0; i < AC_ARRAY_SIZE(files); i++) {
+		char *text = file_text(files[i]);
+		unsigned names = 0;
+
+		for (char *at = text; (at = strstr(at, ":autocork_")); names++) {
+			while (at > text && strchr(RECORDED, at[-1]))
+				at--;
+			snprintf(record, sizeof(record), "record: %.*s\n", (int)strspn(at, RECORDED), at);
+			if (!strstr(rules, record))
+				fail_msg("%s: nothing is recorded as %s", files[i], record);
+			at += strspn(at, RECORDED);
+		}
+		assert_true(names > 8);
+		free(text);
+	}
+	for (char *at = rules; (at = strstr(at, "record: instance:")); at++) {
+		char *end = strstr(at + 1, "record: ");
+		size_t length = end ? (size_t)(end - at) : strlen(at);
+
+		if (!memmem(at, length, "by (instance, canary", 20) || memmem(at, length, "port", 4))
+			fail_msg("more than one series of a host: %.60s", at);
+	}
+	free(rules);
+}
+
+/* Tests of promtool name every alert: as one that fires. */
+static void every_alert_has_a_test(void **state)
+{
+	static const char *const files[][2] = { { "docs/alerts.yml", "tests/unit/alerts_test.yml" },
+						{ "docs/fleet-alerts.yml", "tests/unit/fleet_test.yml" } };
+
+	for (size_t i = 0; i < AC_ARRAY_SIZE(files); i++) {
+		char *rules = file_text(files[i][0]), *tests = file_text(files[i][1]), fires[128];
+		unsigned alerts = 0;
+
+		for (const char *at = rules; (at = strstr(at, "- alert: ")); alerts++) {
+			at += strlen("- alert: ");
+			snprintf(fires, sizeof(fires), "alertname=\"%.*s\"", (int)strcspn(at, "\n"), at);
+			if (!strstr(tests, fires))
+				fail_msg("%s: %s does not fire there", files[i][1], fires);
+		}
+		assert_true(alerts > 8);
+		free(rules);
+		free(tests);
 	}
 }
 
@@ -575,6 +636,8 @@ int main(void)
 		cmocka_unit_test(every_metric_is_documented),
 		cmocka_unit_test(every_metric_of_services_is_in_its_place),
 		cmocka_unit_test(dashboards_and_alerts_need_the_default_only),
+		cmocka_unit_test(a_fleet_rests_on_what_is_recorded),
+		cmocka_unit_test(every_alert_has_a_test),
 		cmocka_unit_test(every_name_in_the_documentation_exists),
 	};
 
