@@ -455,8 +455,6 @@ ssize_t engine_read(struct engine_socket *socket, const struct iovec *iov, int c
 	if (socket->is_listener)
 		return -ENOTCONN;
 	if (!socket->queue.bytes) {
-		if (!iov_size(iov, count) && !socket->error)
-			return 0;
 		if (socket->error)
 			return -engine_take_error(socket);
 		if (socket->eof || socket->shut_read || socket->dead)

@@ -16,6 +16,7 @@
 #include "endpoint/preload/sockets.h"
 
 #define SAFE_EVENTS (EPOLLERR | EPOLLHUP)	/* always asked for */
+#define EXCLUSIVE_EVENTS (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
 #define LOOK_AT_KERNEL 16			/* each so many busy waits, the kernel's half is looked at too */
 
 /* ------------------------------------------------------------------ the lists */
@@ -149,6 +150,12 @@ static int change(struct file *set, struct file *file, int op, int fd, const str
 		errno = EFAULT;
 		return -1;
 	}
+	/* As the kernel: no change to an exclusive one, and few bits beside. */
+	if (op != EPOLL_CTL_DEL && event->events & EPOLLEXCLUSIVE &&
+	    (op == EPOLL_CTL_MOD || event->events & ~EXCLUSIVE_EVENTS)) {
+		errno = EINVAL;
+		return -1;
+	}
 	if (op == EPOLL_CTL_ADD && item) {
 		errno = EEXIST;
 		return -1;
@@ -161,8 +168,7 @@ static int change(struct file *set, struct file *file, int op, int fd, const str
 		remove_item(item);
 		return 0;
 	}
-	/* As the kernel: no change of, or to, an exclusive one. */
-	if (op == EPOLL_CTL_MOD && ((item->events | event->events) & EPOLLEXCLUSIVE)) {
+	if (op == EPOLL_CTL_MOD && item->events & EPOLLEXCLUSIVE) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -345,7 +351,8 @@ static bool is_ours(int epfd, const struct epoll_event *events, int max)
 {
 	struct file *set = files_find(epfd);
 
-	return set && set->kind == FILE_EPOLL && set->members && events && max > 0;
+	return set && set->kind == FILE_EPOLL && set->members && events && max > 0 &&
+	       max <= INT_MAX / (int)sizeof(*events);
 }
 
 static uint64_t from_milliseconds(int timeout)

@@ -76,6 +76,15 @@ struct file *files_new(int fd, enum file_kind kind, bool cloexec)
 	return file;
 }
 
+static int another(const struct file *file)
+{
+	int fd = files_next(0);
+
+	while (fd >= 0 && files_find(fd) != file)
+		fd = files_next(fd + 1);
+	return fd;
+}
+
 struct file *files_remove(int fd)
 {
 	struct entry *entry = entry_of(fd);
@@ -84,10 +93,13 @@ struct file *files_remove(int fd)
 	if (!file)
 		return NULL;
 	__atomic_store_n(&entry->file, NULL, __ATOMIC_RELEASE);
-	if (--file->descriptors)
+	if (--file->descriptors) {
 		file->refs--;
-	else
+		if (file->fd == fd)
+			file->fd = another(file);
+	} else {
 		files_count[file->kind]--;
+	}
 	return file->descriptors ? NULL : file;
 }
 

@@ -27,6 +27,8 @@
 #define TRY_LAST (SECOND * 10)
 #define PUBLISH_EVERY (SECOND / 5)
 #define LOOK_AT_LINK_EVERY SECOND
+#define OWN_FDS 3	/* that a sleep adds: ring, broker, kick */
+#define FEW 64		/* descriptors of a sleep that are on the stack */
 #define LINGER (SECOND / 2)	/* at exit, for the last bytes of what was closed */
 
 /* A listener that is closed: what it had taken already goes to those who listen on. */
@@ -62,6 +64,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pid_t holder, own_process;
 static __thread struct sleeper self = { .kick = -1 };
 static __thread pid_t thread_id;
+static pthread_key_t thread_end;	/* calls end_thread() */
 
 /* ------------------------------------------------------------------ the lock */
 
@@ -99,6 +102,35 @@ void instance_unlock(void)
 	}
 	holder = 0;
 	pthread_mutex_unlock(&lock);
+}
+
+/* Threads come and go, their descriptors with them. */
+static void end_thread(void *sleeper)
+{
+	struct sleeper *ended = sleeper;
+
+	instance_lock();
+	if (ended->kick >= 0)
+		files_unhide(ended->kick);
+	ended->kick = -1;
+	instance_unlock();
+}
+
+static void make_kick(void)
+{
+	self.kick = files_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	pthread_setspecific(thread_end, &self);
+}
+
+__attribute__((constructor)) static void watch_threads(void)
+{
+	pthread_key_create(&thread_end, end_thread);
+}
+
+/* A private copy of this library (mTCP's contexts) may go before the threads do. */
+__attribute__((destructor)) static void forget_threads(void)
+{
+	pthread_key_delete(thread_end);
 }
 
 void instance_wake_others(void)
@@ -454,7 +486,7 @@ static bool spin(uint64_t deadline)
 
 int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const sigset_t *mask)
 {
-	struct pollfd set[count + 3];
+	struct pollfd few[FEW], *set = few;
 	struct timespec left, *timeout = NULL;
 	struct pollfd *broker = NULL;
 	struct sleeper **at;
@@ -467,6 +499,9 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 		return 0;
 	if (it.spin && it.engine && spin(deadline))
 		return 0;
+	/* A thread's stack may be small. */
+	if (count + OWN_FDS > FEW && !(set = malloc((count + OWN_FDS) * sizeof(*set))))
+		return -1;
 	memcpy(set, fds, count * sizeof(*fds));
 	if (it.engine && it.ring->wait_fd >= 0)
 		set[used++] = (struct pollfd){ it.ring->wait_fd, POLLIN, 0 };
@@ -477,7 +512,7 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 	}
 	if (!__libc_single_threaded) {
 		if (self.kick < 0)
-			self.kick = files_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+			make_kick();
 		set[used++] = (struct pollfd){ self.kick, POLLIN, 0 };
 	}
 	now = instance_now();
@@ -519,15 +554,14 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 	if (it.engine && (!broker || (result > 0 && broker->revents)))
 		keep_link(instance_now());
 	instance_poll();
-	if (result < 0) {
-		errno = error;
-		return -1;
-	}
-	for (nfds_t i = 0; i < count; i++) {
+	for (nfds_t i = 0; result >= 0 && i < count; i++) {
 		fds[i].revents = set[i].revents;
 		ready += set[i].revents != 0;
 	}
-	return ready;
+	if (set != few)
+		free(set);
+	errno = error;
+	return result < 0 ? -1 : ready;
 }
 
 /* ------------------------------------------------------------------ into the kernel */

@@ -10,6 +10,7 @@
 
 #include "endpoint/preload/instance.h"
 #include "endpoint/preload/real.h"
+#include "endpoint/preload/signals.h"
 
 #define SECOND UINT64_C(1000000000)
 #define BULK (512u << 10)	/* so much not acknowledged: the kernel, with segmentation offload, is faster */
@@ -122,7 +123,7 @@ static ssize_t receive(int fd, struct file *file, const struct iovec *iov, int c
 			return done ? (ssize_t)done : -EAGAIN;
 		if (instance_now() >= deadline)
 			return done ? (ssize_t)done : -EAGAIN;
-		if (instance_sleep(NULL, 0, deadline, NULL) < 0)
+		if (instance_sleep(NULL, 0, deadline, NULL) < 0 && (done || !signals_restart(deadline)))
 			return done ? (ssize_t)done : -errno;
 	}
 }
@@ -149,7 +150,8 @@ static ssize_t transmit(int fd, struct file *file, const struct iovec *iov, int 
 		n = engine_write(file->socket, rest, rest_of(iov, count, done, rest), flags & MSG_MORE);
 		if (n >= 0)
 			done += n;
-		if (done >= wanted)
+		/* Of no bytes, too, an error is told. */
+		if (n >= 0 && done >= wanted)
 			break;
 		if (n > 0)
 			continue;
@@ -164,7 +166,7 @@ static ssize_t transmit(int fd, struct file *file, const struct iovec *iov, int 
 			break;
 		if (instance_now() >= deadline)
 			break;
-		if (instance_sleep(NULL, 0, deadline, NULL) < 0)
+		if (instance_sleep(NULL, 0, deadline, NULL) < 0 && (done || !signals_restart(deadline)))
 			return done ? (ssize_t)done : -errno;
 	}
 	instance_written();
@@ -181,9 +183,16 @@ static ssize_t result_of(ssize_t n, bool pipe_signal)
 	return -1;
 }
 
+/* Beside MSG_: read(), not recv(), which waits for a first byte even where none is asked for. */
+#define AS_FILE (1 << 28)
+
 static ssize_t read_ours(int fd, struct file *file, const struct iovec *iov, int count, int flags)
 {
-	ssize_t n = receive(fd, file, iov, count, flags);
+	bool nothing = flags & AS_FILE && !bytes_of(iov, count);
+	ssize_t n;
+
+	flags &= ~AS_FILE;
+	n = nothing ? 0 : receive(fd, file, iov, count, flags);
 
 	let_go(file);
 	if (n == IN_KERNEL)
@@ -223,7 +232,7 @@ SHIM ssize_t read(int fd, void *bytes, size_t size)
 
 	if (!file)
 		return REAL(read)(fd, bytes, size);
-	return read_ours(fd, file, &(struct iovec){ bytes, at_most(size) }, 1, 0);
+	return read_ours(fd, file, &(struct iovec){ bytes, at_most(size) }, 1, AS_FILE);
 }
 
 SHIM ssize_t recv(int fd, void *bytes, size_t size, int flags)
@@ -253,7 +262,7 @@ SHIM ssize_t readv(int fd, const struct iovec *iov, int count)
 
 	if (!is_connection(fd) || wrong_count(count) || !(file = hold(fd)))
 		return REAL(readv)(fd, iov, count);
-	return read_ours(fd, file, iov, count, 0);
+	return read_ours(fd, file, iov, count, AS_FILE);
 }
 
 SHIM ssize_t recvmsg(int fd, struct msghdr *message, int flags)
@@ -295,7 +304,7 @@ SHIM ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, i
 	/* -1: where the file is, which is what a socket has. */
 	if (!is_connection(fd) || offset != -1 || flags & ~RWF_NOWAIT || !(file = hold(fd)))
 		return REAL(preadv2)(fd, iov, count, offset, flags);
-	return read_ours(fd, file, iov, count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+	return read_ours(fd, file, iov, count, AS_FILE | (flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
 }
 
 SHIM ssize_t preadv64v2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
@@ -435,6 +444,7 @@ static ssize_t send_file(int out, int in, off_t *offset, size_t size)
 	off_t at = offset ? *offset : lseek(in, 0, SEEK_CUR);
 	size_t done = 0;
 	ssize_t n = 0;
+	bool held = false;
 
 	if (!bytes || at < 0) {
 		free(bytes);
@@ -448,7 +458,8 @@ static ssize_t send_file(int out, int in, off_t *offset, size_t size)
 			n = got;
 			break;
 		}
-		n = send(out, bytes, got, MSG_NOSIGNAL | (done + got < size ? MSG_MORE : 0));
+		held = (size_t)got == wanted && done + got < size;
+		n = send(out, bytes, got, held ? MSG_MORE : 0);
 		if (n <= 0)
 			break;
 		done += n;
@@ -458,6 +469,9 @@ static ssize_t send_file(int out, int in, off_t *offset, size_t size)
 	free(bytes);
 	if (!done && n < 0)
 		return -1;
+	/* The file has ended where more was wanted: nothing follows what was held back for it. */
+	if (held && n >= 0)
+		send(out, "", 0, MSG_NOSIGNAL);
 	if (offset)
 		*offset = at + done;
 	else

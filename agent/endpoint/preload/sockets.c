@@ -10,6 +10,7 @@
 
 #include "endpoint/preload/instance.h"
 #include "endpoint/preload/real.h"
+#include "endpoint/preload/signals.h"
 #include "endpoint/preload/spill.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -118,45 +119,47 @@ static void give_address(const union engine_address *address, int domain, struct
 
 /* ------------------------------------------------------------------ accept */
 
-static int add_connection(struct file *listener, int listener_fd, struct engine_socket *socket, int flags)
+static struct file *add_connection(struct file *listener, int listener_fd, int fd, int flags)
 {
-	int fd = REAL(fcntl)(placeholder(), F_DUPFD_CLOEXEC, 0);
+	struct file *file = files_new(fd, FILE_CONNECTION, flags & SOCK_CLOEXEC);
 	struct timeval timeout;
 	socklen_t size = sizeof(timeout);
-	struct file *file;
 
-	if (fd < 0 || !(file = files_new(fd, FILE_CONNECTION, flags & SOCK_CLOEXEC))) {
-		int error = errno;
-
-		if (fd >= 0)
-			REAL(close)(fd);
-		engine_abort(socket);
-		errno = error;
-		return -1;
-	}
-	file->socket = socket;
+	if (!file)
+		return NULL;
 	file->domain = listener->domain;
 	file->nonblocking = flags & SOCK_NONBLOCK;
 	if (!REAL(getsockopt)(listener_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &size))
 		file->receive_timeout = timeout.tv_sec * SECOND + timeout.tv_usec * UINT64_C(1000);
 	if (!REAL(getsockopt)(listener_fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &size))
 		file->send_timeout = timeout.tv_sec * SECOND + timeout.tv_usec * UINT64_C(1000);
-	engine_set_tag(socket, file);
-	return fd;
+	return file;
 }
 
+/* The next connection's number; -1 with errno; -2: there is none. Without a number left the connection waits on. */
 static int take(struct file *listener, int listener_fd, struct sockaddr *address, socklen_t *size, int flags)
 {
-	struct engine_socket *socket = listener->socket ? engine_accept(listener->socket) : NULL;
 	union engine_address peer;
+	struct file *file;
 	int fd;
 
-	if (!socket)
+	if (!listener->socket || !engine_ready(listener->socket))
 		return -2;
-	engine_peer(socket, &peer);
-	fd = add_connection(listener, listener_fd, socket, flags);
-	if (fd >= 0)
-		give_address(&peer, listener->domain, address, size);
+	fd = REAL(fcntl)(placeholder(), F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	file = add_connection(listener, listener_fd, fd, flags);
+	if (!file) {
+		int error = errno;
+
+		REAL(close)(fd);
+		errno = error;
+		return -1;
+	}
+	file->socket = engine_accept(listener->socket);
+	engine_set_tag(file->socket, file);
+	engine_peer(file->socket, &peer);
+	give_address(&peer, listener->domain, address, size);
 	return fd;
 }
 
@@ -184,7 +187,7 @@ static int accept_from_kernel(int fd, int spill, struct sockaddr *address, sockl
 
 	if (got < 0 && spill >= 0 && waits(fd)) {
 		deadline = accept_deadline(fd);
-		while (instance_sleep(wait, 2, deadline, NULL) >= 0) {
+		while (instance_sleep(wait, 2, deadline, NULL) >= 0 || signals_restart(deadline)) {
 			got = spill_take(spill, flags);
 			if (got >= 0 || wait[0].revents || instance_now() >= deadline)
 				break;
@@ -234,6 +237,8 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *size, int fla
 		struct pollfd wait[] = { { fd, POLLIN, 0 }, { spill, POLLIN, 0 } };
 
 		result = instance_sleep(wait, 2, deadline, NULL);
+		if (result < 0 && signals_restart(deadline))
+			result = 0;
 		if (result < 0 || files_find(fd) != file || !file->socket)
 			break;
 		got = take(file, fd, address, size, flags);
