@@ -233,8 +233,15 @@ struct files_struct {
 
 struct io_uring_task;
 
+struct sched_entity {
+	u64 exec_start;
+	u64 sum_exec_runtime;
+};
+
 struct task_struct {
 	char comm[16];
+	struct sched_entity se;
+	unsigned long nvcsw;
 	int pid;
 	int tgid;
 	unsigned int flags;

@@ -45,8 +45,8 @@ static const struct cli_syntax syntax = {
 	       "cost), STALL how long a burst waits on average for an ACK that it would no longer wait for (Nagle's "
 	       "algorithm), MISSES/S how often a write would be held in vain, at most max_hold each, COPIED/S bytes "
 	       "that large writes copied and sendfile() or splice() would not. ADVICE: manage; doubtful: it would "
-	       "save, and miss too often; leave: it would save too little; unknown: fewer than 100 bursts were seen, "
-	       "or 20 of those that wait long; managed.",
+	       "save, and miss too often; leave: it would save too little; corks: it joins its writes by itself "
+	       "(MSG_MORE, TCP_CORK); unknown: fewer than 100 bursts were seen, or 20 of those that wait long; managed.",
 };
 
 /* What matters most comes first: a narrow terminal cuts the right end. */
@@ -71,7 +71,7 @@ static void add_row(struct table *table, const struct advised *advised)
 {
 	static const enum table_style styles[] = {
 		[ADVICE_UNKNOWN] = TABLE_DIM, [ADVICE_LEAVE] = TABLE_DIM,   [ADVICE_DOUBTFUL] = TABLE_WARN,
-		[ADVICE_MANAGE] = TABLE_GOOD, [ADVICE_MANAGED] = TABLE_PLAIN,
+		[ADVICE_MANAGE] = TABLE_GOOD, [ADVICE_MANAGED] = TABLE_PLAIN, [ADVICE_CORKS] = TABLE_DIM,
 	};
 	const struct advice *advice = &advised->advice;
 	struct units units;

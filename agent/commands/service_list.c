@@ -50,6 +50,8 @@ static void read_service(struct listed_service *service, const json_t *object)
 			.segments = json_number(object, "segments"),
 			.retransmits = json_number(object, "retransmits"),
 			.large_copied_bytes = json_number(object, "large_copied_bytes"),
+			.corked = json_number(object, "more_writes") +
+				  json_number(json_object_get(object, "option_calls"), "cork"),
 		},
 		.flows = json_number(object, "flows"),
 		.managed = json_number(object, "managed"),

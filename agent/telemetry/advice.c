@@ -49,6 +49,12 @@ static double seen_bursts(const struct advice_counts *counts)
 	return counts->bursts > counts->inferred_bursts ? counts->bursts - counts->inferred_bursts : 0;
 }
 
+/* At least every second of its messages goes through MSG_MORE or TCP_CORK. Writes under those end no burst. */
+static bool corks(const struct advice_counts *counts)
+{
+	return counts->corked && counts->writes >= ADVICE_BURSTS_MIN && counts->corked >= counts->bursts / 2;
+}
+
 static enum advice_verdict judge(const struct advice *advice, const struct advice_counts *counts)
 {
 	if (counts->held > counts->shadow_held)
@@ -58,10 +64,10 @@ static enum advice_verdict judge(const struct advice *advice, const struct advic
 	    (1 - advice->confidence) * ADVICE_MISS_S * ADVICE_STALL_WORTH <= advice->stall_s_per_burst)
 		return ADVICE_MANAGE;
 	if (seen_bursts(counts) < ADVICE_BURSTS_MIN)
-		return ADVICE_UNKNOWN;
+		return corks(counts) ? ADVICE_CORKS : ADVICE_UNKNOWN;
 	if ((advice->saved_share < ADVICE_SAVED_MIN || advice->cpu_share <= 0) &&
 	    advice->stall_s_per_burst < ADVICE_STALL_MIN_S)
-		return ADVICE_LEAVE;
+		return corks(counts) ? ADVICE_CORKS : ADVICE_LEAVE;
 	return advice->confidence < ADVICE_CONFIDENCE_MIN ? ADVICE_DOUBTFUL : ADVICE_MANAGE;
 }
 
@@ -114,7 +120,7 @@ const char *advice_verdict_name(enum advice_verdict verdict)
 {
 	static const char *const names[] = {
 		[ADVICE_UNKNOWN] = "unknown",	[ADVICE_LEAVE] = "leave",	[ADVICE_DOUBTFUL] = "doubtful",
-		[ADVICE_MANAGE] = "manage",	[ADVICE_MANAGED] = "managed",
+		[ADVICE_MANAGE] = "manage",	[ADVICE_MANAGED] = "managed", [ADVICE_CORKS] = "corks",
 	};
 
 	return names[verdict];
@@ -177,4 +183,5 @@ void advice_counts_since(struct advice_counts *counts, const struct advice_count
 	since(&counts->segments, before->segments);
 	since(&counts->retransmits, before->retransmits);
 	since(&counts->large_copied_bytes, before->large_copied_bytes);
+	since(&counts->corked, before->corked);
 }

@@ -48,11 +48,13 @@ struct advice_counts {
 						  * include/autocork/service.h */
 	uint64_t segments, retransmits;
 	uint64_t large_copied_bytes;
+	uint64_t corked;	/* writes with MSG_MORE, and calls that set or clear TCP_CORK */
 };
 
 enum advice_verdict {
 	ADVICE_UNKNOWN,		/* too little seen */
 	ADVICE_LEAVE,		/* would save too little */
+	ADVICE_CORKS,		/* nothing to save: it joins its writes by itself */
 	ADVICE_DOUBTFUL,	/* would save, and would miss too often */
 	ADVICE_MANAGE,
 	ADVICE_MANAGED,		/* is managed, and saves already */

@@ -60,6 +60,7 @@ static json_t *advice_json(const struct telemetry_service *service, double secon
 		.inferred_bursts = stats->inferred_bursts, .held = stats->held, .misses = stats->misses,
 		.shadow_held = stats->shadow_held, .shadow_misses = stats->shadow_misses,
 		.shadow_merged = stats->shadow_merged, .shadow_stall_us = stats->shadow_stall_us,
+		.corked = stats->more_writes + stats->option_calls[AC_OPTION_CORK],
 	};
 	struct advice advice = advice_make(service->port, service->side, service->comm, &counts, seconds);
 

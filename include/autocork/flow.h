@@ -134,7 +134,10 @@ struct ac_flow {
 		__u32 stall_seq; /* in shadow: that write's first byte */
 	};
 	__u32 max_hold_us;
-	__u32 hold_limit_us;	/* of the hold under way */
+	union {
+		__u32 hold_limit_us; /* of the hold under way */
+		__u32 ran_us;	/* in shadow: the program's own CPU time at the last write … */
+	};
 	struct ac_tuning tuning;
 	union {
 		struct ac_predictor predictor;
@@ -176,5 +179,6 @@ struct ac_flow {
 	char comm[AC_COMM_LEN];	/* the program */
 	__u16 seen;		/* writes of the gate's burst that came before the flow was on its wrapper */
 	__u8 hold_nagle;	/* enum ac_nagle for the write that began the hold under way */
+	__u32 waits;		/* … and how often it had gone to sleep by then */
 };
 _Static_assert(sizeof(struct ac_flow) <= 280, "--max-flows in autocorkd(8) says so");

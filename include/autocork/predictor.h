@@ -228,6 +228,20 @@ static __always_inline void ac_on_unseen(struct ac_predictor *p, __u32 now_us)
 	p->len += p->len < 0xffff;
 }
 
+/*
+ * In shadow, before ac_on_write(): the program did not sleep since its last write, and ran for `ran_us`. The rest of
+ * the gap went to whom that write woke, or to others. Held, the write would have woken nobody.
+ */
+static __always_inline void ac_on_ran(struct ac_predictor *p, __u32 now_us, __u32 ran_us)
+{
+	__u32 gap = now_us - p->last_us;
+
+	if (ran_us >= gap)
+		return;
+	p->last_us += gap - ran_us;
+	p->since_us += gap - ran_us;
+}
+
 /* Reads say nothing about this flow's bursts: a read on it is no sign that a hold was wrong. */
 static __always_inline bool ac_predictor_duplex(const struct ac_predictor *p)
 {

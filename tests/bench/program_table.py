@@ -163,7 +163,7 @@ daemonize = no
 [www]
 listen = 127.0.0.1:{port}
 pm = static
-pm.max_children = 2
+pm.max_children = 8
 php_admin_value[output_buffering] = 0
 user = nobody
 group = nogroup
@@ -182,7 +182,7 @@ http {{
 	fastcgi_temp_path {dir}/fastcgi;
 	uwsgi_temp_path {dir}/uwsgi;
 	scgi_temp_path {dir}/scgi;
-	upstream back {{ server 127.0.0.1:{back}; keepalive 8; }}
+	upstream back {{ server 127.0.0.1:{back}; keepalive 8; keepalive_requests 100000000; }}
 	server {{ listen {port}; root {dir}; location / {{ %s }} }}
 }}
 """

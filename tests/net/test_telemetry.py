@@ -9,6 +9,7 @@ import queue
 import re
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -561,6 +562,50 @@ def test_stalls():
         check(0.02 < advised["stall_seconds_per_burst"] < 0.1, f"advice: {advised}")
         page = get(w.agent)
         check(samples(page, "stall_seconds_total", port=stream.port, side="client")[0] > 0.2, "stalls on the page")
+
+
+# Runs first on the CPU that both share, as soon as something came, and for long.
+PREEMPTS = """
+import os, socket, sys, time
+sock = socket.socket(fileno=int(sys.argv[1]))
+sock.setblocking(True)
+os.sched_setaffinity(0, {int(sys.argv[2])})
+os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+left = int(sys.argv[3])
+while piece := sock.recv(left):
+    left -= len(piece)
+    end = time.perf_counter() + 0.0005
+    while time.perf_counter() < end:
+        pass
+    if not left:
+        sock.sendall(b"ok")
+        left = int(sys.argv[3])
+"""
+PREEMPTED = "[agent]\nbudget = off\n[policy all]\nmode = observe\nmax_hold = 50ms\nburst_gap = 50ms\n" \
+            "packet_worth = 200us\n"
+
+
+def test_advice_beside_a_receiver_that_preempts():
+    """a receiver on the same CPU, woken by each packet, runs before the next write: advice knows that it would not be
+    woken"""
+    cpu, writes = min(os.sched_getaffinity(0)), 5
+    with world(PREEMPTED) as w, Stream(w.net) as stream:
+        command = [sys.executable, "-c", PREEMPTS, str(stream.server.fileno()), str(cpu), str(writes * SIZE)]
+        with subprocess.Popen(command, pass_fds=[stream.server.fileno()]) as receiver:
+            allowed = os.sched_getaffinity(0)
+            os.sched_setaffinity(0, {cpu})
+            try:
+                for _ in range(300):
+                    for _ in range(writes):
+                        stream.client.send(bytes(SIZE))
+                    equal(stream.receive(stream.client, 2), b"ok", "the answer")
+            finally:
+                os.sched_setaffinity(0, allowed)
+                receiver.kill()
+        row = w.agent.service(stream.port, "client")
+        check(row["segments"] > 0.9 * row["writes"], f"each write woke the receiver: {row}")
+        held = row["shadow_held"] / row["bursts"]
+        check(held > 0.9 * (writes - 1), f"{held} writes to hold of {writes - 1} in a message: {row}")
 
 
 def test_saved_beside_nagle():

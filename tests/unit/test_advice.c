@@ -66,6 +66,12 @@ static void verdicts(void **state)
 		    .shadow_stall_us = 1600000,
 		    .inferred_bursts = 21 },
 		  ADVICE_UNKNOWN },
+		/* it corks by itself: no burst to see, or one write each */
+		{ { .writes = 400, .corked = 800 }, ADVICE_CORKS },
+		{ { .writes = 2000, .bursts = 1000, .corked = 1000 }, ADVICE_CORKS },
+		{ { .writes = 99, .corked = 99 }, ADVICE_UNKNOWN },
+		{ { .writes = 1000, .bursts = 1000, .corked = 3 }, ADVICE_LEAVE },
+		{ { .writes = 15000, .bursts = 1000, .shadow_held = 14000, .corked = 1000 }, ADVICE_MANAGE },
 		/* nothing that may come over the socket makes it worse than wrong */
 		{ { .writes = 1, .bursts = UINT64_MAX, .shadow_held = UINT64_MAX, .shadow_misses = UINT64_MAX },
 		  ADVICE_DOUBTFUL },

@@ -122,6 +122,33 @@ static void a_pause_in_the_first_message_is_no_end(void **state)
 	}
 }
 
+/* In shadow: 100 us between two writes, of which the program itself ran for `ran_us`. */
+static unsigned int held_where_it_ran(__u32 ran_us)
+{
+	struct program program = program_new(NULL);
+
+	for (int count = 0; count < 100; count++) {
+		for (unsigned int i = 0; i < 5; i++) {
+			program.now += 95;
+			if (i)
+				ac_on_ran(&program.p, program.now, ran_us);
+			write_one(&program, 20);
+		}
+		program.read = true;
+		program.now += 60;
+	}
+	assert_int_equal(program.misses, 0);
+	return program.held;
+}
+
+/* Others had the processor in the meantime: whom the write before has woken. */
+static void in_shadow_a_gap_is_what_the_program_ran(void **state)
+{
+	assert_int_equal(held_where_it_ran(20), 98 * 4);
+	assert_in_range(held_where_it_ran(100), 0, 98);
+	assert_int_equal(held_where_it_ran(UINT32_MAX), held_where_it_ran(100)); /* nothing makes a gap longer */
+}
+
 /* The same, and the first writes were not seen at all: the burst teaches nothing, the two after it all. */
 static void a_burst_seen_in_part_is_no_lesson(void **state)
 {
@@ -1298,6 +1325,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(learns_a_constant_burst_from_two),
 		cmocka_unit_test(a_pause_in_the_first_message_is_no_end),
+		cmocka_unit_test(in_shadow_a_gap_is_what_the_program_ran),
 		cmocka_unit_test(a_burst_seen_in_part_is_no_lesson),
 		cmocka_unit_test(a_second_pause_shows_a_feed),
 		cmocka_unit_test(holds_only_what_always_goes_on),
