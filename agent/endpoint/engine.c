@@ -119,7 +119,7 @@ struct engine *engine_create(const struct engine_config *config)
 	memset(&engine_netif, 0, sizeof(engine_netif));
 	engine_set_link(engine, config->mac, config->ring->mtu);
 	engine_update_clock(engine);
-	tcp_challenge_acks = tcp_paws_drops = 0;
+	tcp_challenge_acks = tcp_paws_drops = tcp_retransmits = 0;
 	tcp_init();
 	return engine;
 }
@@ -289,6 +289,7 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
 		stats->listeners++;
 	stats->challenge_ack = tcp_challenge_acks;
 	stats->paws_dropped = tcp_paws_drops;
+	stats->retransmitted = tcp_retransmits;
 	ring_stats(engine->ring, &stats->ring);
 }
 

@@ -110,6 +110,7 @@ def test_echo():
         with point.own_tcp(8):
             point.both(lambda port: at_once(8, lambda number: echoes(
                 point, port, Pair.B6 if number % 2 else Pair.B4, (1, 64, 1460, 20000, 200000, 1, 5000))))
+        wait_for(lambda: point.instances()[0]["retransmitted"], 10, "lost packets that are sent again, counted")
         point.spoiled()
 
 
