@@ -27,28 +27,17 @@ def run(*words, **more):
 
 
 class Built:
-    """A copy of the tree with its build/, and the packages made there."""
+    """The packages, from what is built already."""
 
     def __init__(self, directory):
         missing = [tool for tool in NEEDED if not shutil.which(tool)]
         if missing:
             raise Skip(f"{', '.join(missing)} not installed")
         self.directory = pathlib.Path(directory)
-        tree = self.directory / "tree"
-        shutil.copytree(ROOT, tree, symlinks=True,
-                        ignore=shutil.ignore_patterns(".git", "build", "__pycache__", "tests"))
-        # What make need not build again; the tests' programs are many times larger.
-        (tree / "build").mkdir()
-        built = [path for path in (ROOT / "build").iterdir() if path.is_file() or path.name in ("agent", "bpf", "lwip",
-                                                                                                "man")]
-        run("cp", "-a", *built, tree / "build")
-        self.fastpath = (tree / "build/autocork-fastpath").exists()
-        self.endpoint = (tree / "build/libautocork-endpoint.so").exists()
-        if not self.fastpath:
+        self.endpoint = (ROOT / "build/libautocork-endpoint.so").exists()
+        if not (ROOT / "build/autocork-fastpath").exists():
             raise Skip("autocork-fastpath is not built: DPDK or libxdp is missing")
-        profile = ["-Ppkg.autocork.endpoint"] if self.endpoint else []
-        environment = dict(os.environ, DEB_BUILD_OPTIONS="noautodbgsym nocheck", CI="")
-        run("dpkg-buildpackage", "-b", "-us", "-uc", "-nc", "-d", *profile, cwd=tree, env=environment)
+        run(ROOT / "packaging/build-deb", self.directory)
         self.packages = {path.name.split("_")[0]: path for path in self.directory.glob("*.deb")}
         self.roots = {}
         for name, path in self.packages.items():
