@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-"""Kubernetes objects against the API's schema, as python3-kubernetes (the API's own generated client) has it: each field
-must be known and of its type, what is required must be there."""
+"""Kubernetes objects against the API's schema, as python3-kubernetes (the generated client of the API) has it: each
+field must be known and of its type, what is required must be there."""
 import re
 
 import yaml
