@@ -7,7 +7,8 @@ import select
 import socket
 import time
 
-from lib import LEARN_S, MANAGE, OFF, PATIENT, Stream, check, congestion, control, equal, main, tcp_info, wait_for, world
+from lib import (LEARN_S, MANAGE, OFF, PATIENT, Stream, check, congestion, control, equal, main, tcp_info, wait_for,
+                 world)
 
 
 def one_segment(address, connect=None, no_delay=True, congestion_control="cubic"):
