@@ -122,7 +122,7 @@ static double per_message(const json_t *phase, const char *key)
 	return messages ? share(phase, key) / messages : 0;
 }
 
-/* Before and after. */
+/* Before and after: time, then packets, then CPU. */
 static void print_comparison(const struct course *course, const json_t *item)
 {
 	static const struct table_column columns[] = {
@@ -134,14 +134,14 @@ static void print_comparison(const struct course *course, const json_t *item)
 	const struct trial_times_result *then = &course->times[TRIAL_TIMES_BEFORE],
 					*now = &course->times[TRIAL_TIMES_TRIAL];
 
-	row(table, "packets");
-	table_cell(table, TABLE_PLAIN, "%.2f", share(segments, "before"));
-	table_cell(table, share(segments, "trial") < share(segments, "before") * 0.9 ? TABLE_GOOD : TABLE_PLAIN, "%.2f",
-		   share(segments, "trial"));
 	if (course->timed) {
 		time_cells(table, "response p50", then->p50_us, now->p50_us);
 		time_cells(table, "response p99", then->p99_us, now->p99_us);
 	}
+	row(table, "packets");
+	table_cell(table, TABLE_PLAIN, "%.2f", share(segments, "before"));
+	table_cell(table, share(segments, "trial") < share(segments, "before") * 0.9 ? TABLE_GOOD : TABLE_PLAIN, "%.2f",
+		   share(segments, "trial"));
 	time_cells(table, "CPU (machine)", per_message(before, "cpu_seconds") * 1e6,
 		   per_message(trial, "cpu_seconds") * 1e6);
 	putchar('\n');

@@ -64,9 +64,11 @@ static json_t *advice_json(const struct telemetry_service *service, double secon
 	};
 	struct advice advice = advice_make(service->port, service->side, service->comm, &counts, seconds);
 
-	return json_pack("{ss ss sf sf sf sf sf}", "id", advice.id, "verdict", advice_verdict_name(advice.verdict),
-			 "packets_per_second", advice.packets_per_s, "saved_share", advice.saved_share, "cpu_share",
-			 advice.cpu_share, "misses_per_second", advice.misses_per_s, "confidence", advice.confidence);
+	return json_pack("{ss ss sf sf sf sf sf sf sf}", "id", advice.id, "verdict", advice_verdict_name(advice.verdict),
+			 "stall_seconds_per_second", advice.stall_s_per_s, "stall_seconds_per_burst",
+			 advice.stall_s_per_burst, "packets_per_second", advice.packets_per_s, "saved_share",
+			 advice.saved_share, "cpu_share", advice.cpu_share, "misses_per_second", advice.misses_per_s,
+			 "confidence", advice.confidence);
 }
 
 static json_t *service_json(const struct telemetry_service *service, double seconds)

@@ -222,6 +222,7 @@ def test_trial():
         for row in r"packets +[4-5]\.\d\d +[12]\.\d\d", r"response p50 +\S+s +\S+s", r"response p99 +\S+s +\S+s", \
                    r"CPU \(machine\) +\S+s +\S+s":
             check(re.search(rf"^{row}$", text, re.M), text)
+        check(text.index("\nresponse p50") < text.index("\npackets ") < text.index("\nCPU "), f"time comes first: {text}")
 
 
 def test_trial_without_gain():

@@ -130,6 +130,8 @@ const adviceColumns = [
 	["Port", (s) => s.port, (s) => s.port === null ? "other" : s.port],
 	["Side", (s) => s.side, (s) => s.side, "text"],
 	["Program", (s) => s.program, (s) => s.program || "–", "text"],
+	["Waits", (s) => s.advice.stall_seconds_per_second,
+		(s) => micros(Math.round(s.advice.stall_seconds_per_burst * 1e6))],
 	["Packets/s", (s) => s.advice.packets_per_second, (s) => count(s.advice.packets_per_second)],
 	["Of writes", (s) => s.advice.saved_share, (s) => percent(s.advice.saved_share)],
 	["CPU", (s) => s.advice.cpu_share, (s) => percent(s.advice.cpu_share)],
@@ -188,7 +190,9 @@ function show(data) {
 	showBars($("released"), REASONS.map((reason) => [reason, data.totals.released[reason] || 0]));
 	showBars($("hold"), data.totals.hold_time_us.map(([top, n]) => [top === null ? micros(top) : "≤ " + micros(top), n]));
 	showList("services", serviceColumns, data.services);
-	showList("advice", adviceColumns, data.services.filter((s) => s.port !== null && s.advice.verdict !== "managed"));
+	/* Those that wait come first; of those that do not, who would save most packets. */
+	showList("advice", adviceColumns, data.services.filter((s) => s.port !== null && s.advice.verdict !== "managed")
+		.sort((a, b) => b.advice.packets_per_second - a.advice.packets_per_second));
 }
 
 function problem(text) {
