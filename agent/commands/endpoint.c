@@ -13,6 +13,7 @@
 #include "cli/client.h"
 #include "cli/options.h"
 #include "commands/commands.h"
+#include "commands/endpoint_top.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -21,6 +22,7 @@
 
 struct options {
 	const char *action;
+	struct endpoint_top top;
 };
 
 static void take_action(struct argp_state *state, char *arg, void *input)
@@ -32,15 +34,45 @@ static void take_action(struct argp_state *state, char *arg, void *input)
 	options->action = arg;
 }
 
+static void take_filter(const struct argp_state *state, char *text, void *input)
+{
+	struct options *options = input;
+
+	if (strlen(text) >= sizeof(options->top.filter))
+		argp_error(state, "--filter: at most %zu characters", sizeof(options->top.filter) - 1);
+	strcpy(options->top.filter, text);
+}
+
+static const char *const sorts[ENDPOINT_COLUMNS + 1] = { "program", "open", "in", "out", "again", "drops", "sleep" };
+
+static const struct cli_option cli_options[] = {
+	{ "once", 'o', 0, "top: print one screen after one interval, and end", CLI_FLAG,
+	  CLI_AT(struct options, top.once) },
+	{ "sort", 's', "COLUMN", "top: program, open, in (default), out, again, drops or sleep", CLI_WORD,
+	  .words = sorts, CLI_AT(struct options, top.sort) },
+	{ "filter", 'F', "TEXT", "top: only rows with TEXT in program, number or interface", CLI_OTHER,
+	  .take = take_filter },
+	{ "delay", 'd', "TIME", "top: interval (default 1s)", CLI_SECONDS, .low = 0.1, .high = 3600,
+	  CLI_AT(struct options, top.delay_s) },
+	{ 0 },
+};
+
 static const struct cli_syntax syntax = {
-	.args_doc = "status\nflows",
+	.options = cli_options,
+	.args_doc = "status\nflows\ntop",
 	.argument = take_action,
 	.doc = "Shows the programs that serve their connections themselves (autocork run): status asks the agent for the programs, "
-	       "their queues and counters; flows lists the connections that the steering brings them (root).\n"
+	       "their queues and counters; flows lists the connections that the steering brings them (root); top shows the programs "
+	       "live, like top(1).\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork endpoint status\n"
-	       "  autocork endpoint flows --json\n",
+	       "  autocork endpoint flows --json\n"
+	       "  autocork endpoint top --sort drops\n"
+	       "  autocork endpoint top --once --json\n"
+	       "\v"
+	       "Keys of top: n o i t g d s sort by program, open, in, out, again, drops, sleep; R reverses; / filters; "
+	       "SPACE pauses; arrows and page keys scroll; h or ? explains; q quits.",
 };
 
 /* ------------------------------------------------------------------ status */
@@ -68,10 +100,12 @@ static void print_instances(const struct cli *cli, const json_t *instances)
 		{ "PROGRAM", TABLE_LEFT },   { "PID", TABLE_RIGHT },	     { "INTERFACE", TABLE_LEFT },
 		{ "QUEUE", TABLE_RIGHT },    { "PORTS", TABLE_LEFT },	     { "OPEN", TABLE_RIGHT },
 		{ "ACCEPTED", TABLE_RIGHT }, { "SEGMENTS IN", TABLE_RIGHT }, { "OUT", TABLE_RIGHT },
-		{ "AGAIN", TABLE_RIGHT },    { "TO KERNEL", TABLE_RIGHT },
+		{ "AGAIN", TABLE_RIGHT },    { "TO KERNEL", TABLE_RIGHT },   { "DROPPED", TABLE_RIGHT },
+		{ "SLEEPS", TABLE_RIGHT },
 	};
 	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
 	struct units units;
+	double polls;
 	json_t *instance;
 	size_t i;
 
@@ -83,6 +117,10 @@ static void print_instances(const struct cli *cli, const json_t *instances)
 		print_ports(table, json_object_get(instance, "ports"));
 		for (size_t k = 0; k < sizeof(shown) / sizeof(shown[0]); k++)
 			table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(instance, shown[k])));
+		polls = json_number(instance, "polls");
+		table_cell(table, TABLE_PLAIN, "%s", units_count(&units, endpoint_dropped(instance)));
+		table_cell(table, TABLE_PLAIN, "%.0f%%",
+			   polls > 0 ? 100 * json_number(instance, "sleeps") / polls : 0.0);
 	}
 	table_print(table, stdout, cli->colour, cli->width);
 	table_free(table);
@@ -209,7 +247,7 @@ static int run_flows(struct cli *cli, struct fault *fault)
 
 int command_endpoint(struct cli *cli, int argc, char **argv)
 {
-	struct options options = { 0 };
+	struct options options = { .top = { .sort = ENDPOINT_BY_IN, .delay_s = 1 } };
 	struct fault fault;
 	int result;
 
@@ -218,8 +256,10 @@ int command_endpoint(struct cli *cli, int argc, char **argv)
 		result = run_status(cli, &fault);
 	else if (options.action && !strcmp(options.action, "flows"))
 		result = run_flows(cli, &fault);
+	else if (options.action && !strcmp(options.action, "top"))
+		result = endpoint_top(cli, &options.top, &fault);
 	else
-		result = fault_set(&fault, EXIT_USAGE, "endpoint %s: not an action: use status or flows",
+		result = fault_set(&fault, EXIT_USAGE, "endpoint %s: not an action: use status, flows or top",
 				   options.action ?: "");
 	return result ? cli_fail(cli, &fault) : EXIT_OK;
 }

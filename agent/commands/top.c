@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* autocork top: the services or flows that save most, live. */
-#include <curses.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -8,29 +7,25 @@
 #include <time.h>
 
 #include "cli/client.h"
-#include "cli/interrupt.h"
 #include "cli/options.h"
 #include "commands/commands.h"
-#include "commands/top_terminal.h"
+#include "commands/live.h"
 #include "commands/top_view.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
 
 #define FLOWS_MAX 5000	/* more would only be scrolled past */
-#define ESCAPE 27
 
 struct top {
 	struct cli *cli;
 	enum top_screen screen;
 	enum top_column sort;
-	bool ascending, once, paused, typing, ascii, help;
+	bool ascending, once, ascii;
 	double delay_s;
-	char filter[40];
-	size_t first;			/* row at the top of the screen */
+	char filter[LIVE_FILTER];
 	struct top_table now;
 	struct fault fault;
-	bool failed;
 };
 
 static void take_filter(const struct argp_state *state, char *text, void *input)
@@ -89,8 +84,7 @@ static int read_now(struct top *top)
 	if (top->screen == TOP_FLOWS)
 		json_object_set_new(request, "limit", json_integer(FLOWS_MAX));
 	top->now = (struct top_table){ 0 };
-	top->failed = client_list(top->cli->control, request, add, top, &top->fault);
-	if (top->failed) {
+	if (client_list(top->cli->control, request, add, top, &top->fault)) {
 		top_free(&top->now);
 		top->now = before;
 		return -1;
@@ -193,267 +187,105 @@ static int print_once(struct top *top)
 
 /* ------------------------------------------------------------------ live */
 
-enum { PAIR_GOOD = 1, PAIR_BAD };
-
-static size_t visible_rows(void)
+static size_t count_rows(const void *context)
 {
-	return LINES > 5 ? LINES - 5 : 1;
+	return ((const struct top *)context)->now.count;
 }
 
-static size_t matching(const struct top *top)
+static bool row_matches(const void *context, size_t row, const char *filter)
 {
-	size_t count = 0;
-
-	for (size_t i = 0; i < top->now.count; i++)
-		count += top_matches(&top->now.rows[i], top->filter);
-	return count;
+	return top_matches(&((const struct top *)context)->now.rows[row], filter);
 }
 
-static void draw_rows(const struct top *top)
+static const char *screen_name(const void *context)
 {
-	char line[256], trend[TOP_TREND * 3 + 1];
-	size_t at = 0, shown = 0;
-
-	for (size_t i = 0; i < top->now.count && shown < visible_rows(); i++) {
-		const struct top_row *row = &top->now.rows[i];
-		int attribute = row->misses_per_s > 0  ? COLOR_PAIR(PAIR_BAD)
-				: row->saved_per_s > 0 ? COLOR_PAIR(PAIR_GOOD)
-						       : A_NORMAL;
-
-		if (!top_matches(row, top->filter) || at++ < top->first)
-			continue;
-		format_row(top, row, line, sizeof(line), trend);
-		attron(attribute);
-		mvaddnstr(4 + shown++, 0, line, COLS);
-		attroff(attribute);
-		if ((int)strlen(line) + 4 < COLS)
-			addstr(trend); /* ncurses cuts it at the edge; nothing follows */
-	}
-	if (!shown)
-		mvaddstr(4, 0, *top->filter ? "Nothing matches the filter." : "No TCP flow has been seen yet.");
+	return ((const struct top *)context)->screen == TOP_FLOWS ? "flows" : "services";
 }
 
-static void draw(const struct top *top)
+static void summary(const void *context, char *text, size_t size)
 {
+	const struct top *top = context;
+	const struct top_column_text *by = &top_columns[top->sort];
 	double writes, saved;
-	char line[256];
 	struct units a, b;
-	time_t now = time(NULL);
-	struct tm local;
 
-	erase();
 	totals(top, &writes, &saved);
-	localtime_r(&now, &local);
-	attron(A_BOLD);
-	mvaddstr(0, 0, "autocork top");
-	attroff(A_BOLD);
-	printw("  %02d:%02d:%02d  %s%s", local.tm_hour, local.tm_min, local.tm_sec,
-	       top->screen == TOP_FLOWS ? "flows" : "services", top->paused ? "  (paused)" : "");
-	if (top->failed) {
-		attron(COLOR_PAIR(PAIR_BAD) | A_BOLD);
-		mvaddnstr(1, 0, top->fault.text, COLS);
-		attroff(COLOR_PAIR(PAIR_BAD) | A_BOLD);
-	} else {
-		const struct top_column_text *by = &top_columns[top->sort];
-
-		mvprintw(1, 0, "%s writes/s, %s packets saved/s, %.0f%%; by %s%s", units_count(&a, writes),
-			 units_count(&b, saved), writes > 0 ? 100 * saved / writes : 0,
-			 top->screen == TOP_FLOWS ? by->flow_title : by->title,
-			 top->ascending ? ", reversed" : "");
-	}
-	if (top->typing || *top->filter)
-		mvprintw(2, 0, "filter: %s%s", top->filter, top->typing ? "_" : "");
-	format_head(top, " SAVED, TREND", line, sizeof(line));
-	attron(A_REVERSE);
-	mvprintw(3, 0, "%-*.*s", COLS, COLS, line);
-	attroff(A_REVERSE);
-	draw_rows(top);
-	attron(A_DIM);
-	mvaddnstr(LINES - 1, 0,
-		  "q quit  h help  TAB flows/services  p n o w s r m sort  R reverse  / filter  SPACE pause", COLS);
-	attroff(A_DIM);
-	refresh();
+	snprintf(text, size, "%s writes/s, %s packets saved/s, %.0f%%; by %s%s", units_count(&a, writes),
+		 units_count(&b, saved), writes > 0 ? 100 * saved / writes : 0,
+		 top->screen == TOP_FLOWS ? by->flow_title : by->title, top->ascending ? ", reversed" : "");
 }
 
-static void type_filter(struct top *top, int key)
+static void head(const void *context, char *text, size_t size)
 {
-	size_t length = strlen(top->filter);
-
-	if (key == '\n' || key == KEY_ENTER) {
-		top->typing = false;
-	} else if (key == ESCAPE) {
-		top->typing = false;
-		*top->filter = '\0';
-	} else if ((key == KEY_BACKSPACE || key == 127 || key == '\b') && length) {
-		top->filter[length - 1] = '\0';
-	} else if (key >= ' ' && key < 127 && length + 1 < sizeof(top->filter)) {
-		top->filter[length] = key;
-		top->filter[length + 1] = '\0';
-	}
-	top->first = 0;
+	format_head(context, " SAVED, TREND", text, size);
 }
 
-static void scroll_by(struct top *top, long rows)
+static enum live_colour show_row(const void *context, size_t at, char text[LIVE_LINE], char trend[LIVE_TREND])
 {
-	size_t count = matching(top), most = count > visible_rows() ? count - visible_rows() : 0;
-	long first = (long)top->first + rows;
+	const struct top *top = context;
+	const struct top_row *row = &top->now.rows[at];
 
-	top->first = first < 0 ? 0 : (size_t)first > most ? most : (size_t)first;
+	format_row(top, row, text, LIVE_LINE, trend);
+	return row->misses_per_s > 0 ? LIVE_BAD : row->saved_per_s > 0 ? LIVE_GOOD : LIVE_PLAIN;
 }
 
-static void switch_screen(struct top *top)
+static bool handle_key(void *context, int key)
 {
-	top->screen = top->screen == TOP_FLOWS ? TOP_SERVICES : TOP_FLOWS;
-	top->first = 0;
-	top_free(&top->now);
-	read_now(top);
-}
+	struct top *top = context;
 
-/* One line for each key, and what the columns are. */
-static void draw_help(void)
-{
-	static const char *const lines[] = {
-		"TAB, f        services or flows",
-		"p n o w s r m sort by port, program, open, writes, saved, share, misses",
-		"R             reverse the order",
-		"/             show only rows with this text; ESC shows all again",
-		"SPACE         pause",
-		"arrows, pages scroll",
-		"h, ?          this help; any key leaves it",
-		"q             quit",
-		"",
-		"SAVED: packets saved, writes that did not become a packet of their own.",
-		"OF ALL: packets saved as a share of the writes.",
-		"MISSES: messages held too long: a write was held and none followed.",
-	};
-
-	erase();
-	attron(A_BOLD);
-	mvaddstr(0, 0, "autocork top: keys");
-	attroff(A_BOLD);
-	for (int i = 0; i < (int)(sizeof(lines) / sizeof(lines[0])) && i + 2 < LINES; i++)
-		mvaddnstr(i + 2, 0, lines[i], COLS);
-	refresh();
-}
-
-/* False to quit. */
-static bool handle_key(struct top *top, int key)
-{
-	if (top->help) {
-		top->help = false;
+	if (key == '\t' || key == 'f') {
+		top->screen = top->screen == TOP_FLOWS ? TOP_SERVICES : TOP_FLOWS;
+		top_free(&top->now);
 		return true;
 	}
-	if (top->typing) {
-		type_filter(top, key);
-		return true;
-	}
-	switch (key) {
-	case 'q':
-		return false;
-	case '\t':
-	case 'f':
-		switch_screen(top);
-		return true;
-	case 'h':
-	case '?':
-		top->help = true;
-		return true;
-	case 'R':
+	if (key == 'R')
 		top->ascending = !top->ascending;
-		break;
-	case '/':
-		top->typing = true;
-		break;
-	case ' ':
-		top->paused = !top->paused;
-		break;
-	case ESCAPE:
-		*top->filter = '\0';
-		break;
-	case KEY_DOWN:
-		scroll_by(top, 1);
-		break;
-	case KEY_UP:
-		scroll_by(top, -1);
-		break;
-	case KEY_NPAGE:
-		scroll_by(top, visible_rows());
-		break;
-	case KEY_PPAGE:
-		scroll_by(top, -(long)visible_rows());
-		break;
-	default:
-		for (int i = 0; i < TOP_COLUMNS; i++)
-			if (key == top_columns[i].key)
-				top->sort = i;
-	}
+	for (int i = 0; i < TOP_COLUMNS; i++)
+		if (key == top_columns[i].key)
+			top->sort = i;
 	top_sort(&top->now, top->sort, top->ascending);
-	return true;
+	return false;
 }
 
-static double clock_s(void)
+static int read_next(void *context, struct fault *fault)
 {
-	struct timespec now;
+	struct top *top = context;
+	int result = read_now(top);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec + now.tv_nsec * 1e-9;
+	*fault = top->fault;
+	return result;
 }
 
-static int live(struct top *top)
-{
-	double due = clock_s() + top->delay_s, left;
-	/* initscr() would end the program, with a message of its own. */
-	SCREEN *screen = newterm(NULL, stdout, stdin);
-	int key;
+static const char *const help[] = {
+	"TAB, f        services or flows",
+	"p n o w s r m sort by port, program, open, writes, saved, share, misses",
+	"R             reverse the order",
+	"/             show only rows with this text; ESC shows all again",
+	"SPACE         pause",
+	"arrows, pages scroll",
+	"h, ?          this help; any key leaves it",
+	"q             quit",
+	"",
+	"SAVED: packets saved, writes that did not become a packet of their own.",
+	"OF ALL: packets saved as a share of the writes.",
+	"MISSES: messages held too long: a write was held and none followed.",
+	NULL,
+};
 
-	if (!screen)
-		return fault_set(
-			&top->fault, EXIT_FAILED,
-			"top: TERM=%s: no such terminal is known here: set TERM, or take one screen with --once",
-			getenv("TERM") ?: "");
-	/* `dumb` is known, and everything would be drawn over one line. */
-	if (!top_terminal_draws()) {
-		endwin();
-		delscreen(screen);
-		return fault_set(
-			&top->fault, EXIT_FAILED,
-			"top: TERM=%s: this terminal cannot move its cursor: set TERM, or take one screen with --once",
-			getenv("TERM") ?: "");
-	}
-	cbreak();
-	noecho();
-	keypad(stdscr, TRUE);
-	curs_set(0);
-	set_escdelay(50);
-	if (top->cli->colour && has_colors()) {
-		start_color();
-		use_default_colors();
-		init_pair(PAIR_GOOD, COLOR_GREEN, -1);
-		init_pair(PAIR_BAD, COLOR_RED, -1);
-	}
-	/* ncurses has a handler of its own, which ends the program with 1. */
-	interrupt_catch(NULL);
-	while (!interrupt_came()) {
-		if (top->help)
-			draw_help();
-		else
-			draw(top);
-		left = due - clock_s();
-		timeout(left > 0 ? (int)(left * 1000) + 1 : 0);
-		key = getch();
-		if (key != ERR && key != KEY_RESIZE && !handle_key(top, key))
-			break;
-		if (clock_s() < due)
-			continue;
-		due = clock_s() + top->delay_s;
-		if (!top->paused)
-			read_now(top);
-	}
-	endwin();
-	delscreen(screen);
-	interrupt_finish();
-	return 0;
-}
+static const struct live_view view = {
+	.title = "autocork top",
+	.keys = "q quit  h help  TAB flows/services  p n o w s r m sort  R reverse  / filter  SPACE pause",
+	.help = help,
+	.nothing = "No TCP flow has been seen yet.",
+	.read = read_next,
+	.count = count_rows,
+	.matches = row_matches,
+	.name = screen_name,
+	.summary = summary,
+	.head = head,
+	.row = show_row,
+	.key = handle_key,
+};
 
 int command_top(struct cli *cli, int argc, char **argv)
 {
@@ -469,7 +301,7 @@ int command_top(struct cli *cli, int argc, char **argv)
 	} else {
 		result = read_now(&top);
 		if (!result)
-			result = live(&top);
+			result = live_run(&view, &top, top.delay_s, cli->colour, top.filter, &top.fault);
 	}
 	top_free(&top.now);
 	return result ? cli_fail(cli, &top.fault) : EXIT_OK;

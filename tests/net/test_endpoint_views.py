@@ -13,6 +13,7 @@ from endpoint import POLICY, PORT, Endpoint, answer, private_mounts
 from programs import Program
 from steering import said
 from tap import check, equal, main, wait_for
+from terminal import Terminal
 
 ECHO = str(ROOT / "tests/net/endpoint_echo.py")
 HTTP = "[agent]\nmetrics = 127.0.0.1:0\n"
@@ -85,6 +86,41 @@ def test_views():
         equal(len(moved), int(after['moved_total{reason="fork"}']), "an event for each")
         equal({(event["reason"], event["interface"], event["queue"], event["pid"]) for event in moved},
               {("fork", "cable", 0, row["pid"])}, "what they say")
+
+
+def top(point, *more):
+    """`autocork endpoint top --once`, as text or as its lines of JSON."""
+    return point.b.run(build("autocork"), "endpoint", "top", "--once", "--control", point.whole.control, *more)
+
+
+def test_top():
+    """endpoint top: the rates of a program that works, as lines and as a screen with keys"""
+    with Views() as point:
+        server = point.run("python3", ECHO, "epoll", PORT)
+        said(server, "ready")
+        wait_for(lambda: answer(point.connect(), b"hello", 5) == b"hello" and point.whole.status()["endpoint"], 15,
+                 "the queue")
+        connection = point.connect()
+
+        def busy():
+            for _ in range(200):
+                answer(connection, b"x" * 100, 100)
+            return next((row for row in map(json.loads, top(point, "--json", "--delay", "0.3").splitlines())), None)
+        row = wait_for(lambda: (seen := busy()) and seen["segments_in_per_second"] > 0 and seen, 20, "a rate")
+        equal((row["pid"], row["interface"], row["queue"]), (server.process.pid, "cable", 0), "whose it is")
+        check(row["polls_per_second"] > 0 and row["dropped_per_second"] == 0, row)
+        head, line = top(point, "--delay", "0.1").splitlines()
+        check(head.split()[:4] == ["PROGRAM", "PID", "INTERFACE", "QUEUE"], head)
+        equal(line.split()[1], str(server.process.pid), line)
+        equal(top(point, "--delay", "0.1", "--json", "--filter", "none such"), "", "filtered")
+        with Terminal([build("autocork"), "endpoint", "top", "--control", point.whole.control], columns=120) as screen:
+            screen.wait_for(str(server.process.pid), 30)
+            screen.type("g")
+            screen.wait_for("by AGAIN/s", 30)
+            screen.type("h")
+            screen.wait_for("endpoint top: keys", 30)
+            screen.type("xq")
+            equal(screen.wait(30), 0, "it quits")
 
 
 def test_doctor():
