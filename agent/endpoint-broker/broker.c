@@ -20,6 +20,7 @@
 
 #define PORTS_MAX 64
 #define FRAMES_EACH_WAY 4096
+#define LOOK_EVERY_US 200000
 
 struct instance {
 	struct broker *broker;
@@ -36,12 +37,13 @@ struct instance {
 	unsigned port_count;
 	const struct endpoint_page *page;
 	struct endpoint_page seen;
+	uint64_t kept_since;	/* as it was at the last look */
 	uint64_t moved[ENDPOINT_REASON_MAX];	/* connections handed over, by why */
 };
 
 struct broker {
 	sd_event *loop;
-	sd_event_source *listening;
+	sd_event_source *listening, *looking;
 	int fd;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	const struct policy_set *const *policies;
@@ -107,6 +109,43 @@ static void remember(struct instance *it)
 		ended->moved[i] += it->moved[i];
 }
 
+/* A program that waits elsewhere, or computes, although it kept its answer for its next wait: the answer leaves now. */
+static void send_kept(struct instance *it)
+{
+	uint64_t since = it->page->kept_since;
+
+	if (since && since == it->kept_since)
+		sendto(it->seat.xsk, NULL, 0, MSG_DONTWAIT, NULL, 0);
+	it->kept_since = since;
+}
+
+static int on_look(sd_event_source *source, uint64_t time, void *context)
+{
+	struct broker *broker = context;
+	bool any = false;
+
+	for (struct instance *it = broker->instances; it; it = it->next) {
+		if (it->seat.xsk < 0 || !it->page)
+			continue;
+		any = true;
+		send_kept(it);
+	}
+	if (any && sd_event_source_set_time_relative(source, LOOK_EVERY_US) >= 0)
+		sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	return 0;
+}
+
+/* While there are programs. */
+static void look_on(struct broker *broker)
+{
+	int on;
+
+	if (sd_event_source_get_enabled(broker->looking, &on) > 0)
+		return;
+	if (sd_event_source_set_time_relative(broker->looking, LOOK_EVERY_US) >= 0)
+		sd_event_source_set_enabled(broker->looking, SD_EVENT_ONESHOT);
+}
+
 /* With `keep` its queue stays its own: it goes on without the agent. */
 static void drop(struct instance *instance, bool keep)
 {
@@ -118,6 +157,9 @@ static void drop(struct instance *instance, bool keep)
 	instance->broker->count--;
 	if (instance->seat.xsk >= 0) {
 		remember(instance);
+		/* What it wrote before it ended leaves all the same. */
+		if (!keep && instance->page->kept_since)
+			sendto(instance->seat.xsk, NULL, 0, MSG_DONTWAIT, NULL, 0);
 		if (!keep) {
 			tell(instance, "ended", NULL);
 			log_info("%s: queue %u is free again: %s (pid %d) has ended", instance->seat.interface,
@@ -312,6 +354,7 @@ static bool serve_open(struct instance *instance, const char *wanted, int listen
 	close(grant.ring.umem);
 	close(page);
 	if (sent) {
+		look_on(instance->broker);
 		tell(instance, "started", NULL);
 		log_info("%s: queue %u is taken by %s (pid %d, uid %u)", instance->seat.interface,
 			 instance->seat.queue, instance->program, instance->peer.pid, instance->peer.uid);
@@ -341,6 +384,7 @@ static bool serve_join(struct instance *instance, const struct endpoint_request 
 	}
 	sent = answer(instance, &done, &page, 1);
 	close(page);
+	look_on(instance->broker);
 	tell(instance, "joined", NULL);
 	log_info("%s: queue %u is still taken by %s (pid %d, uid %u)", instance->seat.interface, instance->seat.queue,
 		 instance->program, instance->peer.pid, instance->peer.uid);
@@ -601,6 +645,12 @@ int broker_start(struct broker **result, sd_event *loop, const char *path, const
 		fault_set(fault, EXIT_FAILED, "%s: watching it failed", path);
 		goto fail;
 	}
+	if (sd_event_add_time_relative(loop, &broker->looking, CLOCK_MONOTONIC, LOOK_EVERY_US, LOOK_EVERY_US / 2,
+				       on_look, broker) < 0) {
+		sd_event_source_disable_unref(broker->listening);
+		fault_set(fault, EXIT_FAILED, "%s: no timer", path);
+		goto fail;
+	}
 	sweep(broker);
 	*result = broker;
 	return 0;
@@ -617,6 +667,7 @@ void broker_stop(struct broker *broker)
 		return;
 	while (broker->instances)
 		drop(broker->instances, true);
+	sd_event_source_disable_unref(broker->looking);
 	sd_event_source_disable_unref(broker->listening);
 	close(broker->fd);
 	unlink(broker->path);

@@ -22,7 +22,7 @@
 #include "endpoint/ring_xdp.h"
 
 #define ENDPOINT_SOCKET "/run/autocork/endpoint.sock"
-#define ENDPOINT_VERSION 2
+#define ENDPOINT_VERSION 3
 #define ENDPOINT_BYTES_MAX (16u << 20)	/* of one connection that is handed over */
 #define ENDPOINT_FDS_MAX 3
 
@@ -81,7 +81,8 @@ struct endpoint_answer {
 	X(connections, "Connections that programs serve themselves, in every state but TIME_WAIT.")   \
 	X(half_open, "Connections whose handshake is not complete.")                                  \
 	X(time_wait, "Connections in TIME_WAIT.")                                                     \
-	X(listeners, "Listeners.")
+	X(listeners, "Listeners.")                                                                    \
+	X(neighbours, "Next hops whose address is known.")
 #define ENDPOINT_COUNTERS(X)                                                                          \
 	X(accepted, "Connections whose handshake was completed.")                                     \
 	X(reset, "Connections that ended by a reset.")                                                \
@@ -101,6 +102,7 @@ struct endpoint_answer {
 	X(sleeps, "Waits in the kernel, because nothing was there to do.")
 struct endpoint_page {
 	uint32_t version;
+	uint64_t kept_since;	/* CLOCK_MONOTONIC, ns: what waits in its ring for its next wait; 0: nothing */
 #define X(name, help) uint32_t name;
 	ENDPOINT_GAUGES(X)
 #undef X

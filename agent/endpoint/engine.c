@@ -231,7 +231,7 @@ static void send_delayed_acks(struct engine *engine)
 	}
 }
 
-unsigned engine_poll(struct engine *engine, uint64_t now, unsigned budget)
+unsigned engine_run(struct engine *engine, uint64_t now, unsigned budget)
 {
 	struct ring_frame frames[RING_BURST];
 	unsigned total = 0, count;
@@ -256,6 +256,13 @@ unsigned engine_poll(struct engine *engine, uint64_t now, unsigned budget)
 		tick(engine);
 	while (tcp_tw_count > engine->config.max_time_wait)
 		tcp_kill_timewait();
+	return total;
+}
+
+unsigned engine_poll(struct engine *engine, uint64_t now, unsigned budget)
+{
+	unsigned total = engine_run(engine, now, budget);
+
 	engine_flush(engine);
 	return total;
 }
@@ -266,6 +273,16 @@ int engine_flush(struct engine *engine)
 		return 0;
 	engine->submitted = false;
 	return ring_flush(engine->ring);
+}
+
+bool engine_leaves_with_wait(struct engine *engine)
+{
+	if (!engine->submitted)
+		return true;
+	if (!ring_waits(engine->ring))
+		return false;
+	engine->submitted = false;
+	return true;
 }
 
 uint64_t engine_deadline(const struct engine *engine)
@@ -285,6 +302,7 @@ void engine_stats(struct engine *engine, struct engine_stats *stats)
 	stats->connections = tcp_active_count;
 	stats->time_wait = tcp_tw_count;
 	stats->half_open = half_open();
+	stats->neighbours = engine->neighbour_count;
 	for (const struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs; listener; listener = listener->next)
 		stats->listeners++;
 	stats->challenge_ack = tcp_challenge_acks;

@@ -77,6 +77,9 @@ void engine_forget_neighbours(struct engine *engine);
  */
 unsigned engine_poll(struct engine *engine, uint64_t now, unsigned budget);
 int engine_flush(struct engine *engine);
+/* engine_poll() that flushes nothing, for a caller who then waits, and who asks before whether that wait sends. */
+unsigned engine_run(struct engine *engine, uint64_t now, unsigned budget);
+bool engine_leaves_with_wait(struct engine *engine);
 uint64_t engine_deadline(const struct engine *engine);
 
 /* A wildcard address listens on all. v6only is for an IPv6 wildcard. -EADDRINUSE, -EADDRNOTAVAIL, -ENOMEM. */
@@ -122,7 +125,7 @@ int engine_set_option(struct engine_socket *socket, int level, int name, const v
 int engine_get_option(const struct engine_socket *socket, int level, int name, void *value, socklen_t *len);
 
 struct engine_stats {
-	uint32_t connections, half_open, time_wait, listeners; /* now */
+	uint32_t connections, half_open, time_wait, listeners, neighbours; /* now */
 	uint64_t accepted, connected, refused, reset;
 	uint64_t segments_in, segments_out, retransmitted;
 	uint64_t bad_frame, bad_checksum, not_ours, no_neighbour, no_memory;

@@ -123,6 +123,7 @@ struct engine {
 	uint16_t ip_id;
 	struct engine_stats stats;
 	struct neighbour neighbours[NEIGHBOURS];
+	uint32_t neighbour_count;
 	uint64_t moved_until; /* none later than that */
 	struct moved moved[MOVED];
 };

@@ -16,6 +16,7 @@ static struct neighbour *slot_of(struct engine *engine, const ip_addr_t *address
 	struct neighbour *slot = &engine->neighbours[engine_hook_hash(address, 0, address, 0) % NEIGHBOURS];
 
 	if (!slot->used || !ip_addr_cmp(&slot->address, address)) {
+		engine->neighbour_count += !slot->used;
 		memset(slot, 0, sizeof(*slot));
 		slot->used = true;
 		ip_addr_copy(slot->address, *address);
@@ -50,4 +51,5 @@ void neighbour_learn(struct engine *engine, const ip_addr_t *address, const uint
 void engine_forget_neighbours(struct engine *engine)
 {
 	memset(engine->neighbours, 0, sizeof(engine->neighbours));
+	engine->neighbour_count = 0;
 }

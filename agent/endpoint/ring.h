@@ -35,6 +35,7 @@ struct ring_ops {
 	uint8_t *(*reserve)(struct ring *ring);
 	void (*submit)(struct ring *ring, uint32_t len);
 	int (*flush)(struct ring *ring);
+	bool (*waits)(struct ring *ring);
 	void (*stats)(struct ring *ring, struct ring_stats *stats);
 	void (*close)(struct ring *ring);
 };
@@ -76,6 +77,12 @@ static inline void ring_submit(struct ring *ring, uint32_t len)
 static inline int ring_flush(struct ring *ring)
 {
 	return ring->ops->flush(ring);
+}
+
+/* A wait on wait_fd (poll() and its like) sends everything submitted: no ring_flush() is needed before it. */
+static inline bool ring_waits(struct ring *ring)
+{
+	return ring->ops->waits && ring->ops->waits(ring);
 }
 
 static inline void ring_stats(struct ring *ring, struct ring_stats *stats)

@@ -12,6 +12,8 @@
 
 #include "endpoint/ring_xdp.h"
 
+#define SENT_BY_A_CALL 32 /* frames at most, in copy mode (TX_BATCH_SIZE, net/xdp/xsk.c) */
+
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U /* Linux 6.3 */
 #endif
@@ -34,7 +36,6 @@ struct xdp_ring {
 	struct queue rx, tx, fill, completion;
 	uint64_t *tx_free; /* a stack of frames to send with */
 	uint32_t tx_free_count;
-	uint32_t tx_pending; /* submitted, not given to the kernel yet */
 	uint64_t reserved;
 	bool has_reserved;
 	struct ring_stats stats;
@@ -220,10 +221,18 @@ static void xdp_submit(struct ring *ring, uint32_t len)
 
 	*desc = (struct xdp_desc){.addr = xr->reserved, .len = len};
 	xr->tx.cached++;
-	xr->tx_pending++;
+	store(xr->tx.producer, xr->tx.cached);
 	xr->has_reserved = false;
 	xr->stats.tx_frames++;
 	xr->stats.tx_bytes += len;
+}
+
+/* In copy mode poll() sends as sendto() does, one batch (xsk_poll(), net/xdp/xsk.c, since Linux 5.4). */
+static bool xdp_waits(struct ring *ring)
+{
+	struct xdp_ring *xr = (struct xdp_ring *)ring;
+
+	return xr->tx.cached - load(xr->tx.consumer) <= SENT_BY_A_CALL;
 }
 
 static int xdp_flush(struct ring *ring)
@@ -231,10 +240,7 @@ static int xdp_flush(struct ring *ring)
 	struct xdp_ring *xr = (struct xdp_ring *)ring;
 	int err = 0;
 
-	store(xr->tx.producer, xr->tx.cached);
-	xr->tx_pending = 0;
-	/* In copy mode a call sends 32 frames at most (TX_BATCH_SIZE, net/xdp/xsk.c). */
-	for (uint32_t tries = 0; tries < xr->tx.size / 32 + 1; tries++) {
+	for (uint32_t tries = 0; tries < xr->tx.size / SENT_BY_A_CALL + 1; tries++) {
 		if (load(xr->tx.consumer) == xr->tx.cached || !needs_wakeup(&xr->tx))
 			break;
 		xr->stats.tx_wakeups++;
@@ -294,6 +300,7 @@ static const struct ring_ops XDP_OPS = {
 	.reserve = xdp_reserve,
 	.submit = xdp_submit,
 	.flush = xdp_flush,
+	.waits = xdp_waits,
 	.stats = xdp_stats,
 	.close = xdp_close,
 };

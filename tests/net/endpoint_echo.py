@@ -8,6 +8,7 @@ import selectors
 import socket
 import sys
 import threading
+import time
 
 KIND, PORT = sys.argv[1], int(sys.argv[2])
 ADDRESS = sys.argv[3] if len(sys.argv) > 3 else "::"
@@ -85,7 +86,31 @@ def run_fork():
         connection.close()
 
 
+def run_late():
+    """One connection by epoll. After its answer to a message that names a number of seconds, it computes that long; to
+    one that begins with a minus, it sleeps."""
+    with listener() as server:
+        print("ready", flush=True)
+        connection = server.accept()[0]
+    loop = select.epoll()
+    loop.register(connection, select.EPOLLIN)
+    while True:
+        loop.poll()
+        data = connection.recv(65536)
+        if not data:
+            return
+        connection.send(data)
+        if data[0] == ord("x"):
+            continue
+        if data[0] == ord("-"):
+            time.sleep(float(data[1:]))
+        end = time.monotonic() + max(float(data), 0)
+        while time.monotonic() < end:
+            pass
+
+
 KINDS = {
+    "late": run_late,
     "async": lambda: asyncio.run(run_async()), "threads": run_threads, "fork": run_fork,
     "select": lambda: run_selector(selectors.SelectSelector()), "poll": lambda: run_selector(selectors.PollSelector()),
     "epoll": lambda: run_selector(selectors.EpollSelector()),

@@ -208,6 +208,24 @@ def test_nginx():
         wait_for(lambda: not point.has_consumer(), 10, "the queue to be free")
 
 
+def test_answer_before_work():
+    """a program that was prompt, and then computes or sleeps after its answer: the answer does not wait for its end"""
+    with Endpoint() as point:
+        for late in b"20", b"-20":
+            server = echo(point, "late")
+            point.serves()
+            before = point.steered()
+            connection = point.connect()
+            for _ in range(300):
+                equal(answer(connection, b"x", 1), b"x", "a prompt answer")
+            check(point.steered() >= before + 300, "it is steered")
+            begun = time.monotonic()
+            equal(answer(connection, late, len(late)), late, "the answer before the work")
+            check(time.monotonic() - begun < 10, f"after {time.monotonic() - begun:.1f} s")
+            server.process.kill()
+            wait_for(lambda: not point.has_consumer(), 10, "the queue to be free")
+
+
 def test_nginx_two_workers():
     """two workers, a queue each: both serve, and one that is killed comes back"""
     with Endpoint(policy=None) as point, directory_for("www-data") as directory:

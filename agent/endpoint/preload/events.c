@@ -289,7 +289,7 @@ static int wait_for(int epfd, struct file *set, struct epoll_event *events, int 
 		struct pollfd kernel = { epfd, POLLIN, 0 };
 		int count, ready;
 
-		instance_poll();
+		instance_look();
 		count = collect(set, events, max);
 		if (count && ++set->turn % LOOK_AT_KERNEL)
 			return count;
@@ -351,8 +351,11 @@ static bool is_ours(int epfd, const struct epoll_event *events, int max)
 {
 	struct file *set = files_find(epfd);
 
-	return set && set->kind == FILE_EPOLL && set->members && events && max > 0 &&
-	       max <= INT_MAX / (int)sizeof(*events);
+	if (set && set->kind == FILE_EPOLL && set->members && events && max > 0 &&
+	    max <= INT_MAX / (int)sizeof(*events))
+		return true;
+	instance_elsewhere();
+	return false;
 }
 
 static uint64_t from_milliseconds(int timeout)
@@ -432,7 +435,7 @@ static int poll_for(struct pollfd *fds, nfds_t count, uint64_t deadline, const s
 		nfds_t used, spill = count;
 		int others;
 
-		instance_poll();
+		instance_look();
 		ready = poll_ours(fds, count, kernel, &used);
 		/* The kernel's are looked at in any case: poll() tells of all that is ready. */
 		if (ready || deadline <= instance_now())
@@ -467,6 +470,7 @@ static bool poll_is_ours(const struct pollfd *fds, nfds_t count)
 	for (nfds_t i = 0; fds && i < count; i++)
 		if (fds[i].fd >= 0 && files_find(fds[i].fd))
 			return true;
+	instance_elsewhere();
 	return false;
 }
 
@@ -531,6 +535,7 @@ static bool select_is_ours(int count, const fd_set *in, const fd_set *out, const
 	for (int fd = files_next(0); fd >= 0 && fd < count; fd = files_next(fd + 1))
 		if (has(in, fd) || has(out, fd) || has(except, fd))
 			return true;
+	instance_elsewhere();
 	return false;
 }
 

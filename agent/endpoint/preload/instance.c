@@ -29,6 +29,8 @@
 #define LOOK_AT_LINK_EVERY SECOND
 #define OWN_FDS 3	/* that a sleep adds: ring, broker, kick */
 #define FEW 64		/* descriptors of a sleep that are on the stack */
+#define PROMPT (SECOND / 10000)	/* a program that waits so soon after its last answer */
+#define PROMPT_TURNS 16
 #define LINGER (SECOND / 2)	/* at exit, for the last bytes of what was closed */
 
 /* A listener that is closed: what it had taken already goes to those who listen on. */
@@ -57,6 +59,10 @@ static struct {
 	bool changed;		/* something that others may sleep on */
 	uint64_t happened;	/* events so far */
 	bool dirty;		/* the page is older than the counters */
+	bool slept, lone;	/* since the last wait; the program slept until one event came */
+	bool kept;		/* an answer leaves with the next wait */
+	uint64_t written;	/* when the program wrote last, since its last wait */
+	unsigned prompt;	/* so often, one after the other, it waited again at once */
 	bool forked;		/* the engine in memory is a copy of the parent's: there is none to be had here */
 } it = { .delay = TRY_FIRST };
 
@@ -431,13 +437,63 @@ static void publish(uint64_t now)
 #define COPY(name) page->name = stats.name;
 	COPY(connections) COPY(half_open) COPY(time_wait) COPY(listeners) COPY(accepted) COPY(reset) COPY(segments_in)
 	COPY(segments_out) COPY(retransmitted) COPY(bad_frame) COPY(bad_checksum) COPY(no_memory) COPY(limit_hit)
-	COPY(no_neighbour)
+	COPY(no_neighbour) COPY(neighbours)
 #undef COPY
 	page->rx_dropped = stats.ring.rx_dropped;
 	page->tx_full = stats.ring.tx_full;
 }
 
-void instance_poll(void)
+/*
+ * Of a program that slept until its one event came, and that waits again right after its answers, the answer leaves
+ * with that wait, for AF_XDP's poll() sends as well: a system call less. With more to do it is better to send at once:
+ * the next requests come meanwhile, and no sleep is needed. A program with threads may wait for one of them instead.
+ */
+static bool may_keep(void)
+{
+	return it.lone && it.prompt >= PROMPT_TURNS && __libc_single_threaded && link_state.broker >= 0 &&
+	       ring_waits(it.ring);
+}
+
+/* What is kept back is told: the agent sends it, where this program waits elsewhere after all. */
+static void set_kept(uint64_t since)
+{
+	if (it.kept == !!since)
+		return;
+	it.kept = since;
+	if (link_state.page)
+		link_state.page->kept_since = since;
+}
+
+static void write_out(void)
+{
+	it.written = instance_now();
+	if (may_keep())
+		set_kept(it.written);
+	else
+		instance_flush();
+}
+
+/* The program has come back, to wait or for more. */
+static void note_turn(uint64_t now)
+{
+	if (!it.written)
+		return;
+	if (now - it.written > PROMPT)
+		it.prompt = 0;
+	else if (it.prompt < PROMPT_TURNS)
+		it.prompt++;
+	it.written = 0;
+}
+
+void instance_flush(void)
+{
+	if (!it.engine)
+		return;
+	set_kept(0);
+	engine_flush(it.engine);
+}
+
+void instance_look(void)
 {
 	uint64_t now;
 
@@ -445,9 +501,10 @@ void instance_poll(void)
 		return;
 	now = instance_now();
 	it.events_left = 0;
+	note_turn(now);
 	if (link_state.page)
 		link_state.page->polls++;
-	if (engine_poll(it.engine, now, 0))
+	if (engine_run(it.engine, now, 0))
 		it.dirty = true;
 	if (it.drains)
 		drain();
@@ -456,9 +513,33 @@ void instance_poll(void)
 		publish(now);
 }
 
+void instance_poll(void)
+{
+	uint64_t seen = it.happened;
+
+	if (!it.engine)
+		return;
+	instance_look();
+	/* Nothing new: a read that finds no more before the wait. */
+	if (!it.kept || it.happened != seen)
+		instance_flush();
+}
+
+void instance_elsewhere(void)
+{
+	if (!__atomic_load_n(&it.kept, __ATOMIC_RELAXED) || !instance_try_lock())
+		return;
+	it.prompt = 0;
+	instance_flush();
+	instance_unlock();
+}
+
 void instance_events(unsigned count)
 {
+	instance_flush();
 	it.events_left = count;
+	it.lone = it.slept && count == 1;
+	it.slept = false;
 }
 
 /* Answers to events that came together leave together: one system call for all. The last one, or one alone, does not
@@ -469,7 +550,7 @@ void instance_written(void)
 	if (it.events_left > 1)
 		it.events_left--;
 	else
-		engine_flush(it.engine);
+		write_out();
 }
 
 static bool spin(uint64_t deadline)
@@ -494,14 +575,19 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 	nfds_t used = count;
 	int result, ready = 0, error;
 
-	instance_poll();
+	instance_look();
+	if (it.happened != seen || it.spin || (it.engine && !engine_leaves_with_wait(it.engine)))
+		instance_flush();
 	if (it.happened != seen)
 		return 0;
 	if (it.spin && it.engine && spin(deadline))
 		return 0;
 	/* A thread's stack may be small. */
-	if (count + OWN_FDS > FEW && !(set = malloc((count + OWN_FDS) * sizeof(*set))))
+	if (count + OWN_FDS > FEW && !(set = malloc((count + OWN_FDS) * sizeof(*set)))) {
+		if (it.engine)
+			ring_flush(it.ring);
 		return -1;
+	}
 	memcpy(set, fds, count * sizeof(*fds));
 	if (it.engine && it.ring->wait_fd >= 0)
 		set[used++] = (struct pollfd){ it.ring->wait_fd, POLLIN, 0 };
@@ -535,12 +621,17 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 	}
 	self.next = it.sleepers;
 	it.sleepers = &self;
+	it.slept = true;
 	if (link_state.page)
 		link_state.page->sleeps++;
 	instance_unlock();
 	result = REAL(ppoll)(set, used, timeout, mask);
 	error = errno;
 	instance_lock();
+	set_kept(0);
+	/* It waited for nothing, and sent nothing. */
+	if (it.engine && result < 0 && error != EINTR)
+		ring_flush(it.ring);
 	for (at = &it.sleepers; *at != &self; at = &(*at)->next)
 		;
 	*at = self.next;

@@ -32,9 +32,15 @@ bool instance_exists(void);
 uint64_t instance_now(void);	/* CLOCK_MONOTONIC, ns */
 /* Takes what the ring has, runs what is due, sends what is ready. */
 void instance_poll(void);
+/* The same, but what is ready to leave stays for instance_sleep() or instance_events(). */
+void instance_look(void);
+void instance_flush(void);	/* what was written leaves now */
 /* What was written leaves now, or with what else of these events is written. */
 void instance_written(void);
-void instance_events(unsigned count);	/* so many events were given to the program */
+void instance_events(unsigned count);	/* a wait ends: so many events are given to the program */
+
+/* Without the lock: the program turns to something else. Nothing is kept back for its next wait, which may be late. */
+void instance_elsewhere(void);
 
 /*
  * Sleeps until the ring, one of fds, or the deadline has something to say, then polls. The lock is given up meanwhile.

@@ -28,8 +28,10 @@ static struct file *hold(int fd)
 {
 	struct file *file;
 
-	if (!is_connection(fd))
+	if (!is_connection(fd)) {
+		instance_elsewhere();
 		return NULL;
+	}
 	instance_lock();
 	file = files_find(fd);
 	if (file && file->kind == FILE_CONNECTION) {

@@ -349,8 +349,10 @@ SHIM int connect(int fd, const struct sockaddr *address, socklen_t size)
 {
 	struct file *file = connection(fd);
 
-	if (!file)
+	if (!file) {
+		instance_elsewhere();
 		return REAL(connect)(fd, address, size);
+	}
 	instance_unlock();
 	errno = EISCONN;
 	return -1;
