@@ -12,6 +12,9 @@
 #include "lwip/memp.h"
 #include "lwip/netif.h"
 
+#define MANY_HALF_OPEN 4096 /* as the kernel; far below the limit, for what the ring holds already is still taken */
+#define FEW_HALF_OPEN 64    /* where the limit is so small, it alone decides */
+
 struct engine *engine_current;
 
 static uint32_t or_default(uint32_t value, uint32_t fallback, uint32_t most)
@@ -101,7 +104,7 @@ struct engine *engine_create(const struct engine_config *config)
 	engine->ring = config->ring;
 	engine->tick_at = ENGINE_NEVER;
 	engine->config.max_connections = or_default(config->max_connections, 65536, 1u << 20);
-	engine->config.max_half_open = or_default(config->max_half_open, 1024, 1u << 20);
+	engine->config.max_half_open = or_default(config->max_half_open, 16384, 1u << 20);
 	engine->config.max_time_wait = or_default(config->max_time_wait, 16384, 1u << 20);
 	engine->config.receive_buffer = or_default(config->receive_buffer, 1u << 20, BUFFER_MAX);
 	engine->config.send_buffer = or_default(config->send_buffer, 1u << 20, BUFFER_MAX);
@@ -158,6 +161,16 @@ static uint32_t half_open(void)
 	for (const struct tcp_pcb_listen *listener = tcp_listen_pcbs.listen_pcbs; listener; listener = listener->next)
 		count += engine_half_open(listener->callback_arg);
 	return count;
+}
+
+bool engine_is_flooded(const struct engine *engine, bool was)
+{
+	const struct engine_config *config = &engine->config;
+	uint32_t most = config->max_half_open < config->max_connections ? config->max_half_open
+									: config->max_connections;
+	uint32_t many = most / 4 * 3 < MANY_HALF_OPEN ? most / 4 * 3 : MANY_HALF_OPEN;
+
+	return many >= FEW_HALF_OPEN && half_open() > (was ? many / 4 : many);
 }
 
 u32_t engine_hook_syn(struct tcp_pcb_listen *listener)

@@ -54,7 +54,7 @@ struct engine_config {
 
 	/* Limits; 0 is the default in brackets. */
 	uint32_t max_connections; /* [65536] with those in TIME_WAIT and those not accepted yet */
-	uint32_t max_half_open;   /* [1024] SYN received */
+	uint32_t max_half_open;   /* [16384] SYN received */
 	uint32_t max_time_wait;   /* [16384] the oldest goes first */
 	uint32_t receive_buffer;  /* [1 MB] of a connection, at most 4 MB */
 	uint32_t send_buffer;     /* [1 MB] of a connection, at most 4 MB */
@@ -135,6 +135,8 @@ struct engine_stats {
 	uint64_t paws_dropped;  /* RFC 7323 */
 	struct ring_stats ring;
 };
+/* More handshakes are open than honest clients leave; once it `was` so, until a quarter of that is left. */
+bool engine_is_flooded(const struct engine *engine, bool was);
 void engine_stats(struct engine *engine, struct engine_stats *stats);
 
 /* Every socket in turn (status, flows, hand-over of all): the callback may close the one that it got. */

@@ -35,9 +35,9 @@ struct ring_ops {
 	uint8_t *(*reserve)(struct ring *ring);
 	void (*submit)(struct ring *ring, uint32_t len);
 	int (*flush)(struct ring *ring);
-	bool (*waits)(struct ring *ring);
 	void (*stats)(struct ring *ring, struct ring_stats *stats);
 	void (*close)(struct ring *ring);
+	bool (*waits)(struct ring *ring); /* NULL: no */
 };
 
 /* The head of each implementation's own structure. */

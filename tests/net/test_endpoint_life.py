@@ -4,10 +4,13 @@
 stays."""
 import os
 import signal
+import socket
 import subprocess
+import time
 
 from agent import ROOT, build
 from endpoint import POLICY, PORT, Endpoint, answer, private_mounts
+from netns import Pair
 from programs import Program
 from steering import said
 from tap import check, equal, main, wait_for
@@ -97,6 +100,30 @@ def test_new_agent_hands_over():
                 point.exchange(connection)
             wait_for(lambda before=before: point.instances()[0]["handed_over"] >= before + 3, 10, "hand-overs")
             equal(point.instances()[0]["handover_failed"], 0, "failed ones")
+
+
+def test_terminated():
+    """a signal without a handler: what the program wrote, and the peer has not taken yet, arrives all the same, and
+    then the end, as from the kernel"""
+    for number in signal.SIGTERM, signal.SIGHUP:
+        with Life() as point:
+            server = point.echo("threads")
+            with point.a.inside():
+                client = point.stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(20)
+            client.connect((Pair.B4, PORT))
+            data = os.urandom(100000)
+            client.sendall(data)
+            wait_for(lambda: point.instances()[0]["connections"] >= 1, 20, "it is on the stack")
+            time.sleep(1)
+            server.process.send_signal(number)
+            equal(server.process.wait(20), -number, "how it ended")
+            got = b""
+            while len(got) < len(data) and (more := client.recv(65536)):
+                got += more
+            check(got == data, f"{len(got)} of {len(data)} bytes")
+            equal(client.recv(1), b"", "the end")
 
 
 def test_both_are_killed():

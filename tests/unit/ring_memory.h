@@ -113,7 +113,7 @@ static inline void memory_close(struct ring *ring)
 static inline void memory_pair(struct memory_ring *a, struct memory_ring *b, uint64_t seed)
 {
 	static const struct ring_ops OPS = {memory_receive, memory_release, memory_reserve, memory_submit,
-	                                    memory_flush,   memory_stats,   memory_close};
+	                                    memory_flush,   memory_stats,   memory_close, NULL};
 
 	for (struct memory_ring *mr = a; mr; mr = mr == a ? b : NULL) {
 		memset(mr, 0, sizeof(*mr));

@@ -19,6 +19,7 @@
 #include "endpoint/preload/ask.h"
 #include "endpoint/preload/events.h"
 #include "endpoint/preload/link.h"
+#include "endpoint/preload/process.h"
 #include "endpoint/preload/real.h"
 #include "endpoint/preload/spill.h"
 
@@ -31,6 +32,7 @@
 #define FEW 64		/* descriptors of a sleep that are on the stack */
 #define PROMPT (SECOND / 10000)	/* a program that waits so soon after its last answer */
 #define PROMPT_TURNS 16
+#define FLOOD_LASTS SECOND	/* at least */
 #define LINGER (SECOND / 2)	/* at exit, for the last bytes of what was closed */
 
 /* A listener that is closed: what it had taken already goes to those who listen on. */
@@ -54,11 +56,14 @@ static struct {
 	unsigned events_left;	/* of those given to the program: their answers leave together */
 	uint64_t spin;
 	struct endpoint_setup setup;
+	bool embedded;		/* this copy of the library is not in front of the C library (embed.h) */
 	struct sleeper *sleepers;
 	struct drain *drains;
 	bool changed;		/* something that others may sleep on */
 	uint64_t happened;	/* events so far */
 	bool dirty;		/* the page is older than the counters */
+	bool flooded;		/* the kernel takes new connections */
+	uint64_t flood_ends;	/* not before that */
 	bool slept, lone;	/* since the last wait; the program slept until one event came */
 	bool kept;		/* an answer leaves with the next wait */
 	uint64_t written;	/* when the program wrote last, since its last wait */
@@ -71,6 +76,7 @@ static pid_t holder, own_process;
 static __thread struct sleeper self = { .kick = -1 };
 static __thread pid_t thread_id;
 static pthread_key_t thread_end;	/* calls end_thread() */
+static __thread volatile bool asleep;	/* in ppoll(), without the lock */
 
 /* ------------------------------------------------------------------ the lock */
 
@@ -206,18 +212,48 @@ static bool read_link(uint8_t mac[6], uint32_t *mtu)
 	return good;
 }
 
-/* A new agent learns of what listens here; what it does not take, the kernel serves until it is asked again. */
-static void keep_link(uint64_t now)
+static void listen_all(void)
 {
-	if (!link_keep(now))
-		return;
 	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1)) {
 		struct file *file = files_find(fd);
 
 		if (file->kind == FILE_LISTENER && file->socket)
 			ask_listen(link_state.broker, fd);
 	}
+}
+
+/* A new agent learns of what listens here; what it does not take, the kernel serves until it is asked again. */
+static void keep_link(uint64_t now)
+{
+	if (!link_keep(now))
+		return;
+	if (!it.flooded)
+		listen_all();
 	it.dirty = true;
+}
+
+/*
+ * Forged SYNs cost the stack memory and time, and honest ones their place. So beyond some the kernel, which has SYN
+ * cookies, takes new connections, until most of those that never came to be are forgotten.
+ */
+static void mind_flood(uint64_t now)
+{
+	bool flooded = engine_is_flooded(it.engine, it.flooded);
+
+	if (flooded == it.flooded || link_state.broker < 0 || now < it.flood_ends)
+		return;
+	it.flooded = flooded;
+	it.flood_ends = flooded ? now + FLOOD_LASTS : 0;
+	if (!flooded) {
+		listen_all();
+		return;
+	}
+	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1)) {
+		struct file *file = files_find(fd);
+
+		if (file->kind == FILE_LISTENER && file->socket)
+			ask_unlisten(link_state.broker, ntohs(file->local.in.sin_port));
+	}
 }
 
 /* Addresses and the link can change at any time. */
@@ -289,6 +325,8 @@ static void create(int listener)
 	if (spin)
 		it.spin = strtoull(spin, NULL, 10);
 	it.looked = now;
+	if (!it.embedded)
+		process_catch_ends();
 }
 
 /* What was set on the kernel's listener before. */
@@ -403,7 +441,7 @@ void instance_serve(int fd, struct file *listener)
 	}
 	engine_set_tag(listener->socket, listener);
 	copy_options(fd, listener->socket);
-	if (ask_listen(link_state.broker, fd)) {
+	if (!it.flooded && ask_listen(link_state.broker, fd)) {
 		engine_close(listener->socket);
 		listener->socket = NULL;
 	}
@@ -450,8 +488,8 @@ static void publish(uint64_t now)
  */
 static bool may_keep(void)
 {
-	return it.lone && it.prompt >= PROMPT_TURNS && __libc_single_threaded && link_state.broker >= 0 &&
-	       ring_waits(it.ring);
+	return it.lone && !it.embedded && it.prompt >= PROMPT_TURNS && __libc_single_threaded &&
+	       link_state.broker >= 0 && ring_waits(it.ring);
 }
 
 /* What is kept back is told: the agent sends it, where this program waits elsewhere after all. */
@@ -508,6 +546,7 @@ void instance_look(void)
 		it.dirty = true;
 	if (it.drains)
 		drain();
+	mind_flood(now);
 	look_at_link(now);
 	if (it.dirty && now - it.published > PUBLISH_EVERY)
 		publish(now);
@@ -625,8 +664,10 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 	if (link_state.page)
 		link_state.page->sleeps++;
 	instance_unlock();
+	asleep = true;
 	result = REAL(ppoll)(set, used, timeout, mask);
 	error = errno;
+	asleep = false;
 	instance_lock();
 	set_kept(0);
 	/* It waited for nothing, and sent nothing. */
@@ -815,6 +856,7 @@ void instance_forked(void)
 		if (!spill_is(fd))
 			files_unhide(fd);
 	it.drains = NULL;
+	it.flooded = it.kept = asleep = false;
 	it.forked = it.forked || it.engine;
 	it.engine = NULL;
 	it.ring = NULL;
@@ -834,6 +876,12 @@ void instance_forked(void)
 void instance_setup(const struct endpoint_setup *setup)
 {
 	it.setup = *setup;
+	it.embedded = true;
+}
+
+bool instance_is_asleep(void)
+{
+	return asleep;
 }
 
 static void stop_all(void)
@@ -884,6 +932,7 @@ void instance_finish(void)
 		files_find(fd)->socket = NULL;
 	engine_destroy(it.engine);
 	it.engine = NULL;
+	it.flooded = false;
 	forget();
 	it.try_again = 0;
 	it.delay = TRY_FIRST;

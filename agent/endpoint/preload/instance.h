@@ -60,6 +60,7 @@ void instance_end(struct file *file);
 void instance_setup(const struct endpoint_setup *setup);	/* before there is one */
 void instance_finish(void);	/* the queue is given back; what is still open goes on in the kernel */
 void instance_forked(void);	/* in the child */
+bool instance_is_asleep(void);	/* this thread is in instance_sleep(), and holds nothing: for a signal's handler */
 void instance_exits(void);	/* what is open and what still waits to be sent goes on in the kernel */
 /* False in the child of vfork(), which has the parent's memory: its calls are its own descriptors' alone. */
 bool instance_is_own_process(void);

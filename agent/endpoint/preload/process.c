@@ -4,19 +4,24 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "endpoint/preload/instance.h"
+#include "endpoint/preload/process.h"
 #include "endpoint/preload/real.h"
 #include "endpoint/preload/spill.h"
+
+static void stop(void);
 
 /* Both processes may use the connections afterwards. */
 static void before_fork(void)
 {
 	instance_lock();
+	instance_flush();
 	spill_make_all();
 	instance_hand_over_all(ENDPOINT_FOR_FORK);
 }
@@ -24,6 +29,29 @@ static void before_fork(void)
 static void after_fork(void)
 {
 	instance_unlock();
+}
+
+/*
+ * A signal that ends the process. In the kernel the process's last bytes, and the connections in a queue that others
+ * share, would outlive it: so they go there. Only where this thread sleeps in a wait of ours is it safe to work here;
+ * anywhere else the process ends at once.
+ */
+static void on_end(int number)
+{
+	if (instance_is_own_process() && instance_is_asleep())
+		stop();
+	signal(number, SIG_DFL);
+	raise(number); /* blocked until this handler returns */
+}
+
+void process_catch_ends(void)
+{
+	static const int ends[] = { SIGTERM, SIGINT, SIGHUP };
+	struct sigaction ours = { .sa_handler = on_end, .sa_flags = SA_RESTART }, old;
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (!sigaction(ends[i], NULL, &old) && !(old.sa_flags & SA_SIGINFO) && old.sa_handler == SIG_DFL)
+			sigaction(ends[i], &ours, NULL);
 }
 
 static char preload[PATH_MAX + sizeof("LD_PRELOAD=")], spill[4096];
