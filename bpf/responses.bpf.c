@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Tells what a program did for each response: writes, option calls, segments. Attached only while somebody wants to
- * know: who listens to events is told of each, who watches (`autocork responses`) has them added up by pattern, in
- * programs and maps of the watch's own, so that no rate is too high.
+ * know: who listens to events is told of each (or of each write and read), who watches (`autocork responses`) has them
+ * added up by pattern, in programs and maps of the watch's own, so that no rate is too high.
  */
 #include "event.bpf.h"
 #include "option.bpf.h"
 #include <autocork/response.h>
 #include <autocork/response_sum.h>
 #include <bpf/bpf_tracing.h>
+
+#define EAGAIN 11
+#define MSG_PEEK 2
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -88,11 +91,34 @@ static __always_inline void tell(struct sock *sk, struct ac_flow *f, struct ac_r
 		add_up(f, r);
 		return;
 	}
+	if (!event_wanted(AC_EVENT_RESPONSE))
+		return;
 	e = event_begin(sk, f, AC_EVENT_RESPONSE);
 	if (!e)
 		return;
 	e->response = r->told;
 	bpf_ringbuf_submit(e, 0);
+}
+
+/* Tells of one call. Corked as the gate sees it: what was written is not pushed. */
+static __noinline int tell_call(struct sock *sk, struct ac_flow *f, __u32 type, __u32 bytes)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct ac_event *e;
+
+	if (!tp || !f || watch.adds_up || !event_wanted(type))
+		return 0;
+	e = event_begin(sk, f, type);
+	if (!e)
+		return 0;
+	e->call.bytes = bytes;
+	e->call.mss = tp->mss_cache;
+	e->call.rtt_us = tp->rtt_min.s[0].v;
+	e->call.nodelay = !!(nonagle(tp) & TCP_NAGLE_OFF);
+	e->call.more = type == AC_EVENT_WRITE &&
+		       (tp->pushed_seq != tp->write_seq || nonagle(tp) & TCP_NAGLE_CORK);
+	bpf_ringbuf_submit(e, 0);
+	return 0;
 }
 
 static __always_inline bool is_watched(struct sock *sk)
@@ -154,16 +180,22 @@ int BPF_PROG(write_ends, struct sock *sk, int length)
 		return 0;
 	look(tp, &facts);
 	ac_response_write_ends(r, &facts, length);
+	if (length > 0)
+		tell_call(sk, f, AC_EVENT_WRITE, length);
 	return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
-int BPF_PROG(read_ends, struct sock *sk, int length)
+int BPF_PROG(read_ends, struct sock *sk, int length, int flags)
 {
 	struct ac_response_facts facts;
 
-	if (sk->sk_protocol == IPPROTO_TCP && length >= 0)
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	if (length >= 0)
 		visit(sk, &facts);
+	if (length >= 0 || length == -EAGAIN)
+		tell_call(sk, flow_of(sk), AC_EVENT_READ, length > 0 && !(flags & MSG_PEEK) ? length : 0);
 	return 0;
 }
 
@@ -196,7 +228,13 @@ int BPF_PROG(flow_ends, struct sock *sk, int before, int after)
 	struct tcp_sock *tp;
 	struct ac_flow *f;
 
-	if (after != TCP_CLOSE || sk->sk_protocol != IPPROTO_TCP)
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	/* Its FIN; or, if there was none, a reset. */
+	if (after == TCP_FIN_WAIT1 || after == TCP_LAST_ACK ||
+	    (after == TCP_CLOSE && (before == TCP_ESTABLISHED || before == TCP_CLOSE_WAIT)))
+		tell_call(sk, flow_of(sk), AC_EVENT_END, 0);
+	if (after != TCP_CLOSE)
 		return 0;
 	r = bpf_sk_storage_get(&responses, sk, 0, 0);
 	f = flow_of(sk);

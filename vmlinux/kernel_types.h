@@ -173,6 +173,14 @@ struct inet_connection_sock {
 	u64 icsk_ca_priv[13];
 };
 
+struct minmax_sample {
+	u32 t, v;
+};
+
+struct minmax {
+	struct minmax_sample s[3];
+};
+
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	u64 tcp_mstamp;
@@ -204,6 +212,7 @@ struct tcp_sock {
 	u32 segs_in;
 	u32 total_retrans;
 	u32 srtt_us;
+	struct minmax rtt_min;
 	u64 bytes_received;
 	u8 nonagle : 4;
 	u8 repair : 1;

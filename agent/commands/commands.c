@@ -20,6 +20,7 @@ static const struct command commands[] = {
 	{ "reload", "have the agent read its policy files again", command_reload, true },
 	{ "policy", "check policy files, show what is in force", command_policy, false },
 	{ "try", "observe this machine for 30 s, and say what would gain", command_try, false },
+	{ "record", "write what programs do on a port to a file, for replay", command_record, true },
 	{ "replay", "what the agent would do with a recorded trace", command_replay, false },
 	{ "bench", "send messages in small writes, and time and count them", bench_command, false },
 	{ "fastpath", "what the autocork-fastpath processes do", fastpath_command, false },

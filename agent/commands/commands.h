@@ -19,4 +19,5 @@ int command_policy(struct cli *cli, int argc, char **argv);
 int command_try(struct cli *cli, int argc, char **argv);
 int command_run(struct cli *cli, int argc, char **argv);
 int command_endpoint(struct cli *cli, int argc, char **argv);
+int command_record(struct cli *cli, int argc, char **argv);
 int command_replay(struct cli *cli, int argc, char **argv);

@@ -68,7 +68,7 @@ static const struct cli_syntax events_syntax = {
 	       "  autocork events --type miss --type backoff\n"
 	       "  autocork events --json | jq 'select(.type == \"flow_closed\")'\n"
 	       "\v"
-	       "Without --type: all but release and response, of which there is one per burst. The types:\n"
+	       "Without --type: all but release, response, write, read and end, of which there are many. The types:\n"
 	       AC_EVENTS(X),
 };
 

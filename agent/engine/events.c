@@ -8,7 +8,7 @@
 int engine_event_types(struct engine *engine, uint32_t types, struct fault *fault)
 {
 	const struct ac_response_watch each = { 0 };
-	bool responses = types & AC_EVENT_BIT(AC_EVENT_RESPONSE);
+	bool responses = types & (AC_EVENT_BIT(AC_EVENT_RESPONSE) | AC_EVENT_OF_CALLS);
 	int err = responses ? responses_start(&engine->responses, &each, &engine->shared, engine->cgroup) : 0;
 
 	if (!responses)

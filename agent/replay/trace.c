@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* Reads recorded traces (replay/trace.h says what they look like). */
+/* Reads and writes recorded traces (replay/trace.h says what they look like). */
 #include "replay/trace.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FIELDS_MAX 4
 #define MAGIC "autocork-trace"
 
+static const char letters[] = "owrpc"; /* order of enum trace_kind */
+
 struct reader {
 	const char *name;
 	unsigned long line;
 	struct trace *trace;
-	size_t room;
 	struct fault *fault;
 	bool headed;
 };
@@ -47,11 +49,11 @@ static int read_option(struct reader *reader, char *field)
 			return reject(reader, "nodelay=%.40s: 0 or 1 is allowed", value);
 		trace->nodelay = number;
 	} else if (!strcmp(field, "mss")) {
-		if (!parse_number(value, 65535, &number) || !number)
+		if (!parse_number(value, TRACE_MSS_MAX, &number) || !number)
 			return reject(reader, "mss=%.40s: 1 to 65535 is allowed", value);
 		trace->mss = number;
 	} else if (!strcmp(field, "rtt")) {
-		if (!parse_number(value, 10000000, &number))
+		if (!parse_number(value, TRACE_RTT_MAX, &number))
 			return reject(reader, "rtt=%.40s: 0 to 10000000 microseconds is allowed", value);
 		trace->rtt_us = number;
 	} else {
@@ -80,26 +82,30 @@ static int read_header(struct reader *reader, char *text)
 	return 0;
 }
 
-static int append(struct reader *reader, const struct trace_event *event)
+bool trace_append(struct trace *trace, const struct trace_event *event)
 {
-	struct trace *trace = reader->trace;
+	size_t at = trace->count;
 
-	if (trace->count == reader->room) {
-		size_t room = reader->room ? reader->room * 2 : 256;
+	if (trace->count == trace->room) {
+		size_t room = trace->room ? trace->room * 2 : 256;
 		struct trace_event *events = reallocarray(trace->events, room, sizeof(*events));
 
 		if (!events)
-			return reject(reader, "out of memory: use a shorter trace");
+			return false;
 		trace->events = events;
-		reader->room = room;
+		trace->room = room;
 	}
-	trace->events[trace->count++] = *event;
-	return 0;
+	for (; at && trace->events[at - 1].time_us > event->time_us; at--)
+		trace->events[at] = trace->events[at - 1];
+	trace->events[at] = *event;
+	trace->count++;
+	if (trace->flow_count <= event->flow)
+		trace->flow_count = event->flow + 1;
+	return true;
 }
 
 static int read_event(struct reader *reader, char *text)
 {
-	static const char letters[] = "owrpc"; /* order of enum trace_kind */
 	struct trace *trace = reader->trace;
 	struct trace_event event = {};
 	uint64_t time_us, bytes = 0, flow = 0;
@@ -132,9 +138,7 @@ static int read_event(struct reader *reader, char *text)
 	event.kind = letter - letters;
 	event.bytes = bytes;
 	event.flow = flow;
-	if (trace->flow_count <= flow)
-		trace->flow_count = flow + 1;
-	return append(reader, &event);
+	return trace_append(trace, &event) ? 0 : reject(reader, "out of memory: use a shorter trace");
 }
 
 static int read_line(struct reader *reader, char *text, size_t length)
@@ -156,7 +160,7 @@ int trace_read(FILE *in, const char *name, struct trace *trace, struct fault *fa
 	ssize_t length;
 	int err = 0;
 
-	*trace = (struct trace){ .mss = 1448, .rtt_us = 100, .nodelay = true };
+	trace_init(trace);
 	errno = 0;
 	while (!err && (length = getline(&text, &room, in)) >= 0) {
 		reader.line++;
@@ -174,6 +178,39 @@ int trace_read(FILE *in, const char *name, struct trace *trace, struct fault *fa
 	if (err)
 		trace_free(trace);
 	return err;
+}
+
+void trace_init(struct trace *trace)
+{
+	*trace = (struct trace){ .mss = 1448, .rtt_us = 100, .nodelay = true };
+}
+
+static void write_note(const char *note, FILE *out)
+{
+	while (*note) {
+		size_t length = strcspn(note, "\n");
+
+		fprintf(out, "# %.*s\n", (int)length, note);
+		note += length + (note[length] == '\n');
+	}
+}
+
+void trace_write(const struct trace *trace, const char *note, FILE *out)
+{
+	uint64_t start = trace->count ? trace->events[0].time_us : 0;
+
+	fprintf(out, MAGIC " %d nodelay=%d mss=%u rtt=%u\n", TRACE_VERSION, trace->nodelay, trace->mss, trace->rtt_us);
+	write_note(note, out);
+	for (size_t i = 0; i < trace->count; i++) {
+		const struct trace_event *event = &trace->events[i];
+
+		fprintf(out, "%" PRIu64 " %c", event->time_us - start, letters[event->kind]);
+		if (event->bytes || event->flow)
+			fprintf(out, " %u", event->bytes);
+		if (event->flow)
+			fprintf(out, " %u", event->flow);
+		putc('\n', out);
+	}
 }
 
 void trace_free(struct trace *trace)

@@ -20,6 +20,8 @@
 #include "lib/fault.h"
 
 #define TRACE_VERSION 1
+#define TRACE_MSS_MAX 65535
+#define TRACE_RTT_MAX 10000000
 #define TRACE_EVENTS_MAX 4000000	/* 96 MB in memory */
 #define TRACE_FLOWS_MAX 65536
 #define TRACE_BYTES_MAX (1u << 30)
@@ -42,7 +44,7 @@ struct trace_event {
 
 struct trace {
 	struct trace_event *events;
-	size_t count;
+	size_t count, room;
 	uint32_t flow_count;	/* highest flow + 1 */
 	uint32_t mss;		/* bytes of a full segment; 1448 if the trace does not say */
 	uint32_t rtt_us;	/* 100 if the trace does not say */
@@ -51,4 +53,10 @@ struct trace {
 
 /* Reads a whole trace. On error (-1) the fault names file and line, and nothing needs to be freed. */
 int trace_read(FILE *in, const char *name, struct trace *trace, struct fault *fault);
+/* An empty one, with the header's defaults. */
+void trace_init(struct trace *trace);
+/* Adds an event in the order of time. False: no memory. */
+bool trace_append(struct trace *trace, const struct trace_event *event);
+/* As text that trace_read() takes; each line of the note becomes a comment. Errors are in ferror(). */
+void trace_write(const struct trace *trace, const char *note, FILE *out);
 void trace_free(struct trace *trace);

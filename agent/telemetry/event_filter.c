@@ -82,7 +82,7 @@ int event_filter_read(struct event_filter *filter, const json_t *request, struct
 	json_t *types = NULL;
 	json_error_t error;
 
-	*filter = (struct event_filter){ .types = ~(AC_EVENT_BIT(AC_EVENT_RELEASE) | AC_EVENT_BIT(AC_EVENT_RESPONSE)) };
+	*filter = (struct event_filter){ .types = ~AC_EVENT_ON_REQUEST };
 	if (json_unpack_ex((json_t *)request, &error, 0, "{ss s?o s?I s?s s?s s?s s?s s?I !}", "op", &op, "types",
 			   &types, "port", &port, "program", &program, "unit", &unit, "cgroup", &cgroup, "address",
 			   &address, "netns", &netns))

@@ -42,6 +42,12 @@ static json_t *response_json(const struct ac_event_response *r)
 			 "overlaps", !!(r->flags & AC_RESPONSE_OVERLAPS), "closed", !!(r->flags & AC_RESPONSE_CLOSED));
 }
 
+static json_t *call_json(const struct ac_event_call *call)
+{
+	return json_pack("{sI sI sI sb sb}", "bytes", N(call->bytes), "mss", N(call->mss), "rtt_us", N(call->rtt_us),
+			 "nodelay", call->nodelay, "more", call->more);
+}
+
 static json_t *detail_json(const struct ac_event *event)
 {
 	const struct ac_event_hold *hold = &event->hold;
@@ -73,6 +79,10 @@ static json_t *detail_json(const struct ac_event *event)
 				 N(closed->retransmits), "srtt_us", N(closed->srtt_us));
 	case AC_EVENT_RESPONSE:
 		return response_json(&event->response);
+	case AC_EVENT_WRITE:
+	case AC_EVENT_READ:
+	case AC_EVENT_END:
+		return call_json(&event->call);
 	default:
 		return json_object();
 	}
@@ -82,8 +92,8 @@ json_t *event_json(const struct ac_event *event, const struct event_names *names
 {
 	const struct ac_event_flow *flow = &event->flow;
 	json_t *object = json_pack(
-		"{sf ss sI sI so si so si so so ss? ss?}", "time", names->time, "type", event_type_name(event->type),
-		"cookie", N(flow->cookie), "netns", N(flow->netns), "local", json_address(flow->local), "local_port",
+		"{sf sI ss sI sI so si so si so so ss? ss?}", "time", names->time, "monotonic_us",
+		N(event->time_ns / 1000), "type", event_type_name(event->type), "cookie", N(flow->cookie), "netns", N(flow->netns), "local", json_address(flow->local), "local_port",
 		flow->local_port, "remote", json_address(flow->remote), "remote_port", flow->remote_port, "side",
 		NAME_JSON(side_names, flow->side), "program", json_text(flow->comm, sizeof(flow->comm)), "unit",
 		names->unit, "policy", names->policy);
@@ -118,8 +128,8 @@ static void print_end(FILE *out, const json_t *event, const char *address, const
 /* Members that the head of the line has already said. */
 static bool is_head(const char *name)
 {
-	static const char *const head[] = { "time",   "type",        "cookie", "netns",   "local", "local_port",
-					    "remote", "remote_port", "side",   "program", "unit" };
+	static const char *const head[] = { "time",	  "monotonic_us", "type",	 "cookie", "netns",   "local",
+					    "local_port", "remote",	  "remote_port", "side",   "program", "unit" };
 
 	for (size_t i = 0; i < AC_ARRAY_SIZE(head); i++)
 		if (!strcmp(name, head[i]))

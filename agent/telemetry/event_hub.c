@@ -49,13 +49,16 @@ static json_t *agent_event(uint32_t type, json_t *detail)
 	return event;
 }
 
+static json_t *lost_event(uint64_t count, const char *where)
+{
+	return agent_event(AC_EVENT_LOST, json_pack("{sI ss}", "count", (json_int_t)count, "where", where));
+}
+
 static void push(struct listener *listener, json_t *event)
 {
 	/* First what was lost before, else it would seem to come later. */
 	if (listener->lost) {
-		if (!control_push(listener->client,
-				  agent_event(AC_EVENT_LOST, json_pack("{sI ss}", "count", (json_int_t)listener->lost,
-								       "where", "listener")))) {
+		if (!control_push(listener->client, lost_event(listener->lost, "listener"))) {
 			listener->lost++;
 			listener->hub->lost++;
 			json_decref(event);
@@ -166,6 +169,31 @@ static void listener_gone(void *context)
 		log_error("%s", fault.text);
 }
 
+static json_t *last_words(void *context)
+{
+	uint64_t *lost = context;
+	json_t *event = *lost ? lost_event(*lost, "listener") : NULL;
+
+	*lost = 0;
+	return event;
+}
+
+/* The client has seen enough: it gets what lies in the ring, what was lost and not told yet, and the end. */
+static void listener_ends(void *context)
+{
+	struct listener *listener = context;
+	struct control_client *client = listener->client;
+	uint64_t *lost = calloc(1, sizeof(*lost));
+
+	if (listener->hub && listener->hub->ring)
+		ring_buffer__consume(listener->hub->ring);
+	if (lost) {
+		*lost = listener->lost;
+		control_list(client, &(struct control_list){ last_words, free, lost });
+	}
+	listener_gone(listener);
+}
+
 int event_hub_subscribe(struct event_hub *hub, struct control_client *client, const json_t *request,
 			struct fault *fault)
 {
@@ -191,6 +219,7 @@ int event_hub_subscribe(struct event_hub *hub, struct control_client *client, co
 		return -1;
 	}
 	control_subscribe(client, listener_gone, listener);
+	control_on_end(client, listener_ends);
 	return 0;
 }
 

@@ -23,6 +23,9 @@
 	X(BACKOFF, "backoff", "after misses nothing is held for some bursts")                         \
 	X(FLOW_CLOSED, "flow_closed", "the flow ended; its summary")                                  \
 	X(RESPONSE, "response", "a response ended: the program read again after it wrote")            \
+	X(WRITE, "write", "the program wrote")                                                        \
+	X(READ, "read", "the program read, or asked and nothing was there")                           \
+	X(END, "end", "the program closed the flow or its sending side, or a reset did")              \
 	X(POLICY_CHANGED, "policy_changed", "another policy set is in force")                         \
 	X(RELOAD, "reload", "the policy files were read again")                                       \
 	X(SAMPLING, "sampling", "telemetry began or stopped to sample, to stay in its budget")        \
@@ -42,6 +45,10 @@ enum ac_event_type {
 #define AC_EVENT_RING_BYTES (1u << 20)
 /* The types that the ring carries. */
 #define AC_EVENT_FROM_KERNEL (AC_EVENT_BIT(AC_EVENT_POLICY_CHANGED) - 1)
+/* Those of a program's single calls. */
+#define AC_EVENT_OF_CALLS (AC_EVENT_BIT(AC_EVENT_WRITE) | AC_EVENT_BIT(AC_EVENT_READ) | AC_EVENT_BIT(AC_EVENT_END))
+/* Of these there is one or more for each message: only who names them is told. */
+#define AC_EVENT_ON_REQUEST (AC_EVENT_BIT(AC_EVENT_RELEASE) | AC_EVENT_BIT(AC_EVENT_RESPONSE) | AC_EVENT_OF_CALLS)
 
 /* Whose event it is; the same for every type. */
 struct ac_event_flow {
@@ -117,6 +124,17 @@ struct ac_event_response {
 	__u8 pad[7];
 };
 
+/* WRITE, READ and END, after the call. */
+struct ac_event_call {
+	__u32 bytes;			/* READ: 0 where nothing was there, or it was only looked at */
+	__u32 mss;
+	__u32 rtt_us;			/* the shortest of late; 0 while none is known */
+	__u8 nodelay;			/* TCP_NODELAY is set */
+	__u8 more;			/* WRITE: the program said that more follows (MSG_MORE, TCP_CORK, a piece of a
+					 * sendfile) */
+	__u8 pad[2];
+};
+
 struct ac_event {
 	__u64 time_ns;			/* CLOCK_MONOTONIC */
 	__u32 type;			/* enum ac_event_type */
@@ -129,6 +147,7 @@ struct ac_event {
 		struct ac_event_backoff backoff;
 		struct ac_event_closed closed;
 		struct ac_event_response response;
+		struct ac_event_call call;
 	};
 };
 

@@ -31,6 +31,7 @@ PRINTS = (
     ("policy show", "policy-show", (), 1, {0}),
     ("policy show", "policy-match", ("--match", "port=80 peer=::1"), 1, {0}),
     ("policy check", "policy-check", ("{policy}",), 1, {0}),
+    ("record", "record", ("--port", "{port}", "--for", "1s", "-o", "/dev/null"), 1, {0}),
     ("replay", "replay", (str(TRACE),), 1, {0}),
     ("fastpath", "fastpath", (), 1, {0}),
     ("steer", "steer", ("status",), 1, {0}),
@@ -132,7 +133,8 @@ def test_errors():
     for command in sorted({row[0] for row in PRINTS} | set(LISTENS)):
         if command in ("doctor", "policy show", "policy check", "fastpath", "try"):
             continue  # they do without an agent
-        needed = {"trial": ("--port", "80"), "replay": ("/nonexistent",), "steer": ("attach", "nothere"),
+        needed = {"trial": ("--port", "80"), "record": ("--port", "80", "-o", "/dev/null"),
+                  "replay": ("/nonexistent",), "steer": ("attach", "nothere"),
                   "endpoint": ("status",)}
         done = run(*command.split(), "--json", "--control", NOWHERE, *needed.get(command, ()))
         check(done.returncode in (1, 3), f"{command}: exit code {done.returncode}: {done.stdout}{done.stderr}")
