@@ -15,8 +15,8 @@ DEPS := bpftool clang gcc libbpf-dev libc6-dev libcap-ng-dev libelf-dev libinih-
 	libmicrohttpd-dev libncurses-dev libseccomp-dev libsystemd-dev make patch pkg-config uthash-dev xz-utils
 FASTPATH_DEPS := dpdk-dev libdpdk-dev libxdp-dev
 TEST_DEPS := busybox-static chromium debhelper dpdk-doc dpkg-dev ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-dev \
-	libcmocka-dev lintian memcached nginx-light openssl procps prometheus python3 python3-jsonschema python3-kubernetes \
-	python3-prometheus-client qemu-system-x86 redis-server redis-tools strace tcpdump wrk
+	libcmocka-dev lintian mandoc memcached nginx-light openssl procps prometheus python3 python3-jsonschema \
+	python3-kubernetes python3-prometheus-client qemu-system-x86 redis-server redis-tools shellcheck strace tcpdump wrk
 
 V ?= 0
 ifeq ($(V),0)
@@ -52,7 +52,7 @@ PROG_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/prog/test_*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all help deps check-deps tests check unit clean
+.PHONY: all help deps check-deps tests check unit lint clean
 all: $(PROGRAMS) ## build everything into build/
 
 help: ## list the targets
@@ -106,6 +106,12 @@ tests: ## build everything and the programs that the tests are, or use
 check: check-deps ## install, build and run all tests (root)
 	@$(MAKE) --no-print-directory tests
 	@tests/run unit prog packaging net vm
+
+LINT_DEPS := clang-format cppcheck mandoc shellcheck
+lint: ## read the tree with shellcheck, mandoc, clang-format, cppcheck and clang's analyzer (minutes)
+	@packaging/install-packages $(LINT_DEPS)
+	@$(MAKE) --no-print-directory all
+	@tests/lint
 
 clean: ## remove build/
 	rm -rf $(BUILD)

@@ -126,10 +126,11 @@ bool options_parse_hold(const char *text, uint64_t *ns)
 static void add_address(const struct argp_state *state, struct fastpath_options *options, const char *text)
 {
 	struct reflect_options *reflect = &options->reflect;
-	uint8_t *address = reflect->addresses[reflect->address_count];
+	uint8_t *address;
 
 	if (reflect->address_count == REFLECT_ADDRESSES)
 		argp_error(state, "--address: %s: at most %d addresses", text, REFLECT_ADDRESSES);
+	address = reflect->addresses[reflect->address_count];
 	memset(address, 0, 10);
 	memset(address + 10, 0xff, 2);
 	if (inet_pton(AF_INET, text, address + 12) != 1 && inet_pton(AF_INET6, text, address) != 1)

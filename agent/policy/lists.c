@@ -313,7 +313,7 @@ static void peer_print(const struct policy_peer *peer, FILE *out)
 	inet_ntop(v4 ? AF_INET : AF_INET6, peer->address + (v4 ? 12 : 0), text, sizeof(text));
 	fputs(text, out);
 	if (peer->bits != 128)
-		fprintf(out, "/%u", peer->bits - (v4 ? V4_BITS : 0));
+		fprintf(out, "/%d", peer->bits - (v4 ? V4_BITS : 0));
 }
 
 static char *peer_text(const struct policy_peer *peer)

@@ -43,6 +43,7 @@ record() { # record NAME PORT NOTE SERVER… -- LOAD…: the server is traced
 	wait_port "$port"
 	"$@" >"$name.load" 2>&1 || true
 	# strace passes the signal on to none: the server is its child.
+	# shellcheck disable=SC2046 # one or more
 	kill $(ps -o pid= --ppid "$pid") 2>/dev/null || true
 	wait "$pid" 2>/dev/null || true
 	origin="record.sh, $(uname -sr), ${server[0]} from Debian $(cat /etc/debian_version)"
