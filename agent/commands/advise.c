@@ -33,27 +33,28 @@ static const struct cli_option argp_options[] = {
 
 static const struct cli_syntax syntax = {
 	.options = argp_options,
-	.doc = "Lists, per port and program, what holding writes would save: the predictor runs in shadow on flows "
-	       "that are not managed.\n"
+	.doc = "Lists, per port and program, what managing it would save, from what its flows do now. Nothing is held for "
+	       "it.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork advise --for 30s\n"
 	       "  autocork advise --emit > /etc/autocork/policy.d/50-advice.conf\n"
 	       "  autocork advise --json | jq 'select(.verdict == \"manage\").id'\n"
 	       "\v"
-	       "PACKETS/S is how many fewer would leave, CPU the share of one CPU that would save the sender (below 0: "
-	       "cost), STALL how long a burst waits on average for an ACK that it would no longer wait for (Nagle's "
-	       "algorithm), MISSES/S how often a write would be held in vain, at most max_hold each, COPIED/S bytes "
-	       "that large writes copied and sendfile() or splice() would not. ADVICE: manage; doubtful: it would "
-	       "save, and miss too often; leave: it would save too little; corks: it joins its writes by itself "
-	       "(MSG_MORE, TCP_CORK); unknown: fewer than 100 bursts were seen, or 20 of those that wait long; managed.",
+	       "STALL is how long a message waits on average for an ACK that it would no longer wait for (Nagle's "
+	       "algorithm). PACKETS/S is how many packets would be saved, CPU the share of one CPU that this saves the "
+	       "sender (below 0: cost). TOO LONG/S is how often a message would be held too long, by max_hold at most. "
+	       "COPIED/S is bytes that large writes copied and sendfile() or splice() would not. ADVICE: manage; "
+	       "doubtful: it would save, and hold too long too often; leave: it would save too little; corks: it joins "
+	       "its writes by itself (MSG_MORE, TCP_CORK); unknown: fewer than 100 messages were seen, or 20 of those "
+	       "that wait long; managed.",
 };
 
 /* What matters most comes first: a narrow terminal cuts the right end. */
 static const struct table_column columns[] = {
 	{ "ADVICE", TABLE_LEFT },     { "PORT", TABLE_RIGHT },	    { "PROGRAM", TABLE_LEFT },
 	{ "STALL", TABLE_RIGHT },     { "PACKETS/S", TABLE_RIGHT }, { "OF WRITES", TABLE_RIGHT },
-	{ "CPU", TABLE_RIGHT },	      { "SIDE", TABLE_LEFT },	    { "MISSES/S", TABLE_RIGHT },
+	{ "CPU", TABLE_RIGHT },	      { "SIDE", TABLE_LEFT },	    { "TOO LONG/S", TABLE_RIGHT },
 	{ "CONFIDENCE", TABLE_RIGHT }, { "COPIED/S", TABLE_RIGHT },  { "ID", TABLE_LEFT },
 };
 

@@ -21,7 +21,7 @@ struct context {
 static const struct cli_option options[] = {
 	CLI_FLOW_PORT(CLI_IN(struct context, request, "port")),
 	CLI_FLOW_PROGRAM(CLI_IN(struct context, request, "program")),
-	{ "managed", 'm', 0, "Only flows that run on a wrapper", CLI_FLAG, CLI_IN(struct context, request, "managed") },
+	{ "managed", 'm', 0, "Only flows that are managed", CLI_FLAG, CLI_IN(struct context, request, "managed") },
 	{ "limit", 'n', "N", "At most N flows", CLI_NUMBER, .low = 1, .high = 10000000,
 	  CLI_IN(struct context, request, "limit") },
 	{ 0 },
@@ -34,14 +34,17 @@ static const struct cli_syntax syntax = {
 	       "Examples:\n"
 	       "  autocork flows --port 80\n"
 	       "  autocork flows --managed --program 'ngin*'\n"
-	       "  autocork flows --json | jq -r 'select(.misses > 0).remote'\n",
+	       "  autocork flows --json | jq -r 'select(.misses > 0).remote'\n"
+	       "\v"
+	       "MANAGED is the congestion control that holds writes, or in brackets why the flow is not managed. SAVED "
+	       "counts packets, TOO LONG the messages of which something was held for nothing.",
 };
 
 /* Whether it is managed, or why not, comes first: a narrow terminal cuts the right end. */
 static const struct table_column columns[] = {
-	{ "WRAPPER", TABLE_LEFT }, { "LOCAL", TABLE_LEFT },   { "REMOTE", TABLE_LEFT },	 { "SIDE", TABLE_LEFT },
-	{ "PROGRAM", TABLE_LEFT }, { "POLICY", TABLE_LEFT },  { "MODE", TABLE_LEFT },	 { "AGE", TABLE_RIGHT },
-	{ "WRITES", TABLE_RIGHT }, { "BURSTS", TABLE_RIGHT }, { "SAVED", TABLE_RIGHT },	 { "MISSES", TABLE_RIGHT },
+	{ "MANAGED", TABLE_LEFT }, { "LOCAL", TABLE_LEFT },	{ "REMOTE", TABLE_LEFT }, { "SIDE", TABLE_LEFT },
+	{ "PROGRAM", TABLE_LEFT }, { "POLICY", TABLE_LEFT },	{ "MODE", TABLE_LEFT },	  { "AGE", TABLE_RIGHT },
+	{ "WRITES", TABLE_RIGHT }, { "MESSAGES", TABLE_RIGHT }, { "SAVED", TABLE_RIGHT }, { "TOO LONG", TABLE_RIGHT },
 };
 
 static void address_cell(struct table *table, const json_t *flow, const char *address, const char *port)

@@ -42,9 +42,9 @@ static void check(const struct argp_state *state, void *data)
 
 #define AT(member) CLI_AT(struct input, replay.member)
 static const struct cli_option options[] = {
-	{ "burst-gap", 0, "US", "Microseconds without a write that end a burst (200)", CLI_NUMBER, .low = 10,
+	{ "burst-gap", 0, "US", "Microseconds without a write that end a message (200)", CLI_NUMBER, .low = 10,
 	  .high = 1000000, AT(tuning.burst_gap_us) },
-	{ "confidence", 0, "C", "Bursts that must go on before a write is held (0.98)", CLI_OTHER,
+	{ "confidence", 0, "C", "Share of messages that must go on before a write is held (0.98)", CLI_OTHER,
 	  .take = take_confidence },
 	{ "max-hold", 0, "US", "Longest hold in microseconds (2000)", CLI_NUMBER, .low = 100, .high = 100000,
 	  AT(max_hold_us) },
@@ -67,7 +67,7 @@ static const struct cli_syntax syntax = {
 	.check = check,
 	.args_doc = "TRACE",
 	.doc = "Replays a recorded trace of writes and reads through the predictor, and prints packets with and "
-	       "without the agent, and misses.\n"
+	       "without the agent, and how many messages were held too long.\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork replay http.trace\n"

@@ -26,7 +26,7 @@ static const struct {
 	{ CAP_PERFMON, TO_START | STAYS, "loading the tracing programs, and again for what attaches on demand" },
 	{ CAP_NET_ADMIN, TO_START | STAYS, "struct_ops, sockops and XDP" },
 	{ CAP_SYS_ADMIN, TO_START | STAYS,
-	  "entering the network namespaces of flows to put them on the gate and give them back" },
+	  "entering the network namespaces of flows to manage them, and to give them back" },
 	{ CAP_SYS_PTRACE, STAYS,
 	  "finding those namespaces, and the release process: taking descriptors of the programs' sockets" },
 	{ CAP_SYS_NICE, STAYS, "the release process, scheduled in real time" },

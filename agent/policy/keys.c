@@ -59,14 +59,14 @@ static const struct policy_key keys[] = {
 	  .doc = "The longest time a write may be held: the bound of the added delay." },
 	{ POLICY("burst_gap", burst_gap_us, duration), .least = 10, .most = 1000000, .fallback = "200us",
 	  .allowed = "a duration from 10us to 1s",
-	  .doc = "A pause between two writes longer than this starts a new burst." },
+	  .doc = "A pause between two writes longer than this starts a new message." },
 	{ POLICY("confidence", confidence, fraction), .least = 0.5, .most = 0.996, .fallback = "0.98",
 	  .allowed = "a number from 0.5 to 0.996, or 50% to 99.6%",
-	  .doc = "How sure the predictor must be that a burst goes on before it holds a write, once it has been wrong "
+	  .doc = "How sure the predictor must be that a message goes on before it holds a write, once it has been wrong "
 		 "there." },
 	{ POLICY("packet_worth", packet_worth_us, duration), .least = 5, .most = 10000, .fallback = "40us",
 	  .allowed = "a duration from 5us to 10ms",
-	  .doc = "How much waiting a packet saved is worth. Where the next write of a burst usually comes later than "
+	  .doc = "How much waiting a packet saved is worth. Where the next write of a message usually comes later than "
 		 "this, a write is not held for it." },
 	{ POLICY("adopt", adopt, yesno), .fallback = "no", .allowed = "yes or no",
 	  .doc = "Whether connections that the agent does not follow yet when the policy comes into force (older than the "

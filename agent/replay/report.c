@@ -59,7 +59,7 @@ static void replay_text(const struct replay_result *result, FILE *out)
 		{ "flows gaining", result->gaining },
 		{ "writes", result->writes },
 		{ "reads", result->reads },
-		{ "bursts", result->bursts },
+		{ "messages", result->bursts },
 		{ "held", result->held },
 		{ "packets without", result->packets_without },
 		{ "packets with", result->packets_with },
@@ -67,7 +67,7 @@ static void replay_text(const struct replay_result *result, FILE *out)
 
 	for (size_t i = 0; i < AC_ARRAY_SIZE(rows); i++)
 		fprintf(out, "%-16s %llu\n", rows[i].title, (unsigned long long)rows[i].value);
-	fprintf(out, "%-16s %llu (%.3f%% of bursts)\n", "misses", (unsigned long long)result->misses,
+	fprintf(out, "%-16s %llu (%.3f%% of messages)\n", "held too long", (unsigned long long)result->misses,
 		100 * ratio(result->misses, result->bursts));
 	for (int reason = 0; reason < AC_REASON_MAX; reason++)
 		if (result->released[reason])

@@ -158,7 +158,7 @@ void advice_policy(FILE *out, const struct advice *advice, uint16_t port, uint8_
 	fprintf(out, "# %.1f packets a second fewer (%.0f%% of the writes), confidence %.1f%%, %.2f misses a second.\n",
 		advice->packets_per_s, advice->saved_share * 100, advice->confidence * 100, advice->misses_per_s);
 	if (advice->stall_s_per_burst >= ADVICE_STALL_MIN_S)
-		fprintf(out, "# %.1f ms less waiting for ACKs in a burst.\n", advice->stall_s_per_burst * 1e3);
+		fprintf(out, "# %.1f ms less waiting for ACKs in a message.\n", advice->stall_s_per_burst * 1e3);
 	fprintf(out, "[policy %s]\nmode = autocork\n", advice->id);
 	advice_conditions(out, port, side, program);
 }

@@ -46,10 +46,11 @@ static json_t *totals_json(const struct ac_service_stats *stats)
 {
 	uint64_t live = stats->flows_opened > stats->flows_closed ? stats->flows_opened - stats->flows_closed : 0;
 
-	return json_pack("{sI sI sI sI sI sI sI sI so so}", "flows", N(live), "writes", N(stats->writes),
+	return json_pack("{sI sI sI sI sI sI sI sI sI so so}", "flows", N(live), "writes", N(stats->writes),
 			 "written_bytes", N(stats->written_bytes), "bursts", N(stats->bursts), "held", N(stats->held),
 			 "misses", N(stats->misses), "shadow_held", N(ac_shadow_saved(stats)), "shadow_misses",
-			 N(stats->shadow_misses), "released", released_json(stats), "hold_time_us", hold_json(stats));
+			 N(stats->shadow_misses), "shadow_stall_us", N(stats->shadow_stall_us), "released",
+			 released_json(stats), "hold_time_us", hold_json(stats));
 }
 
 static json_t *advice_json(const struct telemetry_service *service, double seconds)

@@ -15,12 +15,12 @@
  * first. */
 #define AC_EVENTS(X)                                                                                  \
 	X(FLOW_OPENED, "flow_opened", "a flow got its policy")                                        \
-	X(FLOW_MANAGED, "flow_managed", "the flow was put on a wrapper, or could not be")             \
-	X(FLOW_RETURNED, "flow_returned", "the flow got its own congestion control back")             \
+	X(FLOW_MANAGED, "flow_managed", "the flow is managed from now on, or could not be")           \
+	X(FLOW_RETURNED, "flow_returned", "the flow is not managed any more")                         \
 	X(FIRST_HOLD, "first_hold", "the first write of this flow was held")                          \
 	X(RELEASE, "release", "what was held left")                                                   \
-	X(MISS, "miss", "a burst ended while something was held")                                     \
-	X(BACKOFF, "backoff", "after misses nothing is held for some bursts")                         \
+	X(MISS, "miss", "something was held too long: the message ended before")                      \
+	X(BACKOFF, "backoff", "after that, nothing is held for some messages")                        \
 	X(FLOW_CLOSED, "flow_closed", "the flow ended; its summary")                                  \
 	X(RESPONSE, "response", "a response ended: the program read again after it wrote")            \
 	X(WRITE, "write", "the program wrote")                                                        \

@@ -152,7 +152,8 @@ static void page_shows_what_the_agent_says(void **state)
 		"9.9.9, mode autocork, up 2 h",
 		"<b>434k</b><span>packets saved</span>",
 		"<td>complete</td>",
-		"<td class=\"text\">nginx.service</td>",
+		"of CPU time saved (estimate)</span>",
+		"<td class=\"text minor\">nginx.service</td>",
 		"&lt;b&gt;app&lt;/b&gt;",			/* a program's name is no markup */
 		"<td class=\"text manage\">manage</td>",
 		"class=\"uplot",				/* the chart was drawn: scripts run under the policy */

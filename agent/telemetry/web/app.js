@@ -3,6 +3,7 @@
 "use strict";
 
 const PERIOD_MS = 5000;
+const CHART_HEIGHT = 210;	/* px, without the legend below it */
 const REASONS = ["complete", "full", "app_wait", "deadline", "ack", "option", "closing", "ceiling"];
 
 const $ = (id) => document.getElementById(id);
@@ -36,6 +37,10 @@ function micros(us) {
 	return us < 1000 ? us + " µs" : (us / 1000).toFixed(us < 10000 ? 1 : 0) + " ms";
 }
 
+function seconds(time) {
+	return time < 1 ? Math.round(time * 1000) + " ms" : time < 120 ? time.toFixed(1) + " s" : duration(time);
+}
+
 function duration(seconds) {
 	const parts = [[86400, "d"], [3600, "h"], [60, "min"]];
 	for (const [length, name] of parts)
@@ -47,13 +52,15 @@ function duration(seconds) {
 function showCards(data) {
 	const totals = data.totals;
 	const last = (list) => list.length ? list[list.length - 1] : null;
+	const managed = data.services.filter((s) => s.advice.verdict === "managed");
+	const cpu = managed.reduce((sum, s) => sum + s.advice.cpu_share, 0) * data.uptime_seconds;
 	const cards = [
+		[seconds(Math.max(0, cpu)), "of CPU time saved (estimate)"],
+		[seconds(totals.shadow_stall_us / 1e6), "of waiting that managing more would end"],
 		[count(totals.held), "packets saved"],
-		[count(last(data.history.held)) + "/s", "saved now"],
-		[totals.writes ? percent(totals.held / totals.writes) : "–", "of all writes held"],
-		[count(totals.misses), "misses"],
-		[totals.bursts ? percent(totals.misses / totals.bursts) : "–", "of the bursts missed"],
-		[count(totals.shadow_held), "more could be saved"],
+		[count(last(data.history.held)) + "/s", "packets saved now"],
+		[count(totals.shadow_held), "more packets could be saved"],
+		[totals.bursts ? percent(totals.misses / totals.bursts) : "–", "of the messages held too long"],
 		[count(totals.flows), "flows open"],
 	];
 	$("cards").replaceChildren(...cards.map(([value, label]) => {
@@ -76,9 +83,9 @@ function showChart(history) {
 		const clock = (time) => new Date(time * 1000).toTimeString().slice(0, 8);
 		chart = new uPlot({
 			width: box.clientWidth,
-			height: box.clientHeight - 30,
+			height: CHART_HEIGHT,
 			scales: { y: { range: (u, low, high) => [0, Math.max(1, high * 1.1)] } },
-			axes: [{ ...axis, values: (u, ticks) => ticks.map(clock), space: 100 }, { ...axis, values: (u, ticks) => ticks.map(count), size: 60 }],
+			axes: [{ ...axis, values: (u, ticks) => ticks.map(clock), space: 75 }, { ...axis, values: (u, ticks) => ticks.map(count), size: 60 }],
 			series: [
 				{ label: "at", value: (u, v) => v === null ? "–" : clock(v) },
 				{ label: "saved", stroke: colour("--main"), fill: colour("--main") + "33", width: 2,
@@ -87,7 +94,7 @@ function showChart(history) {
 					value: (u, v) => count(v) },
 			],
 		}, data, box);
-		new ResizeObserver(() => chart.setSize({ width: box.clientWidth, height: box.clientHeight - 30 })).observe(box);
+		new ResizeObserver(() => chart.setSize({ width: box.clientWidth, height: CHART_HEIGHT })).observe(box);
 	} else {
 		chart.setData(data);
 	}
@@ -112,38 +119,40 @@ function showBars(table, rows) {
 	}));
 }
 
-/* Columns: [title, value for sorting, text, class, "verdict" for one that is its own class]. */
+/* Columns: [title, value for sorting, text, class ("minor": not on a narrow screen), "verdict" for one that is its own
+ * class]. */
 const serviceColumns = [
-	["Port", (s) => s.port, (s) => s.port === null ? "other" : s.port],
-	["Side", (s) => s.side, (s) => s.side, "text"],
-	["Program", (s) => s.program, (s) => s.program || "–", "text"],
-	["Unit", (s) => s.unit, (s) => s.unit || "–", "text"],
-	["Flows", (s) => s.flows, (s) => count(s.flows)],
-	["Writes", (s) => s.writes, (s) => count(s.writes)],
-	["Bursts", (s) => s.bursts, (s) => count(s.bursts)],
 	["Saved", (s) => s.held, (s) => count(s.held)],
-	["Share", (s) => s.held / (s.writes || 1), (s) => percent(s.held / (s.writes || 1))],
-	["Misses", (s) => s.misses, (s) => count(s.misses)],
+	["Port", (s) => s.port, (s) => s.port === null ? "other" : s.port],
+	["Program", (s) => s.program, (s) => s.program || "–", "text"],
+	["Of writes", (s) => s.held / (s.writes || 1), (s) => percent(s.held / (s.writes || 1))],
+	["Too long", (s) => s.misses, (s) => count(s.misses)],
+	["Writes", (s) => s.writes, (s) => count(s.writes), "minor"],
+	["Messages", (s) => s.bursts, (s) => count(s.bursts), "minor"],
+	["Flows", (s) => s.flows, (s) => count(s.flows), "minor"],
+	["Side", (s) => s.side, (s) => s.side, "text minor"],
+	["Unit", (s) => s.unit, (s) => s.unit || "–", "text minor"],
 ];
 
 const adviceColumns = [
-	["Port", (s) => s.port, (s) => s.port === null ? "other" : s.port],
-	["Side", (s) => s.side, (s) => s.side, "text"],
+	["Advice", (s) => s.advice.verdict, (s) => s.advice.verdict, "text", "verdict"],
+	["Port", (s) => s.port, (s) => s.port],
 	["Program", (s) => s.program, (s) => s.program || "–", "text"],
 	["Waits", (s) => s.advice.stall_seconds_per_second,
 		(s) => micros(Math.round(s.advice.stall_seconds_per_burst * 1e6))],
 	["Packets/s", (s) => s.advice.packets_per_second, (s) => count(s.advice.packets_per_second)],
-	["Of writes", (s) => s.advice.saved_share, (s) => percent(s.advice.saved_share)],
-	["CPU", (s) => s.advice.cpu_share, (s) => percent(s.advice.cpu_share)],
-	["Misses/s", (s) => s.advice.misses_per_second, (s) => count(s.advice.misses_per_second)],
-	["Confidence", (s) => s.advice.confidence, (s) => percent(s.advice.confidence)],
-	["Advice", (s) => s.advice.verdict, (s) => s.advice.verdict, "text", "verdict"],
-	["Id", (s) => s.advice.id, (s) => s.advice.id, "text"],
+	["CPU", (s) => s.advice.cpu_share, (s) => percent(s.advice.cpu_share), "minor"],
+	["Of writes", (s) => s.advice.saved_share, (s) => percent(s.advice.saved_share), "minor"],
+	["Too long/s", (s) => s.advice.misses_per_second, (s) => count(s.advice.misses_per_second), "minor"],
+	["Confidence", (s) => s.advice.confidence, (s) => percent(s.advice.confidence), "minor"],
+	["Side", (s) => s.side, (s) => s.side, "text minor"],
+	["Id", (s) => s.advice.id, (s) => s.advice.id, "text minor"],
 ];
 
 const order = { services: { column: 5, up: false }, advice: { column: 3, up: false } };
+const isText = (column) => (column[3] || "").startsWith("text");
 
-function showList(id, columns, rows) {
+function showList(id, columns, rows, empty) {
 	const table = $(id), by = order[id], head = element("tr"), value = columns[by.column][1];
 	const focus = document.activeElement && document.activeElement.dataset.key;
 	columns.forEach(([title, , , className], i) => {
@@ -151,9 +160,9 @@ function showList(id, columns, rows) {
 		const button = element("button", title + (i === by.column ? (by.up ? " ▲" : " ▼") : ""));
 		button.dataset.key = id + i;
 		button.addEventListener("click", () => {
-			by.up = i === by.column ? !by.up : columns[i][3] === "text";
+			by.up = i === by.column ? !by.up : isText(columns[i]);
 			by.column = i;
-			showList(id, columns, rows);
+			showList(id, columns, rows, empty);
 		});
 		cell.setAttribute("aria-sort", i === by.column ? (by.up ? "ascending" : "descending") : "none");
 		cell.append(button);
@@ -170,7 +179,7 @@ function showList(id, columns, rows) {
 		return line;
 	});
 	if (!body.length) {
-		const line = element("tr"), cell = element("td", "No TCP flow has been seen yet.", "empty text");
+		const line = element("tr"), cell = element("td", empty, "empty text");
 		cell.colSpan = columns.length;
 		line.append(cell);
 		body.push(line);
@@ -189,10 +198,12 @@ function show(data) {
 	showChart(data.history);
 	showBars($("released"), REASONS.map((reason) => [reason, data.totals.released[reason] || 0]));
 	showBars($("hold"), data.totals.hold_time_us.map(([top, n]) => [top === null ? micros(top) : "≤ " + micros(top), n]));
-	showList("services", serviceColumns, data.services);
+	showList("services", serviceColumns, data.services, "No TCP flow has been seen yet.");
 	/* Those that wait come first; of those that do not, who would save most packets. */
-	showList("advice", adviceColumns, data.services.filter((s) => s.port !== null && s.advice.verdict !== "managed")
-		.sort((a, b) => b.advice.packets_per_second - a.advice.packets_per_second));
+	showList("advice", adviceColumns,
+		data.services.filter((s) => s.port !== null && ["manage", "doubtful"].includes(s.advice.verdict))
+			.sort((a, b) => b.advice.packets_per_second - a.advice.packets_per_second),
+		"No service that is not managed would gain, of those seen so far.");
 }
 
 function problem(text) {
