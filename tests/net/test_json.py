@@ -31,7 +31,7 @@ PRINTS = (
     ("policy show", "policy-show", (), 1, {0}),
     ("policy show", "policy-match", ("--match", "port=80 peer=::1"), 1, {0}),
     ("policy check", "policy-check", ("{policy}",), 1, {0}),
-    ("record", "record", ("--port", "{port}", "--for", "1s", "-o", "/dev/null"), 1, {0}),
+    ("record", "record", ("--port", "{port}", "--for", "5s", "-o", "/dev/null"), 1, {0}),
     ("replay", "replay", (str(TRACE),), 1, {0}),
     ("fastpath", "fastpath", (), 1, {0}),
     ("steer", "steer", ("status",), 1, {0}),
