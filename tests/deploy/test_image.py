@@ -104,4 +104,23 @@ def test_without_sys_admin():
     without_what_starts("SYS_ADMIN")
 
 
+def feature(name, without):
+    with container(without=(without,)) as (agent, _):
+        check(agent.started(), agent.log())
+        found = {row["name"]: row for row in agent.ask("status")["features"]}
+        print(f"# without {without}: " + "; ".join(f"{n}: {row['reason']}" for n, row in found.items()
+                                                  if not row["works"]))
+        return found[name]["works"], agent.ask("status")["agent"]["mode"]
+
+
+def test_without_sys_ptrace():
+    """without CAP_SYS_PTRACE nothing can be released, so nothing is held; the agent says so"""
+    equal(feature("release", "SYS_PTRACE"), (False, "observe"), "release, mode")
+
+
+def test_without_host_pids():
+    """without the host's processes nothing can be released, so nothing is held; the agent says so"""
+    equal(feature("release", "pid"), (False, "observe"), "release, mode")
+
+
 main(globals())
