@@ -10,6 +10,7 @@
 #include "lib/memory.h"
 #include "policy/keys.h"
 #include "policy/rank.h"
+#include "policy/steered.h"
 
 struct flow {
 	const struct policy_set *set;
@@ -153,7 +154,7 @@ static const char *unmet(struct flow *flow, const struct ac_rule *rule)
 	return NULL;
 }
 
-static json_t *origin_json(const struct policy_origin *origin)
+json_t *policy_explain_place(const struct policy_origin *origin)
 {
 	char *place = origin->file ? memory_format("%s:%d", origin->file, origin->line) : memory_string("default");
 	json_t *json = json_text(place, SIZE_MAX);
@@ -182,7 +183,7 @@ static uint32_t walk(struct flow *flow, json_t *considered, size_t *more)
 		/* Beyond EXPLAIN_MAX only what matches is listed. */
 		if (!because || listed < EXPLAIN_MAX || (rule->policy == last && !*more))
 			entry = json_pack("{s:s, s:o, s:b, s:s?}", "policy", set->origins[rule->policy].name, "origin",
-					  origin_json(&set->origins[rule->policy]), "matches", !because, "because",
+					  policy_explain_place(&set->origins[rule->policy]), "matches", !because, "because",
 					  because);
 		if (rule->policy == last && !*more)
 			json_array_set_new(considered, listed - 1, entry);
@@ -219,8 +220,9 @@ int policy_explain(const struct policy_set *set, const char *text, json_t **expl
 			  flow.peer_known ? json_address(flow.facts.peer) : NULL, "program",
 			  flow.facts.comm[0] ? json_text(flow.facts.comm, sizeof(flow.facts.comm)) : NULL, "cgroup",
 			  flow.cgroup[0] ? json_text(flow.cgroup, SIZE_MAX) : NULL, "policy", set->origins[policy].name,
-			  "number", (int)policy, "origin", origin_json(&set->origins[policy]), "mode", mode,
+			  "number", (int)policy, "origin", policy_explain_place(&set->origins[policy]), "mode", mode,
 			  "considered", considered, "more", (json_int_t)more);
+	json_object_set_new(*explained, "steered", policy_steered_json(set, &flow.facts, flow.peer_known));
 	free(mode);
 	return 0;
 }
@@ -242,4 +244,8 @@ void policy_explain_print(FILE *out, const json_t *explained)
 		fprintf(out, "     and %lld more that do not match\n", (long long)more);
 	fprintf(out, "%s: mode %s (%s)\n", json_member_text(explained, "policy"), json_member_text(explained, "mode"),
 		json_member_text(explained, "origin"));
+	json_array_foreach(json_object_get(explained, "steered"), index, entry)
+		fprintf(out, "%s: steered on %s to %s, before the kernel sees it (%s)\n", json_member_text(entry, "policy"),
+			json_member_text(entry, "interface"), json_member_text(entry, "steer"),
+			json_member_text(entry, "origin"));
 }

@@ -9,10 +9,13 @@
  * not match.
  *
  * {"flow": {…}, "policy": NAME, "number": N, "origin": "FILE:LINE", "mode": MODE,
- *  "considered": [{"policy": NAME, "origin": …, "matches": bool, "because": CONDITION or null}], "more": N}
+ *  "considered": [{"policy": NAME, "origin": …, "matches": bool, "because": CONDITION or null}], "more": N,
+ *  "steered": policy_steered_json()}
  * considered: in the order of the data path up to the one that matches, at most EXPLAIN_MAX; more: how many it leaves
  * out.
  */
 #define EXPLAIN_MAX 100
 int policy_explain(const struct policy_set *set, const char *flow, json_t **explained, struct fault *fault);
+/* "FILE:LINE", or "default". */
+json_t *policy_explain_place(const struct policy_origin *origin);
 void policy_explain_print(FILE *out, const json_t *explained);
