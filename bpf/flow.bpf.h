@@ -289,6 +289,8 @@ static __always_inline __u32 flow_wrapper(struct tcp_sock *tp, struct ac_flow *f
 		f->refusal = AC_REFUSAL_ULP;
 	else if (BPF_CORE_READ_BITFIELD(&tp->inet_conn, icsk_ca_dst_locked))
 		f->refusal = AC_REFUSAL_ROUTE_LOCKED;
+	else if (!c->wrappers)
+		f->refusal = AC_REFUSAL_OBSERVES;
 	else if (!wrapper || !(c->wrappers & (1ULL << wrapper)))
 		f->refusal = AC_REFUSAL_NO_WRAPPER;
 	return f->refusal ? AC_WRAPPER_NONE : wrapper;

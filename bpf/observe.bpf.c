@@ -30,6 +30,17 @@ static __always_inline void shadow_tires(struct ac_flow *f, struct ac_service_me
 		memory->no_gain++;
 }
 
+/* The agent may not see the namespace that the flow is in (in a PID namespace of its own): nobody else would say so. */
+static __always_inline void shadow_refuse(struct ac_flow *f, struct ac_control *c)
+{
+	struct ac_service_stats *stats = stats_of(f);
+
+	f->refusal = AC_REFUSAL_OBSERVES;
+	flow_unwatch(f, c);
+	if (stats)
+		ac_count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_OBSERVES);
+}
+
 /* A burst, or what counts like one, is over: does the flow go to the gate, or is it no longer a reason to observe? */
 static __always_inline void shadow_judge(struct sock *sk, struct ac_flow *f, struct ac_service_memory *memory,
 					 struct ac_control *c)
@@ -37,7 +48,9 @@ static __always_inline void shadow_judge(struct sock *sk, struct ac_flow *f, str
 	if (f->mode != AC_MODE_AUTOCORK || !flow_may_change(f))
 		return;
 	if (ac_predictor_promises(&f->predictor)) {
-		if (flow_asks_again(f))
+		if (!c->wrappers)
+			shadow_refuse(f, c);
+		else if (flow_asks_again(f))
 			kick(AC_KICK_RECONCILE, netns_of(sk));
 	} else if (!ac_predictor_gains(&f->predictor)) { /* one that gains and rests comes back when the rest is over */
 		shadow_tires(f, memory, c);

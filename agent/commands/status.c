@@ -69,6 +69,11 @@ static void print_features(FILE *out, const struct cli *cli, const json_t *featu
 	}
 	if (listed)
 		fputs(" (autocork doctor)\n", out);
+	json_array_foreach((json_t *)features, i, feature)
+		if (!strcmp(json_member_text(feature, "name"), "release") &&
+		    !json_is_true(json_object_get(feature, "works")))
+			fprintf(out, "        nothing is managed: %s: %s\n", json_member_text(feature, "reason"),
+				json_member_text(feature, "fix"));
 }
 
 static void print_policy(FILE *out, const struct cli *cli, const json_t *policy)

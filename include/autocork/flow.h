@@ -37,7 +37,8 @@ enum ac_reason {
 	X(UNTOLD, "untold", "the kernel (before 6.12) does not tell its end: it is older than the agent") \
 	X(ERROR, "error", "the kernel refused the change for another reason") \
 	X(NO_DESCRIPTOR, "no_descriptor", "no process has a descriptor of it that can be taken") \
-	X(LOCK_HELD, "lock_held", "a socket of its control group was kept locked")
+	X(LOCK_HELD, "lock_held", "a socket of its control group was kept locked") \
+	X(OBSERVES, "observes", "the agent can only observe here: autocork doctor says why")
 
 enum ac_refusal {
 #define X(id, name, text) AC_REFUSAL_##id,

@@ -4,8 +4,9 @@
 tests/vm/test_refused.py)."""
 import json
 import subprocess
+import sys
 
-from lib import Agent, Cgroup, Net, PATIENT, Skip, Stream, check, congestion, equal, main, wait_for, world
+from lib import Agent, Cgroup, Net, PATIENT, Skip, Stream, build, check, congestion, equal, main, wait_for, world
 
 
 def left_alone(agent, stream, reason):
@@ -40,12 +41,37 @@ def test_route_locked():
             w.give_back(stream)
 
 
-def test_no_wrapper():
-    """a congestion control that has no wrapper"""
+# In a PID namespace of its own, as in a container without the host's; signals go on to the agent, which ends with this.
+CONTAINED = """
+import ctypes, os, signal, sys
+libc = ctypes.CDLL(None)
+assert not libc.unshare(0x20000000)
+pid = os.fork()
+if not pid:
+    libc.prctl(1, signal.SIGKILL)
+    os.execvp("unshare", ["unshare", "--mount-proc", *sys.argv[1:]])
+for number in signal.SIGTERM, signal.SIGHUP:
+    signal.signal(number, lambda number, _: os.kill(pid, number))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_observes():
+    """an agent that can only observe, forced or in a PID namespace of its own: flows of network namespaces that it does
+    not see are counted too, and doctor and status say why"""
     with Cgroup() as group, Net() as net:
         group.enter()
         with Agent(group, PATIENT, ["--without-wrappers"]) as agent, Stream(net) as stream:
-            left_alone(agent, stream, "no_wrapper")
+            left_alone(agent, stream, "observes")
+        agent = Agent(group, PATIENT)
+        agent.command = [sys.executable, "-c", CONTAINED, *agent.command]
+        with agent, Stream(net) as stream:
+            left_alone(agent, stream, "observes")
+            equal(agent.status()["agent"]["mode"], "observe", "the mode")
+            for command in "doctor", "status":
+                said = subprocess.run([build("autocork"), command, "--control", agent.control], capture_output=True,
+                                      text=True, check=False).stdout
+                check("PID namespace" in said and "hostPID" in said, f"{command}: {said}")
 
 
 def struct_ops_links():
