@@ -35,21 +35,32 @@ static long find_step(__u32 i, struct find_walk *walk)
 	return 0;
 }
 
+/* Of the process that reads this pass. */
+static __always_inline struct ac_release_worker *find_asker(void)
+{
+	__u32 zero = 0, asker = bpf_get_current_pid_tgid() >> 32;
+	struct ac_releaser *r = bpf_map_lookup_elem(&releaser, &zero);
+
+	for (int i = 0; r && i < AC_RELEASE_WORKERS; i++)
+		if (r->worker[i].pid == asker)
+			return &r->worker[i];
+	return NULL;
+}
+
 SEC("iter/task")
 int find(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct find_walk walk = { .fd = -1 };
-	__u32 zero = 0, number;
-	struct ac_releaser *r;
+	struct ac_release_worker *asker = find_asker();
 	struct ac_flow *f;
 	struct sock *sk;
+	__u32 number;
 
-	r = bpf_map_lookup_elem(&releaser, &zero);
 	/* Threads share the table of their leader, or cannot be asked for theirs. */
-	if (!task || !r || r->tgid || task->pid != task->tgid)
+	if (!task || !asker || asker->tgid || task->pid != task->tgid)
 		return 0;
-	number = r->wanted;
+	number = asker->wanted;
 	f = bpf_map_lookup_elem(&records, &number);
 	if (!f)
 		return 0;
@@ -63,8 +74,8 @@ int find(struct bpf_iter__task *ctx)
 	bpf_loop((walk.size + FIND_CHUNK - 1) / FIND_CHUNK, find_step, &walk, 0);
 	if (walk.fd < 0)
 		return 0;
-	r->fd = walk.fd;
-	r->tgid = task->tgid;
+	asker->fd = walk.fd;
+	asker->tgid = task->tgid;
 	return 0;
 }
 

@@ -99,12 +99,12 @@ struct {
 	__uint(max_entries, 256 * 1024);
 } dues SEC(".maps");
 
-/* Control groups of which a socket was kept locked: AC_AVOID_… */
+/* Control groups of which a socket was kept locked. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256);
+	__uint(max_entries, AC_AVOIDED_MAX);
 	__type(key, __u64);
-	__type(value, __u32);
+	__type(value, struct ac_avoided);
 } avoided SEC(".maps");
 
 struct {

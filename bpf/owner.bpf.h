@@ -9,22 +9,17 @@
 static __always_inline bool owner_hand(const struct ac_owner *o, __u32 number, __u32 what)
 {
 	struct ac_due *due = bpf_ringbuf_reserve(&dues, sizeof(*due), 0);
-	struct ac_releaser *r;
-	__u32 zero = 0;
 
 	if (!due)
 		return false;
 	due->cookie = o->cookie;
 	due->number = number;
 	due->what = what;
-	r = bpf_map_lookup_elem(&releaser, &zero);
-	if (r)
-		__sync_fetch_and_add(&r->given, 1);
 	bpf_ringbuf_submit(due, 0);
 	return true;
 }
 
-/* Ends what the flow holds, for `reason`, as soon as the release process comes to it. */
+/* Ends what the flow holds, for `reason`, as soon as a release process comes to it. */
 static __always_inline bool owner_release(struct ac_flow *f, __u32 reason)
 {
 	struct ac_owner *o = owner_of(f);
@@ -65,9 +60,9 @@ static __always_inline void owner_refuse(struct sock *sk, struct ac_flow *f, __u
 
 static __always_inline bool owner_is_avoided(__u64 cgroup, const struct ac_control *c)
 {
-	const __u32 *avoid = c->avoids ? bpf_map_lookup_elem(&avoided, &cgroup) : NULL;
+	const struct ac_avoided *avoid = c->avoids ? bpf_map_lookup_elem(&avoided, &cgroup) : NULL;
 
-	return avoid && *avoid & AC_AVOID_NOW;
+	return avoid && avoid->now;
 }
 
 /* A hold is to begin. False if nobody could end it. With the socket locked. */

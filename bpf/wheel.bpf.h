@@ -2,7 +2,7 @@
 /*
  * The wheel of due holds (include/autocork/control.h). A flow joins it when it holds and is in no slot; a timer,
  * running only while holds come and go, empties the slots whose time is over, and hands the flows that still hold to
- * the release process.
+ * the release processes.
  */
 #pragma once
 #include "maps.bpf.h"
@@ -14,8 +14,9 @@ struct wheel_clock {
 	__u32 checked;		/* slots before this tick are empty, but for late comers */
 	__u32 next;		/* number of the record at which the last turn stopped */
 	__u32 taken;		/* tick when a slot last had somebody */
-	__u32 done;		/* releaser.done when it last grew … */
-	__u32 done_us;		/* … and the time of that */
+	__u32 moved_us;		/* when the readers of `dues` last moved on … */
+	__u32 kicked_us;	/* … and when the agent was last told that one is stuck */
+	__u64 position;		/* theirs */
 };
 
 struct {
@@ -120,21 +121,32 @@ static long wheel_step(__u32 i, struct wheel_walk *walk)
 	return 0;
 }
 
-/* Asked for something, and has not done anything since? */
+static __always_inline bool wheel_worker_is_stuck(const struct ac_release_worker *worker, __u32 now)
+{
+	__u32 since_us = *(volatile __u32 *)&worker->since_us;
+
+	return since_us && (__s32)(now - since_us) > AC_STUCK_US;
+}
+
+/* Does one of them wait for a lock, or does nobody take what is handed over? */
 static __always_inline void wheel_watch(struct wheel_clock *clock, __u32 now)
 {
+	__u64 position = bpf_ringbuf_query(&dues, BPF_RB_CONS_POS);
 	__u32 zero = 0;
 	struct ac_releaser *r = bpf_map_lookup_elem(&releaser, &zero);
+	bool stuck;
 
 	if (!r)
 		return;
-	if (r->done != clock->done || r->given == r->done) {
-		clock->done = r->done;
-		clock->done_us = now;
-	} else if (now - clock->done_us > AC_STUCK_US) {
-		clock->done_us = now;
-		kick(AC_KICK_STUCK, 0);
+	if (position != clock->position || !bpf_ringbuf_query(&dues, BPF_RB_AVAIL_DATA)) {
+		clock->position = position;
+		clock->moved_us = now;
 	}
+	stuck = now - clock->moved_us > AC_STUCK_US;
+	for (int i = 0; i < AC_RELEASE_WORKERS; i++)
+		stuck |= wheel_worker_is_stuck(&r->worker[i], now);
+	if (stuck && now - clock->kicked_us > AC_STUCK_US && kick(AC_KICK_STUCK, 0))
+		clock->kicked_us = now;
 }
 
 /*

@@ -56,11 +56,12 @@ static bool has_net_classes(void)
 	return found;
 }
 
-static int spawn(struct releaser *releaser, int report)
+static int spawn(struct releaser *releaser, size_t place, int report)
 {
 	const int given[] = { releaser->dues, releaser->owners_map, releaser->state_map, releaser->find, report };
-	char sample[16], count[16];
-	const char *const arguments[] = { sample, count, NULL };
+	char sample[16], count[16], which[16];
+	const char *const arguments[] = { sample, count, which, NULL };
+	pid_t *pid = &releaser->worker[place].pid;
 	/* In real time from its first instruction on: on a busy machine it would else take long to start. */
 	const struct sched_param priority = { .sched_priority = sched_get_priority_min(SCHED_FIFO) };
 	const short flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP;
@@ -71,6 +72,7 @@ static int spawn(struct releaser *releaser, int report)
 
 	snprintf(sample, sizeof(sample), "%d", releaser->dues);
 	snprintf(count, sizeof(count), "%zu", releaser->owner_count);
+	snprintf(which, sizeof(which), "%zu", place);
 	sigemptyset(&none);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attributes);
@@ -88,10 +90,10 @@ static int spawn(struct releaser *releaser, int report)
 	posix_spawnattr_setschedparam(&attributes, &priority);
 	posix_spawnattr_setflags(&attributes, flags | POSIX_SPAWN_SETSCHEDULER);
 	if (!err)
-		err = release_spawn(&releaser->pid, &actions, &attributes, arguments);
+		err = release_spawn(pid, &actions, &attributes, arguments);
 	if (err == EPERM) {
 		posix_spawnattr_setflags(&attributes, flags);
-		err = release_spawn(&releaser->pid, &actions, &attributes, arguments);
+		err = release_spawn(pid, &actions, &attributes, arguments);
 	}
 	for (size_t i = 0; i < AC_ARRAY_SIZE(given); i++)
 		if (high[i] >= 0)
@@ -99,19 +101,19 @@ static int spawn(struct releaser *releaser, int report)
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	if (err)
-		releaser->pid = 0;
+		*pid = 0;
 	return err;
 }
 
 /* Starts one. With `report` waits for what it tells, for a while. Returns 0 or a number as in errno. */
-static int start(struct releaser *releaser, struct release_report *report)
+static int start(struct releaser *releaser, size_t place, struct release_report *report)
 {
 	struct pollfd poll_pipe = { .events = POLLIN };
 	int ends[2], err;
 
 	if (pipe2(ends, O_CLOEXEC))
 		return errno;
-	err = spawn(releaser, ends[1]);
+	err = spawn(releaser, place, ends[1]);
 	close(ends[1]);
 	poll_pipe.fd = ends[0];
 	if (!err && report &&
@@ -121,24 +123,47 @@ static int start(struct releaser *releaser, struct release_report *report)
 	return err;
 }
 
-static void end(struct releaser *releaser)
+static void end(struct releaser_worker *worker)
 {
-	if (!releaser->pid)
+	if (!worker->pid)
 		return;
-	kill(releaser->pid, SIGKILL);
-	waitpid(releaser->pid, NULL, 0);
-	releaser->pid = 0;
+	kill(worker->pid, SIGKILL);
+	waitpid(worker->pid, NULL, 0);
+	worker->pid = 0;
 }
 
 /* Starts the next one in the agent's loop: nobody waits for it. */
-static void start_next(struct releaser *releaser)
+static void start_next(struct releaser *releaser, size_t place)
 {
-	int err = start(releaser, NULL);
+	struct releaser_worker *worker = &releaser->worker[place];
+	int was = worker->error;
 
-	releaser->restarts++;
-	if (err)
-		log_error("release process: cannot be started: %s: nothing is held until it can", strerror(err));
-	__atomic_store_n(&releaser->control->releases, !err, __ATOMIC_RELEASE);
+	worker->killed = false;
+	__atomic_store_n(&releaser->state->worker[place].pid, 0, __ATOMIC_RELEASE);
+	worker->error = start(releaser, place, NULL);
+	if (worker->error && worker->error != was)
+		log_error("release process: cannot be started: %s: others have more to do, or nothing is held, until it can",
+			  strerror(worker->error));
+}
+
+/* May anything be held? Not if locks keep so many of them that nobody can take the next one's place. */
+static void tell(const struct releaser *releaser)
+{
+	bool some = false, killed = false;
+
+	for (size_t i = 0; i < releaser->workers; i++) {
+		some |= releaser->worker[i].pid && !releaser->worker[i].killed;
+		killed |= releaser->worker[i].killed;
+	}
+	__atomic_store_n(&releaser->control->releases, some && !killed, __ATOMIC_RELEASE);
+}
+
+/* Two at least, or nobody would do anything while one waits. */
+static size_t workers_wanted(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus < 2 ? 2 : cpus > AC_RELEASE_WORKERS ? AC_RELEASE_WORKERS : cpus;
 }
 
 static const char *why_not(const struct release_report *report, int err, const char **mend)
@@ -186,11 +211,11 @@ bool releaser_start(struct releaser *releaser, const struct shared_maps *shared,
 		reason = "a net_cls or net_prio hierarchy is mounted, whose marks a taken descriptor would lose";
 		mend = "use cgroup v2, and nftables or tc to mark by its groups";
 	} else {
-		err = start(releaser, &report);
+		err = start(releaser, 0, &report);
 		reason = why_not(&report, err, &mend);
 		err = err ? err : report.takes ? report.takes : report.finds;
 		if (reason)
-			end(releaser);
+			end(&releaser->worker[0]);
 		if (reason && err) {
 			features_note(features, "release", false, without, mend, "%s: %s", reason, strerror(err));
 			return false;
@@ -200,8 +225,11 @@ bool releaser_start(struct releaser *releaser, const struct shared_maps *shared,
 		features_note(features, "release", false, without, mend, "%s", reason);
 		return false;
 	}
-	features_note(features, "release", true, "", "", "by descriptors of the programs' own, pid %d",
-		      (int)releaser->pid);
+	releaser->workers = workers_wanted();
+	for (size_t i = 1; i < releaser->workers; i++)
+		start_next(releaser, i);
+	features_note(features, "release", true, "", "", "by descriptors of the programs' own, %zu processes",
+		      releaser->workers);
 	features_note(
 		features, "release in time", !report.realtime && !report.locked,
 		"on a busy machine a wrong hold lasts some milliseconds longer, counted in autocork_holds_late_total",
@@ -211,7 +239,7 @@ bool releaser_start(struct releaser *releaser, const struct shared_maps *shared,
 				: "SCHED_FIFO 1, memory locked",
 		report.realtime || report.locked ? strerror(report.realtime ? report.realtime : report.locked) : "",
 		"");
-	control->releases = 1;
+	tell(releaser);
 	return true;
 }
 
@@ -228,15 +256,15 @@ static bool waits_for(const struct releaser *releaser, uint64_t cgroup)
 static void forgive(struct releaser *releaser, const struct releaser_stuck *was)
 {
 	struct ac_owner *owner = &releaser->owners[was->number];
-	uint32_t times;
+	struct ac_avoided avoided;
 
 	if (owner->cookie == was->cookie && owner->reach == AC_REACH_LOCKED)
 		owner->reach = AC_REACH_UNKNOWN;
 	if (monotonic_us() - was->since_us > FORGIVE_US || waits_for(releaser, was->cgroup) ||
-	    bpf_map_lookup_elem(releaser->avoided, &was->cgroup, &times) || times / AC_AVOID_TIME >= AC_AVOID_TIMES)
+	    bpf_map_lookup_elem(releaser->avoided, &was->cgroup, &avoided) || avoided.times >= AC_AVOID_TIMES)
 		return;
-	times &= ~AC_AVOID_NOW;
-	bpf_map_update_elem(releaser->avoided, &was->cgroup, &times, BPF_EXIST);
+	avoided.now = 0;
+	bpf_map_update_elem(releaser->avoided, &was->cgroup, &avoided, BPF_EXIST);
 	releaser->forgave = true;
 	log_info("control group %llu: its socket's lock is free again: its flows are managed as before",
 		 (unsigned long long)was->cgroup);
@@ -255,20 +283,45 @@ static void reap(struct releaser *releaser)
 	}
 }
 
+/*
+ * Forgets the control group that kept a lock longest ago, but for those that are waited for: it may be gone, and one
+ * that does so again is avoided again.
+ */
+static void forget_oldest(const struct releaser *releaser)
+{
+	uint64_t *before = NULL, cgroup, oldest = 0, oldest_us = UINT64_MAX;
+	struct ac_avoided avoided;
+
+	for (; !bpf_map_get_next_key(releaser->avoided, before, &cgroup); before = &cgroup) {
+		if (waits_for(releaser, cgroup) || bpf_map_lookup_elem(releaser->avoided, &cgroup, &avoided) ||
+		    avoided.since_us >= oldest_us)
+			continue;
+		oldest = cgroup;
+		oldest_us = avoided.since_us;
+	}
+	if (oldest)
+		bpf_map_delete_elem(releaser->avoided, &oldest);
+}
+
 /* Nothing of the control group is managed from now on. */
 static void avoid(struct releaser *releaser, struct releaser_stuck *stuck, uint32_t number)
 {
 	struct ac_owner *owner = &releaser->owners[number];
-	uint32_t times = 0;
+	struct ac_avoided avoided = {};
 
 	stuck->number = number;
 	stuck->cookie = owner->cookie;
 	stuck->cgroup = owner->cgroup;
 	owner->reach = AC_REACH_LOCKED;
-	if (bpf_map_lookup_elem(releaser->avoided, &stuck->cgroup, &times))
+	if (bpf_map_lookup_elem(releaser->avoided, &stuck->cgroup, &avoided))
 		__atomic_fetch_add(&releaser->control->avoids, 1, __ATOMIC_RELEASE);
-	times = (times + AC_AVOID_TIME) | AC_AVOID_NOW;
-	bpf_map_update_elem(releaser->avoided, &stuck->cgroup, &times, BPF_ANY);
+	avoided.now = 1;
+	avoided.times++;
+	avoided.since_us = stuck->since_us;
+	if (bpf_map_update_elem(releaser->avoided, &stuck->cgroup, &avoided, BPF_ANY)) {
+		forget_oldest(releaser);
+		bpf_map_update_elem(releaser->avoided, &stuck->cgroup, &avoided, BPF_ANY);
+	}
 	log_warning("control group %llu: a program keeps its socket locked: its flows are not managed (lock_held)",
 		    (unsigned long long)stuck->cgroup);
 }
@@ -278,62 +331,91 @@ static bool leave_behind(struct releaser *releaser, const struct releaser_stuck 
 	for (size_t i = 0; i < RELEASER_STUCK_MAX; i++)
 		if (!releaser->stuck[i].pid) {
 			releaser->stuck[i] = *stuck;
-			releaser->pid = 0;
 			return true;
 		}
 	return false;
 }
 
-void releaser_is_stuck(struct releaser *releaser)
+/* One that does not answer, in that state (process_state()), makes room for another. */
+static void replace(struct releaser *releaser, size_t place, char state)
 {
-	unsigned int restarts = releaser->restarts;
-	struct releaser_stuck stuck;
-	uint32_t number;
-	char state;
+	struct ac_release_worker *shared = &releaser->state->worker[place];
+	struct releaser_worker *worker = &releaser->worker[place];
+	struct releaser_stuck stuck = { .pid = worker->pid, .since_us = monotonic_us() };
+	uint32_t number = shared->due.number;
 
-	releaser_look(releaser);
-	/* One that starts is not stuck yet. */
-	if (!releaser->pid || releaser->restarts != restarts || releaser->state->pid != (uint32_t)releaser->pid)
-		return;
-	number = __atomic_load_n(&releaser->state->number, __ATOMIC_ACQUIRE);
-	state = process_state(releaser->pid);
-	/* It wants to run, and another one would have to wait like it. */
-	if (state == 'R')
-		return;
-	/* Not interruptible, in a socket's lock. Its reader of the ring must not come back: it is killed first. */
-	kill(releaser->pid, SIGKILL);
-	stuck = (struct releaser_stuck){ .pid = releaser->pid, .since_us = monotonic_us() };
-	if (state == 'D' && number && number < releaser->owner_count)
+	kill(worker->pid, SIGKILL);
+	/* Not interruptible, in a socket's lock. */
+	if (state == 'D' && __atomic_load_n(&shared->since_us, __ATOMIC_ACQUIRE) && number < releaser->owner_count)
 		avoid(releaser, &stuck, number);
-	if (!leave_behind(releaser, &stuck)) {
-		log_error(
-			"release process: %d of them wait for locks that programs keep: nothing is held until one is free",
-			RELEASER_STUCK_MAX);
-		__atomic_store_n(&releaser->control->releases, 0, __ATOMIC_RELEASE);
+	if (leave_behind(releaser, &stuck)) {
+		log_info("release process: did not answer: another one is started");
+		start_next(releaser, place);
 		return;
 	}
-	log_info("release process: did not answer: another one is started");
-	releaser->state->number = 0;
-	start_next(releaser);
+	log_error("release process: %d of them wait for locks that programs keep: nothing is held until one is free",
+		  RELEASER_STUCK_MAX);
+	worker->killed = true;
+}
+
+static void look_at_stuck(struct releaser *releaser, size_t place)
+{
+	const struct ac_release_worker *shared = &releaser->state->worker[place];
+	const struct releaser_worker *worker = &releaser->worker[place];
+	uint32_t since_us = __atomic_load_n(&shared->since_us, __ATOMIC_ACQUIRE);
+	char state;
+
+	/* One that starts is not stuck yet. */
+	if (!worker->pid || worker->killed || shared->pid != (uint32_t)worker->pid || !since_us ||
+	    (uint32_t)monotonic_us() - since_us < AC_STUCK_US)
+		return;
+	state = process_state(worker->pid);
+	/* It wants to run, and another one would have to wait like it. */
+	if (state != 'R')
+		replace(releaser, place, state);
+}
+
+void releaser_is_stuck(struct releaser *releaser)
+{
+	releaser_look(releaser);
+	for (size_t i = 0; i < releaser->workers; i++)
+		look_at_stuck(releaser, i);
+	if (releaser->workers)
+		tell(releaser);
+}
+
+static void look_at_ended(struct releaser *releaser, size_t place)
+{
+	struct releaser_worker *worker = &releaser->worker[place];
+	int status;
+
+	if (worker->pid && waitpid(worker->pid, &status, WNOHANG | WUNTRACED) <= 0)
+		return;
+	if (worker->pid && WIFSTOPPED(status)) {
+		replace(releaser, place, 'T');
+		return;
+	}
+	if (worker->pid)
+		log_warning("release process: ended: another one is started");
+	worker->pid = 0;
+	start_next(releaser, place);
 }
 
 void releaser_look(struct releaser *releaser)
 {
-	if (!releaser->control || !releaser->owner_count)
+	if (!releaser->workers)
 		return;
 	reap(releaser);
-	if (releaser->pid && waitpid(releaser->pid, NULL, WNOHANG) > 0) {
-		log_warning("release process: ended: another one is started");
-		releaser->pid = 0;
-		releaser->state->number = 0;
-		start_next(releaser);
-	}
+	for (size_t i = 0; i < releaser->workers; i++)
+		look_at_ended(releaser, i);
+	tell(releaser);
 }
 
 void releaser_stop(struct releaser *releaser)
 {
-	if (releaser->pid)
-		kill(releaser->pid, SIGKILL);
+	for (size_t i = 0; i < releaser->workers; i++)
+		if (releaser->worker[i].pid)
+			kill(releaser->worker[i].pid, SIGKILL);
 	/* Not waited for: it may be stuck. Whoever is left ends when its lock is free. */
 	if (releaser->state && releaser->state != MAP_FAILED)
 		munmap(releaser->state, sysconf(_SC_PAGESIZE));

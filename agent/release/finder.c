@@ -44,36 +44,37 @@ static int look(pid_t process)
 	return err;
 }
 
-static bool find_in(struct ac_releaser *state, struct ac_owner *owner, uint32_t number, pid_t process)
+static bool find_in(struct ac_release_worker *me, struct ac_owner *owner, uint32_t number, pid_t process)
 {
 	int copy;
 
-	state->tgid = 0;
-	state->wanted = number;
-	if (look(process) || !state->tgid)
+	me->tgid = 0;
+	me->wanted = number;
+	if (look(process) || !me->tgid)
 		return false;
-	copy = descriptor_take_socket(state->tgid, state->fd, owner->cookie);
+	copy = descriptor_take_socket(me->tgid, me->fd, owner->cookie);
 	if (copy < 0)
 		return false;
 	close(copy);
-	owner->tgid = state->tgid;
-	owner->fd = state->fd;
+	owner->tgid = me->tgid;
+	owner->fd = me->fd;
 	return true;
 }
 
-enum finder_result finder_find(struct ac_releaser *state, struct ac_owner *owner, uint32_t number)
+enum finder_result finder_find(struct ac_releaser *state, struct ac_release_worker *me, struct ac_owner *owner,
+			       uint32_t number)
 {
-	static uint64_t next_us;
 	uint64_t start_us;
 	bool found;
 
-	if (owner->writer && find_in(state, owner, number, owner->writer))
+	if (owner->writer && find_in(me, owner, number, owner->writer))
 		return FINDER_FOUND;
 	start_us = monotonic_us();
-	if (start_us < next_us)
+	if (start_us < __atomic_load_n(&state->next_look_us, __ATOMIC_RELAXED))
 		return FINDER_LATER;
-	found = find_in(state, owner, number, 0);
-	next_us = start_us + EVERYBODY_SHARE * (monotonic_us() - start_us);
+	found = find_in(me, owner, number, 0);
+	__atomic_store_n(&state->next_look_us, start_us + EVERYBODY_SHARE * (monotonic_us() - start_us),
+			 __ATOMIC_RELAXED);
 	return found ? FINDER_FOUND : FINDER_NOBODY;
 }
 

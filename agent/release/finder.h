@@ -12,6 +12,7 @@ enum finder_result {
 };
 
 /* Looks at the process that `owner` says has written, and then, now and then only, at all processes. */
-enum finder_result finder_find(struct ac_releaser *state, struct ac_owner *owner, uint32_t number);
+enum finder_result finder_find(struct ac_releaser *state, struct ac_release_worker *me, struct ac_owner *owner,
+			       uint32_t number);
 /* 0, or why it cannot look (errno). */
 int finder_try(void);

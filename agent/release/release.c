@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "release/release.h"
 
-#include <bpf/libbpf.h>
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,14 +12,18 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "release/command.h"
 #include "release/descriptor.h"
+#include "release/dues.h"
 #include "release/finder.h"
 
 struct release {
 	struct ac_owner *owners;
 	uint32_t owner_count;
 	struct ac_releaser *state;
+	struct ac_release_worker *me;
+	struct dues dues;
 	pid_t agent;
 };
 
@@ -78,7 +81,7 @@ static void serve(struct release *release, const struct ac_due *due)
 
 	if (due->what == AC_DUE_RELEASE && push(owner))
 		return;
-	switch (finder_find(release->state, owner, due->number)) {
+	switch (finder_find(release->state, release->me, owner, due->number)) {
 	case FINDER_FOUND:
 		set_reach(owner, due->cookie, AC_REACH_FOUND);
 		if (due->what == AC_DUE_RELEASE)
@@ -94,24 +97,31 @@ static void serve(struct release *release, const struct ac_due *due)
 	}
 }
 
-/*
- * The ring's position moves on after this, so what a process was stuck with its successor meets again; the agent has
- * marked it by then, and has killed the one that was stuck, which then never gets to move the position back.
- */
-static int on_due(void *context, void *data, size_t size)
+/* Any call on the socket may wait for its lock: a getsockopt() too, where a cgroup program looks at it. */
+static void handle(struct release *release, const struct ac_due *due)
 {
-	struct release *release = context;
-	const struct ac_due *due = data;
+	struct ac_release_worker *me = release->me;
 
-	if (due->number < release->owner_count && may_serve(&release->owners[due->number], due)) {
-		/* Any call on the socket may wait for its lock: a getsockopt() too, where a cgroup program looks at
-		 * it. */
-		__atomic_store_n(&release->state->number, due->number, __ATOMIC_RELEASE);
+	me->due = *due;
+	__atomic_store_n(&me->since_us, (uint32_t)monotonic_us() | 1, __ATOMIC_RELEASE);
+	if (due->number < release->owner_count && may_serve(&release->owners[due->number], due))
 		serve(release, due);
-		__atomic_store_n(&release->state->number, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&me->since_us, 0, __ATOMIC_RELEASE);
+}
+
+static void work(struct release *release)
+{
+	struct ac_due due;
+
+	/* What the one before us in this place was stopped at; of a socket that it was stuck with the agent has marked
+	 * it. */
+	if (release->me->since_us) {
+		due = release->me->due;
+		handle(release, &due);
 	}
-	__atomic_fetch_add(&release->state->done, 1, __ATOMIC_RELEASE);
-	return 0;
+	while (!dues_wait(&release->dues))
+		while (dues_take(&release->dues, &due))
+			handle(release, &due);
 }
 
 static void *map_memory(int fd, size_t bytes)
@@ -172,28 +182,27 @@ int release_main(int argc, char **argv)
 {
 	struct release release = { .agent = getppid() };
 	struct release_report report = {};
-	struct ring_buffer *ring;
-	int err = 0;
+	unsigned long place;
 
 	/* The thread that started us is the agent's main one. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, RELEASE_NAME);
-	if (argc != 3 || getppid() != release.agent)
+	if (argc != 4 || getppid() != release.agent)
 		return 2;
 	for (int fd = RELEASE_DUES; fd < RELEASE_FD_END; fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	release.owner_count = strtoul(argv[2], NULL, 10);
 	release.owners = map_memory(RELEASE_OWNERS, release.owner_count * sizeof(*release.owners));
 	release.state = map_memory(RELEASE_STATE, sizeof(*release.state));
-	ring = ring_buffer__new(RELEASE_DUES, on_due, &release, NULL);
-	if (!release.owners || !release.state || !ring)
+	place = strtoul(argv[3], NULL, 10);
+	if (!release.owners || !release.state || place >= AC_RELEASE_WORKERS || dues_map(&release.dues, RELEASE_DUES))
 		return 1;
+	release.me = &release.state->worker[place];
 	raise_priority(&report);
 	try_all(&release, strtol(argv[1], NULL, 10), &report);
 	drop_privileges();
-	__atomic_store_n(&release.state->pid, getpid(), __ATOMIC_RELEASE);
+	__atomic_store_n(&release.me->pid, getpid(), __ATOMIC_RELEASE);
 	tell(&report);
-	while (err >= 0 || err == -EINTR)
-		err = ring_buffer__poll(ring, -1);
+	work(&release);
 	return 1;
 }

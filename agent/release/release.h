@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The release process: ends holds that nobody else ends, through descriptors of the programs' own. It is the agent's
+ * A release process: ends holds that nobody else ends, through descriptors of the programs' own. It is the agent's
  * child and the same program under another name, so that there is no second file to install. It alone waits for locks
- * that others keep.
+ * that others keep. Several of them share the work: whoever is free takes what is due next (release/dues.h).
  */
 #pragma once
 #include <autocork/release.h>
@@ -38,5 +38,6 @@ bool release_is_me(int argc, char **argv);
  * errno. */
 int release_spawn(pid_t *pid, const posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
 		  const char *const arguments[]);
-/* argv[1]: a descriptor of the agent's, to try with; argv[2]: entries of the map `owners`. Ends with the agent. */
+/* argv[1]: a descriptor of the agent's, to try with; argv[2]: entries of the map `owners`; argv[3]: its place in the
+ * map `releaser`. Ends with the agent. */
 int release_main(int argc, char **argv);

@@ -40,26 +40,38 @@ struct ac_due {
 	__u32 what;	/* enum ac_due_what */
 };
 
-/* How it is doing: the one value of the map `releaser`, mapped into its memory and the agent's. */
-struct ac_releaser {
-	__u32 given;	/* asked for, wraps */
-	__u32 done;	/* of these; who wrote it last is the process in charge */
-	__u32 number;	/* of the record in whose socket's lock it may wait; 0 = none */
-	__u32 wanted;	/* number of the record whose descriptor bpf/find.bpf.c looks for … */
-	__u32 tgid;	/* … and where it found it; 0 = nowhere */
+/* Release processes that work side by side, at most: who waits for a lock keeps nobody from the others. */
+#define AC_RELEASE_WORKERS 4
+
+/* How one of them is doing. */
+struct ac_release_worker {
+	struct ac_due due;	/* what it is at: the lock that it may wait for is of that socket */
+	__u32 since_us;		/* CLOCK_MONOTONIC, when it began with that; 0 = it is at nothing */
+	__u32 pid;		/* of the process in this place, once it is ready */
+	__u32 wanted;		/* number of the record whose descriptor bpf/find.bpf.c looks for … */
+	__u32 tgid;		/* … and where it found it; 0 = nowhere */
 	__s32 fd;
-	__u32 pid;	/* of the process in charge, once it is ready */
+} __attribute__((aligned(64)));
+
+/* The one value of the map `releaser`, mapped into their memory and the agent's. */
+struct ac_releaser {
+	__u64 next_look_us;	/* before that nobody looks at all processes */
+	struct ac_release_worker worker[AC_RELEASE_WORKERS];
 };
 
 /*
  * The value of the map `avoided`, by control group: a socket of it was kept locked, or is. A busy machine may keep
  * whoever holds a lock from running for a while: who lets go soon is managed again, so many times.
  */
-#define AC_AVOID_NOW (1u << 0)		/* nothing of it is managed */
-#define AC_AVOID_TIME (1u << 1)		/* as often as it was: the bits from here on */
+struct ac_avoided {
+	__u32 now;	/* nothing of it is managed */
+	__u32 times;	/* that it was so */
+	__u64 since_us;	/* CLOCK_MONOTONIC, the last time: where the map is full the oldest one goes */
+};
+#define AC_AVOIDED_MAX 256
 #define AC_AVOID_TIMES 16
 
-/* So long after it was asked for something the release process counts as stuck. */
+/* So long after it was asked for something a release process counts as stuck. */
 #define AC_STUCK_US 10000
 /* A hold that ends so much after its max_hold counts as late. */
 #define AC_LATE_US 1000

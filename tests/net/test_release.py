@@ -5,6 +5,7 @@ nobody else."""
 import contextlib
 import ctypes
 import fcntl
+import json
 import mmap
 import os
 import pathlib
@@ -26,14 +27,22 @@ POLICY = f"[policy all]\nmode = autocork\nmax_hold = {HOLD_MS}ms\nburst_gap = {H
 WIDE_MS = 120
 
 
-def release_process(agent):
-    """Its pid: the agent's youngest child of that name (15 characters of it). Those that are stuck stay."""
+def release_processes(agent):
+    """The pids of those that live, by name (15 characters of it), and of those that are stuck."""
+    found = set()
     children = pathlib.Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()
-    for pid in reversed(children):
+    for pid in children:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if pathlib.Path(f"/proc/{pid}/comm").read_text() == "autocork-releas\n":
-                return int(pid)
-    return None
+            stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+            if "(autocork-releas)" in stat and stat.rpartition(")")[2].split()[0] != "Z":
+                found.add(int(pid))
+    return found
+
+
+def wait_replaced(agent, before, gone):
+    """Until as many as `before` are there again, without those of `gone`."""
+    wait_for(lambda: len(now := release_processes(agent)) == len(before) and not now & gone, 30,
+             "other release processes")
 
 
 def hold_ms(w, stream):
@@ -84,18 +93,22 @@ def test_corked():
 
 
 def test_another_takes_over():
-    """one that is killed or stopped is replaced, and holds end as before"""
+    """those that are killed or stopped are replaced, and holds end as before; the others do the work meanwhile"""
     with world(POLICY) as w, Stream(w.net) as stream:
         learned(w, stream)
         for sign in signal.SIGKILL, signal.SIGSTOP:
-            first = release_process(w.agent)
-            os.kill(first, sign)
-            took = hold_ms(w, stream)
-            check(took < WIDE_MS, f"after signal {sign} what was held took {took:.0f} ms")
-            wait_for(lambda: release_process(w.agent) not in (None, first), 20, "another release process")
-            learned(w, stream)
-            check(hold_ms(w, stream) < WIDE_MS, f"the next one took long after signal {sign}")
-            learned(w, stream)
+            for every in False, True:
+                before = release_processes(w.agent)
+                check(len(before) >= 2, f"release processes: {before}")
+                gone = before if every else set(list(before)[:1])
+                for pid in gone:
+                    os.kill(pid, sign)
+                took = hold_ms(w, stream)
+                check(every or took < WIDE_MS, f"after signal {sign} what was held took {took:.0f} ms")
+                wait_replaced(w.agent, before, gone)
+                learned(w, stream)
+                check(hold_ms(w, stream) < WIDE_MS, f"the next one took long after signal {sign}")
+                learned(w, stream)
         equal(service(w, stream)["refused"]["lock_held"], 0, "flows refused")
 
 
@@ -114,13 +127,14 @@ def test_the_same_program_again():
             shutil.copy(agent.command[0], copy)
             agent.command[:1] = [loader(copy), copy] if by_loader else [copy]
             with agent:
-                first = release_process(agent)
+                first = release_processes(agent)
                 check(first, f"no release process (by a loader: {by_loader}):\n{agent.log()[-500:]}")
                 if not by_loader:
                     shutil.copy("/bin/false", f"{copy}.new")
                     os.replace(f"{copy}.new", copy)
-                os.kill(first, signal.SIGKILL)
-                wait_for(lambda: release_process(agent) not in (None, first), 20, "another release process")
+                for pid in first:
+                    os.kill(pid, signal.SIGKILL)
+                wait_replaced(agent, first, first)
 
 
 UFFD_USER_MODE_ONLY, UFFDIO_API, UFFDIO_REGISTER, UFFDIO_ZEROPAGE = 1, 0xc018aa3f, 0xc020aa00, 0xc020aa04
@@ -152,12 +166,12 @@ class MissingPage:
 def locked(w, stream):
     """The program keeps the lock of the stream's socket, while something is held, until the block ends; it begins once
     the release process that waits for the lock has a successor."""
-    missing, first = MissingPage(), release_process(w.agent)
+    missing, first = MissingPage(), release_processes(w.agent)
     w.hold(stream, 2)
     thread = threading.Thread(target=missing.send_over_it, args=(stream.client, 20))
     thread.start()
     try:
-        wait_for(lambda: release_process(w.agent) not in (None, first), 20, "another release process")
+        wait_for(lambda: release_processes(w.agent) - first, 20, "another release process")
         yield
     finally:
         missing.come()
@@ -192,6 +206,53 @@ def test_lock_held():
                 check(w.agent.status()["agent"]["pid"] == w.agent.process.pid, "no answer after the next start")
                 end()
         w.agent.start()
+
+
+def test_lock_keeps_nobody_else():
+    """while one release process waits for a lock, and nobody replaces it, another ends the other flows' holds"""
+    with world(POLICY.replace(f"{HOLD_MS}ms", "50ms")) as w, Stream(w.net) as stream, Stream(w.net) as other:
+        learned(w, stream)
+        learned(w, other)
+        missing = MissingPage()
+        thread = threading.Thread(target=missing.send_over_it, args=(stream.client, 20))
+        os.kill(w.agent.process.pid, signal.SIGSTOP)
+        try:
+            w.hold(stream, 2)
+            thread.start()
+            took = [hold_ms(w, other) for _ in range(2)]
+        finally:
+            missing.come()
+            thread.join(5)
+            os.kill(w.agent.process.pid, signal.SIGCONT)
+        check(max(took) < 50 + WIDE_MS, f"{took} ms")
+
+
+AVOIDED_MAX = 256
+
+
+def avoided():
+    """The control groups in the map of that name."""
+    done = subprocess.run(["bpftool", "-j", "map", "dump", "name", "avoided"], capture_output=True, text=True, check=True)
+    return {row["formatted"]["key"] for row in json.loads(done.stdout)}
+
+
+def test_locks_of_many_groups():
+    """a control group that keeps a lock is avoided however many did before: who did longest ago is forgotten"""
+    with world(POLICY.replace(f"{HOLD_MS}ms", "100ms")) as w, Stream(w.net) as stream:
+        learned(w, stream)
+        rows = ""
+        for group in range(1, AVOIDED_MAX + 1):
+            value = struct.pack("=IIQ", 1, 1, 1000 - group)
+            words = (" ".join(f"0x{byte:02x}" for byte in some) for some in (struct.pack("=Q", group), value))
+            rows += "map update name avoided key {} value {}\n".format(*words)
+        subprocess.run(["bpftool", "batch", "file", "-"], input=rows, text=True, stdout=subprocess.DEVNULL, check=True)
+        equal(len(avoided()), AVOIDED_MAX, "control groups avoided")
+        with locked(w, stream):
+            own = avoided() - set(range(1, AVOIDED_MAX + 1))
+            equal(len(own), 1, "further control groups avoided")
+            equal(set(range(1, AVOIDED_MAX + 1)) - avoided(), {AVOIDED_MAX}, "forgotten")
+            with refused(w, stream.port):
+                check(service(w, stream)["refused"]["lock_held"] > 0, "nothing counted as lock_held")
 
 
 def test_lock_held_for_a_moment():
