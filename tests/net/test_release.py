@@ -198,8 +198,10 @@ def test_lock_held():
             with refused(w, stream.port):
                 check(service(w, stream)["refused"]["lock_held"] > 0, "nothing counted as lock_held")
             start = time.monotonic()
-            w.agent.stop()
+            w.agent.process.terminate()
+            equal(w.agent.process.wait(15), 0, "the agent's exit code")
             check(time.monotonic() - start < 5, f"the stop took {time.monotonic() - start:.1f} s")
+            w.agent._gone()
             # A child of the agent's that is stuck at the socket outlives it, and keeps nothing from the next one.
             for end in w.agent.kill, w.agent.stop:
                 w.agent.start()
