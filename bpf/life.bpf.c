@@ -195,15 +195,37 @@ static __always_inline void hold_lost(struct tcp_sock *tp, struct ac_flow *f, st
 	ac_count(&stats->misses, 1);
 }
 
+/* Was the observer there before it? */
+static __always_inline bool was_looked_at(const struct ac_flow *f, const struct ac_control *c)
+{
+	__u32 since = c->looks_since_ms;
+
+	return since && (__s32)(f->opened_ms - since) > 0;
+}
+
+/*
+ * A flow that still waited to be judged. Who was not looked at from its beginning on says nothing about its service: a
+ * busy machine may let the agent wait while a client comes and goes.
+ */
+static __always_inline void leaves_unjudged(struct ac_flow *f, struct ac_service_stats *stats,
+					    struct ac_service_memory *memory, struct ac_control *c)
+{
+	bool seen = was_looked_at(f, c);
+
+	if (f->mode == AC_MODE_AUTOCORK && !f->refusal && (!seen || ac_predictor_promises(&f->predictor)))
+		ac_count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_NOT_IN_TIME);
+	/* Too short to be judged, of a service that never gained: it counts as one with nothing to gain. */
+	if (seen && !ac_predictor_gains(&f->predictor) && memory->no_gain < AC_NO_GAIN_KNOWN)
+		memory->no_gain++;
+}
+
 /*
  * A connection that was looked at all its life, and wrote: of which no write was seen. The kernel has a way of writing
  * that the observer's hooks miss, and such flows are never managed.
  */
 static __always_inline void note_unseen(struct tcp_sock *tp, const struct ac_flow *f, struct ac_control *c, bool fin)
 {
-	__u32 since = c->looks_since_ms;
-
-	if (since && (__s32)(f->opened_ms - since) > 0 && f->weight && !f->writes && tp->write_seq - f->first_seq > fin)
+	if (was_looked_at(f, c) && f->weight && !f->writes && tp->write_seq - f->first_seq > fin)
 		__sync_fetch_and_add(&c->unseen, 1);
 }
 
@@ -222,9 +244,8 @@ static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 		return;
 	if (held)
 		hold_lost(tp, f, stats);
-	/* A flow too short to be judged, of a service that never gained: it counts as one with nothing to gain. */
-	if (f->flags & AC_FLOW_WATCHED && !ac_predictor_gains(&f->predictor) && memory->no_gain < AC_NO_GAIN_KNOWN)
-		memory->no_gain++;
+	if (watched)
+		leaves_unjudged(f, stats, memory, c);
 	flow_unwatch(f, c);
 	length = ac_on_burst_end(&f->predictor, &f->tuning, held ? AC_END_READ : AC_END_CLOSE);
 	last_burst(f, stats, length);

@@ -38,7 +38,8 @@ enum ac_reason {
 	X(ERROR, "error", "the kernel refused the change for another reason") \
 	X(NO_DESCRIPTOR, "no_descriptor", "no process has a descriptor of it that can be taken") \
 	X(LOCK_HELD, "lock_held", "a socket of its control group was kept locked") \
-	X(OBSERVES, "observes", "the agent can only observe here: autocork doctor says why")
+	X(OBSERVES, "observes", "the agent can only observe here: autocork doctor says why") \
+	X(NOT_IN_TIME, "not_in_time", "it ended before the agent had come to it")
 
 enum ac_refusal {
 #define X(id, name, text) AC_REFUSAL_##id,

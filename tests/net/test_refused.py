@@ -3,6 +3,7 @@
 """Flows that cannot be managed: each is counted once with its reason, and works as if there were no agent (kTLS:
 tests/vm/test_refused.py)."""
 import json
+import signal
 import subprocess
 import sys
 
@@ -72,6 +73,30 @@ def test_observes():
                 said = subprocess.run([build("autocork"), command, "--control", agent.control], capture_output=True,
                                       text=True, check=False).stdout
                 check("PID namespace" in said and "hostPID" in said, f"{command}: {said}")
+
+
+def test_not_in_time():
+    """connections that end before the agent has come to them are counted, and keep their service from nothing: those that
+    it sees gain"""
+    with world() as w:
+        port = 47002
+        w.agent.process.send_signal(signal.SIGSTOP)
+        try:
+            for _ in range(20):
+                with Stream(w.net, port=port) as stream:
+                    stream.exchange(rounds=1)
+        finally:
+            w.agent.process.send_signal(signal.SIGCONT)
+        for side in "client", "server":
+            wait_for(lambda side=side: w.agent.service(port, side)["refused"]["not_in_time"] >= 20, 10, "reasons counted")
+
+        def first_request():
+            with Stream(w.net, port=port) as stream:
+                segments = stream.exchange(rounds=1)
+                stream.exchange(rounds=3)
+            return segments
+
+        wait_for(lambda: sum(first_request() for _ in range(10)) <= 20, 40, "connections that gain from their first request on")
 
 
 def struct_ops_links():
