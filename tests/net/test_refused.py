@@ -76,8 +76,8 @@ def test_observes():
 
 
 def test_not_in_time():
-    """connections that end before the agent has come to them are counted, and keep their service from nothing: those that
-    it sees gain"""
+    """connections that end before the agent has come to them are counted, and keep their service from nothing: those
+    that it sees gain"""
     with world() as w:
         port = 47002
         w.agent.process.send_signal(signal.SIGSTOP)
@@ -88,7 +88,8 @@ def test_not_in_time():
         finally:
             w.agent.process.send_signal(signal.SIGCONT)
         for side in "client", "server":
-            wait_for(lambda side=side: w.agent.service(port, side)["refused"]["not_in_time"] >= 20, 10, "reasons counted")
+            wait_for(lambda side=side: w.agent.service(port, side)["refused"]["not_in_time"] >= 20, 10,
+                     "reasons counted")
 
         def first_request():
             with Stream(w.net, port=port) as stream:
@@ -96,7 +97,8 @@ def test_not_in_time():
                 stream.exchange(rounds=3)
             return segments
 
-        wait_for(lambda: sum(first_request() for _ in range(10)) <= 20, 40, "connections that gain from their first request on")
+        wait_for(lambda: sum(first_request() for _ in range(10)) <= 20, 40,
+                 "connections that gain from their first request on")
 
 
 def struct_ops_links():
