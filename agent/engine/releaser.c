@@ -142,7 +142,7 @@ static void start_next(struct releaser *releaser, size_t place)
 	__atomic_store_n(&releaser->state->worker[place].pid, 0, __ATOMIC_RELEASE);
 	worker->error = start(releaser, place, NULL);
 	if (worker->error && worker->error != was)
-		log_error("release process: cannot be started: %s: others have more to do, or nothing is held, until it can",
+		log_error("release process: cannot be started: %s: the others do its work, or nothing is held",
 			  strerror(worker->error));
 }
 

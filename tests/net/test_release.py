@@ -164,7 +164,7 @@ class MissingPage:
 
 def lock(w, stream):
     """Something is held, and the program keeps the socket's lock: the page and the thread, once the release process
-    that waits for the lock has a successor. None if the hold was over before the lock was taken, as on a busy machine."""
+    that waits for the lock has a successor. None if the hold was over before the lock was taken."""
     missing, first = MissingPage(), release_processes(w.agent)
     w.hold(stream, 2)
     thread = threading.Thread(target=missing.send_over_it, args=(stream.client, 20))
