@@ -122,7 +122,8 @@ static int send_request(const char *path, FILE *stream, json_t *request, struct 
 	return 0;
 }
 
-#define SILENT (-2)	/* the socket's timeout passed, or a signal came */
+#define SILENT (-2)	/* the socket's timeout passed */
+#define SIGNALLED (-3)	/* a signal came: SIGCONT too ends a read that has a timeout */
 
 /* Reads one line. */
 static int receive(const char *path, FILE *stream, char **line, size_t *size, json_t **value, struct fault *fault)
@@ -133,7 +134,7 @@ static int receive(const char *path, FILE *stream, char **line, size_t *size, js
 	length = getline(line, size, stream);
 	if (length <= 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
 		clearerr(stream);
-		return SILENT;
+		return errno == EINTR ? SIGNALLED : SILENT;
 	}
 	if (length <= 0)
 		return fault_set(fault, EXIT_FAILED, "%s: the agent went away in mid-answer: see its log", path);
@@ -167,7 +168,7 @@ int client_call(const char *control, json_t *request, json_t **reply, struct fau
 	if (send_request(control, stream, request, fault))
 		goto out;
 	result = receive(control, stream, &line, &size, &value, fault);
-	if (result == SILENT)
+	if (result == SILENT || result == SIGNALLED)
 		result = fault_set(fault, EXIT_FAILED, "%s: the agent does not answer: see its log", control);
 	if (result)
 		goto out;
@@ -212,9 +213,10 @@ static void on_interrupt(void)
 	shutdown(listening, SHUT_WR);
 }
 
-/* Hands items to the visitor until the end, or, unless `end` is NULL, until that time. SILENT: it has come. */
-static int visit_items(const char *control, FILE *stream, const double *end, client_visit *visit, void *context,
-		       struct fault *fault)
+/* Hands items to the visitor until the end, or, unless `end` is NULL, until that time. SILENT: it has come.
+ * SIGNALLED: SIGINT has, where it is to end this. */
+static int visit_items(const char *control, FILE *stream, const double *end, bool ends_at_sigint, client_visit *visit,
+		       void *context, struct fault *fault)
 {
 	char *line = NULL;
 	size_t size = 0;
@@ -225,6 +227,10 @@ static int visit_items(const char *control, FILE *stream, const double *end, cli
 
 		result = end && !wait_until(stream, *end) ? SILENT :
 							    receive(control, stream, &line, &size, &value, fault);
+		if (result == SIGNALLED && !(ends_at_sigint && interrupt_came())) {
+			result = 0;
+			continue;
+		}
 		if (result)
 			break;
 		item = json_object_get(value, "item");
@@ -250,7 +256,7 @@ int client_list(const char *control, json_t *request, client_visit *visit, void 
 	}
 	result = send_request(control, stream, request, fault);
 	if (!result)
-		result = visit_items(control, stream, NULL, visit, context, fault);
+		result = visit_items(control, stream, NULL, true, visit, context, fault);
 	fclose(stream);
 	return result;
 }
@@ -271,11 +277,11 @@ int client_watch(const char *control, json_t *request, double seconds, client_vi
 	result = send_request(control, stream, request, fault);
 	end = now() + seconds;
 	if (!result)
-		result = visit_items(control, stream, &end, visit, context, fault);
-	if (result == SILENT) {
+		result = visit_items(control, stream, &end, true, visit, context, fault);
+	if (result == SILENT || result == SIGNALLED) {
 		shutdown(fileno(stream), SHUT_WR);
 		end = now() + CALL_TIMEOUT_S;
-		result = visit_items(control, stream, &end, visit, context, fault);
+		result = visit_items(control, stream, &end, false, visit, context, fault);
 		if (result == SILENT)
 			result = fault_set(fault, EXIT_FAILED, "%s: the agent does not answer: see its log", control);
 	}
