@@ -125,24 +125,61 @@ static int send_request(const char *path, FILE *stream, json_t *request, struct 
 #define SILENT (-2)	/* the socket's timeout passed */
 #define SIGNALLED (-3)	/* a signal came: SIGCONT too ends a read that has a timeout */
 
-/* Reads one line. */
-static int receive(const char *path, FILE *stream, char **line, size_t *size, json_t **value, struct fault *fault)
+/* What the agent sends, and the part of a line that came before a timeout or a signal. */
+struct answer {
+	const char *control;
+	FILE *stream;
+	char *piece, *line;
+	size_t piece_size, length;
+};
+
+static bool answer_open(struct answer *answer, const char *control, struct fault *fault)
+{
+	*answer = (struct answer){ .control = control, .stream = client_open(control, fault) };
+	return answer->stream;
+}
+
+static void answer_close(struct answer *answer)
+{
+	free(answer->piece);
+	free(answer->line);
+	fclose(answer->stream);
+}
+
+/* Reads one line, from its beginning whatever came in between. */
+static int receive(struct answer *answer, json_t **value, struct fault *fault)
 {
 	ssize_t length;
+	int error;
 
 	errno = 0;
-	length = getline(line, size, stream);
-	if (length <= 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
-		clearerr(stream);
-		return errno == EINTR ? SIGNALLED : SILENT;
+	length = getline(&answer->piece, &answer->piece_size, answer->stream);
+	error = errno;
+	if (length > 0) {
+		char *line = realloc(answer->line, answer->length + length);
+
+		if (!line)
+			return fault_set(fault, EXIT_FAILED, "%s: no memory for the answer: free some, then try again",
+					 answer->control);
+		memcpy(line + answer->length, answer->piece, length);
+		answer->line = line;
+		answer->length += length;
 	}
-	if (length <= 0)
-		return fault_set(fault, EXIT_FAILED, "%s: the agent went away in mid-answer: see its log", path);
-	*value = json_loadb(*line, length, 0, NULL);
+	if ((length <= 0 || answer->piece[length - 1] != '\n') &&
+	    (error == EAGAIN || error == EWOULDBLOCK || error == EINTR)) {
+		clearerr(answer->stream);
+		return error == EINTR ? SIGNALLED : SILENT;
+	}
+	if (!answer->length)
+		return fault_set(fault, EXIT_FAILED, "%s: the agent went away in mid-answer: see its log",
+				 answer->control);
+	*value = json_loadb(answer->line, answer->length, 0, NULL);
+	answer->length = 0;
 	if (!json_is_object(*value)) {
 		json_decref(*value);
 		return fault_set(fault, EXIT_FAILED,
-				 "%s: the answer is not JSON: is this an autocorkd? check --control PATH", path);
+				 "%s: the answer is not JSON: is this an autocorkd? check --control PATH",
+				 answer->control);
 	}
 	if (json_is_fault(*value, fault)) {
 		json_decref(*value);
@@ -154,21 +191,21 @@ static int receive(const char *path, FILE *stream, char **line, size_t *size, js
 int client_call(const char *control, json_t *request, json_t **reply, struct fault *fault)
 {
 	struct timeval timeout = { .tv_sec = CALL_TIMEOUT_S };
-	FILE *stream = client_open(control, fault);
+	struct answer answer;
 	json_t *value = NULL;
-	char *line = NULL;
-	size_t size = 0;
-	int result = -1;
+	int result;
 
-	if (!stream) {
+	if (!answer_open(&answer, control, fault)) {
 		json_decref(request);
 		return -1;
 	}
-	setsockopt(fileno(stream), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	if (send_request(control, stream, request, fault))
+	setsockopt(fileno(answer.stream), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	result = send_request(control, answer.stream, request, fault);
+	if (result)
 		goto out;
-	result = receive(control, stream, &line, &size, &value, fault);
-	if (result == SILENT || result == SIGNALLED)
+	while ((result = receive(&answer, &value, fault)) == SIGNALLED)
+		;
+	if (result == SILENT)
 		result = fault_set(fault, EXIT_FAILED, "%s: the agent does not answer: see its log", control);
 	if (result)
 		goto out;
@@ -179,8 +216,7 @@ int client_call(const char *control, json_t *request, json_t **reply, struct fau
 				    "%s: the answer is of another kind than asked for: use the agent's own autocork",
 				    control);
 out:
-	free(line);
-	fclose(stream);
+	answer_close(&answer);
 	return result;
 }
 
@@ -215,18 +251,15 @@ static void on_interrupt(void)
 
 /* Hands items to the visitor until the end, or, unless `end` is NULL, until that time. SILENT: it has come.
  * SIGNALLED: SIGINT has, where it is to end this. */
-static int visit_items(const char *control, FILE *stream, const double *end, bool ends_at_sigint, client_visit *visit,
+static int visit_items(struct answer *answer, const double *end, bool ends_at_sigint, client_visit *visit,
 		       void *context, struct fault *fault)
 {
-	char *line = NULL;
-	size_t size = 0;
 	int result = 0;
 
 	while (!result) {
 		json_t *value, *item;
 
-		result = end && !wait_until(stream, *end) ? SILENT :
-							    receive(control, stream, &line, &size, &value, fault);
+		result = end && !wait_until(answer->stream, *end) ? SILENT : receive(answer, &value, fault);
 		if (result == SIGNALLED && !(ends_at_sigint && interrupt_came())) {
 			result = 0;
 			continue;
@@ -241,50 +274,49 @@ static int visit_items(const char *control, FILE *stream, const double *end, boo
 		result = visit(item, context);
 		json_decref(value);
 	}
-	free(line);
 	return result;
 }
 
 int client_list(const char *control, json_t *request, client_visit *visit, void *context, struct fault *fault)
 {
-	FILE *stream = client_open(control, fault);
+	struct answer answer;
 	int result;
 
-	if (!stream) {
+	if (!answer_open(&answer, control, fault)) {
 		json_decref(request);
 		return -1;
 	}
-	result = send_request(control, stream, request, fault);
+	result = send_request(control, answer.stream, request, fault);
 	if (!result)
-		result = visit_items(control, stream, NULL, true, visit, context, fault);
-	fclose(stream);
+		result = visit_items(&answer, NULL, true, visit, context, fault);
+	answer_close(&answer);
 	return result;
 }
 
 int client_watch(const char *control, json_t *request, double seconds, client_visit *visit, void *context,
 		 struct fault *fault)
 {
-	FILE *stream = client_open(control, fault);
+	struct answer answer;
 	double end;
 	int result;
 
-	if (!stream) {
+	if (!answer_open(&answer, control, fault)) {
 		json_decref(request);
 		return -1;
 	}
-	listening = fileno(stream);
+	listening = fileno(answer.stream);
 	interrupt_catch(on_interrupt);
-	result = send_request(control, stream, request, fault);
+	result = send_request(control, answer.stream, request, fault);
 	end = now() + seconds;
 	if (!result)
-		result = visit_items(control, stream, &end, true, visit, context, fault);
+		result = visit_items(&answer, &end, true, visit, context, fault);
 	if (result == SILENT || result == SIGNALLED) {
-		shutdown(fileno(stream), SHUT_WR);
+		shutdown(fileno(answer.stream), SHUT_WR);
 		end = now() + CALL_TIMEOUT_S;
-		result = visit_items(control, stream, &end, false, visit, context, fault);
+		result = visit_items(&answer, &end, false, visit, context, fault);
 		if (result == SILENT)
 			result = fault_set(fault, EXIT_FAILED, "%s: the agent does not answer: see its log", control);
 	}
-	fclose(stream);
+	answer_close(&answer);
 	return result;
 }

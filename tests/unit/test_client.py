@@ -5,11 +5,13 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 from run_tests import run_tests
 
@@ -21,7 +23,7 @@ class FakeAgent:
     """Takes one client after the other, reads what it asks, and sends this; `heard` is all that came."""
 
     def __init__(self, answer):
-        self.answer, self.heard = answer, b""
+        self.answer, self.heard, self.serving = answer, b"", None
         self.directory = tempfile.TemporaryDirectory()
         self.path = self.directory.name + "/control.sock"
         self.socket = socket.socket(socket.AF_UNIX)
@@ -33,6 +35,9 @@ class FakeAgent:
     def serve(self):
         client, _ = self.socket.accept()
         with client:
+            if self.serving:
+                self.serving(client)
+                return
             self.heard = client.recv(65536)
             with contextlib.suppress(OSError):  # it may be gone already
                 client.sendall(self.answer)
@@ -83,6 +88,47 @@ def members_that_are_missing_or_of_another_kind_do_no_harm():
             assert done.returncode >= 0, (command, item, done)
 
 
+def a_signal_or_a_pause_within_a_line_loses_nothing():
+    reply = {"agent": {"version": "x" * 70000}}
+    item = ITEM.replace(b"before", b"x" * 70000)
+
+    def stopped_and_continued(words, pieces, pause):
+        """The answer in two pieces; between them the program is stopped and goes on, and time passes."""
+        with FakeAgent(b"") as agent:
+            sent, more = threading.Event(), threading.Event()
+
+            def serve(client):
+                agent.heard = client.recv(65536)
+                client.sendall(pieces[0])
+                sent.set()
+                more.wait(20)
+                client.sendall(pieces[1])
+                client.shutdown(socket.SHUT_WR)
+                client.recv(65536)
+            agent.serving = serve
+            process = subprocess.Popen([AUTOCORK, *words, "--control", agent.path], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True)
+            assert sent.wait(20)
+            time.sleep(pause)
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.1)
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.1)
+            more.set()
+            out, error = process.communicate(timeout=30)
+            return process.returncode, out, error
+    text = json.dumps({"reply": reply}).encode() + b"\n"
+    code, out, error = stopped_and_continued(("status", "--json"), (text[:30000], text[30000:]), 0.2)
+    assert "not JSON" not in error and "does not answer" not in error, error
+    event = json.dumps({"item": {"type": "flow_opened", "text": "x" * 70000}}).encode() + b"\n"
+    code, out, error = stopped_and_continued(("events", "--json"), (event[:30000], event[30000:]), 0.2)
+    assert "not JSON" not in error and "x" * 70000 in out, (code, error)
+    # The time of a watch passes in mid-line; what comes then is still a line.
+    code, out, error = stopped_and_continued(("responses", "--port", "80", "--for", "1s"),
+                                             (item[:30000], item[30000:]), 1.5)
+    assert "not JSON" not in error, (code, error)
+
+
 def a_path_that_is_no_agents_is_named():
     for path, reason in ("/etc/passwd", "is no socket"), ("/", "is no socket"), ("/nonexistent/x", "no agent"):
         done = run("status", "--control", path)
@@ -103,7 +149,7 @@ def what_is_printed_goes_nowhere_else():
 
 
 TESTS = [an_answer_that_is_none_is_a_fault, members_that_are_missing_or_of_another_kind_do_no_harm,
-         a_path_that_is_no_agents_is_named, what_is_printed_goes_nowhere_else]
+         a_signal_or_a_pause_within_a_line_loses_nothing, a_path_that_is_no_agents_is_named, what_is_printed_goes_nowhere_else]
 
 
 sys.exit(run_tests(TESTS))
