@@ -150,9 +150,10 @@ def listening(net, name, address, port):
             listener.bind((address, port))
             listener.listen()
             ready()
+            kept = []	# what is accepted stays open
             while True:
-                one = listener.accept()[0]
-                threading.Thread(target=lambda sock=one: sock.sendall(sock.recv(100))).start()
+                kept.append(listener.accept()[0])
+                threading.Thread(target=lambda sock=kept[-1]: sock.sendall(sock.recv(100))).start()
     return forked(serve)
 
 
