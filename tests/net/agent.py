@@ -173,17 +173,22 @@ class Agent:
     @staticmethod
     def records_have_sockets():
         """No record outlives its socket: there are never more of them than TCP sockets on the whole machine."""
+        def sockets():
+            words = pathlib.Path("/proc/net/sockstat").read_text().split("TCP:")[1].split()
+            return int(words[words.index("alloc") + 1])
+
         def left():
+            before = sockets()
             out = subprocess.run(["bpftool", "-j", "map", "dump", "name", "flow_index"], capture_output=True, text=True,
                                  check=False).stdout
             records = sum(1 for bucket in json.loads(out or "[]") if "formatted" in bucket
                           for entry in bucket["formatted"]["value"]["entry"] if entry)
-            words = pathlib.Path("/proc/net/sockstat").read_text().split("TCP:")[1].split()
-            return records - int(words[words.index("alloc") + 1])
-        end = time.monotonic() + 5
-        while left() > 0:
+            # A dump takes a while, and connections come and go meanwhile.
+            return records - max(before, sockets())
+        end = time.monotonic() + 15
+        while (more := left()) > 0:
             if time.monotonic() > end:
-                raise AssertionError(f"{left()} records more than there are TCP sockets")
+                raise AssertionError(f"{more} records more than there are TCP sockets")
             time.sleep(0.1)
 
     def kill(self):

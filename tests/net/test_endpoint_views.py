@@ -11,6 +11,7 @@ import urllib.request
 from agent import ROOT, Agent, build
 from endpoint import POLICY, PORT, Endpoint, answer, private_mounts
 from programs import Program
+from schemas import validate
 from steering import said
 from tap import check, equal, main, wait_for
 from terminal import Terminal
@@ -109,6 +110,7 @@ def test_top():
             return next((row for row in map(json.loads, top(point, "--json", "--delay", "0.3").splitlines())), None)
         row = wait_for(lambda: (seen := busy()) and seen["segments_in_per_second"] > 0 and seen, 20, "a rate")
         equal((row["pid"], row["interface"], row["queue"]), (server.process.pid, "cable", 0), "whose it is")
+        validate("endpoint-top", json.dumps(row))
         check(row["polls_per_second"] > 0 and row["dropped_per_second"] == 0, row)
         head, line = top(point, "--delay", "0.1").splitlines()
         check(head.split()[:4] == ["PROGRAM", "PID", "INTERFACE", "QUEUE"], head)

@@ -37,6 +37,7 @@ PRINTS = (
     ("steer", "steer", ("status",), 1, {0}),
     ("endpoint", "endpoint", ("status",), 1, {0}),
     ("endpoint", "endpoint-flows", ("flows",), 0, {0}),
+    ("endpoint", "endpoint-top", ("top", "--once", "--delay", "0.2"), 0, {0}),
 )
 # These listen until they are ended: schema, and a type of event that is waited for.
 LISTENS = {"events": ("events", "flow_closed"), "explain": ("explain", "complete")}
