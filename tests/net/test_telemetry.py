@@ -243,6 +243,9 @@ def test_all_are_told():
             with Stream(w.net, port=47003) as stream:
                 stream.exchange(1)
     with world(MANAGED) as w:
+        # Those that end before the observer is there say nothing of the service.
+        connect(1)
+        wait_for(lambda: control("watching"), 20, "the observer")
         connect(20)
         wait_for(lambda: not control("watching"), 20, "the observer to leave")
         connect(1)
