@@ -205,8 +205,10 @@ def test_passed_by():
         # Those that end before the observer is there say nothing of the service.
         connect(1)
         wait_for(lambda: control("watching"), 20, "the observer, for the new flows")
-        connect(19)
-        equal(w.agent.service(port, "client")["flows_passed"], 0, "connections passed by while the observer looks")
+        connect(10)
+        passed = w.agent.service(port, "client")["flows_passed"]
+        # It may have left before the last one, on a busy machine.
+        check(not passed or not control("watching"), f"{passed} connections passed by while the observer looks")
         early = [socket.socket() for _ in range(16)]
         for sock in early:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -216,14 +218,14 @@ def test_passed_by():
             listener.accept()[0].close()
             sock.close()
         row = w.agent.service(port, "client")
-        equal((row["flows_opened"], row["flows_passed"]), (21, 15),
+        equal((row["flows_opened"], row["flows_passed"]), (12 - passed, 15 + passed),
               "connections, with 16 that had set an option before")
         connect(200)
         row = w.agent.service(port, "client")
-        equal(row["flows_opened"] + row["flows_passed"], 236, "connections, followed or not")
-        check(195 <= row["flows_passed"] <= 205, f"{row['flows_passed']} of 216 were passed by")
+        equal(row["flows_opened"] + row["flows_passed"], 227, "connections, followed or not")
+        check(195 <= row["flows_passed"] - passed <= 205, f"{row['flows_passed']} of 216 were passed by")
         row = w.agent.service(port, "server")
-        equal((row["flows_opened"], row["flows_passed"]), (236, 0), "connections of the server, followed and not")
+        equal((row["flows_opened"], row["flows_passed"]), (227, 0), "connections of the server, followed and not")
         with connections(listener, 8):
             clients = [flow for flow in w.agent.flows() if flow["side"] == "client"]
             check(len(clients) <= 1, f"{len(clients)} of 8 are followed")
