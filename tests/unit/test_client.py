@@ -149,7 +149,8 @@ def what_is_printed_goes_nowhere_else():
 
 
 TESTS = [an_answer_that_is_none_is_a_fault, members_that_are_missing_or_of_another_kind_do_no_harm,
-         a_signal_or_a_pause_within_a_line_loses_nothing, a_path_that_is_no_agents_is_named, what_is_printed_goes_nowhere_else]
+         a_signal_or_a_pause_within_a_line_loses_nothing, a_path_that_is_no_agents_is_named,
+         what_is_printed_goes_nowhere_else]
 
 
 sys.exit(run_tests(TESTS))
