@@ -141,15 +141,13 @@ static bool handle_key(void *context, int key)
 	return false;
 }
 
-static const char *const help[] = {
+static const char *const own_keys[] = {
 	"n o i t g d s sort by program, open, in, out, again, drops, sleep",
 	"R             reverse the order",
-	"/             show only rows with this text; ESC shows all again",
-	"SPACE         pause",
-	"arrows, pages scroll",
-	"h, ?          this help; any key leaves it",
-	"q             quit",
-	"",
+	NULL,
+};
+
+static const char *const words[] = {
 	"NEW: connections accepted. IN, OUT: TCP segments. AGAIN: segments sent again.",
 	"DROPS: frames and segments dropped, and connections not taken.",
 	"MOVED: connections handed over to the kernel, alive.",
@@ -160,7 +158,8 @@ static const char *const help[] = {
 static const struct live_view view = {
 	.title = "autocork endpoint top",
 	.keys = "q quit  h help  n o i t g d s sort  R reverse  / filter  SPACE pause",
-	.help = help,
+	.own_keys = own_keys,
+	.words = words,
 	.nothing = "No program serves its connections itself.",
 	.read = read_next,
 	.count = count_rows,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "commands/live.h"
 
+#include <autocork/types.h>
 #include <curses.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,14 +108,28 @@ static void draw(const struct live *live)
 }
 
 /* One line for each key, and what the columns are. */
+static const char *const shared_keys[] = {
+	"/             show only rows with this text; ESC shows all again",
+	"SPACE         pause",
+	"arrows, pages scroll",
+	"h, ?          this help; any key leaves it",
+	"q             quit",
+	"",
+	NULL,
+};
+
 static void draw_help(const struct live *live)
 {
+	const char *const *const parts[] = { live->view->own_keys, shared_keys, live->view->words };
+	int y = 2;
+
 	erase();
 	attron(A_BOLD);
 	mvprintw(0, 0, "%s: keys", live->view->title);
 	attroff(A_BOLD);
-	for (int i = 0; live->view->help[i] && i + 2 < LINES; i++)
-		mvaddnstr(i + 2, 0, live->view->help[i], COLS);
+	for (size_t i = 0; i < AC_ARRAY_SIZE(parts); i++)
+		for (const char *const *line = parts[i]; *line && y < LINES; line++)
+			mvaddnstr(y++, 0, *line, COLS);
 	refresh();
 }
 

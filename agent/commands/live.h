@@ -17,7 +17,8 @@ enum live_colour { LIVE_PLAIN, LIVE_GOOD, LIVE_BAD };
 struct live_view {
 	const char *title;
 	const char *keys;		/* the line at the bottom */
-	const char *const *help;	/* lines, ended by NULL */
+	const char *const *own_keys;	/* lines of the help, ended by NULL: keys that it adds … */
+	const char *const *words;	/* … and what its columns mean */
 	const char *nothing;		/* said where there is no row */
 	int (*read)(void *context, struct fault *fault);	/* the next reading */
 	size_t (*count)(const void *context);

@@ -256,16 +256,14 @@ static int read_next(void *context, struct fault *fault)
 	return result;
 }
 
-static const char *const help[] = {
+static const char *const own_keys[] = {
 	"TAB, f        services or flows",
 	"p n o w s r m sort by port, program, open, writes, saved, share, misses",
 	"R             reverse the order",
-	"/             show only rows with this text; ESC shows all again",
-	"SPACE         pause",
-	"arrows, pages scroll",
-	"h, ?          this help; any key leaves it",
-	"q             quit",
-	"",
+	NULL,
+};
+
+static const char *const words[] = {
 	"SAVED: packets saved, writes that did not become a packet of their own.",
 	"OF ALL: packets saved as a share of the writes.",
 	"MISSES: messages held too long: a write was held and none followed.",
@@ -275,7 +273,8 @@ static const char *const help[] = {
 static const struct live_view view = {
 	.title = "autocork top",
 	.keys = "q quit  h help  TAB flows/services  p n o w s r m sort  R reverse  / filter  SPACE pause",
-	.help = help,
+	.own_keys = own_keys,
+	.words = words,
 	.nothing = "No TCP flow has been seen yet.",
 	.read = read_next,
 	.count = count_rows,

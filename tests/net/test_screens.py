@@ -82,6 +82,8 @@ def test_top():
             for key in "h", "?":
                 top.type(key)
                 top.wait_for("autocork top: keys")
+                top.wait_for("arrows, pages scroll")
+                top.wait_for("SAVED: packets saved")
                 top.type("x")
                 top.wait_for("writes/s")
             top.type(" ")
