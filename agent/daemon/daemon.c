@@ -45,7 +45,7 @@ static int read_policies(struct daemon *daemon, struct policy_set **set, struct 
 {
 	const char *const *dirs = daemon->options.policy_dirs;
 
-	/* What changes between the two is noticed later (agent/parts/files.c). */
+	/* What changes between the two is noticed later (agent/parts/files_part.c). */
 	daemon->reload.fingerprint = policy_fingerprint(daemon_policy_dirs(daemon));
 	return policy_load(set, *dirs ? dirs : NULL, NULL, fault);
 }

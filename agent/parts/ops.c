@@ -7,7 +7,7 @@
 #include "daemon/daemon.h"
 #include "daemon/report.h"
 #include "lib/json.h"
-#include "parts/endpoint.h"
+#include "parts/endpoint_part.h"
 #include "policy/explain.h"
 #include "telemetry/telemetry.h"
 

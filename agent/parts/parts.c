@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "daemon/daemon.h"
-#include "parts/fastpath.h"
+#include "parts/fastpath_part.h"
 #include "lib/log.h"
-#include "parts/cgroups.h"
-#include "parts/endpoint.h"
-#include "parts/files.h"
+#include "parts/cgroups_part.h"
+#include "parts/endpoint_part.h"
+#include "parts/files_part.h"
 #include "telemetry/telemetry.h"
-#include "parts/steer.h"
+#include "parts/steer_part.h"
 
 const struct daemon_part daemon_parts[] = {
 	{ "policy", policy_part_start, policy_part_stop, policy_part_reloaded, NULL, policy_part_unmet },

@@ -15,7 +15,7 @@
 #include "lib/log.h"
 #include "lib/text.h"
 #include "lib/version.h"
-#include "parts/endpoint.h"
+#include "parts/endpoint_part.h"
 #include "telemetry/budget.h"
 #include "telemetry/event_hub.h"
 #include "telemetry/fastpath.h"

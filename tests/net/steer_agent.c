@@ -12,8 +12,8 @@
 
 #include "lib/log.h"
 #include "policy/set.h"
-#include "parts/endpoint.h"
-#include "parts/steer.h"
+#include "parts/endpoint_part.h"
+#include "parts/steer_part.h"
 
 static void *part, *endpoint;
 

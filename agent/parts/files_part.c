@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "parts/files.h"
+#include "parts/files_part.h"
 
 #include "lib/log.h"
 #include "policy/dir_watch.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "parts/cgroups.h"
+#include "parts/cgroups_part.h"
 
 #include <stdio.h>
 #include <stdlib.h>

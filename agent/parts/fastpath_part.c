@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "parts/fastpath.h"
+#include "parts/fastpath_part.h"
 
 #include <errno.h>
 #include <fcntl.h>

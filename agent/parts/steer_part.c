@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "parts/steer.h"
+#include "parts/steer_part.h"
 
 #include <errno.h>
 #include <grp.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "parts/endpoint.h"
+#include "parts/endpoint_part.h"
 
 #include <autocork/event.h>
 #include <errno.h>
