@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 #include "commands/commands.h"
 #include "fastpath-client/command.h"
-#include "steer/command.h"
+#include "steer/steer_command.h"
 
 static const struct command commands[] = {
 	{ "status", "what the agent does and what it saves, per service", command_status, true },

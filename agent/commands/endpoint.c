@@ -18,7 +18,7 @@
 #include "lib/table.h"
 #include "lib/units.h"
 #include "steer/pins.h"
-#include "steer/tables.h"
+#include "steer/steer_tables.h"
 
 struct options {
 	const char *action;

@@ -7,7 +7,7 @@
 
 #include "endpoint/ring_xdp.h"
 #include "lib/fault.h"
-#include "steer/tables.h"
+#include "steer/steer_tables.h"
 
 struct seat {
 	char interface[IF_NAMESIZE];

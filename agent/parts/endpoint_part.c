@@ -12,7 +12,7 @@
 
 #include "endpoint-broker/broker.h"
 #include "lib/log.h"
-#include "steer/tables.h"
+#include "steer/steer_tables.h"
 #include "telemetry/telemetry.h"
 
 struct endpoint_part {

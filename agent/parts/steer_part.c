@@ -14,10 +14,10 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "steer/handoff.h"
-#include "steer/lock.h"
 #include "steer/pins.h"
 #include "steer/steer.h"
-#include "steer/tables.h"
+#include "steer/steer_lock.h"
+#include "steer/steer_tables.h"
 
 #define TIDY_S 30	/* how often idle flows are forgotten and drained interfaces let go */
 #define RETRY_S 1	/* until the lock is free */

@@ -18,10 +18,10 @@
 #include "lib/log.h"
 #include "steer/interface.h"
 #include "steer/local.h"
-#include "steer/lock.h"
 #include "steer/pins.h"
 #include "steer/steer.h"
-#include "steer/tables.h"
+#include "steer/steer_lock.h"
+#include "steer/steer_tables.h"
 
 /* Where an interface stands, from its pins. */
 struct attached {

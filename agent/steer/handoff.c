@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-#include "steer/tables.h"
+#include "steer/steer_tables.h"
 
 struct handoff_client {
 	struct handoff *handoff;	/* NULL = this place is free */

@@ -2,7 +2,7 @@
 /* What is this machine's: its addresses, and the link addresses by which an interface's frames reach it. */
 #pragma once
 #include "lib/fault.h"
-#include "steer/tables.h"
+#include "steer/steer_tables.h"
 
 /*
  * Asks the kernel and brings the tables up to date: to be called with the lock held, at first and whenever addresses

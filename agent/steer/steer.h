@@ -4,8 +4,8 @@
  *
  * Everything that must outlive the caller is pinned in a bpffs, one directory per interface (agent/steer/pins.h); so
  * the agent, the command line and an agent that was restarted see and change the same state, and no crash breaks a
- * steered connection. All calls are for the network namespace of the caller. agent/parts/steer_part.h is what the agent does
- * with them.
+ * steered connection. All calls are for the network namespace of the caller. agent/parts/steer_part.h is what the
+ * agent does with them.
  */
 #pragma once
 #include <autocork/steer.h>

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "steer/tables.h"
+#include "steer/steer_tables.h"
 
 #define TIDY_BATCH 4096
 

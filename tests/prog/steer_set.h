@@ -16,8 +16,8 @@
 
 #include "bpf/steer.skel.h"
 #include "policy/set.h"
-#include "steer/plan.h"
-#include "steer/tables.h"
+#include "steer/steer_plan.h"
+#include "steer/steer_tables.h"
 
 static inline int steer_quiet(enum libbpf_print_level level, const char *format, va_list arguments)
 {

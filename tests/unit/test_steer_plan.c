@@ -5,7 +5,7 @@
 
 #include "policy/fixture.h"
 #include "policy/steered.h"
-#include "steer/plan.h"
+#include "steer/steer_plan.h"
 
 #define STEER "mode = observe\nsteer = af_xdp\ninterface = eth0\n"
 #define POLICIES 12

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "steer/command.h"
+#include "steer/steer_command.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,8 +10,8 @@
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
-#include "steer/plan.h"
 #include "steer/steer.h"
+#include "steer/steer_plan.h"
 
 static const char *const mode_words[] = { "auto", "native", "generic", "share", NULL };
 

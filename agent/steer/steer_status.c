@@ -9,10 +9,10 @@
 
 #include "lib/json.h"
 #include "steer/interface.h"
-#include "steer/lock.h"
 #include "steer/pins.h"
 #include "steer/steer.h"
-#include "steer/tables.h"
+#include "steer/steer_lock.h"
+#include "steer/steer_tables.h"
 
 const char *const steer_verdict_names[STEER_VERDICT_MAX] = {
 #define X(id, name, text) name,

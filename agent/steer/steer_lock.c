@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "steer/lock.h"
+#include "steer/steer_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "lib/lock.h"
-#include "steer/names.h"
 #include "steer/pins.h"
-#include "steer/tables.h"
+#include "steer/renames.h"
+#include "steer/steer_tables.h"
 
 #define LOCK "/run/autocork/steer.lock"
 #define OWNERS "/run/autocork/owners"	/* NAMESPACE-INDEX, a lock file for each interface; root's alone */

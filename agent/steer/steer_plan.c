@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "steer/plan.h"
+#include "steer/steer_plan.h"
 
 #include <stdlib.h>
 #include <string.h>

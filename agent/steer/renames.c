@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "steer/names.h"
+#include "steer/renames.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 #include "lib/log.h"
 #include "steer/pins.h"
-#include "steer/tables.h"
+#include "steer/steer_tables.h"
 
 /* Number of the interface that the pins of this name belong to; 0 if it is not in this namespace, or there are none. */
 static int owner_of(const char *root, const char *name)

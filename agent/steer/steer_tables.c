@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "steer/tables.h"
+#include "steer/steer_tables.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>

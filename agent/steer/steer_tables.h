@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #include "lib/fault.h"
-#include "steer/plan.h"
+#include "steer/steer_plan.h"
 
 /* X(name): the maps of bpf/steer.bpf.c */
 #define STEER_TABLES(X)                                                                                          \
