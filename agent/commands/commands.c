@@ -3,7 +3,7 @@
 #include "bench/bench.h"
 #include "cli/cli.h"
 #include "commands/commands.h"
-#include "fastpath-client/command.h"
+#include "fastpath-client/fastpath_command.h"
 #include "steer/steer_command.h"
 
 static const struct command commands[] = {

@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "fastpath-client/fastpath_json.h"
+#include "fastpath-client/fastpath_plan.h"
 #include "fastpath-client/fastpath_stats.h"
-#include "fastpath-client/plan.h"
 #include "lib/json.h"
 #include "lib/log.h"
 

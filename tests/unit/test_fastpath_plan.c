@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "fastpath-client/plan.h"
+#include "fastpath-client/fastpath_plan.h"
 
 /* The command for a policy file's text, its words joined by blanks; "" for none; the fault's text if it cannot be. */
 static const char *plan(const char *text)

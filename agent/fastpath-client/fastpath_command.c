@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "fastpath-client/command.h"
+#include "fastpath-client/fastpath_command.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "fastpath-client/plan.h"
+#include "fastpath-client/fastpath_plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
