@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "fastpath/options.h"
+#include "fastpath/fastpath_options.h"
 #include "fastpath/sleeper.h"
 #include "lib/fault.h"
 

@@ -9,7 +9,7 @@
 
 #include "fastpath-client/fastpath_stats.h"
 #include "fastpath/coalesce.h"
-#include "fastpath/options.h"
+#include "fastpath/fastpath_options.h"
 #include "fastpath/ports.h"
 #include "fastpath/sleeper.h"
 

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "fastpath-client/fastpath_stats.h"
-#include "fastpath/options.h"
+#include "fastpath/fastpath_options.h"
 
 static char dir[] = "/tmp/fastpath-stats-XXXXXX";
 static char path[256];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The command line of autocork-fastpath: see options.h and docs/fastpath.md. */
-#include "fastpath/options.h"
+#include "fastpath/fastpath_options.h"
 
 #include <argp.h>
 #include <arpa/inet.h>
