@@ -2,8 +2,8 @@
 /* Command line of `autocork bench copy`. */
 #include <sys/socket.h>
 
+#include "bench/bench_options.h"
 #include "bench/copy.h"
-#include "bench/options.h"
 #include "cli/options.h"
 
 static void take_modes(const struct argp_state *state, char *list, void *input)

@@ -3,7 +3,7 @@
 #pragma once
 #include <stdint.h>
 
-#include "bench/options.h"
+#include "bench/bench_options.h"
 
 struct bench_result {
 	uint64_t *message_ns;		/* [messages], in the order sent */

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bench/options.h"
+#include "bench/bench_options.h"
 #include "lib/fault.h"
 
 /* 0, or -1 with the fault filled. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Command lines of `autocork bench client` and `autocork bench server`. */
-#include "bench/options.h"
+#include "bench/bench_options.h"
 
 #include <sys/socket.h>
 
