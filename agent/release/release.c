@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "release/command.h"
 #include "release/descriptor.h"
 #include "release/dues.h"
 #include "release/finder.h"
+#include "release/rerun.h"
 
 struct release {
 	struct ac_owner *owners;

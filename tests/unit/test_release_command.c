@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* agent/release/command.c: the agent runs itself again, also where a dynamic loader was told to run it. */
+/* agent/release/rerun.c: the agent runs itself again, also where a dynamic loader was told to run it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "release/command.h"
+#include "release/rerun.h"
 
 #define TEXT_MAX 1024
 

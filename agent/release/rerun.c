@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "release/command.h"
+#include "release/rerun.h"
 
 #include <errno.h>
 #include <stdbool.h>
