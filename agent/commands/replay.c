@@ -7,7 +7,7 @@
 
 #include "cli/options.h"
 #include "commands/commands.h"
-#include "replay/replay.h"
+#include "replay/simulator.h"
 
 struct input {
 	struct replay_options replay;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "replay/replay.h"
+#include "replay/simulator.h"
 
 static void check(const struct trace *trace, const struct replay_result *result)
 {

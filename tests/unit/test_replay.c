@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <glob.h>
 
-#include "replay/replay.h"
+#include "replay/simulator.h"
 
 #define FOLDER "tests/unit/traces/"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The simulator: what the gate would have done with a recorded trace, packet by packet. */
-#include "replay/replay.h"
+#include "replay/simulator.h"
 
 #include <errno.h>
 #include <stdlib.h>

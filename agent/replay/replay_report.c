@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "lib/names.h"
-#include "replay/replay.h"
+#include "replay/simulator.h"
 
 static double ratio(uint64_t part, uint64_t whole)
 {
