@@ -26,7 +26,7 @@
 #include "telemetry/response_watch.h"
 #include "telemetry/selfcost.h"
 #include "telemetry/series.h"
-#include "telemetry/trial.h"
+#include "telemetry/trial_run.h"
 #include "telemetry/unit_names.h"
 #include "telemetry/web.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "telemetry/trial.h"
+#include "telemetry/trial_run.h"
 
 #include <inttypes.h>
 #include <math.h>
