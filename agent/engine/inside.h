@@ -10,7 +10,7 @@
 #include "engine/recycle.h"
 #include "engine/observer.h"
 #include "engine/releaser.h"
-#include "engine/responses.h"
+#include "engine/response_observer.h"
 #include "engine/tables.h"
 #include "engine/wrappers.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "engine/responses.h"
+#include "engine/response_observer.h"
 
 #include <autocork/response_sum.h>
 
