@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "endpoint/engine.h"
+#include "endpoint/tcp_engine.h"
 
 static int option(int fd, int name)
 {

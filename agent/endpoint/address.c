@@ -2,7 +2,7 @@
 /* Socket addresses and lwIP's. */
 #include <string.h>
 
-#include "endpoint/inside.h"
+#include "endpoint/tcp_inside.h"
 
 bool address_to_ip(const union engine_address *from, ip_addr_t *to, uint16_t *port, bool *mapped)
 {

@@ -12,7 +12,7 @@ LWIP_OBJS    := $(LWIP_SRCS:%.c=$(LWIP)/obj/%.o)
 # -Wno-address: lwIP's macros take the addresses of their arguments and compare them with NULL.
 ENGINE_CFLAGS := -fPIC -fvisibility=hidden -isystem third_party/lwip -isystem $(LWIP)/src/include -Wno-address
 ENGINE_SRCS   := $(wildcard agent/endpoint/*.c)
-ENGINE_LWIP   := $(shell grep -l '"endpoint/inside.h"' $(ENGINE_SRCS))
+ENGINE_LWIP   := $(shell grep -l '"endpoint/tcp_inside.h"' $(ENGINE_SRCS))
 ENGINE_OBJS   := $(ENGINE_SRCS:%.c=$(BUILD)/%.o)
 # What needs no lwIP: the broker's half and the rings.
 ENDPOINT_PURE := $(filter-out $(ENGINE_LWIP),$(filter-out agent/endpoint/ring_dpdk.c,$(ENGINE_SRCS)))

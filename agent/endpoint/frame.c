@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "endpoint/inside.h"
+#include "endpoint/tcp_inside.h"
 #include "fastpath/checksum.h"
 #include "lwip/ip.h"
 #include "lwip/nd6.h"

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "endpoint/engine.h"
+#include "endpoint/tcp_engine.h"
 
 /* Plain data: it crosses the control socket. The bytes follow it: unread, unacknowledged, unsent. */
 struct handover {

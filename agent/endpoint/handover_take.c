@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "endpoint/handover.h"
-#include "endpoint/inside.h"
+#include "endpoint/tcp_inside.h"
 
 /* The end of the data on a list: the greatest sequence number behind a byte of it. */
 static uint32_t data_end(const struct tcp_seg *seg, uint32_t end)

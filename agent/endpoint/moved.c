@@ -3,7 +3,7 @@
  * Connections that went to the kernel a moment ago. Frames of theirs that were steered before may still be in the ring:
  * an answer to them, a RST, would end the connection. They are dropped, and the peer repeats them to the kernel.
  */
-#include "endpoint/inside.h"
+#include "endpoint/tcp_inside.h"
 #include "hooks.h"
 
 #define MOVED_NS (10000 * NS_PER_MS)

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "endpoint/inside.h"
+#include "endpoint/tcp_inside.h"
 
 #define TOLD_NS (1000 * NS_PER_MS)
 

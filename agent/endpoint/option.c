@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "endpoint/inside.h"
+#include "endpoint/tcp_inside.h"
 
 static int clamp(int64_t value, int64_t least, int64_t most)
 {

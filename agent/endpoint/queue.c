@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "endpoint/inside.h"
+#include "endpoint/tcp_inside.h"
 
 #define CHUNK_SMALL (512u - sizeof(struct chunk))
 #define CHUNK_MIDDLE (2048u - sizeof(struct chunk))

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "endpoint/inside.h"
+#include "endpoint/tcp_inside.h"
 #include "hooks.h"
 
 static struct {

@@ -29,9 +29,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "endpoint/engine.h"
 #include "endpoint/handover.h"
 #include "endpoint/ring_xdp.h"
+#include "endpoint/tcp_engine.h"
 
 #define BLOCK 65536
 

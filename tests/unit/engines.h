@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "endpoint/engine.h"
+#include "endpoint/tcp_engine.h"
 #include "ring_memory.h"
 
 #define ENGINE_CALLS(X) \

@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <stdlib.h>
 
-#include "endpoint/engine.h"
 #include "endpoint/handover.h"
+#include "endpoint/tcp_engine.h"
 #include "ring_memory.h"
 #include "segment.h"
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct endpoint_setup {
-	uint32_t max_connections;		/* 0: the engine's defaults (endpoint/engine.h) */
+	uint32_t max_connections;		/* 0: the engine's defaults (endpoint/tcp_engine.h) */
 	uint32_t receive_buffer, send_buffer;	/* bytes of a connection */
 	char interface[IF_NAMESIZE];		/* of the queue; empty: whichever a policy names */
 };

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-#include "endpoint/engine.h"
+#include "endpoint/tcp_engine.h"
 
 enum file_kind { FILE_LISTENER, FILE_CONNECTION, FILE_EPOLL };
 

@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #include "endpoint-broker/protocol.h"
-#include "endpoint/engine.h"
 #include "endpoint/preload/embed.h"
 #include "endpoint/preload/files.h"
+#include "endpoint/tcp_engine.h"
 
 #define FOREVER UINT64_MAX
 

@@ -6,7 +6,7 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 
-#include "endpoint/engine.h"
+#include "endpoint/tcp_engine.h"
 
 /* <netinet/tcp.h> and lwIP use some names alike. The kernel's states are needed as numbers only. */
 enum kernel_state {

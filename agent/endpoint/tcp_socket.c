@@ -5,7 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "endpoint/inside.h"
+#include "endpoint/tcp_inside.h"
 
 static const uint32_t DEAD_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP;
 

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <utlist.h>
 
-#include "endpoint/inside.h"
+#include "endpoint/tcp_inside.h"
 #include "hooks.h"
 #include "lwip/memp.h"
 #include "lwip/netif.h"
