@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 #include "endpoint/preload/ask.h"
-#include "endpoint/preload/events.h"
+#include "endpoint/preload/endings.h"
+#include "endpoint/preload/epoll_set.h"
 #include "endpoint/preload/link.h"
-#include "endpoint/preload/process.h"
 #include "endpoint/preload/real.h"
 #include "endpoint/preload/spill.h"
 

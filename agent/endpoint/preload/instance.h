@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "endpoint-broker/protocol.h"
+#include "endpoint/preload/descriptors.h"
 #include "endpoint/preload/embed.h"
-#include "endpoint/preload/files.h"
 #include "endpoint/tcp_engine.h"
 
 #define FOREVER UINT64_MAX

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "endpoint/preload/files.h"
+#include "endpoint/preload/descriptors.h"
 #include "endpoint/preload/real.h"
 
 #define TRY_FIRST UINT64_C(50000000)

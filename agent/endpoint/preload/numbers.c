@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "endpoint/preload/files.h"
+#include "endpoint/preload/descriptors.h"
 #include "endpoint/preload/instance.h"
 #include "endpoint/preload/real.h"
 

@@ -3,7 +3,7 @@
 #pragma once
 #include <stdbool.h>
 
-#include "endpoint/preload/files.h"
+#include "endpoint/preload/descriptors.h"
 
 /* A descriptor that may have come from elsewhere (exec, SCM_RIGHTS): a listener or an epoll set becomes known. NULL:
  * neither. */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "endpoint/preload/events.h"
+#include "endpoint/preload/epoll_set.h"
 #include "endpoint/preload/real.h"
 
 #define INHERITED_MAX 64

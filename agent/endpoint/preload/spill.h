@@ -6,7 +6,7 @@
  * It is made before the first fork(), and goes through exec with the listener.
  */
 #pragma once
-#include "endpoint/preload/files.h"
+#include "endpoint/preload/descriptors.h"
 
 /* With the lock, but for spill_inherit(). */
 void spill_make(struct file *listener);

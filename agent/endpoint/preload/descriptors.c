@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-#include "endpoint/preload/files.h"
+#include "endpoint/preload/descriptors.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
  * here holds ours; a listener is in both. A wait looks at ours first and sleeps on the kernel's set and the ring
  * together.
  */
-#include "endpoint/preload/events.h"
+#include "endpoint/preload/epoll_set.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* The epoll sets' part that is ours: which files are in which set, and which may have something to say. */
 #pragma once
-#include "endpoint/preload/files.h"
+#include "endpoint/preload/descriptors.h"
 
 /* All with the lock. */
 void events_happened(struct file *file, uint32_t events);	/* an edge: these became true, or true once more */

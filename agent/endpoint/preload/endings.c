@@ -10,8 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "endpoint/preload/endings.h"
 #include "endpoint/preload/instance.h"
-#include "endpoint/preload/process.h"
 #include "endpoint/preload/real.h"
 #include "endpoint/preload/spill.h"
 
