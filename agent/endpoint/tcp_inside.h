@@ -152,12 +152,12 @@ void address_from_ip(union engine_address *to, const ip_addr_t *from, uint16_t p
 /* secret.c: keys from getrandom() */
 int secret_setup(void);
 
-/* engine.c */
+/* tcp_engine.c */
 void engine_touch(struct engine *engine); /* a timer may be needed from here on */
 void engine_update_clock(struct engine *engine);
 void engine_notify(struct engine_socket *socket, uint32_t events);
 
-/* socket.c */
+/* tcp_socket.c */
 struct engine_socket *socket_new(struct engine *engine);
 void socket_detach(struct engine_socket *socket, int error); /* the pcb is gone, or no longer ours */
 void socket_free(struct engine_socket *socket);

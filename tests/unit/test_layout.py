@@ -87,4 +87,18 @@ def few_arrows_run_back():
     return None
 
 
-sys.exit(run_tests([lines_fit, no_blanks_at_the_end, few_arrows_run_back]))
+def file_names_stand_once():
+    """A .c and the .h beside it may share a name. Nothing else in agent/ does, so a name says which file is meant."""
+    if not sources():
+        return NO_TREE
+    places = collections.defaultdict(set)
+    for path in (path for path in sources() if path.startswith("agent/") and path.endswith((".c", ".h"))):
+        stem, _ = os.path.splitext(path)
+        places[os.path.basename(stem)].add(stem)
+    assert len(places) > 100, places
+    twice = sorted(" and ".join(sorted(stems)) for stems in places.values() if len(stems) > 1)
+    assert not twice, f"file names that stand twice: {', '.join(twice)}"
+    return None
+
+
+sys.exit(run_tests([lines_fit, no_blanks_at_the_end, few_arrows_run_back, file_names_stand_once]))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* What lwIP asks of the engine (agent/endpoint/secret.c and engine.c). */
+/* What lwIP asks of the engine (agent/endpoint/secret.c and tcp_engine.c). */
 #ifndef AUTOCORK_LWIP_HOOKS_H
 #define AUTOCORK_LWIP_HOOKS_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * lwIP as the endpoint's engine uses it: TCP alone. What is below TCP (Ethernet, IP, checksums, neighbours) is
- * agent/endpoint/frame.c; what drives the timers is agent/endpoint/engine.c.
+ * agent/endpoint/frame.c; what drives the timers is agent/endpoint/tcp_engine.c.
  */
 #ifndef AUTOCORK_LWIPOPTS_H
 #define AUTOCORK_LWIPOPTS_H

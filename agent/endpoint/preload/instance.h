@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
  * The process's own TCP: one engine on one queue, made when the first listener is waited on, and the one lock that
- * guards it, the files (files.h) and the epoll sets.
+ * guards it, the files (descriptors.h) and the epoll sets.
  */
 #pragma once
 #include <poll.h>
