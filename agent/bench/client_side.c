@@ -16,6 +16,7 @@
 #include "bench/result.h"
 #include "bench/sides.h"
 #include "bench/wire.h"
+#include "lib/clock.h"
 
 struct connection {
 	int fd;
@@ -183,12 +184,12 @@ static int exchange(struct client *client, uint32_t number, uint64_t *random, ui
 {
 	struct connection *c = &client->connections[number % client->options->connections];
 	uint32_t writes = writes_of_next(client, random);
-	uint64_t start = bench_clock_ns();
+	uint64_t start = monotonic_ns();
 
 	if (send_message(client, c, writes) || read_response(client, c))
 		return fault_set(client->fault, EXIT_FAILED, "message %u: %s: see what the server says", number + 1,
 				 strerror(errno));
-	*ns = bench_clock_ns() - start;
+	*ns = monotonic_ns() - start;
 	return 0;
 }
 
@@ -217,7 +218,7 @@ static int run(struct client *client)
 			for (uint32_t k = 0; k < o->connections; k++)
 				bench_count(client->connections[k].fd, &client->connections[k].start);
 			bench_cpu_used(&before);
-			begin = bench_clock_ns();
+			begin = monotonic_ns();
 		}
 		if (exchange(client, i, &random, &ns))
 			return -1;
@@ -227,7 +228,7 @@ static int run(struct client *client)
 			print_each(client, i, ns, &each_segments);
 		rest(o->pause_us);
 	}
-	r->elapsed_ns = bench_clock_ns() - begin;
+	r->elapsed_ns = monotonic_ns() - begin;
 	bench_cpu_used(&after);
 	r->user_ns = after.user_ns - before.user_ns;
 	r->system_ns = after.system_ns - before.system_ns;

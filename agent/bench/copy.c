@@ -16,6 +16,7 @@
 #include "bench/copy_sink.h"
 #include "bench/sides.h"
 #include "bench/wire.h"
+#include "lib/clock.h"
 
 #define TICK_NS 1000000u		/* what is due is sent a thousand times a second */
 #define PATIENCE_S 10			/* a receiver that takes nothing for so long is given up */
@@ -81,7 +82,7 @@ static int pace(struct copy *copy, uint64_t start)
 		if (copy->mode == BENCH_COPY_ZEROCOPY)
 			bench_copy_completions(copy->fd, copy->sample);
 		/* By the clock as well: a mode that cannot keep up must end, too. */
-		if (next >= end || bench_clock_ns() >= end)
+		if (next >= end || monotonic_ns() >= end)
 			return 0;
 	}
 }
@@ -135,13 +136,13 @@ static int measure(struct copy *copy)
 		return -1;
 	bench_count(copy->fd, &counted_before);
 	bench_cpu_used(&before);
-	start = bench_clock_ns();
+	start = monotonic_ns();
 	if (pace(copy, start))
 		return -1;
 	/* The report comes when all is received: what the sender still had to do for it is in the account. */
 	if (take_report(copy))
 		return -1;
-	s->elapsed_ns = bench_clock_ns() - start;
+	s->elapsed_ns = monotonic_ns() - start;
 	while (copy->mode == BENCH_COPY_ZEROCOPY && s->zerocopy_done < s->calls && wait_for_completion(copy))
 		;
 	bench_cpu_used(&after);

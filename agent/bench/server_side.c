@@ -17,6 +17,7 @@
 
 #include "bench/sides.h"
 #include "bench/wire.h"
+#include "lib/clock.h"
 
 #define READ_SIZE 65536
 
@@ -42,14 +43,6 @@ struct server {
 	uint32_t ended;
 	uint8_t buffer[READ_SIZE];
 };
-
-static uint64_t cpu_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static void print_json(json_t *object)
 {
@@ -105,7 +98,7 @@ static bool greet(struct peer *peer)
 	bench_fill(peer->reply, h->response_size, 0);
 	if (h->flags & BENCH_HELLO_NO_DELAY)
 		bench_no_delay(peer->fd);
-	peer->cpu_start = cpu_ns();
+	peer->cpu_start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	return true;
 }
 
@@ -117,7 +110,7 @@ static void add_report(struct peer *peer)
 
 	bench_count(peer->fd, &now);
 	report = (struct bench_report){
-		.cpu_ns = htole64(cpu_ns() - peer->cpu_start),
+		.cpu_ns = htole64(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - peer->cpu_start),
 		.segments = htole32(now.segments - peer->start.segments + peer->hello.response_writes),
 		.wrong_bytes = htole32(peer->wrong_bytes < UINT32_MAX ? (uint32_t)peer->wrong_bytes : UINT32_MAX),
 	};
@@ -172,7 +165,7 @@ static bool reply_start(struct server *server, struct peer *peer)
 		return false;
 	if (peer->messages == h->warmup) {
 		bench_count(peer->fd, &peer->start);
-		peer->cpu_start = cpu_ns();
+		peer->cpu_start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	}
 	return true;
 }
@@ -181,7 +174,7 @@ static bool reply_start(struct server *server, struct peer *peer)
 static const char *sink_end(struct peer *peer)
 {
 	struct bench_sink_report report = {
-		.cpu_ns = htole64(cpu_ns() - peer->cpu_start),
+		.cpu_ns = htole64(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - peer->cpu_start),
 		.bytes = htole64(peer->received),
 		.wrong_bytes = htole64(peer->wrong_bytes),
 	};

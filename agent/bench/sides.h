@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
-/* The two sides of the benchmark, and the few socket calls and clocks they share. */
+/* The two sides of the benchmark, and the few socket calls they share. */
 #pragma once
 #include <netdb.h>
 #include <stddef.h>
@@ -30,7 +30,6 @@ void bench_no_delay(int fd);
 /* A file descriptor per connection and a few more, if the hard limit allows. */
 void bench_allow_files(uint32_t connections);
 
-uint64_t bench_clock_ns(void);
 /* CPU time of this process so far. */
 struct bench_cpu {
 	uint64_t user_ns, system_ns;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/interrupt.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/paths.h"
 
@@ -220,18 +221,10 @@ out:
 	return result;
 }
 
-static double now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec + time.tv_nsec * 1e-9;
-}
-
 /* False once that time has come. */
 static bool wait_until(FILE *stream, double end)
 {
-	double left = end - now();
+	double left = end - monotonic_seconds();
 	struct timeval timeout = { .tv_sec = (time_t)left, .tv_usec = (left - (time_t)left) * 1e6 };
 
 	/* A timeout of 0 would be none. */
@@ -307,12 +300,12 @@ int client_watch(const char *control, json_t *request, double seconds, client_vi
 	listening = fileno(answer.stream);
 	interrupt_catch(on_interrupt);
 	result = send_request(control, answer.stream, request, fault);
-	end = now() + seconds;
+	end = monotonic_seconds() + seconds;
 	if (!result)
 		result = visit_items(&answer, &end, true, visit, context, fault);
 	if (result == SILENT || result == SIGNALLED) {
 		shutdown(fileno(answer.stream), SHUT_WR);
-		end = now() + CALL_TIMEOUT_S;
+		end = monotonic_seconds() + CALL_TIMEOUT_S;
 		result = visit_items(&answer, &end, false, visit, context, fault);
 		if (result == SILENT)
 			result = fault_set(fault, EXIT_FAILED, "%s: the agent does not answer: see its log", control);

@@ -7,26 +7,19 @@
 #include <unistd.h>
 
 #include "cli/interrupt.h"
+#include "lib/clock.h"
 
 static void rest(double seconds)
 {
 	nanosleep(&(struct timespec){ (time_t)seconds, (seconds - (time_t)seconds) * 1e9 }, NULL);
 }
 
-static double now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec + now.tv_nsec * 1e-9;
-}
-
 void progress_wait(const struct cli *cli, const char *what, double seconds)
 {
 	bool shown = cli->terminal && !cli->json && isatty(STDERR_FILENO);
-	double end = now_s() + seconds, left;
+	double end = monotonic_seconds() + seconds, left;
 
-	while (!interrupt_came() && (left = end - now_s()) > 0) {
+	while (!interrupt_came() && (left = end - monotonic_seconds()) > 0) {
 		if (shown)
 			fprintf(stderr, "\r%s: %.0f s left \033[K", what, ceil(left));
 		rest(shown && left > 1 ? 1 : left);

@@ -14,6 +14,7 @@
 #include "cli/options.h"
 #include "commands/commands.h"
 #include "commands/endpoint_top.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -168,11 +169,8 @@ static void show_flow(struct listing *listing, const char *interface, const stru
 		      const struct steer_flow_key *key, const struct steer_flow *flow)
 {
 	char local[64], remote[64];
-	struct timespec now;
-	uint64_t idle;
+	uint64_t idle = monotonic_ns() >> 30;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	idle = (now.tv_sec * UINT64_C(1000000000) + now.tv_nsec) >> 30;
 	idle = idle > flow->seen ? idle - flow->seen : 0;
 	print_end(local, sizeof(local), key->local, key->local_port);
 	print_end(remote, sizeof(remote), key->remote, key->remote_port);

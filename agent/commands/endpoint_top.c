@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "cli/client.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -29,7 +30,6 @@ static int read_next(void *context, struct fault *fault)
 {
 	struct top *top = context;
 	struct endpoint_rows before = top->now, next = { 0 };
-	struct timespec now;
 	json_t *reply;
 	int result;
 
@@ -39,8 +39,7 @@ static int read_next(void *context, struct fault *fault)
 	json_decref(reply);
 	if (result)
 		return fault_set(fault, EXIT_FAILED, "endpoint top: out of memory");
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	next.time = now.tv_sec + now.tv_nsec * 1e-9;
+	next.time = monotonic_seconds();
 	endpoint_rows_compare(&next, &before);
 	endpoint_rows_free(&before);
 	top->now = next;

@@ -10,6 +10,7 @@
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "commands/top_terminal.h"
+#include "lib/clock.h"
 
 #define ESCAPE 27
 
@@ -211,14 +212,6 @@ static bool handle_key(struct live *live, int key)
 
 /* ------------------------------------------------------------------ the loop */
 
-static double clock_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec + now.tv_nsec * 1e-9;
-}
-
 static void set_up(bool colour)
 {
 	cbreak();
@@ -240,7 +233,7 @@ int live_run(const struct live_view *view, void *context, double delay_s, bool c
 	     struct fault *fault)
 {
 	struct live live = { .view = view, .context = context, .filter = filter };
-	double due = clock_s() + delay_s, left;
+	double due = monotonic_seconds() + delay_s, left;
 	/* initscr() would end the program, with a message of its own. */
 	SCREEN *screen = newterm(NULL, stdout, stdin);
 	int key;
@@ -265,14 +258,14 @@ int live_run(const struct live_view *view, void *context, double delay_s, bool c
 			draw_help(&live);
 		else
 			draw(&live);
-		left = due - clock_s();
+		left = due - monotonic_seconds();
 		timeout(left > 0 ? (int)(left * 1000) + 1 : 0);
 		key = getch();
 		if (key != ERR && key != KEY_RESIZE && !handle_key(&live, key))
 			break;
-		if (clock_s() < due)
+		if (monotonic_seconds() < due)
 			continue;
-		due = clock_s() + delay_s;
+		due = monotonic_seconds() + delay_s;
 		if (!live.paused)
 			read_now(&live);
 	}

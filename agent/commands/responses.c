@@ -11,6 +11,7 @@
 #include "cli/options.h"
 #include "commands/commands.h"
 #include "commands/response_table.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -154,22 +155,20 @@ static void print_json(const struct watch *watch)
 int command_responses(struct cli *cli, int argc, char **argv)
 {
 	struct watch watch = { .cli = cli, .seconds = FOR_DEFAULT_S, .table = response_table_new() };
-	struct timespec start, now;
 	struct fault fault;
-	double elapsed;
+	double start, elapsed;
 	int result;
 
 	watch.request = json_pack("{ss}", "op", "responses");
 	cli_parse(cli, &syntax, argc, argv, &watch);
 	if (cli->terminal && !cli->json)
 		fprintf(stderr, "Watching for %g seconds; Ctrl-C ends it early …\n", watch.seconds);
-	clock_gettime(CLOCK_MONOTONIC, &start);
+	start = monotonic_seconds();
 	result = watch.table ? client_watch(cli->control, watch.request, watch.seconds, visit, &watch, &fault)
 			     : OUT_OF_MEMORY;
 	if (result == OUT_OF_MEMORY)
 		result = fault_set(&fault, EXIT_FAILED, "responses: out of memory: watch one --port");
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	elapsed = now.tv_sec - start.tv_sec + (now.tv_nsec - start.tv_nsec) * 1e-9;
+	elapsed = monotonic_seconds() - start;
 	/* Ctrl-C: what was seen until then. */
 	if (elapsed < watch.seconds)
 		watch.seconds = elapsed;

@@ -7,6 +7,8 @@
 
 #include "cli/client.h"
 #include "cli/progress.h"
+#include "lib/array.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/names.h"
 #include "lib/text.h"
@@ -85,15 +87,8 @@ static int add(json_t *item, void *context)
 	struct fetch *fetch = context;
 	struct service_list *list = fetch->list;
 
-	if (list->count == fetch->room) {
-		size_t room = fetch->room ? fetch->room * 2 : 64;
-		struct listed_service *services = reallocarray(list->services, room, sizeof(*services));
-
-		if (!services)
-			return 1;
-		list->services = services;
-		fetch->room = room;
-	}
+	if (!array_room(&list->services, list->count, &fetch->room, sizeof(*list->services)))
+		return 1;
 	read_service(&list->services[list->count++], item);
 	return 0;
 }
@@ -114,15 +109,13 @@ static void add_up(struct listed_service *to, const struct listed_service *from)
 int service_list_fetch(const char *control, double exact_s, struct service_list *list, struct fault *fault)
 {
 	struct fetch fetch = { .list = list };
-	struct timespec now;
 	size_t last = 0;
 	int result;
 
 	*list = (struct service_list){ 0 };
 	result = client_list(control, json_pack("{ss sf}", "op", "services", "exact_seconds", exact_s), add, &fetch,
 			     fault);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	list->time = now.tv_sec + now.tv_nsec * 1e-9;
+	list->time = monotonic_seconds();
 	if (result > 0)
 		result = fault_set(fault, EXIT_FAILED, "services: out of memory");
 	if (result) {

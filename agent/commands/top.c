@@ -11,6 +11,7 @@
 #include "commands/commands.h"
 #include "commands/live.h"
 #include "commands/top_view.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -79,7 +80,6 @@ static int read_now(struct top *top)
 	/* Until the next reading, which may be late. */
 	json_t *request = json_pack("{ss sf}", "op", top->screen == TOP_FLOWS ? "flows" : "services", "exact_seconds",
 				    top->delay_s + 10);
-	struct timespec now;
 
 	if (top->screen == TOP_FLOWS)
 		json_object_set_new(request, "limit", json_integer(FLOWS_MAX));
@@ -89,8 +89,7 @@ static int read_now(struct top *top)
 		top->now = before;
 		return -1;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	top->now.time = now.tv_sec + now.tv_nsec * 1e-9;
+	top->now.time = monotonic_seconds();
 	top_compare(&top->now, &before);
 	top_free(&before);
 	top_sort(&top->now, top->sort, top->ascending);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/array.h"
 #include "lib/json.h"
 #include "lib/text.h"
 
@@ -55,15 +56,8 @@ int top_add(struct top_table *table, enum top_screen screen, const json_t *item)
 	const char *program = json_member_text(item, "program"), *side = json_member_text(item, "side");
 	struct top_row *row;
 
-	if (table->count == table->room) {
-		size_t room = table->room ? table->room * 2 : 64;
-		struct top_row *rows = reallocarray(table->rows, room, sizeof(*rows));
-
-		if (!rows)
-			return -1;
-		table->rows = rows;
-		table->room = room;
-	}
+	if (!array_room(&table->rows, table->count, &table->room, sizeof(*table->rows)))
+		return -1;
 	row = &table->rows[table->count++];
 	memset(row, 0, sizeof(*row));
 	text_clean(row->program, sizeof(row->program), program, strlen(program));

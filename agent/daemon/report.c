@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/names.h"
@@ -66,11 +67,8 @@ void report_log(const struct daemon *daemon)
 
 json_t *report_agent(const struct daemon *daemon)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	return json_pack("{ss si sI sI ss so so sI}", "version", AUTOCORK_VERSION, "pid", getpid(), "started",
-			 N(daemon->started), "uptime_seconds", N(now.tv_sec - daemon->started_us / 1000000), "mode",
+			 N(daemon->started), "uptime_seconds", N((monotonic_us() - daemon->started_us) / 1000000), "mode",
 			 report_daemon_mode(daemon), "control", json_text_or_null(daemon->options.control), "cgroup",
 			 json_text_or_null(daemon->options.engine.cgroup), "flows_lost",
 			 N(engine_flows_lost(daemon->engine)));

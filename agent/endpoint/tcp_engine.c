@@ -9,6 +9,7 @@
 
 #include "endpoint/tcp_inside.h"
 #include "hooks.h"
+#include "lib/clock.h"
 #include "lwip/memp.h"
 #include "lwip/netif.h"
 
@@ -23,14 +24,6 @@ static uint32_t or_default(uint32_t value, uint32_t fallback, uint32_t most)
 	return value < most ? value : most;
 }
 
-static uint64_t monotonic(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
-
 static void set_clock(struct engine *engine, uint64_t now)
 {
 	if (now > engine->now)
@@ -40,7 +33,7 @@ static void set_clock(struct engine *engine, uint64_t now)
 
 void engine_update_clock(struct engine *engine)
 {
-	set_clock(engine, engine->config.clock ? engine->config.clock(engine->config.context) : monotonic());
+	set_clock(engine, engine->config.clock ? engine->config.clock(engine->config.context) : monotonic_ns());
 }
 
 u32_t sys_now(void)

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "fastpath-client/fastpath_stats.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 
 #define STALLED_S 3	/* a living process beats four times a second */
@@ -23,12 +24,9 @@ static json_t *queue_json(const struct fastpath_queue *queue)
 
 static const char *state_of(const struct fastpath_file *file, bool alive)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (!alive)
 		return "dead";
-	return (uint64_t)now.tv_sec > file->beat + STALLED_S ? "stalled" : "running";
+	return monotonic_ns() / 1000000000 > file->beat + STALLED_S ? "stalled" : "running";
 }
 
 static void add(const struct fastpath_file *file, bool alive, void *context)

@@ -17,6 +17,7 @@
 
 #include "fastpath/mss.h"
 #include "fastpath/packet.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
 /* The ring of the other port is full: it may drain while we try; then frames are dropped. */
@@ -198,7 +199,6 @@ static void lane_look_at_mtu(struct lane *lane)
 static void worker_tick(struct worker *worker, uint64_t now)
 {
 	struct workers *all = worker->all;
-	struct timespec time;
 
 	worker->next_tick = now + all->cycles_per_second / TICKS_PER_SECOND;
 	for (uint32_t i = 0; i < worker->lane_count; i++) {
@@ -208,8 +208,7 @@ static void worker_tick(struct worker *worker, uint64_t now)
 	if (worker->number)
 		return;
 	ports_read_mtus(all->ports);
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	all->file->beat = time.tv_sec;
+	all->file->beat = monotonic_ns() / 1000000000;
 	if (!ports_present(all->ports, &all->lost))
 		*all->stop = true;
 }

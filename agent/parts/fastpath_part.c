@@ -18,6 +18,7 @@
 #include "fastpath-client/fastpath_json.h"
 #include "fastpath-client/fastpath_plan.h"
 #include "fastpath-client/fastpath_stats.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
@@ -37,14 +38,6 @@ struct fastpath_part {
 	sd_event_source *exit, *timer;
 	char error[512];		/* why none runs; "" if one does or none is wanted */
 };
-
-static time_t now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
 
 /* Beside the agent's own program, wherever that was installed or built. */
 static bool find_program(char *path, size_t size)
@@ -110,7 +103,7 @@ static int on_exit_of(sd_event_source *source, int fd, uint32_t events, void *co
 		snprintf(why, sizeof(why), WIFSIGNALED(status) ? "was killed by signal %d" : "ended with status %d",
 			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 	forget(part);
-	if (now_s() - part->since >= STEADY_S)
+	if (monotonic_seconds() - part->since >= STEADY_S)
 		part->failures = 0;
 	if (asked)
 		start(part);
@@ -129,7 +122,7 @@ static bool watch(struct fastpath_part *part, pid_t pid, char **command)
 		return false;
 	}
 	part->pid = pid;
-	part->since = now_s();
+	part->since = monotonic_seconds();
 	part->running = command;
 	part->error[0] = 0;
 	return true;

@@ -6,6 +6,7 @@
 
 #include "daemon/daemon.h"
 #include "daemon/report.h"
+#include "lib/array.h"
 #include "lib/json.h"
 #include "parts/endpoint_part.h"
 #include "policy/explain.h"
@@ -31,15 +32,8 @@ static void snapshot_free(void *context)
 
 static int snapshot_add(struct snapshot *snapshot, const void *row)
 {
-	if (snapshot->count == snapshot->room) {
-		size_t room = snapshot->room ? snapshot->room * 2 : 256;
-		char *rows = reallocarray(snapshot->rows, room, snapshot->row_size);
-
-		if (!rows)
-			return -1;
-		snapshot->rows = rows;
-		snapshot->room = room;
-	}
+	if (!array_room(&snapshot->rows, snapshot->count, &snapshot->room, snapshot->row_size))
+		return -1;
 	memcpy(snapshot->rows + snapshot->count++ * snapshot->row_size, row, snapshot->row_size);
 	return 0;
 }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/array.h"
+
 #define FIELDS_MAX 4
 #define MAGIC "autocork-trace"
 
@@ -86,15 +88,8 @@ bool trace_append(struct trace *trace, const struct trace_event *event)
 {
 	size_t at = trace->count;
 
-	if (trace->count == trace->room) {
-		size_t room = trace->room ? trace->room * 2 : 256;
-		struct trace_event *events = reallocarray(trace->events, room, sizeof(*events));
-
-		if (!events)
-			return false;
-		trace->events = events;
-		trace->room = room;
-	}
+	if (!array_room(&trace->events, trace->count, &trace->room, sizeof(*trace->events)))
+		return false;
 	for (; at && trace->events[at - 1].time_us > event->time_us; at--)
 		trace->events[at] = trace->events[at - 1];
 	trace->events[at] = *event;

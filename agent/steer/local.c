@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/array.h"
+
 #define LOOPBACK_INDEX 1	/* in every network namespace */
 #define ANSWER_MAX 65536
 
@@ -23,21 +25,15 @@ struct link {
 struct dump {
 	struct steer_local_key *locals;
 	struct link *links;
-	size_t local_count, link_count;
+	size_t local_count, local_room, link_count, link_room;
 	bool loopback;		/* 127.0.0.0/8 and ::1 too */
 	int error;
 };
 
-static void *grow(void *list, size_t count, size_t size)
-{
-	/* Doubled at each power of two. */
-	return count & (count - 1) ? list : reallocarray(list, count ? count * 2 : 1, size);
-}
-
 static void add_local(struct dump *dump, int family, const void *address, unsigned int bits)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff }, loopback[16] = { [15] = 1 };
-	struct steer_local_key key = { 0 }, *list;
+	struct steer_local_key key = { 0 };
 
 	if (family == AF_INET) {
 		memcpy(key.address, mapped, 12);
@@ -50,13 +46,11 @@ static void add_local(struct dump *dump, int family, const void *address, unsign
 	/* What comes from a wire for these is nobody's. */
 	if (!dump->loopback && ((family == AF_INET && key.address[12] == 127) || !memcmp(key.address, loopback, 16)))
 		return;
-	list = grow(dump->locals, dump->local_count, sizeof(*list));
-	if (!list) {
+	if (!array_room(&dump->locals, dump->local_count, &dump->local_room, sizeof(*dump->locals))) {
 		dump->error = ENOMEM;
 		return;
 	}
-	dump->locals = list;
-	list[dump->local_count++] = key;
+	dump->locals[dump->local_count++] = key;
 }
 
 static const struct rtattr *find(const struct rtattr *list, int length, unsigned short type)
@@ -112,14 +106,13 @@ static void take_link(struct dump *dump, const struct nlmsghdr *message)
 	const struct ifinfomsg *info = NLMSG_DATA(message);
 	const struct rtattr *list = IFLA_RTA(info), *station;
 	int length = IFLA_PAYLOAD(message);
-	struct link *link = grow(dump->links, dump->link_count, sizeof(*link));
+	struct link *link;
 
-	if (!link) {
+	if (!array_room(&dump->links, dump->link_count, &dump->link_room, sizeof(*dump->links))) {
 		dump->error = ENOMEM;
 		return;
 	}
-	dump->links = link;
-	link += dump->link_count++;
+	link = &dump->links[dump->link_count++];
 	*link = (struct link){
 		.index = info->ifi_index,
 		/* The number is another namespace's. */

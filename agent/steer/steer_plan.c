@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/array.h"
 #include "policy/rank.h"
 
 /* A port at which a rule starts (or has just ended) to matter. */
@@ -80,21 +81,14 @@ static int add_rule(struct steer_plan *plan, const struct policy_origin *origin,
 
 static int add_peer(struct steer_plan *plan, const struct plan_peer *peer, size_t group_start, struct fault *fault)
 {
-	struct plan_peer *peers;
-
 	for (size_t i = group_start; i < plan->peer_count; i++) {
 		const struct plan_peer *known = &plan->peers[i];
 
 		if (known->bits == peer->bits && !memcmp(known->address, peer->address, sizeof(peer->address)))
 			return 0; /* a more specific rule has it */
 	}
-	if (plan->peer_count == plan->peer_room) {
-		plan->peer_room = plan->peer_room ? plan->peer_room * 2 : 64;
-		peers = reallocarray(plan->peers, plan->peer_room, sizeof(*peers));
-		if (!peers)
-			return fault_set(fault, EXIT_FAILED, "steering rules: out of memory: use fewer peers");
-		plan->peers = peers;
-	}
+	if (!array_room(&plan->peers, plan->peer_count, &plan->peer_room, sizeof(*plan->peers)))
+		return fault_set(fault, EXIT_FAILED, "steering rules: out of memory: use fewer peers");
 	/* Half of the map: while a plan replaces another, both are in it. */
 	if (plan->peer_count >= STEER_PEERS_MAX / 2)
 		return fault_set(fault, EXIT_CONFIG, "steering rules: more than %d combinations of ports and peers: "

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "steer/steer_tables.h"
 
 #define TIDY_BATCH 4096
@@ -126,14 +127,12 @@ int tables_tidy(struct steer_tables *tables, struct steer_load *load, struct fau
 		.rule_flows = calloc(STEER_RULES_MAX, sizeof(*scan.rule_flows)),
 		.port_flows = calloc(STEER_PORTS, 1),
 	};
-	struct timespec now;
 	bool freed = false;
 	int result = -1;
 
 	*load = (struct steer_load){ 0 };
 	/* Coarse like the program's clock, or a flow could have been seen in the future. */
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	scan.now = (now.tv_sec * 1000000000ull + now.tv_nsec) >> 30;
+	scan.now = clock_ns(CLOCK_MONOTONIC_COARSE) >> 30;
 	scan.rules = rules;
 	if (!rules || !scan.rule_flows || !scan.port_flows || scan_flows(tables->steer_syns, &scan) ||
 	    scan_flows(tables->steer_silent, &scan) || scan_flows(tables->steer_flows, &scan) ||

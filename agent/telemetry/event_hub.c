@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "telemetry/event_format.h"
 
@@ -31,14 +32,6 @@ struct listener {
 	struct event_filter filter;
 	uint64_t lost;			/* not yet told */
 };
-
-static double clock_seconds(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec + now.tv_nsec * 1e-9;
-}
 
 static json_t *agent_event(uint32_t type, json_t *detail)
 {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/array.h"
 #include "lib/json.h"
 #include "lib/names.h"
 
@@ -46,15 +47,8 @@ static int add_row(const struct engine_response *response, void *context)
 {
 	struct response_watch *watch = context;
 
-	if (watch->count == watch->room) {
-		size_t room = watch->room ? watch->room * 2 : 64;
-		struct engine_response *rows = reallocarray(watch->rows, room, sizeof(*rows));
-
-		if (!rows)
-			return -1;
-		watch->rows = rows;
-		watch->room = room;
-	}
+	if (!array_room(&watch->rows, watch->count, &watch->room, sizeof(*watch->rows)))
+		return -1;
 	watch->rows[watch->count++] = *response;
 	return 0;
 }

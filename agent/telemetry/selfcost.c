@@ -12,6 +12,8 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "lib/array.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/text.h"
 
@@ -36,14 +38,6 @@ struct selfcost {
 	struct telemetry_program *shown_programs;
 	struct telemetry_map *shown_maps;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
 
 /* Every BPF program and map the agent has is a descriptor of its process: no part of it needs to tell us about its own.
  */
@@ -154,11 +148,11 @@ static int on_time(sd_event_source *source, uint64_t usec, void *context)
 			return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 		}
 		visit_descriptors("anon_inode:bpf-prog", open_window, cost);
-		cost->window_start = now_ns();
+		cost->window_start = monotonic_ns();
 		return sd_event_source_set_time(source, usec + SELFCOST_WINDOW_US);
 	}
 	visit_descriptors("anon_inode:bpf-prog", close_window, cost);
-	add_up_window(cost, now_ns() - cost->window_start);
+	add_up_window(cost, monotonic_ns() - cost->window_start);
 	close(cost->measuring);
 	cost->measuring = -1;
 	return sd_event_source_set_time(source, usec + SELFCOST_PERIOD_US - SELFCOST_WINDOW_US);
@@ -233,15 +227,8 @@ static void add_map(int fd, void *context)
 	for (size_t i = 0; i < maps->count; i++)
 		if (maps->list[i].id == info.id)
 			return;
-	if (maps->count == maps->room) {
-		size_t room = maps->room ? maps->room * 2 : 32;
-		struct map_seen *list = reallocarray(maps->list, room, sizeof(*list));
-
-		if (!list)
-			return;
-		maps->list = list;
-		maps->room = room;
-	}
+	if (!array_room(&maps->list, maps->count, &maps->room, sizeof(*maps->list)))
+		return;
 	map = &maps->list[maps->count++];
 	map->id = info.id;
 	map->shown.bytes = memory_of(fd);

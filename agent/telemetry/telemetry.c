@@ -11,6 +11,7 @@
 #include <autocork/event.h>
 
 #include "daemon/report.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/text.h"
@@ -52,14 +53,6 @@ struct telemetry {
 	char address[108];	/* asked for; "" = off */
 	char refused[512];	/* why nothing is served there; "" = it is, or is not wanted */
 };
-
-static double seconds(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec + now.tv_nsec * 1e-9;
-}
 
 struct collection {
 	struct telemetry *telemetry;
@@ -172,7 +165,7 @@ static int answer_metrics(void *context, const struct http_request *request, str
 {
 	struct telemetry *telemetry = context;
 	enum metrics_format format = metrics_format_accepted(request->accept);
-	double start = seconds(CLOCK_MONOTONIC);
+	double start = monotonic_seconds();
 	struct telemetry_snapshot snapshot;
 	char *page = NULL;
 	int written;
@@ -185,7 +178,7 @@ static int answer_metrics(void *context, const struct http_request *request, str
 	free(snapshot.services);
 	if (out && fclose(out))
 		written = -1;
-	telemetry->scrape_seconds = seconds(CLOCK_MONOTONIC) - start;
+	telemetry->scrape_seconds = monotonic_seconds() - start;
 	answer->type = metrics_content_type(format);
 	answer->body = answer->to_free = page;
 	if (written < 0)
@@ -202,7 +195,7 @@ static int answer_overview(void *context, const struct http_request *request, st
 
 	if (collect(telemetry, &snapshot))
 		return -1;
-	overview = overview_json(&snapshot, &telemetry->history, seconds(CLOCK_REALTIME),
+	overview = overview_json(&snapshot, &telemetry->history, clock_seconds(CLOCK_REALTIME),
 				 report_daemon_mode(telemetry->daemon));
 	free(snapshot.services);
 	text = json_dumps(overview, JSON_COMPACT);
@@ -314,7 +307,7 @@ static void keep_budget(struct telemetry *telemetry)
 	if (selfcost_windows(telemetry->cost) == telemetry->windows)
 		return;
 	telemetry->windows = selfcost_windows(telemetry->cost);
-	exact = seconds(CLOCK_MONOTONIC) < telemetry->exact_until ||
+	exact = monotonic_seconds() < telemetry->exact_until ||
 		(telemetry->trial && trial_runs(telemetry->trial));
 	shift = exact ? 0 : budget_step(telemetry->shift, share, budget);
 	if (shift == telemetry->shift)
@@ -327,7 +320,7 @@ static void keep_budget(struct telemetry *telemetry)
 void telemetry_count_all(struct daemon *daemon, double wanted)
 {
 	struct telemetry *telemetry = daemon_part_data(daemon, "telemetry");
-	double end = seconds(CLOCK_MONOTONIC) + wanted;
+	double end = monotonic_seconds() + wanted;
 
 	if (!telemetry || wanted <= 0)
 		return;
@@ -347,7 +340,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *context)
 	if (totals && !collect(telemetry, &snapshot)) {
 		for (size_t i = 0; i < snapshot.service_count; i++)
 			service_stats_add(totals, &snapshot.services[i].stats);
-		history_add(&telemetry->history, seconds(CLOCK_REALTIME), totals);
+		history_add(&telemetry->history, clock_seconds(CLOCK_REALTIME), totals);
 		free(snapshot.services);
 	}
 	free(totals);

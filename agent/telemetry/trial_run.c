@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "lib/text.h"
@@ -39,14 +40,6 @@ struct trial {
 	double seconds, max_delay_us;	/* seconds: of both phases */
 	struct trial_phase begun, before;	/* counters at the start of the phase; what the baseline showed */
 };
-
-static double now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec + now.tv_nsec * 1e-9;
-}
 
 /* Of all CPUs: a guest's time is in user and nice already; idle and iowait are no work. */
 static double read_cpu(void)
@@ -117,7 +110,7 @@ static int read_phase(const struct trial *trial, struct trial_phase *phase)
 	struct reading reading = { trial, phase };
 
 	memset(phase, 0, sizeof(*phase));
-	phase->seconds = now_s();
+	phase->seconds = monotonic_seconds();
 	phase->host_cpu = read_cpu();
 	read_host(phase);
 	return engine_services(trial->daemon->engine, add_service, &reading) < 0 ? -1 : 0;

@@ -1,7 +1,7 @@
 # libFuzzer targets: clang's, with the address and undefined-behaviour sanitizers; no part of `all`.
 FUZZERS      := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 20
-FUZZ_SRCS    := agent/replay/trace.c agent/replay/simulator.c agent/replay/replay_report.c agent/lib/fault.c agent/lib/names.c
+FUZZ_SRCS    := agent/replay/trace.c agent/replay/simulator.c agent/replay/replay_report.c agent/lib/array.c agent/lib/fault.c agent/lib/names.c
 FUZZ_POLICY  := $(filter-out %_watch.c,$(wildcard agent/policy/*.c)) \
 	$(addprefix agent/lib/,cgroup.c fault.c json.c log.c memory.c names.c)
 

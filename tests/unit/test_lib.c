@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/array.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/lock.h"
 #include "lib/log.h"
@@ -252,22 +254,14 @@ static void the_level_itself_is_logged(void **state)
 #define LOCKERS 4
 #define FIGHT_NS 500000000ull
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000ull + now.tv_nsec;
-}
-
 /* Takes and releases the lock; counts where another has it too. */
 static int fight(const char *path, atomic_int *holders)
 {
-	uint64_t end = now_ns() + FIGHT_NS;
+	uint64_t end = monotonic_ns() + FIGHT_NS;
 	int fd, twice = 0;
 	pid_t holder;
 
-	while (now_ns() < end) {
+	while (monotonic_ns() < end) {
 		fd = lock_take(path, &holder);
 		if (fd == -EWOULDBLOCK)
 			continue;
@@ -302,6 +296,61 @@ static void a_lock_has_one_holder(void **state)
 	assert_int_equal(rmdir(directory), 0);
 }
 
+static void an_array_grows(void **state)
+{
+	uint64_t *numbers = NULL;
+	size_t room = 0, moves = 0, before;
+
+	for (size_t count = 0; count < 1000; count++) {
+		before = room;
+		assert_true(array_room(&numbers, count, &room, sizeof(*numbers)));
+		assert_true(room > count);
+		moves += room != before;
+		numbers[count] = count * count;
+	}
+	for (size_t i = 0; i < 1000; i++)
+		assert_int_equal(numbers[i], i * i);
+	assert_in_range(moves, 2, 10);
+	free(numbers);
+}
+
+static void an_array_without_memory_stays(void **state)
+{
+	char *bytes = NULL;
+	size_t room = 0, had;
+	const char *was;
+
+	assert_true(array_room(&bytes, 0, &room, 1));
+	memset(bytes, 'x', room);
+	was = bytes;
+	had = room;
+	assert_false(array_room(&bytes, room, &room, SIZE_MAX / 2));
+	assert_ptr_equal(bytes, was);
+	assert_int_equal(room, had);
+	for (size_t i = 0; i < had; i++)
+		assert_int_equal(bytes[i], 'x');
+	free(bytes);
+}
+
+static void clocks_agree(void **state)
+{
+	struct timespec before, after;
+	uint64_t us, ns;
+	double s;
+
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	us = monotonic_us();
+	s = monotonic_seconds();
+	ns = monotonic_ns();
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	assert_in_range(us, before.tv_sec * 1000000ull + before.tv_nsec / 1000,
+			after.tv_sec * 1000000ull + after.tv_nsec / 1000);
+	assert_in_range(ns, us * 1000, after.tv_sec * 1000000000ull + after.tv_nsec);
+	/* A double has room for days in steps below a microsecond. */
+	assert_true(s >= us * 1e-6 - 1e-5 && s <= ns * 1e-9 + 1e-5);
+	assert_true(clock_seconds(CLOCK_REALTIME) >= time(NULL) - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +367,9 @@ int main(void)
 		cmocka_unit_test(log_levels_have_names),
 		cmocka_unit_test(the_level_itself_is_logged),
 		cmocka_unit_test(a_lock_has_one_holder),
+		cmocka_unit_test(an_array_grows),
+		cmocka_unit_test(an_array_without_memory_stays),
+		cmocka_unit_test(clocks_agree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@
 #include "endpoint/preload/link.h"
 #include "endpoint/preload/real.h"
 #include "endpoint/preload/spill.h"
+#include "lib/clock.h"
 
 #define SECOND UINT64_C(1000000000)
 #define TRY_FIRST (SECOND / 100)
@@ -152,10 +153,7 @@ void instance_wake_others(void)
 
 uint64_t instance_now(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * SECOND + now.tv_nsec;
+	return monotonic_ns();
 }
 
 bool instance_exists(void)
