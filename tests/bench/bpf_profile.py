@@ -18,9 +18,9 @@ def _programs():
 
 
 @contextlib.contextmanager
-def programs(lines):
-    """Fills `lines` with text: one line per program that ran, dearest first. The clock itself costs about 40 ns per
-    run."""
+def counted(rows):
+    """Fills `rows` with (nanoseconds, runs, type, name) of each program that ran, dearest first. The clock itself costs
+    about 40 ns per run."""
     attributes = struct.pack("I", BPF_STATS_RUN_TIME).ljust(128, b"\0")
     fd = ctypes.CDLL(None, use_errno=True).syscall(SYS_BPF, BPF_ENABLE_STATS, attributes, len(attributes))
     if fd < 0:
@@ -28,14 +28,22 @@ def programs(lines):
     try:
         before = _programs()
         yield
-        rows = []
         for number, entry in _programs().items():
             old = before.get(number, {})
             runs = entry.get("run_cnt", 0) - old.get("run_cnt", 0)
             spent = entry.get("run_time_ns", 0) - old.get("run_time_ns", 0)
             if runs:
                 rows.append((spent, runs, entry["type"], entry.get("name", "?")))
-        for spent, runs, kind, name in sorted(rows, reverse=True):
-            lines.append(f"    {name:<24} {kind:<16} {runs:>10} runs {spent / runs:>8.0f} ns {spent / 1e6:>10.1f} ms")
+        rows.sort(reverse=True)
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def programs(lines):
+    """The same as lines of text."""
+    rows = []
+    with counted(rows):
+        yield
+    lines += [f"    {name:<24} {kind:<16} {runs:>10} runs {spent / runs:>8.0f} ns {spent / 1e6:>10.1f} ms"
+              for spent, runs, kind, name in rows]

@@ -156,6 +156,20 @@ controls {{ }};
 zone "test" {{ type primary; file "{dir}/zone"; }};
 """
 ZONE = "$TTL 60\n@ SOA ns.test. a.test. 1 60 60 60 60\n NS ns\nns A 127.0.0.1\n"
+UNBOUND = """server:
+	interface: 127.0.0.1@{port}
+	username: ""
+	chroot: ""
+	directory: "{dir}"
+	pidfile: ""
+	use-syslog: no
+	logfile: "{dir}/log"
+	incoming-num-tcp: 100
+	local-zone: "test." static
+	local-data: "ns.test. A 127.0.0.1"
+remote-control:
+	control-enable: no
+"""
 PHP = "<?php for ($i = 0; $i < {pieces}; $i++) {{ echo str_repeat('x', 100); flush(); }}\n"
 FPM = """[global]
 error_log = {dir}/log
@@ -307,6 +321,8 @@ CASES = [
          client="redis"),
     Case("bind", "query over TCP", "named\n-g\n-n\n1\n-c\n{dir}/named.conf", "bind9 dnsperf", client="dns",
          files={"named.conf": BIND, "zone": ZONE, "queries": "ns.test A\n"}),
+    Case("unbound", "query over TCP", "unbound\n-d\n-c\n{dir}/u.conf", "unbound dnsperf", client="dns",
+         files={"u.conf": UNBOUND}),
     Case("vsftpd", "RETR of 600 bytes", "vsftpd\n{dir}/v.conf", "vsftpd", client="ftp",
          files={"v.conf": "listen=YES\nlisten_address=127.0.0.1\nlisten_port={port}\nbackground=NO\nanonymous_enable=YES\n"
                           "anon_root={dir}/root\nsecure_chroot_dir={dir}/empty\nseccomp_sandbox=NO\nxferlog_enable=NO\n"

@@ -24,10 +24,12 @@ def text(rows):
                                for i, (cell, width) in enumerate(zip(line, widths))).rstrip() for line in lines)
 
 
+def plain(lines):
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def markdown(rows):
-    out = ["| " + " | ".join(HEAD) + " |", "| --- | --- | --- | ---: | ---: | ---: | --- | --- |"]
-    out += ["| " + " | ".join(cells(row)) + " |" for row in rows]
-    return "\n".join(out)
+    return plain([HEAD, ("---",) * 3 + ("---:",) * 3 + ("---",) * 2, *map(cells, rows)])
 
 
 def write_between(path, begin, end, body):

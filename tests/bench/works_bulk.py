@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Programs that have nothing to gain: they must lose nothing."""
 import json
+import re
+import time
 
-from harness import Must, Work
+import bpf_profile
+from harness import Must, Row, Work
 from lib import Program, free_port, program, wait_port
 from servers import Redis
+
+
+# The observer looks at new connections and leaves; what tells the agent's own cost comes a second later, briefly.
+SETTLE_S = 3
 
 
 class RedisWork(Work):
@@ -19,14 +26,33 @@ class RedisWork(Work):
             figures = {}
             with stage.count(figures):
                 rate, requests = self.load(stage, server, 1)
-        return {"rate": rate, "cpu_us": (figures["server_cpu"] + figures["client_cpu"]) / requests,
-                "segments": figures["segments"] / requests}
+            result = {"rate": rate, "cpu_us": (figures["server_cpu"] + figures["client_cpu"]) / requests,
+                      "segments": figures["segments"] / requests}
+            if stage.agent:
+                result["runs"] = self.runs(stage, server)
+            return result
+
+    def runs(self, stage, server):
+        """Of BPF programs per request, on connections that are known by then."""
+        def processed():
+            output = stage.net.run(program("redis-cli"), "-p", str(server.port), "info", "stats")
+            return int(re.search(r"total_commands_processed:(\d+)", output)[1])
+        rows = []
+        with self.client(stage, server, int(self.per_second * 3600)):
+            time.sleep(SETTLE_S)
+            before = processed()
+            with bpf_profile.counted(rows):
+                time.sleep(stage.seconds)
+                requests = processed() - before
+        return sum(row[1] for row in rows) / requests
+
+    def client(self, stage, server, requests):
+        return Program(stage.net, [program("redis-benchmark"), "-p", server.port, "-P", self.pipeline, "-c", 50, "-n",
+                                   requests, "-t", "get", "--csv"], stage.client, cpu=stage.client_cpu)
 
     def load(self, stage, server, share):
         requests = int(self.per_second * stage.seconds * share)
-        with Program(stage.net, [program("redis-benchmark"), "-p", server.port, "-P", self.pipeline, "-c", 50, "-n",
-                                 requests,
-                                 "-t", "get", "--csv"], stage.client, cpu=stage.client_cpu) as client:
+        with self.client(stage, server, requests) as client:
             output = client.wait(120)
         # "test","rps",…  then  "GET","61349.69",…
         return float(output.strip().splitlines()[-1].split(",")[1].strip('"')), requests
@@ -35,6 +61,8 @@ class RedisWork(Work):
         return [
             self.pair(rounds, "rate", "requests per second", Must(low=0.99)),
             self.pair(rounds, "cpu_us", "CPU per request, us"),
+            Row(self.title, "runs of BPF programs per request, once known", None, rounds["managed"]["runs"],
+                Must(high=0.01, of="managed")),
             self.misses(rounds),
         ]
 

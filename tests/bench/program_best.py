@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""What README.md says of the programs: those that gain most, those that lose, and who does neither. Pure."""
+import table
+
+BEST = 10
+RATE, P99 = 0.98, 1.05	# what no program may fall below, or exceed
+CPU = 1.05	# no bound: where the client is the slower side, a loss shows here only
+MANY, MISSES, FEW_MISSES = 10000, 0.001, 5
+NOTICED = 0.02	# less is noise
+HEAD = ("program", "operation", "per second", "", "p50", "", "p99", "CPU", "segments", "", "")
+
+
+def missed(row):
+    """The bounds that this row misses, with commas."""
+    most = MISSES * row["bursts"] if row["bursts"] >= MANY else FEW_MISSES
+    return ", ".join(name for name, bad in (("rate", row["rate"] < RATE), ("p99", row["p99_ratio"] > P99),
+                                            ("misses", row["misses"] >= most and row["misses"] > 0)) if bad)
+
+
+def verdict(row):
+    if row["rate"] < RATE or row["p99_ratio"] > P99 or row["cpu"] > CPU:
+        return "loss"
+    return "gain" if row["rate"] >= 1 + NOTICED or row["cpu"] <= 1 - NOTICED else "same"
+
+
+def duration(us):
+    return f"{us / 1000:.3g} ms" if us >= 1000 else f"{us:.3g} µs"
+
+
+def cells(row):
+    return (row["program"], row["operation"], table.number(row["per_second"]), f"x{row['rate']:.3g}",
+            duration(row["p50"]), duration(row["p50_managed"]), f"x{row['p99_ratio']:.3g}", f"x{row['cpu']:.2f}",
+            f"{row['segments']:.2f}", f"{row['segments_managed']:.2f}",
+            {"gain": "**gain**"}.get(verdict(row), verdict(row)))
+
+
+def text(rows, how):
+    """`how`: where and how it was measured."""
+    kinds = {kind: sorted((row for row in rows if verdict(row) == kind), key=lambda row: -row["rate"])
+             for kind in ("gain", "same", "loss")}
+    shown = kinds["gain"][:BEST] + kinds["loss"]
+    out = [f"{len(rows)} programs as Debian ships them, without and with management, p99 and CPU as ratios "
+           f"(`make bench WORK=programs`): {how} [docs/bench.md](docs/bench.md#real-programs) has all of them.", "",
+           table.plain([HEAD, ("---",) * 2 + ("---:",) * (len(HEAD) - 3) + ("---",), *map(cells, shown)])]
+    for kind, words in ("gain", "Gained too"), ("same", "Neither gained nor lost"):
+        names = [f"{row['program']} (x{row['rate']:.3g})" for row in kinds[kind] if row not in shown]
+        if names:
+            out += ["", f"{words}: {', '.join(names)}."]
+    if not kinds["loss"]:
+        out += ["", f"None lost more than {1 - RATE:.0%} of its rate, or {P99 - 1:.0%} in p99 or CPU."]
+    return "\n".join(out)

@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+"""tests/bench/program_best.py: which programs README.md shows, and which bounds a program misses."""
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests/net"), str(ROOT / "tests/bench")]
+import program_best  # noqa: E402
+from tap import check, equal, main  # noqa: E402
+
+
+def row(name="x", rate=1.0, p99=1.0, cpu=1.0, misses=0, bursts=20000):
+    return {"program": name, "operation": "GET", "per_second": 1000, "rate": rate, "p99_ratio": p99, "cpu": cpu,
+            "p50": 44000.0, "p50_managed": 31.4, "misses": misses, "bursts": bursts, "segments": 4.0,
+            "segments_managed": 2.0}
+
+
+def test_missed():
+    """a bound is missed just beyond it"""
+    for wanted, values in (("", {}), ("", {"rate": 0.98, "p99": 1.05}), ("rate", {"rate": 0.979}),
+                           ("p99", {"p99": 1.051}), ("", {"misses": 19}), ("misses", {"misses": 20}),
+                           ("", {"misses": 4, "bursts": 100}), ("misses", {"misses": 5, "bursts": 100}),
+                           ("", {"bursts": 0}), ("rate, p99, misses", {"rate": 0.5, "p99": 2, "misses": 999})):
+        equal(program_best.missed(row(**values)), wanted, f"{values}")
+
+
+def test_verdict():
+    """what is less than noise is the same; who gains in one and loses in the other, loses"""
+    for wanted, values in (("gain", {"rate": 1.02}), ("same", {"rate": 1.01}), ("gain", {"cpu": 0.98}),
+                           ("loss", {"cpu": 1.06}), ("loss", {"rate": 1.5, "p99": 1.2}),
+                           ("loss", {"rate": 0.97, "cpu": 0.5})):
+        equal(program_best.verdict(row(**values)), wanted, f"{values}")
+
+
+def test_text():
+    """the best ten in order, every loss, and everybody else by name"""
+    rows = [row(f"g{number}", rate=1.1 + number) for number in range(12)] + [row("same"), row("slow", rate=0.9),
+                                                                            row("late", p99=1.5)]
+    text = program_best.text(rows, "Where.")
+    lines = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if line.startswith("| ")][2:]
+    equal(lines, [f"g{number}" for number in range(11, 1, -1)] + ["late", "slow"], "rows")
+    check("Gained too: g1 (x2.1), g0 (x1.1)." in text and "Neither gained nor lost: same (x1)." in text, text)
+    check("44 ms | 31.4 µs" in text and "15 programs" in text and "Where." in text, text)
+    check("None lost" not in text and "None lost" in program_best.text(rows[:13], ""), text)
+
+
+main(globals())
