@@ -84,21 +84,27 @@ static __always_inline void ac_learn_miss(struct ac_predictor *p, __u32 slot)
 		ac_learn_anew(p, p->duplex + 1);
 }
 
-/* Learns from a burst of n writes and fixes the verdicts for the next one. */
-static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, bool missed,
-				     bool stopped)
+/* The same burst again as last time, on a flow that a burst like that changes nothing in. */
+static __always_inline __u32 ac_steady_key(const struct ac_predictor *p, __u32 n)
 {
-	bool cut = p->cut && p->cut < n, is_long;
-	__u32 last = ac_slot(p, n), first = ac_slot(p, 1), stop;
-	__u32 full, went_on = 0, earn, carry, newly, at8, at32, ready, saved, shift = 4;
-	__u32 key = n < 16 && !cut ? n << 4 | p->first : 0;
-	bool steady;
+	bool cut = p->cut && p->cut < n;
+
+	return n < 16 && !cut ? n << 4 | p->first : 0;
+}
+
+ac_verified_once int ac_learn_burst(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, bool missed, bool stopped)
+{
+	__u32 last, first, stop, full, went_on = 0, earn, carry, newly, at8, at32, ready, saved, shift = 4, key;
+	bool cut, is_long, steady;
 	__s32 change;
 	int b;
 
-	p->new_bursts += p->new_bursts < 0xff;
-	if (key && key == p->steady && stopped && !missed)
-		return;
+	if (!p || !t)
+		return 0;
+	key = ac_steady_key(p, n);
+	cut = p->cut && p->cut < n;
+	last = ac_slot(p, n);
+	first = ac_slot(p, 1);
 
 	/* Of a burst that was cut only the writes before the cut teach anything; it stopped nowhere. */
 	if (cut) {
@@ -183,4 +189,16 @@ static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tun
 	change = ((__s32)saved - (__s32)p->saved_avg) >> shift;
 	p->saved_avg += change;
 	p->steady = steady && !change && !missed && stopped ? key : 0;
+	return 0;
+}
+
+/* Learns from a burst of n writes and fixes the verdicts for the next one. */
+static __always_inline void ac_learn(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, bool missed,
+				     bool stopped)
+{
+	__u32 key = ac_steady_key(p, n);
+
+	p->new_bursts += p->new_bursts < 0xff;
+	if (!key || key != p->steady || !stopped || missed)
+		ac_learn_burst(p, t, n, missed, stopped);
 }

@@ -14,6 +14,16 @@
 #endif
 #endif
 
+/*
+ * A function that the verifier reads once, whatever its arguments, and not again in each state of each caller: for large
+ * ones, which multiply the time that a program takes to load. What it is given may be NULL to the verifier.
+ */
+#ifdef __bpf__
+#define ac_verified_once __attribute__((noinline, unused))
+#else
+#define ac_verified_once static inline
+#endif
+
 #define AC_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Serial-number comparison (RFC 1982) of 32-bit clocks and TCP sequence numbers: true if a comes before b. */

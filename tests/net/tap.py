@@ -95,6 +95,7 @@ def main(scope):
     failed = 0
     for number, test in enumerate(tests, 1):
         text = " ".join((test.__doc__ or test.__name__).split()).rstrip(".")
+        began = time.monotonic()
         try:
             if os.geteuid():
                 raise Skip("needs root")
@@ -110,4 +111,5 @@ def main(scope):
             if not isinstance(error, AssertionError) or os.environ.get("V"):
                 for line in traceback.format_exc().splitlines():
                     _say(f"# {line}")
+        _say(f"# took {time.monotonic() - began:.1f} s")
     sys.exit(1 if failed else 0)

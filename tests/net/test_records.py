@@ -12,6 +12,7 @@ import threading
 from lib import (MANAGE, OFF, Agent, Cgroup, Net, Stream, build, check, control, equal, forked, main, wait_for,
                  world)
 from netns import libc
+from records import records
 
 PR_SET_NAME = 15
 LEAST_MAX_FLOWS = 1024
@@ -26,10 +27,6 @@ def bpf_map(name):
     out = subprocess.run(["bpftool", "-j", "map", "dump", "id", str(number)], capture_output=True, text=True,
                          check=True)
     return json.loads(out.stdout)
-
-
-def records():
-    return sum(1 for bucket in bpf_map("flow_index") for entry in bucket["formatted"]["value"]["entry"] if entry)
 
 
 def in_the_wheel():

@@ -16,7 +16,7 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build"
 # What the guests' scripts expect under /ac, beside their common part (guest/lib.sh).
 PROGRAMS = ("autocorkd", "autocork")
-# Loading the wrapper of an algorithm takes an emulated processor eight seconds: a test of none of them does without
+# Loading the wrapper of an algorithm takes an emulated processor some seconds: a test of none of them does without
 # these.
 TWO_WRAPPERS = ("tcp_bbr", "tcp_dctcp")
 # The guests take what other tests leave of the processors: times as long as a guest needs on a machine of its own.
