@@ -28,7 +28,7 @@ def run(layers, **files):
             file.parent.mkdir(exist_ok=True)
             file.write_text(f"#!/bin/bash\n{body}\n")
             file.chmod(0o755)
-        done = subprocess.run(["tests/run", *layers], cwd=tree, capture_output=True, text=True, timeout=60,
+        done = subprocess.run(["tests/run", *layers], cwd=tree, capture_output=True, text=True, timeout=300,
                               env={"PATH": "/usr/bin:/bin"})
         equal(done.stderr, "", "stderr")
         return done.returncode, done.stdout, done.stdout.splitlines()[-1]
