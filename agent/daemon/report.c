@@ -134,60 +134,24 @@ json_t *report_service(const struct engine_service *service, bool histograms)
 	object = json_pack("{si si so so sI}", "number", service->number, "port", key->port, "side",
 			   NAME_JSON(side_names, key->side), "program", json_text(key->comm, sizeof(key->comm)),
 			   "cgroup", N(key->cgroup));
-#define PUT(name, value) json_object_set_new(object, name, json_integer(value))
-	/* Counted on different CPUs, so a sum may show the close of a flow before its opening. */
-	PUT("flows", stats->flows_opened > stats->flows_closed ? stats->flows_opened - stats->flows_closed : 0);
-	PUT("managed", service->managed);
-	PUT("flows_opened", stats->flows_opened);
-	PUT("flows_closed", stats->flows_closed);
-	PUT("flows_passed", stats->flows_passed);
-	PUT("flows_managed", stats->flows_managed);
-	PUT("flows_returned", stats->flows_returned);
-	PUT("writes", stats->writes);
-	PUT("written_bytes", stats->written_bytes);
-	PUT("small_writes", stats->small_writes);
-	PUT("reads", stats->reads);
-	PUT("read_bytes", stats->read_bytes);
-	PUT("bursts", stats->bursts);
-	PUT("inferred_bursts", stats->inferred_bursts);
-	PUT("held", stats->held);
-	PUT("misses", stats->misses);
-	PUT("shadow_held", stats->shadow_held);
-	PUT("shadow_misses", stats->shadow_misses);
-	PUT("shadow_merged", stats->shadow_merged);
-	PUT("stalls", stats->stalls);
-	PUT("stall_us", stats->stall_us);
-	PUT("shadow_stall_us", stats->shadow_stall_us);
-	PUT("hold_us", stats->hold_us);
-	PUT("holds_late", stats->holds_late);
-	PUT("late_us", stats->late_us);
-	PUT("segments", stats->segments);
-	PUT("retransmits", stats->retransmits);
-	PUT("packets_out", stats->packets_out);
-	PUT("packets_in", stats->packets_in);
-	PUT("sent_bytes", stats->sent_bytes);
-	PUT("received_bytes", stats->received_bytes);
-	PUT("small_out", stats->small_out);
-	PUT("small_in", stats->small_in);
-	PUT("rtt_us", stats->rtt_us);
-	PUT("rtts", stats->rtts);
-	PUT("more_writes", stats->more_writes);
-	PUT("spliced_bytes", stats->spliced_bytes);
-	PUT("zerocopy_bytes", stats->zerocopy_bytes);
-	PUT("large_copied_bytes", stats->large_copied_bytes);
-#undef PUT
+#define MEMBER(kind, ...) MEMBER_##kind(__VA_ARGS__)
+#define MEMBER_COUNT(field, ...) json_object_set_new(object, #field, json_integer(stats->field));
+#define MEMBER_TIME MEMBER_COUNT
+#define MEMBER_SUM MEMBER_COUNT
+/* Counted on different CPUs, so a sum may show the close of a flow before its opening. */
+#define MEMBER_OPEN(name, opened, closed, ...) \
+	json_object_set_new(object, #name, \
+			    json_integer(stats->opened > stats->closed ? stats->opened - stats->closed : 0));
+#define MEMBER_BY(field, names, first, end, ...) \
+	json_object_set_new(object, #field, counters(names, stats->field, first, end));
+#define MEMBER_LIST MEMBER_BY
+#define MEMBER_PART(...)
+#define MEMBER_SPREAD(field, name, ...) \
+	if (histograms) \
+		json_object_set_new(object, name, histogram(stats->field));
+	AC_COUNTERS(MEMBER)
+	json_object_set_new(object, "managed", json_integer(service->managed));
 	json_object_set_new(object, "mean_hold_us", holds ? json_real((double)stats->hold_us / holds) : json_null());
-	json_object_set_new(object, "option_calls", counters(option_names, stats->option_calls, 0, AC_OPTION_MAX));
-	json_object_set_new(object, "option_idle", counters(option_names, stats->option_idle, 0, AC_OPTION_MAX));
-	json_object_set_new(object, "refused",
-			    counters(refusal_names, stats->refused, AC_REFUSAL_NONE + 1, AC_REFUSAL_MAX));
-	json_object_set_new(object, "released", counters(reason_names, stats->released, 0, AC_REASON_MAX));
-	if (histograms) {
-		json_object_set_new(object, "write_size", histogram(stats->write_size));
-		json_object_set_new(object, "burst_length", histogram(stats->burst_length));
-		json_object_set_new(object, "hold_time_us", histogram(stats->hold_time));
-		json_object_set_new(object, "lateness_us", histogram(stats->lateness));
-	}
 	return object;
 }
 

@@ -29,81 +29,23 @@ struct service_metric {
 };
 
 #define STAT(name) offsetof(struct ac_service_stats, name)
+#define BUCKETS(first, last, step) { first, last, step }
 
-#define COUNT(name, stat, unit, help) { name, COUNTER, unit, help, .field = STAT(stat) }
-/* Counted in microseconds. */
-#define TIME(name, stat, help) { name, COUNTER, "seconds", help, .field = STAT(stat), .scale = 1e-6 }
+#define ROW(kind, ...) ROW_##kind(__VA_ARGS__)
+#define ROW_COUNT(stat, metric, unit, help) { metric, COUNTER, unit, help, .field = STAT(stat) },
+#define ROW_TIME(stat, metric, help) { metric, COUNTER, "seconds", help, .field = STAT(stat), .scale = 1e-6 },
+#define ROW_SUM(...)
+#define ROW_OPEN(metric, opened, closed, help) { #metric, GAUGE, "", help, .open_flows = true },
+#define ROW_BY(stat, names, first, end, metric, help) \
+	{ metric, COUNTER, "", help, .field = STAT(stat), .reasons = names, .reason_first = first, .reason_end = end },
+#define ROW_LIST(...)
+#define ROW_PART(stat, index, metric, help) { metric, COUNTER, "", help, .field = STAT(stat[index]) },
+#define ROW_SPREAD(stat, member, total, metric, unit, help, some, every, factor) \
+	{ metric, HISTOGRAM, unit, help, .field = STAT(stat), .sum = STAT(total), .few = BUCKETS some, \
+	  .all = BUCKETS every, .scale = factor },
 
-/*
- * In the order of what they are worth: a service has series of its own for the first of them, as far as [agent] series
- * allows, and the rest is added up for the host. What docs/alerts.yml and docs/grafana.json ask of a service is
- * within METRICS_SERIES_DEFAULT (test_metrics).
- */
 static const struct service_metric service_metrics[] = {
-	COUNT("held_writes", held, "",
-	      "Packets saved: writes held, but for those that Nagle's algorithm would have joined with others anyway."),
-	TIME("avoidable_stall_seconds", shadow_stall_us,
-	     "Part of stall_seconds that holding the previous write would have avoided."),
-	COUNT("writes", writes, "", "Calls that queued data: write, send, sendmsg, writev and their like."),
-	COUNT("bursts", bursts, "", "Messages written: runs of writes that belong together."),
-	COUNT("misses", misses, "", "Messages held too long: they ended while something of them was held."),
-	COUNT("holds_late", holds_late, "", "Holds that ended more than 1 ms after their max_hold."),
-	{ "flows", GAUGE, "", "TCP flows open now.", .open_flows = true },
-	COUNT("flows_managed", flows_managed, "", "Flows that came under management."),
-	COUNT("shadow_held_writes", shadow_held, "", "Writes that would have been held, on flows that are not managed."),
-	COUNT("shadow_merged_writes", shadow_merged, "",
-	      "Of these, writes that Nagle's algorithm would have merged anyway."),
-	COUNT("shadow_misses", shadow_misses, "", "Messages that would have been held too long, on flows that are not managed."),
-	COUNT("sent_segments", segments, "", "Data segments sent."),
-	{ "hold_seconds", HISTOGRAM, "seconds",
-	  "Added delay of a message: from its first held write to the release.", .field = STAT(hold_time),
-	  .sum = STAT(hold_us), .few = { 15, 31, 4 }, .all = { 7, 37, 2 }, .scale = 1e-6 },
-	{ "flows_refused", COUNTER, "", "Flows that a policy wants managed and that are left alone.",
-	  .field = STAT(refused), .reasons = refusal_names, .reason_first = AC_REFUSAL_NONE + 1,
-	  .reason_end = AC_REFUSAL_MAX },
-	{ "releases", COUNTER, "", "Releases of held writes by reason.", .field = STAT(released),
-	  .reasons = reason_names, .reason_end = AC_REASON_MAX },
-	COUNT("stalls", stalls, "", "Times Nagle's algorithm kept a write until an ACK came, on flows that are not managed."),
-	TIME("stall_seconds", stall_us, "Time that these writes waited."),
-	COUNT("retransmits", retransmits, "", "Segments sent again."),
-	COUNT("inferred_bursts", inferred_bursts, "",
-	      "Of these, messages of flows outside the sample, inferred from the flows in it."),
-	COUNT("flows_opened", flows_opened, "", "TCP flows seen for the first time."),
-	COUNT("flows_closed", flows_closed, "", "TCP flows that ended."),
-	COUNT("flows_passed", flows_passed, "",
-	      "Connections deliberately not tracked (client with nothing to gain); excluded from all other metrics."),
-	COUNT("flows_returned", flows_returned, "", "Flows that left management while still open."),
-	COUNT("written_bytes", written_bytes, "bytes", "Bytes queued by these calls."),
-	COUNT("small_writes", small_writes, "", "Calls that queued less than a full segment."),
-	COUNT("reads", reads, "", "Calls that took data."),
-	COUNT("read_bytes", read_bytes, "bytes", "Bytes taken by these calls."),
-	COUNT("sent_packets", packets_out, "", "Segments sent, acknowledgements included."),
-	COUNT("received_packets", packets_in, "", "Segments received, acknowledgements included."),
-	COUNT("sent_bytes", sent_bytes, "bytes", "Payload of segments sent, retransmissions included."),
-	COUNT("received_bytes", received_bytes, "bytes", "Payload received, each byte once."),
-	TIME("rtt_seconds", rtt_us, "Smoothed round-trip times of flows that ended, added up."),
-	COUNT("rtt_flows", rtts, "", "Flows whose round-trip time is in autocork_rtt_seconds_total."),
-	{ "hold_lateness_seconds", HISTOGRAM, "seconds",
-	  "How much later than its max_hold a hold ended that outlived it.", .field = STAT(lateness),
-	  .sum = STAT(late_us), .all = { 13, 37, 4 }, .scale = 1e-6 },
-	{ "burst_writes", HISTOGRAM, "",
-	  "Writes in a message; the sum includes the writes of messages under way.", .field = STAT(burst_length),
-	  .sum = STAT(writes), .all = { 1, 11, 1 }, .scale = 1 },
-	{ "write_size_bytes", HISTOGRAM, "bytes", "Size of the writes that were observed.",
-	  .field = STAT(write_size), .sum = STAT(sized_bytes), .all = { 7, 31, 2 },
-	  .scale = 1 },
-	COUNT("more_writes", more_writes, "", "Writes with MSG_MORE."),
-	COUNT("spliced_bytes", spliced_bytes, "bytes", "Bytes queued by sendfile and splice, by reference."),
-	COUNT("zerocopy_bytes", zerocopy_bytes, "bytes", "Bytes queued with MSG_ZEROCOPY."),
-	COUNT("large_copied_bytes", large_copied_bytes, "bytes",
-	      "Bytes copied by writes of at least 16 KiB: they could have been spliced."),
-	COUNT("nodelay_calls", option_calls[AC_OPTION_NODELAY], "", "Calls of setsockopt(TCP_NODELAY)."),
-	COUNT("nodelay_idle_calls", option_idle[AC_OPTION_NODELAY], "", "Of these, calls that changed nothing."),
-	COUNT("cork_calls", option_calls[AC_OPTION_CORK], "", "Calls of setsockopt(TCP_CORK)."),
-	COUNT("cork_idle_calls", option_idle[AC_OPTION_CORK], "", "Of these, calls that changed nothing."),
-	COUNT("sent_small_packets", small_out, "",
-	      "Segments sent with a payload of 1 to 127 bytes; counted only with small_packets = yes."),
-	COUNT("received_small_packets", small_in, "", "Segments received with a payload of 1 to 127 bytes; the same."),
+	AC_COUNTERS(ROW)
 };
 
 static unsigned bucket_series(const struct buckets *buckets)

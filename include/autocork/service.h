@@ -5,6 +5,7 @@
  */
 #pragma once
 #include <autocork/types.h>
+#include <autocork/counters.h>
 #include <autocork/flow.h>
 #include <autocork/histogram.h>
 
@@ -57,55 +58,27 @@ static __always_inline __u32 ac_flow_weight(__u8 mode, __u64 out, __u64 mask)
 
 /* One per CPU and service; user space adds them up. All counters only grow. */
 struct ac_service_stats {
-	__u64 flows_opened;
-	__u64 flows_closed;
-	__u64 flows_passed; /* connections not followed, in no other count here: a client's that has nothing to gain */
-	__u64 flows_managed;	/* enrolments on a wrapper */
-	__u64 flows_returned;	/* taken off the wrapper while still open */
-	__u64 refused[AC_REFUSAL_MAX];
-	__u64 writes;		/* write, send, sendmsg, writev … calls that queued data */
-	__u64 written_bytes;
-	__u64 small_writes;	/* calls with less than a full segment */
-	__u64 reads;
-	__u64 read_bytes;
-	__u64 bursts;
-	__u64 inferred_bursts;	/* of these, those that nobody saw: what weights above 1 added */
-	__u64 held; /* packets saved: writes held, but for those that Nagle's algorithm would have joined anyway */
-	__u64 misses;
-	__u64 shadow_held;	/* the same two, for flows in shadow */
-	__u64 shadow_misses;
-	__u64 shadow_merged; /* of shadow_held, writes that Nagle's algorithm joined with others anyway: no packets to
-				save */
-	__u64 stalls; /* writes that Nagle's algorithm kept until an ACK came, the ones behind them not counted; in
-			 shadow */
-	__u64 stall_us;		/* the time these waited, summed */
-	__u64 shadow_stall_us;	/* of it, what holding would have saved: the write before it would have left with it */
-	__u64 released[AC_REASON_MAX];
-	__u64 hold_us;		/* added delay: time from the first held write of a burst to its release, summed */
-	__u64 holds_late;	/* holds that ended more than AC_LATE_US after their max_hold */
-	__u64 late_us;		/* what all of those that outlived it took longer, summed */
-	__u64 segments;		/* data segments sent; this and the next seven are folded in when a flow closes */
-	__u64 retransmits;
-	__u64 packets_out;	/* segments sent, acknowledgements included, each one of a GSO packet */
-	__u64 packets_in;
-	__u64 sent_bytes;	/* payload of these, retransmissions included */
-	__u64 received_bytes;	/* payload taken in, each byte once */
-	__u64 rtt_us;		/* smoothed round-trip times of flows that had one, summed */
-	__u64 rtts;		/* how many had */
-	__u64 small_out; /* packets with 1 … AC_SMALL_PACKET - 1 bytes of payload; [agent] small_packets. Counted while
-			    observed, as the next eight */
-	__u64 small_in;
-	__u64 more_writes;	/* calls with MSG_MORE */
-	__u64 spliced_bytes;	/* queued by sendfile and splice, by reference */
-	__u64 zerocopy_bytes;	/* queued by MSG_ZEROCOPY */
-	__u64 large_copied_bytes; /* copied by calls of at least AC_LARGE_WRITE bytes: they could have been spliced */
-	__u64 option_calls[AC_OPTION_MAX]; /* setsockopt() */
-	__u64 option_idle[AC_OPTION_MAX]; /* of these, calls that found the value they set */
-	__u64 sized_bytes;	/* of the writes in write_size, which has none of managed flows */
-	__u64 write_size[AC_BUCKETS];	/* bytes */
-	__u64 burst_length[AC_BUCKETS];	/* writes */
-	__u64 hold_time[AC_BUCKETS];	/* microseconds */
-	__u64 lateness[AC_BUCKETS];	/* microseconds above max_hold, of the holds that outlived it */
+	/* Single numbers first: a write touches several of them. */
+#define ONE(kind, ...) ONE_##kind(__VA_ARGS__)
+#define ONE_COUNT(field, ...) __u64 field;
+#define ONE_TIME(field, ...) __u64 field;
+#define ONE_SUM(field) __u64 field;
+#define ONE_OPEN(...)
+#define ONE_BY(...)
+#define ONE_LIST(...)
+#define ONE_PART(...)
+#define ONE_SPREAD(...)
+	AC_COUNTERS(ONE)
+#define MANY(kind, ...) MANY_##kind(__VA_ARGS__)
+#define MANY_COUNT(...)
+#define MANY_TIME(...)
+#define MANY_SUM(...)
+#define MANY_OPEN(...)
+#define MANY_BY(field, names, first, end, ...) __u64 field[end];
+#define MANY_LIST(field, names, first, end) __u64 field[end];
+#define MANY_PART(...)
+#define MANY_SPREAD(field, ...) __u64 field[AC_BUCKETS];
+	AC_COUNTERS(MANY)
 };
 
 /* Packets that holding would save on flows in shadow. The two are not read at one instant. */

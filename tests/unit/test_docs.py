@@ -132,6 +132,24 @@ def reasons_are_documented():
             assert f"\n| `{name}` | {why} |\n" in text, f"docs/control.md, Reasons: {name}: {why}"
 
 
+def counters_are_documented():
+    """include/autocork/counters.h has them all; each is in the schemas, and in the table of docs/control.md."""
+    rows = re.findall(r'^\tX\((\w+), (\w+)(?:, "(\w+)")?', open("include/autocork/counters.h").read(), re.M)
+    names = {json_name if kind == "SPREAD" else name for kind, name, json_name in rows if kind != "PART"}
+    assert len(names) > 40, names
+    numbers = {name for kind, name, _ in rows if kind in ("COUNT", "TIME", "SUM", "OPEN")} | {"managed"}
+    schema = json.load(open("docs/schema/services.json"))
+    totals = json.load(open("docs/schema/status.json"))["properties"]["totals"]
+    shown = {"number", "port", "side", "program", "cgroup"}
+    names |= {"managed", "mean_hold_us"}
+    for where, members, wanted in (("services", schema, names), ("status: totals", totals, numbers)):
+        for had in set(members["properties"]) - shown, set(members["required"]) - shown:
+            assert had == wanted, f"docs/schema, {where}: {had ^ wanted}"
+    table = open("docs/control.md").read().split("\n### services\n")[1].split("\n### ")[0]
+    documented = {name for line in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", line)}
+    assert documented - shown == names, f"docs/control.md, services: {(documented - shown) ^ names}"
+
+
 def one_metrics_port():
     """Whatever names the metrics page in the docs and what is deployed names the port of agent/lib/paths.h."""
     port = re.search(r'#define AUTOCORK_METRICS_PORT "(\d+)"', open("agent/lib/paths.h").read())[1]
@@ -272,8 +290,8 @@ def fleet_page_has_every_alert():
 
 TESTS = [examples_come_before_options, every_command_takes_the_common_options, every_command_is_on_the_page,
          agent_page_has_the_agents_options, configuration_page_has_every_key, pages_are_well_formed,
-         completion_offers_what_there_is, operations_are_documented, reasons_are_documented, one_metrics_port,
-         every_page_is_listed,
+         completion_offers_what_there_is, operations_are_documented, reasons_are_documented, counters_are_documented,
+         one_metrics_port, every_page_is_listed,
          every_commands_json_has_a_schema, output_fits_its_schema, wrong_usage_ends_with_2, wrong_usage_is_json_too,
          without_an_agent_the_next_step_is_named, a_full_disk_is_noticed, example_policies_are_valid,
          invalid_policy_ends_with_3, prometheus_takes_the_configuration_of_the_page, commands_of_deployment_exist,
