@@ -43,10 +43,12 @@ struct unit_names *unit_names_new(void)
 
 static void forget(struct unit_names *names)
 {
-	struct known *known, *next;
+	struct known *known = names->known, *next;
 
-	HASH_ITER(hh, names->known, known, next) {
-		HASH_DEL(names->known, known);
+	/* The table goes first: clang's analyzer cannot follow HASH_DEL() from one element to the next. */
+	HASH_CLEAR(hh, names->known);
+	for (; known; known = next) {
+		next = known->hh.next;
 		free(known);
 	}
 }
