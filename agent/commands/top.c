@@ -120,10 +120,10 @@ static void format_head(const struct top *top, const char *trend, char *text, si
 {
 	if (top->screen == TOP_FLOWS)
 		snprintf(text, size, "%5s %-6s %-10s %-20s %6s %8s %8s %4s %4s", "PORT", "SIDE", "PROGRAM", "PEER",
-			 "AGE", "WRITES/s", "SAVED/s", "ALL", "MISS");
+			 "AGE", "WRITES/s", "SAVED/s", "ALL", "LONG");
 	else
 		snprintf(text, size, "%5s %-6s %-15s %6s %8s %8s %6s %6s%s", "PORT", "SIDE", "PROGRAM", "FLOWS",
-			 "WRITES/s", "SAVED/s", "OF ALL", "MISSES", trend);
+			 "WRITES/s", "SAVED/s", "OF ALL", "LONG", trend);
 }
 
 static void totals(const struct top *top, double *writes, double *saved)
@@ -257,7 +257,7 @@ static int read_next(void *context, struct fault *fault)
 
 static const char *const own_keys[] = {
 	"TAB, f        services or flows",
-	"p n o w s r m sort by port, program, open, writes, saved, share, misses",
+	"p n o w s r m sort by port, program, open, writes, saved, share, held too long",
 	"R             reverse the order",
 	NULL,
 };
@@ -265,7 +265,7 @@ static const char *const own_keys[] = {
 static const char *const words[] = {
 	"SAVED: packets saved, writes that did not become a packet of their own.",
 	"OF ALL: packets saved as a share of the writes.",
-	"MISSES: messages held too long: a write was held and none followed.",
+	"LONG: messages held too long: a write was held and none followed.",
 	NULL,
 };
 

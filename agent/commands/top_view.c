@@ -14,7 +14,7 @@ const struct top_column_text top_columns[TOP_COLUMNS] = {
 	[TOP_PORT] = { 'p', "PORT", "PORT" },	   [TOP_PROGRAM] = { 'n', "PROGRAM", "PROGRAM" },
 	[TOP_OPEN] = { 'o', "FLOWS", "AGE" },	   [TOP_WRITES] = { 'w', "WRITES/s", "WRITES/s" },
 	[TOP_SAVED] = { 's', "SAVED/s", "SAVED/s" }, [TOP_SHARE] = { 'r', "OF ALL", "ALL" },
-	[TOP_MISSES] = { 'm', "MISSES", "MISS" },
+	[TOP_MISSES] = { 'm', "LONG", "LONG" },
 };
 
 static uint64_t hash(const char *text)

@@ -65,7 +65,7 @@ def test_top():
             top.type("f")
             top.wait_for("services")
             for key, column in (("p", "PORT"), ("n", "PROGRAM"), ("o", "FLOWS"), ("w", "WRITES/s"), ("s", "SAVED/s"),
-                                ("r", "OF ALL"), ("m", "MISSES")):
+                                ("r", "OF ALL"), ("m", "LONG")):
                 top.type(key)
                 top.wait_for(f"by {column}")
             top.type("R")
