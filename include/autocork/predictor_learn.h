@@ -92,7 +92,8 @@ static __always_inline __u32 ac_steady_key(const struct ac_predictor *p, __u32 n
 	return n < 16 && !cut ? n << 4 | p->first : 0;
 }
 
-ac_verified_once int ac_learn_burst(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, bool missed, bool stopped)
+ac_verified_once int ac_learn_burst(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, bool missed,
+				    bool stopped)
 {
 	__u32 last, first, stop, full, went_on = 0, earn, carry, newly, at8, at32, ready, saved, shift = 4, key;
 	bool cut, is_long, steady;

@@ -15,8 +15,8 @@
 #endif
 
 /*
- * A function that the verifier reads once, whatever its arguments, and not again in each state of each caller: for large
- * ones, which multiply the time that a program takes to load. What it is given may be NULL to the verifier.
+ * A function that the verifier reads once, whatever its arguments, and not again in each state of each caller: for
+ * large ones, which multiply the time that a program takes to load. What it is given may be NULL to the verifier.
  */
 #ifdef __bpf__
 #define ac_verified_once __attribute__((noinline, unused))
