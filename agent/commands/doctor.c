@@ -38,14 +38,14 @@ static int try_by_itself(json_t **found, struct fault *fault)
 	struct engine_options everything = { 0 };
 	const struct engine_feature *features;
 	struct engine *engine;
+	struct machine machine;
 	size_t count;
-	int machine, result;
+	int result;
 
 	if (privileges_check(fault))
 		return -1;
 	/* Trying removes what a killed agent left; it must not do so to a living one. */
-	machine = machine_take(fault);
-	if (machine < 0)
+	if (machine_take(&machine, fault))
 		return -1;
 	/* What does not work is in the table; the log would say it twice. */
 	log_set_level(LOG_LEVEL_ERROR);
@@ -57,7 +57,7 @@ static int try_by_itself(json_t **found, struct fault *fault)
 				   report_features(features, count));
 		engine_stop(engine);
 	}
-	machine_release(machine);
+	machine_release(&machine);
 	return result;
 }
 

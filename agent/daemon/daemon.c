@@ -282,7 +282,7 @@ static int start(struct daemon *daemon, struct fault *fault)
 	if (privileges_check(fault) || seccomp_confine(fault) ||
 	    control_start(&daemon->control, daemon->loop, options->control, daemon_ops, daemon_op_count, daemon,
 			  fault) ||
-	    (daemon->machine = machine_take(fault)) < 0 || read_policies(daemon, &set, fault))
+	    machine_take(&daemon->machine, fault) || read_policies(daemon, &set, fault))
 		return -1;
 	if (engine_start(&daemon->engine, &options->engine, fault)) {
 		policy_set_free(set);
@@ -300,8 +300,7 @@ static void stop(struct daemon *daemon)
 {
 	daemon_parts_stop(daemon);
 	engine_stop(daemon->engine);
-	if (daemon->machine >= 0)
-		machine_release(daemon->machine);
+	machine_release(&daemon->machine);
 	control_stop(daemon->control);
 	policy_set_free(daemon->policy);
 	policy_set_free(daemon->beneath);
@@ -324,9 +323,10 @@ static void block_signals(void)
 
 int daemon_run(const struct daemon_options *options, struct fault *fault)
 {
-	struct daemon daemon = {
-		.options = *options, .machine = -1, .started = time(NULL), .started_us = monotonic_us()
-	};
+	struct daemon daemon = { .options = *options,
+				 .machine = { .lock = -1, .claim = -1 },
+				 .started = time(NULL),
+				 .started_us = monotonic_us() };
 	int result;
 
 	block_signals();

@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/control.h"
+#include "daemon/machine.h"
 #include "engine/engine.h"
 #include "lib/fault.h"
 #include "policy/set.h"
@@ -36,7 +37,7 @@ struct daemon {
 	struct policy_set *beneath; /* with a policy on trial: what is in force without it; else NULL */
 	char *overlay;		    /* the text of that policy, or NULL */
 	struct control *control;
-	int machine; /* the lock that makes it the only agent here */
+	struct machine machine; /* what makes it the only agent here */
 	struct reload_state reload;
 	int64_t started;     /* CLOCK_REALTIME, seconds */
 	uint64_t started_us; /* CLOCK_MONOTONIC */

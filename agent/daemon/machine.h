@@ -4,6 +4,11 @@
 #pragma once
 #include "lib/fault.h"
 
-/* A descriptor for machine_release(), or -1 with a fault that names the process that is in the way. */
-int machine_take(struct fault *fault);
-void machine_release(int fd);
+struct machine {
+	int lock;	/* in /run; -1 = the machine is not ours */
+	int claim;	/* a map that others see, whatever their /run is */
+};
+
+/* 0, or -1 with a fault that names the process that is in the way. */
+int machine_take(struct machine *machine, struct fault *fault);
+void machine_release(struct machine *machine);

@@ -13,14 +13,17 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 from agent import LOCK, ROOT
 import cgroup
-from lib import Agent, Cgroup, Net, Skip, Stream, build, check, equal, main, no_agent, wait_for, world
+from lib import MANAGE, Agent, Cgroup, Net, Skip, Stream, build, check, equal, main, no_agent, wait_for, world
 from schemas import validate
 
 NOBODY = 65534
+# How often two agents start at once.
+TWICE = 3
 
 
 def run(*words, **options):
@@ -38,6 +41,12 @@ def learned():
     with world() as w, Stream(w.net) as stream:
         w.learn(stream)
         yield w.agent, stream, w.net
+
+
+def status_of(control):
+    """What the agent there says, None if there is none."""
+    done = run(build("autocork"), "status", "--json", "--control", control)
+    return None if done.returncode else json.loads(done.stdout)
 
 
 def start_badly(agent):
@@ -259,6 +268,39 @@ def test_one_per_machine():
         check(not (agent.directory / "other.sock").exists(), "it left a socket")
         stream.exchange(rounds=20)
         check(agent.totals()["held"] > 0, "the first agent holds nothing any more")
+
+
+def test_two_at_once():
+    """of two agents that start at the same moment, each with a /run of its own, one serves and the other refuses, each
+    time"""
+    own_run = "unshare", "-m", "sh", "-c", 'mount -t tmpfs none /run && exec "$0" "$@"'
+    with Cgroup() as group, tempfile.TemporaryDirectory() as directory, no_agent():
+        policies = pathlib.Path(directory, "policy.d")
+        policies.mkdir()
+        (policies / "test.conf").write_text(MANAGE)
+        for _ in range(TWICE):
+            both = [subprocess.Popen([*own_run, build("autocorkd"), "--control", f"{directory}/{i}.sock",
+                                      "--policy-dir", str(policies), "--cgroup", str(group.path)],
+                                     stderr=subprocess.PIPE, text=True) for i in range(2)]
+            try:
+                wait_for(lambda both=both: any(agent.poll() is not None for agent in both), 30, "one that refuses")
+                refused = next(agent for agent in both if agent.poll() is not None)
+                serves = both[1 - both.index(refused)]
+                said = refused.stderr.read()
+                equal(refused.returncode, 1, f"exit code of the one that refuses ({said})")
+                check("another autocorkd" in said and "bpftool map show id" in said, said)
+                # Whoever steps back late would do so by now.
+                control = f"{directory}/{both.index(serves)}.sock"
+                status = wait_for(lambda control=control: status_of(control), 30, "an answer of the other one")
+                equal((status["agent"]["mode"], serves.poll()), ("autocork", None), "mode of the one that serves")
+                serves.terminate()
+                equal(serves.wait(15), 0, "its exit code")
+            finally:
+                for agent in both:
+                    agent.kill()
+                    agent.wait()
+                    agent.stderr.close()
+            assert_nothing_left()
 
 
 def test_bad_policies():
