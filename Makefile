@@ -116,5 +116,5 @@ lint: ## read the tree with shellcheck, mandoc, clang-format, cppcheck and clang
 clean: ## remove build/
 	rm -rf $(BUILD)
 
--include $(wildcard agent/fastpath/fastpath.mk agent/endpoint/endpoint.mk agent/endpoint/preload/preload.mk agent/endpoint/mtcp/mtcp.mk packaging/packaging.mk tests/*/*.mk)
+-include $(wildcard agent/fastpath/fastpath.mk agent/endpoint/endpoint.mk agent/endpoint/preload/preload.mk agent/endpoint/mtcp/mtcp.mk agent/endpoint/dpdk/dpdk.mk packaging/packaging.mk tests/*/*.mk)
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)

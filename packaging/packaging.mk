@@ -35,6 +35,8 @@ install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
 		install -D -m 755 $(BUILD)/autocork-fastpath $(DESTDIR)$(SBINDIR)/autocork-fastpath)
 	$(if $(wildcard $(BUILD)/libautocork-endpoint.so),\
 		install -D -m 644 $(BUILD)/libautocork-endpoint.so $(DESTDIR)$(LIBDIR)/libautocork-endpoint.so)
+	$(if $(wildcard $(RING_DPDK)),\
+		install -D -m 644 $(RING_DPDK) $(DESTDIR)$(LIBDIR)/$(notdir $(RING_DPDK)))
 	$(if $(wildcard $(MTCP)),\
 		install -D -m 644 $(MTCP) $(DESTDIR)$(PREFIX)/lib/$(notdir $(MTCP)) && \
 		install -D -m 644 -t $(DESTDIR)$(INCLUDEDIR) $(MTCP_HEADERS))

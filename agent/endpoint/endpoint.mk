@@ -15,7 +15,7 @@ ENGINE_SRCS   := $(wildcard agent/endpoint/*.c)
 ENGINE_LWIP   := $(shell grep -l '"endpoint/tcp_inside.h"' $(ENGINE_SRCS))
 ENGINE_OBJS   := $(ENGINE_SRCS:%.c=$(BUILD)/%.o)
 # What needs no lwIP: the broker's half and the rings.
-ENDPOINT_PURE := $(filter-out $(ENGINE_LWIP),$(filter-out agent/endpoint/ring_dpdk.c,$(ENGINE_SRCS)))
+ENDPOINT_PURE := $(filter-out $(ENGINE_LWIP),$(ENGINE_SRCS))
 $(ENGINE_OBJS): CFLAGS += $(ENGINE_CFLAGS)
 $(ENGINE_LWIP:%.c=$(BUILD)/%.o): $(LWIP)/patched
 

@@ -1,6 +1,6 @@
 # autocork-fastpath, the DPDK process. Without DPDK's development files only its pure parts are built, for the tests.
 FASTPATH_PURE := $(addprefix $(BUILD)/agent/fastpath/,packet.o segment.o mss.o repeats.o coalesce.o echoes.o reflect.o fastpath_options.o)
-FASTPATH_DPDK := $(addprefix $(BUILD)/agent/fastpath/,main.o claim.o diagnose.o ports.o worker.o sleeper.o)
+FASTPATH_DPDK := $(addprefix $(BUILD)/agent/fastpath/,main.o af_xdp.o claim.o diagnose.o ports.o worker.o sleeper.o)
 
 $(BUILD)/fastpath.a: $(FASTPATH_PURE)
 	$(call say,AR,$@)

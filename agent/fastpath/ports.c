@@ -16,6 +16,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
+#include "fastpath/af_xdp.h"
 #include "fastpath/diagnose.h"
 #include "lib/log.h"
 
@@ -26,7 +27,6 @@
 #define LINK_OVERHEAD 26	/* Ethernet header, two VLAN tags, checksum */
 #define KERNEL_HEADROOM 256	/* XDP_PACKET_HEADROOM: the kernel leaves it before the packet, behind DPDK's own */
 #define BUFFER_ROOM_MIN 2048u
-#define POOL_CACHE 256		/* per core */
 #define EAL_MIB 48		/* what the EAL and the drivers take besides */
 
 static int interface_ioctl(unsigned long request, struct ifreq *ifr)
@@ -78,35 +78,6 @@ uint32_t ports_memory_mib(size_t sockets, size_t others, uint32_t queues)
 static struct rte_mempool *pool_of(const struct ports *ports, const struct port *port)
 {
 	return port->af_xdp ? ports->sockets : ports->others;
-}
-
-/*
- * The AF_XDP driver of 22.11 registers "buffers times their size" bytes from the first buffer on with the kernel. A
- * pool as rte_pktmbuf_pool_create() makes it has gaps, so that no buffer lies across two pages: with normal pages a
- * third of its buffers would be outside, and what they carry lost. NO_IOVA_CONTIG leaves no gaps; but such buffers have
- * no address for hardware, so other ports have a pool of their own.
- */
-static struct rte_mempool *socket_pool(uint32_t count, uint16_t room)
-{
-	struct rte_pktmbuf_pool_private private = { .mbuf_data_room_size = room };
-	struct rte_mempool *pool =
-		rte_mempool_create_empty("sockets", count, sizeof(struct rte_mbuf) + room, POOL_CACHE, sizeof(private),
-					 SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
-
-	size_t size;
-
-	if (!pool)
-		return NULL;
-	rte_pktmbuf_pool_init(pool, &private);
-	size = (size_t)rte_mempool_calc_obj_size(pool->elt_size, pool->flags, NULL) * count;
-	if (rte_mempool_populate_default(pool) < 0 || pool->nb_mem_chunks != 1 ||
-	    STAILQ_FIRST(&pool->mem_list)->len > size + 4096) {
-		rte_mempool_free(pool);
-		rte_errno = ENOMEM;
-		return NULL;
-	}
-	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
-	return pool;
 }
 
 static int describe(struct port *port, struct fault *fault)
@@ -167,12 +138,12 @@ static int open_queues(struct ports *ports, struct port *port, const struct shar
 	for (uint32_t q = 0; !err && q < share->count; q++)
 		err = rte_eth_tx_queue_setup(share->id, q, tx_ring, node, NULL);
 	for (uint32_t q = 0; !err && q < share->count; q++) {
-		struct sleeper_sockets before, after;
+		struct af_xdp_sockets before, after;
 
-		sleeper_snapshot(&before);
+		af_xdp_snapshot(&before);
 		err = rte_eth_rx_queue_setup(share->id, q, rx_ring, node, NULL, pool_of(ports, port));
-		sleeper_snapshot(&after);
-		sockets[q] = sleeper_new_socket(&before, &after);
+		af_xdp_snapshot(&after);
+		sockets[q] = af_xdp_new_socket(&before, &after);
 	}
 	if (!err)
 		err = rte_eth_dev_start(share->id);
@@ -284,9 +255,9 @@ int ports_open(struct ports *ports, const struct fastpath_options *options, stru
 	room = RTE_MIN(room + RTE_PKTMBUF_HEADROOM + KERNEL_HEADROOM, (uint32_t)UINT16_MAX);
 	/* Ports of a kind share a pool: between them a frame leaves from the buffer it came in. */
 	if (sockets)
-		ports->sockets = socket_pool(sockets * each, room);
+		ports->sockets = af_xdp_pool("sockets", sockets * each, room);
 	if (sockets < ports->count)
-		ports->others = rte_pktmbuf_pool_create("others", (ports->count - sockets) * each, POOL_CACHE, 0, room,
+		ports->others = rte_pktmbuf_pool_create("others", (ports->count - sockets) * each, AF_XDP_POOL_CACHE, 0, room,
 							SOCKET_ID_ANY);
 	if ((sockets && !ports->sockets) || (sockets < ports->count && !ports->others))
 		return fault_set(fault, EXIT_FAILED,

@@ -4,44 +4,16 @@
 
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #include <rte_epoll.h>
 #include <rte_ethdev.h>
 #include <rte_interrupts.h>
 
-#ifndef AF_XDP
-#define AF_XDP 44	/* linux/socket.h, 4.18 */
-#endif
-
 #define NAP_MIN_NS 20000u	/* first sleep of a queue that cannot wake us, then twice as long each time */
 #define NAP_MAX_NS 500000u
 /* A packet between the last look and the arming of an interrupt may raise none with some drivers. */
 #define INTERRUPT_MAX_NS 10000000u
-
-void sleeper_snapshot(struct sleeper_sockets *sockets)
-{
-	memset(sockets, 0, sizeof(*sockets));
-	for (int fd = 0; fd < (int)sizeof(sockets->bits) * 8; fd++) {
-		socklen_t length = sizeof(int);
-		int domain;
-
-		if (!getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) && domain == AF_XDP)
-			sockets->bits[fd / 64] |= 1ull << fd % 64;
-	}
-}
-
-int sleeper_new_socket(const struct sleeper_sockets *before, const struct sleeper_sockets *after)
-{
-	for (size_t i = 0; i < sizeof(after->bits) / sizeof(after->bits[0]); i++) {
-		uint64_t added = after->bits[i] & ~before->bits[i];
-
-		if (added)
-			return i * 64 + __builtin_ctzll(added);
-	}
-	return -1;
-}
 
 enum { WAKE, INTERRUPTS, FIRST_QUEUE };
 

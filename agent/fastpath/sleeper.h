@@ -29,17 +29,6 @@ struct sleeper {
 	uint32_t nap_ns;
 };
 
-/*
- * DPDK 22.11's AF_XDP driver has no receive interrupts and does not show its sockets, so they are found as the AF_XDP
- * sockets that setting the queue up added to this process. `before` and `after` are snapshots; returns the new
- * descriptor or -1.
- */
-struct sleeper_sockets {
-	uint64_t bits[1024 / 64];	/* descriptors above 1023 are not seen: such a queue counts as SLEEPER_NONE */
-};
-void sleeper_snapshot(struct sleeper_sockets *sockets);
-int sleeper_new_socket(const struct sleeper_sockets *before, const struct sleeper_sockets *after);
-
 /* False with errno set. */
 bool sleeper_init(struct sleeper *sleeper, int wake_fd);
 /* A queue whose interrupt turns out not to be had becomes SLEEPER_NONE. */

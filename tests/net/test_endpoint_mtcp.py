@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 
 from agent import build
 from endpoint import POLICY, PORT, Endpoint, answer, private_mounts
@@ -13,24 +14,29 @@ from netns import Pair, setns
 from programs import Program, wait_port
 from tap import Skip, check, equal, main, wait_for
 
-CONFIG = "io = af_xdp\nport = {port}\nnum_cores = {cores}\nmax_concurrency = {most}\nrcvbuf = 65536\nsndbuf = 65536\n"
+CONFIG = "io = {io}\nport = {port}\nnum_cores = {cores}\nmax_concurrency = {most}\nrcvbuf = 65536\nsndbuf = 65536\n"
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13]))
 
 
 class Examples(Endpoint):
-    def __init__(self, cores=1, most=2000, **options):
+    def __init__(self, cores=1, most=2000, io="af_xdp", more="", **options):
         if os.cpu_count() < cores:
             raise Skip(f"{cores} CPUs are needed")
         super().__init__(**options)
         self.cores = cores
         folder = self.stack.enter_context(tempfile.TemporaryDirectory())
-        self.server_config = self.config(folder, "server", "cable", cores, most)
-        self.client_config = self.config(folder, "client", "lo", 1, 5000)
+        self.server_config = self.config(folder, "server", "cable", cores, most, io, more)
+        self.client_config = self.config(folder, "client", "lo", 1, 5000, "af_xdp", "")
 
     @staticmethod
-    def config(folder, name, interface, cores, most):
+    def config(folder, name, interface, cores, most, io, more):
         path = os.path.join(folder, name + ".ini")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(port=interface, cores=cores, most=most))
+            file.write(CONFIG.format(io=io, port=interface, cores=cores, most=most) + more)
         return path
 
     def start(self, port=PORT):
@@ -131,6 +137,47 @@ def test_kernel_serves_where_it_must():
         for server, word in ((other, "port 9100: no policy gives it to an endpoint"),
                              (wrong, "port 9000: no policy gives it to an endpoint on lo")):
             check(word in server.output() and "the kernel's TCP serves it" in server.output(), server.output())
+
+
+def test_dpdk():
+    """io = dpdk: the same programs, the server's queue by DPDK's AF_XDP driver, over steer = af_xdp; idle, it sleeps;
+    its end leaves nothing"""
+    if not os.path.exists(build("libautocork-ring-dpdk.so")):
+        raise Skip("libautocork-ring-dpdk.so is not built: DPDK is missing")
+    with Examples(io="dpdk", policy=POLICY.replace("steer = endpoint", "steer = af_xdp")) as point:
+        server = point.start()
+        wait_for(point.has_consumer, 20, "DPDK's socket in the steering")
+        for connections, requests, size in (16, 50, 64), (4, 5, 300000):
+            before = point.steered()
+            point.client(connections, requests, size)
+            check(point.steered() > before + connections * requests, "they are steered")
+        check("kernel's TCP serves" not in server.output(), server.output())
+        connection = point.connect()
+        equal(answer(connection, b"z" * 5000, 5000), b"z" * 5000, "echo")
+        before = cpu_ticks(server.process.pid)
+        time.sleep(0.5)
+        check(cpu_ticks(server.process.pid) - before < 20, "it sleeps while nothing comes")
+        server.process.send_signal(signal.SIGTERM)
+        equal(connection.recv(1), b"", "an end that is none by reset")
+        equal(server.process.wait(10), 0, "the server's end")
+        wait_for(lambda: not point.has_consumer(), 10, "the queue to be free")
+
+
+def test_dpdk_with_a_device_of_its_own_choice():
+    """dpdk_args: a device that is not the interface's is refused; one with other values is used"""
+    if not os.path.exists(build("libautocork-ring-dpdk.so")):
+        raise Skip("libautocork-ring-dpdk.so is not built: DPDK is missing")
+    base = "dpdk_args = --no-pci --no-huge -m 96 --vdev="
+    with Examples(io="dpdk", more=base + "net_null0\n", policy=None) as point:
+        done = subprocess.run([build("tests/net/mtcp_server"), point.server_config, str(PORT)], capture_output=True,
+                              text=True, timeout=60, check=False, preexec_fn=lambda: setns(point.b.fd))
+        check(done.returncode and "is not cable: name as port the interface" in done.stderr, done.stderr)
+    with Examples(io="dpdk", more=base + "net_af_xdp7,iface=cable,busy_budget=0\n",
+                  policy=POLICY.replace("steer = endpoint", "steer = af_xdp")) as point:
+        point.start()
+        wait_for(point.has_consumer, 20, "DPDK's socket in the steering")
+        point.client(8, 20, 1000)
+        check(point.steered() > 160, "they are steered")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Built:
 
 
 def files_are_where_they_belong(built):
-    wanted = {"autocork", "autocork-fastpath"} | ({"autocork-endpoint", "autocork-mtcp"} if built.endpoint else set())
+    wanted = {"autocork", "autocork-fastpath"} | ({"autocork-endpoint", "autocork-mtcp", "autocork-mtcp-dpdk"} if built.endpoint else set())
     assert set(built.packages) == wanted, built.packages
     root = built.roots["autocork"]
     for path in ("usr/sbin/autocorkd", "usr/bin/autocork", "usr/share/man/man8/autocorkd.8.gz",

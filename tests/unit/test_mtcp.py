@@ -82,8 +82,10 @@ def gives(code, wanted, config="io = af_xdp\nnum_cores = 1\n", says=()):
 
 
 BAD = {
-    "io = dpdk": ("line 1: io = dpdk", "built without DPDK", "use af_xdp"),
-    "io = netmap": ("io = netmap", "use af_xdp"), "io = psio": ("use af_xdp",), "io =": ("use af_xdp",),
+    "io = dpdk": ("io = dpdk", "it needs `port`"),
+    "dpdk_args = --no-pci": ("dpdk_args = --no-pci: it is for io = dpdk",),
+    "io = netmap": ("io = netmap", "write af_xdp or dpdk"), "io = psio": ("af_xdp or dpdk",),
+    "io =": ("af_xdp or dpdk",),
     "io = af_xdp\nnum_cores = 0": ("line 2: num_cores = 0", "from 1 to"), "num_cores = -1": ("num_cores = -1",),
     "num_cores = two": ("num_cores = two",), "num_cores = 1x": ("num_cores = 1x",),
     "num_cores = 100000": ("num_cores = 100000", "(CPUs)"), "num_cores =": ("num_cores",),
@@ -96,7 +98,7 @@ BAD = {
     "rcvbuf = 1\nrcvbuf = 2": ("line 2: rcvbuf", "twice"), "[mtcp]\nio = af_xdp": ("[sections]",),
        "io": ("KEY = VALUE",),
     "x" * 300: ("190 characters",), "io = af_xdp\n\n# x\n\nsndbuf = no": ("line 5: sndbuf",),
-    "rcvbuf = 5" + "5" * 5000: ("190 characters",), "io = \x01\x02": ("use af_xdp",),
+    "rcvbuf = 5" + "5" * 5000: ("190 characters",), "io = \x01\x02": ("af_xdp or dpdk",),
 }
 
 
@@ -110,6 +112,16 @@ def a_bad_configuration_is_refused():
     assert not lines and len(told) == len(BAD) + 1, said
     for (config, parts), text in zip(BAD.items(), told):
         assert text.startswith("autocork-mtcp: ") and all(part in text for part in parts), f"{config[:80]!r}: {text!r}"
+
+
+def dpdk_takes_no_interface_that_is_not_steered():
+    """With the driver's own program on it the kernel would lose it whole."""
+    if not os.path.exists(f"{BUILD}/libautocork-ring-dpdk.so"):
+        gives("print(call('init', FILE))", ["EINVAL"], "io = dpdk\nport = lo\n",
+              ("libautocork-ring-dpdk.so cannot be loaded: install autocork-mtcp-dpdk",))
+        return
+    gives("print(call('init', FILE))", ["EINVAL"], "io = dpdk\nport = lo\nnum_cores = 1\nrcvbuf = 8192\n",
+          ("port = lo: ", "MTU above 1500"))
 
 
 def a_missing_file_is_named():
@@ -308,7 +320,8 @@ def events_have_names():
            "MTCP_EPOLLONESHOT MTCP_EPOLLET MTCP_EPOLLNONE"])
 
 
-TESTS = [a_bad_configuration_is_refused, a_missing_file_is_named, good_configurations_are_taken,
+TESTS = [a_bad_configuration_is_refused, dpdk_takes_no_interface_that_is_not_steered,
+         a_missing_file_is_named, good_configurations_are_taken,
          other_keys_are_warned_of,
          the_order_is_checked, setconf_is_checked_and_used, wrong_numbers_are_refused, a_connection_is_served,
          abort_resets_and_a_dead_peer_raises_no_signal, epoll_has_levels_edges_and_oneshot,

@@ -27,7 +27,7 @@ static const struct number {
 };
 #define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
 
-enum { KEY_IO = NUMBERS, KEY_PORT, KEYS };
+enum { KEY_IO = NUMBERS, KEY_PORT, KEY_DPDK_ARGS, KEYS };
 
 struct reader {
 	FILE *file;
@@ -92,12 +92,9 @@ static void take_number(struct reader *reader, const struct number *number, cons
 
 static void take_io(struct reader *reader, const char *value)
 {
-	if (!strcmp(value, "af_xdp"))
-		return;
-	if (!strcmp(value, "dpdk"))
-		fail(reader, "io", value, "this library is built without DPDK: use af_xdp, which needs no DPDK driver");
-	else
-		fail(reader, "io", value, "not a way to the packets that is built here: use af_xdp");
+	reader->config.dpdk = !strcmp(value, "dpdk");
+	if (!reader->config.dpdk && strcmp(value, "af_xdp"))
+		fail(reader, "io", value, "not a way to the packets: write af_xdp or dpdk");
 }
 
 /* mTCP takes several names; an engine here has one queue of one interface. */
@@ -119,7 +116,8 @@ static size_t key_of(const char *name)
 		i++;
 	if (i < NUMBERS)
 		return i;
-	return !strcmp(name, "io") ? KEY_IO : !strcmp(name, "port") ? KEY_PORT : KEYS;
+	return !strcmp(name, "io") ? KEY_IO : !strcmp(name, "port") ? KEY_PORT :
+	       !strcmp(name, "dpdk_args") ? KEY_DPDK_ARGS : KEYS;
 }
 
 static int take_key(void *context, const char *section, const char *name, const char *value)
@@ -141,6 +139,8 @@ static int take_key(void *context, const char *section, const char *name, const 
 			take_io(reader, value);
 		else if (key == KEY_PORT)
 			take_port(reader, value);
+		else if (key == KEY_DPDK_ARGS)
+			strcpy(reader->config.dpdk_args, value); /* a line is shorter */
 		else
 			take_number(reader, &numbers[key], value);
 	}
@@ -183,6 +183,10 @@ int config_read(FILE *file, struct config *config, int cpus, void (*warn)(void *
 		fail(&reader, "the line", "", "it cannot be read: write KEY = VALUE");
 	else if (bad < 0 || ferror(file))
 		fail(&reader, "the file", "", "it cannot be read: check that it is a file");
+	if (reader.config.dpdk && !*reader.config.interface)
+		fail(&reader, "io", "dpdk", "it needs `port`: name the interface whose addresses the stack has");
+	if (!reader.config.dpdk && *reader.config.dpdk_args)
+		fail(&reader, "dpdk_args", reader.config.dpdk_args, "it is for io = dpdk: write that, or remove the line");
 	strcpy(text, reader.text);
 	if (*reader.text)
 		return -1;

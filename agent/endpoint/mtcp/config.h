@@ -2,6 +2,7 @@
 /* mTCP's configuration file: "key = value" lines. Pure: nothing is asked of the system, nothing printed. */
 #pragma once
 #include <net/if.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "endpoint/mtcp/mtcp_api.h"
@@ -12,6 +13,8 @@
 struct config {
 	struct mtcp_conf conf;
 	char interface[IF_NAMESIZE];	/* empty: whichever a policy names */
+	bool dpdk;			/* io = dpdk */
+	char dpdk_args[CONFIG_TEXT];	/* empty: AF_XDP devices on the interface */
 };
 
 /* What mTCP has when its file says nothing. */

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "endpoint/mtcp/config.h"
+#include "endpoint/mtcp/dpdk.h"
+#include "endpoint/ring.h"
 
 #define CPUS_MAX CPU_SETSIZE
 #define OWN_DESCRIPTORS 64	/* of the process and of this library, beside the sockets */
@@ -116,6 +118,8 @@ static int init(const char *path)
 	if (!*text && *config.interface && !if_nametoindex(config.interface))
 		snprintf(text, sizeof(text), "port = %s: there is no such interface: write one of `ip link`",
 			 config.interface);
+	if (!*text && config.dpdk && !dpdk_start(&config, text, sizeof(text)))
+		*text = 0;
 	if (*text) {
 		say("%s", text);
 		config = before;
@@ -262,12 +266,22 @@ static mctx_t create(int cpu)
 		errno = ENOMEM;
 		return NULL;
 	}
+	if (config.dpdk && !(setup.ring = dpdk_open(cpu))) {
+		say("mtcp_create_context(%d): DPDK started with fewer queues: start the program again", cpu);
+		stack_put(mctx->stack);
+		free(mctx);
+		errno = EBUSY;
+		return NULL;
+	}
 	if (context_open_table(mctx, conf->max_concurrency)) {
+		if (setup.ring)
+			ring_close(setup.ring);
 		stack_put(mctx->stack);
 		free(mctx);
 		return NULL;
 	}
 	mctx->cpu = cpu;
+	mctx->dpdk = config.dpdk;
 	mctx->stack->autocork_endpoint_setup(&setup);
 	contexts[cpu] = mctx;
 	return mctx;
@@ -291,9 +305,13 @@ API mctx_t mtcp_create_context(int cpu)
 static void destroy(mctx_t mctx)
 {
 	contexts[mctx->cpu] = NULL;
-	/* In this order: its connections are in the kernel, which ends them as it should. */
+	/* In this order: its connections are in the kernel, which ends them as it should. Behind DPDK they cannot go
+	 * there. */
+	if (mctx->dpdk)
+		context_close_table(mctx);
 	mctx->stack->autocork_endpoint_finish();
-	context_close_table(mctx);
+	if (!mctx->dpdk)
+		context_close_table(mctx);
 	stack_put(mctx->stack);
 	free(mctx);
 }

@@ -17,6 +17,7 @@ struct entry {
 struct mtcp_context {
 	struct stack *stack;
 	int cpu;
+	bool dpdk;		/* its queue is DPDK's */
 	bool told;		/* that the kernel serves */
 	struct {
 		in_addr_t base;	/* network byte order; INADDR_ANY: the kernel chooses */

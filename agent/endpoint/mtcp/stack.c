@@ -19,21 +19,26 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct stack *unused;
 
-/* Beside this library, or where `make install` puts it. */
-static int open_library(void)
+int stack_find(const char *library, char *path, size_t size)
 {
 	static const char *const places[] = { "", "autocork/" };
-	char path[PATH_MAX], folder[PATH_MAX];
+	char folder[PATH_MAX];
 	Dl_info own;
-	int fd = -1;
 
 	if (!dladdr(&unused, &own) || !realpath(own.dli_fname, folder))
 		return -1;
 	strrchr(folder, '/')[1] = 0;
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && fd < 0; i++)
-		if (snprintf(path, sizeof(path), "%s%s" LIBRARY, folder, places[i]) < (int)sizeof(path))
-			fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (snprintf(path, size, "%s%s%s", folder, places[i], library) < (int)size && !access(path, R_OK))
+			return 0;
+	return -1;
+}
+
+static int open_library(void)
+{
+	char path[PATH_MAX];
+
+	return stack_find(LIBRARY, path, sizeof(path)) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
 }
 
 static int copy_library(void)

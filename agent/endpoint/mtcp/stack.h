@@ -42,6 +42,8 @@ struct stack {
 #undef X
 };
 
+/* The path of a library of ours: beside this one, or where `make install` puts it. 0 or -1. */
+int stack_find(const char *library, char *path, size_t size);
 /* One that nobody uses, or NULL with a reason in text. */
 struct stack *stack_get(char *text, size_t size);
 /* It has finished. A copy cannot be unloaded while its threads live: it waits for the next context. */

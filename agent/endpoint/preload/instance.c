@@ -57,6 +57,7 @@ static struct {
 	unsigned events_left;	/* of those given to the program: their answers leave together */
 	uint64_t spin;
 	struct endpoint_setup setup;
+	bool own_ring;		/* not the broker's: no agent knows of it */
 	bool embedded;		/* this copy of the library is not in front of the C library (embed.h) */
 	struct sleeper *sleepers;
 	struct drain *drains;
@@ -281,17 +282,11 @@ static void forget(void)
 	link_close();
 }
 
-static bool attach(const struct endpoint_answer *grant)
+static bool start_engine(void)
 {
 	struct engine_config config = { .notify = notify };
 	uint32_t mtu;
 
-	it.ring = ring_xdp_attach(&grant->ring);
-	if (!it.ring) {
-		files_unhide(grant->ring.xsk);
-		files_unhide(grant->ring.umem);
-		return false;
-	}
 	config.ring = it.ring;
 	config.max_connections = it.setup.max_connections;
 	config.receive_buffer = it.setup.receive_buffer;
@@ -303,9 +298,33 @@ static bool attach(const struct endpoint_answer *grant)
 	return it.engine;
 }
 
-static void create(int listener)
+static bool attach(const struct endpoint_answer *grant)
+{
+	it.ring = ring_xdp_attach(&grant->ring);
+	if (!it.ring) {
+		files_unhide(grant->ring.xsk);
+		files_unhide(grant->ring.umem);
+		return false;
+	}
+	return start_engine();
+}
+
+/* Of the broker, or the one that came with the setup. */
+static bool open_ring(int listener)
 {
 	struct endpoint_answer grant;
+
+	if (it.setup.ring) {
+		memcpy(link_state.interface, it.setup.interface, sizeof(link_state.interface));
+		it.ring = it.setup.ring;
+		it.setup.ring = NULL;
+		return start_engine();
+	}
+	return !it.own_ring && !link_open(listener, it.setup.interface, &grant) && attach(&grant);
+}
+
+static void create(int listener)
+{
 	uint64_t now = instance_now();
 	const char *spin = getenv("AUTOCORK_ENDPOINT_SPIN");
 
@@ -313,9 +332,7 @@ static void create(int listener)
 		return;
 	it.try_again = now + it.delay;
 	it.delay = it.delay * 2 < TRY_LAST ? it.delay * 2 : TRY_LAST;
-	if (link_open(listener, it.setup.interface, &grant))
-		return;
-	if (!attach(&grant)) {
+	if (!open_ring(listener)) {
 		forget();
 		return;
 	}
@@ -439,7 +456,7 @@ void instance_serve(int fd, struct file *listener)
 	}
 	engine_set_tag(listener->socket, listener);
 	copy_options(fd, listener->socket);
-	if (!it.flooded && ask_listen(link_state.broker, fd)) {
+	if (!it.flooded && !it.own_ring && ask_listen(link_state.broker, fd)) {
 		engine_close(listener->socket);
 		listener->socket = NULL;
 	}
@@ -640,7 +657,8 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 	}
 	now = instance_now();
 	if (it.engine) {
-		due = engine_deadline(it.engine);
+		/* A ring without a descriptor to wait on is looked at all the time. */
+		due = it.ring->wait_fd < 0 ? now : engine_deadline(it.engine);
 		if (due < until)
 			until = due;
 		due = link_deadline();
@@ -874,6 +892,7 @@ void instance_forked(void)
 void instance_setup(const struct endpoint_setup *setup)
 {
 	it.setup = *setup;
+	it.own_ring = setup->ring;
 	it.embedded = true;
 }
 
@@ -921,6 +940,9 @@ void instance_exits(void)
 /* What could not go to the kernel is reset. The process may begin anew. */
 void instance_finish(void)
 {
+	if (it.setup.ring)
+		ring_close(it.setup.ring); /* nothing was listened on */
+	it.setup.ring = NULL;
 	if (!it.engine)
 		return;
 	instance_exits();
