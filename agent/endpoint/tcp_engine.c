@@ -14,6 +14,7 @@
 #include "lwip/netif.h"
 
 #define MANY_HALF_OPEN 4096 /* as the kernel; far below the limit, for what the ring holds already is still taken */
+#define MSS_LEAST 48 /* the kernel's (TCP_MIN_SND_MSS): no more than its options fit below */
 #define FEW_HALF_OPEN 64    /* where the limit is so small, it alone decides */
 
 struct engine *engine_current;
@@ -73,12 +74,27 @@ int engine_set_addresses(struct engine *engine, const union engine_address *addr
 	return 0;
 }
 
+/* The MSS of open connections follows an MTU that becomes smaller; after it has grown, new ones use it. */
+static void fit_to_link(void)
+{
+	for (struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next) {
+		u16_t most = tcp_eff_send_mss_netif(pcb->mss, &engine_netif, &pcb->remote_ip);
+
+		most = most < MSS_LEAST ? MSS_LEAST : most;
+		pcb->mss = pcb->mss < most ? pcb->mss : most;
+	}
+}
+
 void engine_set_link(struct engine *engine, const uint8_t mac[6], uint32_t mtu)
 {
 	uint32_t most = engine->ring->room - 14;
 
 	memcpy(engine->mac, mac, 6);
-	engine_netif.mtu = (u16_t)(mtu < most ? mtu : most);
+	most = mtu < most ? mtu : most;
+	if (most == engine_netif.mtu)
+		return;
+	engine_netif.mtu = (u16_t)most;
+	fit_to_link();
 }
 
 struct engine *engine_create(const struct engine_config *config)

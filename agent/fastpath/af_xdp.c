@@ -38,9 +38,8 @@ struct rte_mempool *af_xdp_pool(const char *name, uint32_t count, uint16_t room)
 {
 	struct rte_pktmbuf_pool_private private = { .mbuf_data_room_size = room };
 	struct rte_mempool *pool =
-		rte_mempool_create_empty(name, count, sizeof(struct rte_mbuf) + room, AF_XDP_POOL_CACHE, sizeof(private),
-					 SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
-
+		rte_mempool_create_empty(name, count, sizeof(struct rte_mbuf) + room, AF_XDP_POOL_CACHE,
+					 sizeof(private), SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
 	size_t size;
 
 	if (!pool)

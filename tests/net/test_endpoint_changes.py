@@ -82,8 +82,8 @@ def test_neighbour_changes():
 
 
 def test_mtu_and_addresses_change():
-    """a smaller MTU, the old one again, and an address more: what new connections send fits, the new address is
-    served"""
+    """a smaller MTU, the old one again, and an address more: what open and new connections send fits, the new address
+    is served"""
     with Changing() as point:
         point.echo()
         old = point.connect()
@@ -95,9 +95,10 @@ def test_mtu_and_addresses_change():
             point.exchange(old, 10)
             time.sleep(1.2)
             point.exchange(old, 10)
+            point.exchange(old, 100000)
             with point.own_tcp():
                 point.exchange(point.connect(), 100000)
-        point.exchange(old, 100000)
+        equal(point.instances()[0]["handed_over"], 0, "all on the stack")
         point.b.ip("addr", "add", "10.77.0.9/24", "dev", "cable")
         point.exchange(old, 10)
         time.sleep(1.2)

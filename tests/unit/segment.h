@@ -16,7 +16,7 @@ struct segment {
 	uint16_t source, dest;
 	uint32_t seq, ack;
 	uint8_t flags;
-	uint16_t window;
+	uint16_t window, urgent;
 	bool stamped;
 	uint32_t ts_value, ts_echo;
 	uint8_t options[40]; /* more of them */
@@ -41,7 +41,8 @@ static inline uint32_t segment_frame(uint8_t *frame, const struct segment *s, co
 				   .h_proto = htons(ETH_P_IP) };
 	struct iphdr ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP};
 	struct tcp_wire tcp = {
-		htons(s->source), htons(s->dest), htonl(s->seq), htonl(s->ack), 0, s->flags, htons(s->window), 0, 0
+		htons(s->source), htons(s->dest), htonl(s->seq), htonl(s->ack), 0, s->flags, htons(s->window), 0,
+		htons(s->urgent)
 	};
 
 	if (s->stamped) {

@@ -449,6 +449,311 @@ static void out_of_order_does_not_starve_the_ring(void **state)
 	finish();
 }
 
+static unsigned too_long; /* packets that take_stream() did not take */
+
+/* A peer that takes what arrives in order, if its packet is no longer than `mtu`, and acknowledges it. */
+static uint32_t take_stream(struct segment *next, uint32_t mtu, const uint8_t *stream)
+{
+	static uint32_t taken;
+	struct segment s;
+	bool any = false;
+
+	taken = stream ? taken : 0;
+	while (stream && hear(&s)) {
+		if (40u + s.option_len + s.len > mtu) {
+			too_long++;
+			continue;
+		}
+		if (!s.len)
+			continue;
+		any = true;
+		if (s.seq != next->ack)
+			continue;
+		assert_memory_equal(s.data, stream + taken, s.len);
+		taken += s.len;
+		next->ack += s.len;
+		next->ts_value = ++stamp;
+		next->ts_echo = s.ts_value;
+	}
+	if (any)
+		tell(next);
+	return taken;
+}
+
+static void write_bytes(struct engine_socket *socket, uint8_t *bytes, uint32_t size)
+{
+	struct iovec iov = {bytes, size};
+
+	assert_int_equal(server.call.engine_write(socket, &iov, 1, 0), size);
+	server.call.engine_flush(server.engine);
+}
+
+/* Writes the first bytes of a stream. */
+static uint8_t *write_stream(struct engine_socket *socket, uint32_t size, uint32_t first)
+{
+	uint8_t *stream = malloc(size);
+
+	for (uint32_t i = 0; i < size; i++)
+		stream[i] = (uint8_t)(i * 7 + i / 251);
+	write_bytes(socket, stream, first);
+	return stream;
+}
+
+/* What was sent in full segments, what waits, and what is written afterwards: all fits. */
+static void a_smaller_mtu(void **state)
+{
+	enum { SIZE = 100000, MORE = 5000, MTU = 600 };
+	static const uint8_t mac[6] = {2, 2, 2, 2, 2, 2};
+	struct engine_socket *socket;
+	struct segment next, s;
+	uint8_t *stream;
+	uint32_t taken = 0;
+
+	begin((struct engine_config){0});
+	socket = establish(1000, 7000, &next);
+	next.window = 64000 >> 7;
+	stream = write_stream(socket, SIZE, SIZE - MORE);
+	take_stream(&next, 0, NULL);
+	while (taken < 20000) {
+		pass(10 * MS);
+		taken = take_stream(&next, 1500, stream);
+	}
+	while (hear(&s)) /* lost on the way */
+		;
+	server.call.engine_set_link(server.engine, mac, MTU);
+	too_long = 0;
+	write_bytes(socket, stream + SIZE - MORE, MORE);
+	for (int i = 0; i < 2000 && taken < SIZE; i++) {
+		pass(100 * MS);
+		taken = take_stream(&next, MTU, stream);
+	}
+	assert_int_equal(taken, SIZE);
+	assert_int_equal(too_long, 0);
+	assert_true(lives(socket));
+	free(stream);
+	finish();
+}
+
+/* A router on the way drops what is long, and its ICMP is not ours to hear. */
+static void a_path_that_takes_no_long_packets(void **state)
+{
+	enum { SIZE = 30000 };
+	struct engine_socket *socket;
+	struct segment next;
+	uint8_t *stream;
+	uint32_t taken = 0;
+
+	begin((struct engine_config){0});
+	socket = establish(1000, 7000, &next);
+	stream = write_stream(socket, SIZE, SIZE);
+	take_stream(&next, 0, NULL);
+	for (int i = 0; i < 2000 && taken < SIZE; i++) {
+		pass(100 * MS);
+		taken = take_stream(&next, 1000, stream);
+	}
+	assert_int_equal(taken, SIZE);
+	assert_in_range(too_long, 4, 100);
+	assert_true(lives(socket));
+	free(stream);
+	finish();
+}
+
+/* A forged "packet too big" changes nothing: it is the kernel's to judge. Neither do fragments. */
+static void icmp_and_fragments(void **state)
+{
+	struct engine_socket *socket;
+	struct segment next, s;
+	struct engine_stats before, after;
+	uint8_t frame[WIRE_ROOM], quoted[WIRE_ROOM];
+	struct iphdr ip;
+	uint32_t len;
+	int mss, now;
+	socklen_t size = sizeof(mss);
+
+	begin((struct engine_config){0});
+	socket = establish(1000, 7000, &next);
+	assert_int_equal(server.call.engine_get_option(socket, IPPROTO_TCP, TCP_MAXSEG, &mss, &size), 0);
+	server.call.engine_stats(server.engine, &before);
+	s = (struct segment){.source = 80, .dest = 1000, .seq = next.ack, .flags = ACK};
+	segment_frame(quoted, &s, SERVER, PEER);
+	s = next;
+	len = segment_frame(frame, &s, PEER, SERVER);
+	memcpy(&ip, frame + ETH_HLEN, sizeof(ip));
+	uint8_t *icmp = frame + ETH_HLEN + sizeof(ip);
+	memset(icmp, 0, 8);
+	icmp[0] = 3, icmp[1] = 4, icmp[7] = 68; /* fragmentation needed, MTU 68 */
+	memcpy(icmp + 8, quoted + ETH_HLEN, 28);
+	uint16_t check = ~sum_fold(sum_bytes(icmp, 36, 0));
+	memcpy(icmp + 2, &check, 2);
+	ip.protocol = IPPROTO_ICMP;
+	ip.tot_len = htons(sizeof(ip) + 36);
+	ip.check = 0;
+	ip.check = ~sum_fold(sum_bytes(&ip, sizeof(ip), 0));
+	memcpy(frame + ETH_HLEN, &ip, sizeof(ip));
+	wire_put(&server.wire, frame, ETH_HLEN + sizeof(ip) + 36);
+	/* A whole segment that says it is the first fragment, the last, and one in the middle. */
+	static const uint16_t PARTS[] = {0x2000, 0x0010, 0x2010};
+	s = with_data(next, "part");
+	for (int i = 0; i < 3; i++) {
+		len = segment_frame(frame, &s, PEER, SERVER);
+		memcpy(&ip, frame + ETH_HLEN, sizeof(ip));
+		ip.frag_off = htons(PARTS[i]);
+		ip.check = 0;
+		ip.check = ~sum_fold(sum_bytes(&ip, sizeof(ip), 0));
+		memcpy(frame + ETH_HLEN, &ip, sizeof(ip));
+		wire_put(&server.wire, frame, len);
+	}
+	server.call.engine_poll(server.engine, virtual_now, 0);
+	hear_nothing();
+	server.call.engine_stats(server.engine, &after);
+	assert_int_equal(after.bad_frame - before.bad_frame, 4);
+	assert_int_equal(server.call.engine_unread(socket), 0);
+	assert_int_equal(server.call.engine_get_option(socket, IPPROTO_TCP, TCP_MAXSEG, &now, &size), 0);
+	assert_int_equal(now, mss);
+	tell(&s);
+	assert_int_equal(server.call.engine_unread(socket), 4);
+	finish();
+}
+
+/* A closed window is probed with a byte at most, ever less often, as long as the peer answers. */
+static void a_closed_window(void **state)
+{
+	struct engine_socket *socket;
+	struct segment next, s;
+	uint8_t *stream;
+	uint64_t last = 0, gap = 0;
+	int probes = 0;
+
+	begin((struct engine_config){0});
+	socket = establish(1000, 7000, &next);
+	stream = write_stream(socket, 3000, 100);
+	next.window = 0; /* with the acknowledgement of these */
+	take_stream(&next, 0, NULL);
+	assert_int_equal(take_stream(&next, 1500, stream), 100);
+	write_bytes(socket, stream + 100, 2900);
+	for (int i = 0; i < 3000; i++) {
+		pass(100 * MS);
+		if (!hear(&s))
+			continue;
+		assert_true(s.len <= 1);
+		if (probes > 1 && gap < 50000 * MS)
+			assert_true(virtual_now - last >= gap);
+		gap = virtual_now - last;
+		last = virtual_now;
+		probes++;
+		next.ts_value = ++stamp;
+		tell(&next);
+		hear_nothing();
+	}
+	assert_in_range(probes, 5, 40); /* in five minutes */
+	assert_true(lives(socket));
+	next.window = 500;
+	next.ts_value = ++stamp;
+	tell(&next);
+	for (int i = 0; i < 100 && take_stream(&next, 1500, stream) < 3000; i++)
+		pass(100 * MS);
+	assert_int_equal(take_stream(&next, 1500, stream), 3000);
+	free(stream);
+	finish();
+}
+
+static void keep_alives(void **state)
+{
+	static const struct {
+		int level, name, value;
+	} OPTIONS[] = {{SOL_SOCKET, SO_KEEPALIVE, 1},
+		       {IPPROTO_TCP, TCP_KEEPIDLE, 10},
+		       {IPPROTO_TCP, TCP_KEEPINTVL, 2},
+		       {IPPROTO_TCP, TCP_KEEPCNT, 3}};
+	struct engine_socket *socket;
+	struct segment next, s;
+
+	begin((struct engine_config){0});
+	socket = establish(1000, 7000, &next);
+	for (unsigned i = 0; i < sizeof(OPTIONS) / sizeof(*OPTIONS); i++)
+		assert_int_equal(server.call.engine_set_option(socket, OPTIONS[i].level, OPTIONS[i].name,
+							       &OPTIONS[i].value, sizeof(int)),
+				 0);
+	pass(9000 * MS);
+	hear_nothing();
+	tell(&next); /* from here on anew */
+	/* A peer that answers lives on. */
+	for (int i = 0; i < 5; i++) {
+		pass(12000 * MS);
+		assert_true(hear(&s));
+		assert_int_equal(s.seq, next.ack - 1);
+		assert_true(s.len <= 1);
+		while (hear(&s))
+			;
+		next.ts_value = ++stamp;
+		tell(&next);
+		assert_true(lives(socket));
+	}
+	/* A silent one: three probes, then the end. */
+	int probes = 0;
+	for (int i = 0; i < 300 && lives(socket); i++) {
+		pass(100 * MS);
+		while (hear(&s))
+			probes += !(s.flags & RST);
+	}
+	assert_int_equal(probes, 3);
+	assert_int_equal(server.call.engine_take_error(socket), ETIMEDOUT);
+	finish();
+}
+
+/* Urgent bytes stay in their place in the stream, wherever the pointer points. */
+static void urgent_data(void **state)
+{
+	static const uint16_t POINTERS[] = {0, 1, 3, 6, 7, 65535};
+	struct engine_socket *socket;
+	struct segment next, s;
+	char got[64] = "";
+	struct iovec iov = {got, sizeof(got)};
+
+	begin((struct engine_config){0});
+	socket = establish(1000, 7000, &next);
+	for (unsigned i = 0; i < sizeof(POINTERS) / sizeof(*POINTERS); i++) {
+		s = with_data(next, "urgent");
+		s.flags |= URG;
+		s.urgent = POINTERS[i];
+		next.seq += 6;
+		tell(&s);
+	}
+	assert_int_equal(server.call.engine_read(socket, &iov, 1, 0), 36);
+	assert_memory_equal(got, "urgenturgenturgenturgenturgenturgent", 36);
+	assert_true(lives(socket));
+	finish();
+}
+
+/* Data that overlaps what is there, in every way: each byte of the stream is given once. */
+static void overlaps(void **state)
+{
+	static const char ALL[] = "abcdefghijklmnopqrstuvwxyz";
+	struct engine_socket *socket;
+	struct segment next, s, answer;
+	char got[64] = "";
+	struct iovec iov = {got, sizeof(got)};
+	uint64_t seed = 7;
+
+	begin((struct engine_config){0});
+	socket = establish(1000, 7000, &next);
+	for (int i = 0; i < 2000; i++) {
+		uint32_t from = wire_random(&seed) % 26, len = 1 + wire_random(&seed) % (26 - from);
+
+		s = next;
+		s.seq += from;
+		s.flags |= PSH;
+		s.len = (uint16_t)len;
+		memcpy(s.data, ALL + from, len);
+		tell(&s);
+		while (hear(&answer))
+			;
+	}
+	assert_int_equal(server.call.engine_read(socket, &iov, 1, 0), 26);
+	assert_string_equal(got, ALL);
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,6 +768,13 @@ int main(void)
 		cmocka_unit_test(options_that_lie),
 		cmocka_unit_test(a_flood_of_syns),
 		cmocka_unit_test(out_of_order_does_not_starve_the_ring),
+		cmocka_unit_test(a_smaller_mtu),
+		cmocka_unit_test(a_path_that_takes_no_long_packets),
+		cmocka_unit_test(icmp_and_fragments),
+		cmocka_unit_test(a_closed_window),
+		cmocka_unit_test(keep_alives),
+		cmocka_unit_test(urgent_data),
+		cmocka_unit_test(overlaps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

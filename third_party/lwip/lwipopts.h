@@ -68,6 +68,8 @@
 #define TCP_LISTEN_BACKLOG 1
 #define TCP_DEFAULT_LISTEN_BACKLOG 128
 #define TCP_CALCULATE_EFF_SEND_MSS 1
+#define TCP_SMALLER_RTX 3 /* timeouts of a segment, then its size is taken for the reason */
+#define TCP_MSS_SURE 536 /* RFC 9293: what every path takes, but for the rarest */
 #define TCP_MAXRTX 15
 #define TCP_SYNMAXRTX 6
 #define TCP_MSL 30000
