@@ -35,8 +35,8 @@ CFLAGS   ?= -O2 -g
 override CPPFLAGS += -D_GNU_SOURCE -Iinclude -Iagent -I$(BUILD)
 override CFLAGS   += -std=gnu11 $(WARNINGS) $(shell $(PKG) --cflags $(LIBS) 2>/dev/null)
 override LDLIBS   += $(shell $(PKG) --libs $(LIBS) 2>/dev/null) -lm
-BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -D__TARGET_ARCH_x86 -Ivmlinux -Iinclude -Ibpf \
-	-idirafter /usr/include/$(shell $(CC) -print-multiarch) $(WARNINGS)
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Ivmlinux -Iinclude -Ibpf \
+	-idirafter $(shell $(CC) -print-sysroot)/usr/include/$(shell $(CC) -print-multiarch) $(WARNINGS)
 
 # agent/autocorkd.c and agent/autocork.c are the programs; every sub-folder's sources are one archive that both link.
 # agent/fastpath/ is a third program, a DPDK process (agent/fastpath/fastpath.mk).

@@ -37,13 +37,21 @@ static const struct variant {
 	{ AC_WRAPPER_DCTCP, "up to 7.0", gate_dctcp_bpf__elf_bytes },
 };
 
+/* 6.1 lets BPF call the functions of CUBIC, BBR and DCTCP on x86 only; 6.12 on arm64 too. */
+#ifdef __x86_64__
+#define SINCE ""
+#else
+#define SINCE "Linux 6.12 or later, and "
+#endif
+
 static const struct {
 	const char *feature, *mend;
 } wrapper_texts[AC_WRAPPER_MAX] = {
-	[AC_WRAPPER_CUBIC] = { "wrapper cubic", "a kernel with CONFIG_BPF_JIT, CONFIG_DEBUG_INFO_BTF and CUBIC" },
-	[AC_WRAPPER_BBR] = { "wrapper bbr", "`modprobe tcp_bbr`, then restart autocorkd" },
+	[AC_WRAPPER_CUBIC] = { "wrapper cubic",
+			       SINCE "a kernel with CONFIG_BPF_JIT, CONFIG_DEBUG_INFO_BTF and CUBIC" },
+	[AC_WRAPPER_BBR] = { "wrapper bbr", SINCE "`modprobe tcp_bbr`, then restart autocorkd" },
 	[AC_WRAPPER_RENO] = { "wrapper reno", "a kernel with CONFIG_BPF_JIT and CONFIG_DEBUG_INFO_BTF" },
-	[AC_WRAPPER_DCTCP] = { "wrapper dctcp", "`modprobe tcp_dctcp`, then restart autocorkd" },
+	[AC_WRAPPER_DCTCP] = { "wrapper dctcp", SINCE "`modprobe tcp_dctcp`, then restart autocorkd" },
 };
 
 static const char *const kernel_names[AC_WRAPPER_MAX] = {
@@ -214,21 +222,32 @@ static void register_one(struct wrapper *w, const struct variant *variant, struc
 /* What a socket gets that does not ask: where that has no wrapper, nearly nothing on this machine can be managed. */
 static void note_default(uint64_t set, struct features *features)
 {
+	/* Only what has a wrapper here is advised. */
+	static const char *const mends[AC_WRAPPER_MAX] = {
+		[AC_WRAPPER_NONE] = "one of the wrappers above",
+#define X(id, kernel, wrapper) \
+	[AC_WRAPPER_##id] = "`sysctl net.ipv4.tcp_congestion_control=" kernel "`, and the same in each namespace",
+		AC_WRAPPERS(X)
+#undef X
+	};
 	char name[16] = "";	/* TCP_CA_NAME_MAX */
 	FILE *file = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "re");
+	int there = AC_WRAPPER_NONE;
 	bool works = false;
 
 	if (!file || fscanf(file, "%15s", name) != 1)
 		snprintf(name, sizeof(name), "not readable");
-	for (int w = AC_WRAPPER_NONE + 1; w < AC_WRAPPER_MAX; w++)
-		works |= set & 1ull << w && !strcmp(name, kernel_names[w]);
+	for (int w = AC_WRAPPER_MAX - 1; w > AC_WRAPPER_NONE; w--) {
+		if (!(set & 1ull << w))
+			continue;
+		there = w;
+		works |= !strcmp(name, kernel_names[w]);
+	}
 	if (file)
 		fclose(file);
-	features_note(
-		features, "default algorithm", works,
-		"flows that do not choose another are only observed, counted as no_wrapper",
-		"`sysctl net.ipv4.tcp_congestion_control=cubic`, or bbr, reno or dctcp, and the same in each namespace",
-		"%s", name);
+	features_note(features, "default algorithm", works,
+		      "flows that do not choose another are only observed, counted as no_wrapper", mends[there], "%s",
+		      name);
 }
 
 uint64_t wrappers_register(struct wrapper wrappers[AC_WRAPPER_MAX], struct shared_maps *shared,

@@ -88,6 +88,7 @@ class Kernel:
 
     def __init__(self, suite, image):
         self.suite, self.image, self.label = suite, image, image.label
+        self.build = BUILD if image.architecture == "amd64" else BUILD / image.architecture
 
     def check(self, good, text, *details):
         return self.suite.check(good, f"{self.label}: {text}", *details)
@@ -100,7 +101,7 @@ class Kernel:
         kernel complained.
         """
         files = [(HERE / "guest/lib.sh", "/guest/lib.sh"), (HERE / "guest" / script, "/guest/script.sh"), *files]
-        programs = [(BUILD / program, f"/ac/{program}") for program in PROGRAMS] if agent else []
+        programs = [(self.build / program, f"/ac/{program}") for program in PROGRAMS] if agent else []
         exports = "".join(f"export {name}='{value}'\n" for name, value in (variables or {}).items())
         try:
             plain, scripts = libraries.files(release, programs) if release else ((), {})

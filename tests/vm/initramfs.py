@@ -4,16 +4,13 @@ import lzma
 import os
 import pathlib
 import re
-import shutil
 import stat
-import subprocess
 
-from kernel_image import HERE, NoKernel
+import sysroot
+from kernel_image import HERE
 
 # What every guest has beside busybox, under /tools: busybox's shell prefers its own applets `ip` and `tc` to any PATH.
 TOOLS = ("ip", "tc", "ss", "bpftool")
-# glibc loads it at run time, at the first pthread_exit() or cancel.
-UNLISTED = ("/lib/x86_64-linux-gnu/libgcc_s.so.1",)
 # Linux loads these by itself on a full system, through modprobe; here the guest's init loads them, in this order.
 MODULES = ("veth", "sch_netem", "sch_fq", "tcp_bbr", "tcp_dctcp", "tls", "inet_diag", "tcp_diag")
 APPLETS = ("awk base64 cat chmod cmp cp cut date dd diff dmesg echo env expr find grep head hexdump hostname id insmod "
@@ -52,46 +49,27 @@ class Cpio:
         self.add("TRAILER!!!", 0)
 
 
-def libraries(program):
-    """Absolute paths of the shared libraries that a program loads, the dynamic loader among them."""
-    listed = subprocess.run(["ldd", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
-    missing = re.findall(r"^\s*(\S+) => not found", listed.stdout, re.M)
-    if missing:
-        raise NoKernel(f"{program}: {', '.join(missing)} not found on this machine")
-    return re.findall(r"(?:=> |^\s*)(/\S+) \(0x", listed.stdout, re.M)
-
-
-def needed(program):
-    """The names of the shared libraries that a program or library asks for itself."""
-    listed = subprocess.run(["objdump", "-p", program], stdout=subprocess.PIPE, text=True, check=True).stdout
-    return re.findall(r"^\s*NEEDED\s+(\S+)", listed, re.M)
-
-
 class Initramfs:
     def __init__(self, stream, image):
         self.cpio, self.image, self.loaded = Cpio(stream), image, []
+        self.system = sysroot.of(image.architecture)
         self.text("etc/passwd", PASSWD)
         self.text("etc/group", GROUP)
         self.text("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
         for folder in ("proc", "sys", "dev", "tmp", "run", "mnt", "var"):
             self.cpio.add(folder, stat.S_IFDIR | 0o755)
         self.cpio.add("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
-        self.file(self.tool("busybox"), "/bin/busybox")
+        self.file(self.system.tool("busybox")[0], "/bin/busybox")
         for applet in APPLETS:
             self.cpio.add(f"bin/{applet}", stat.S_IFLNK | 0o777, b"/bin/busybox")
         for tool in TOOLS:
-            self.file(self.tool(tool))
-            self.cpio.add(f"tools/{tool}", stat.S_IFLNK | 0o777, self.tool(tool).encode())
-        for library in UNLISTED:
-            self.plain(library, pathlib.Path(library))
+            path, name = self.system.tool(tool)
+            self.file(path, name)
+            self.cpio.add(f"tools/{tool}", stat.S_IFLNK | 0o777, name.encode())
+        # glibc loads it at run time, at the first pthread_exit() or cancel.
+        path, name = self.system.library("libgcc_s.so.1")
+        self.plain(name, path)
         self.file(HERE / "guest/init", "/init")
-
-    @staticmethod
-    def tool(name):
-        found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-        if not found:
-            raise NoKernel(f"{name}: not installed: run make deps")
-        return found
 
     def text(self, name, text, mode=0o644):
         self.cpio.add(name, stat.S_IFREG | mode, text.encode())
@@ -107,8 +85,8 @@ class Initramfs:
                     self.file(below, f"{name}/{below.relative_to(path)}")
             return
         if self.plain(name, path).startswith(b"\x7fELF"):
-            for library in libraries(path):
-                self.plain(library, pathlib.Path(library))
+            for library, its_name in self.system.libraries(path):
+                self.plain(its_name, library)
 
     def plain(self, name, path):
         data = path.read_bytes()

@@ -29,6 +29,7 @@ class NoKernel(Exception):
 class Row:
     def __init__(self, label, package, suites, need):
         self.label, self.package, self.suites, self.need = label, package, suites.split(","), need
+        self.architecture = package.rsplit("-", 1)[1]
 
 
 def table():
@@ -48,11 +49,12 @@ def row_of(label):
 
 
 class Image:
-    """An unpacked kernel: `release` as uname -r says it, `vmlinuz`, and `modules`: {name: file} of what can be
-    loaded."""
+    """An unpacked kernel: `release` as uname -r says it, `architecture` as dpkg calls it, `vmlinuz`, and `modules`:
+    {name: file} of what can be loaded."""
 
-    def __init__(self, label, tree):
-        self.label, self.tree = label, tree
+    def __init__(self, row, tree):
+        label = row.label
+        self.label, self.architecture, self.tree = label, row.architecture, tree
         images = [*tree.glob("boot/vmlinuz-*"), *tree.glob("usr/lib/modules/*/vmlinuz")]
         if not images:
             raise NoKernel(f"{label}: its packages hold no vmlinuz")
@@ -85,7 +87,8 @@ def mirror():
 class Apt:
     """apt with lists, cache and sources of its own under a folder: the host's are neither read nor changed."""
 
-    def __init__(self, folder, suites):
+    def __init__(self, folder, suites, architecture="amd64"):
+        self.folder = folder
         if not KEYRING.is_file():
             raise NoKernel(f"{KEYRING}: missing, so nothing can be verified: install debian-archive-keyring")
         for sub in ("lists/partial", "cache/archives/partial", "sources"):
@@ -97,7 +100,8 @@ class Apt:
             "Dir::State": folder, "Dir::State::lists": folder / "lists", "Dir::State::status": folder / "status",
             "Dir::Cache": folder / "cache", "Dir::Etc::sourcelist": "/dev/null",
             "Dir::Etc::sourceparts": folder / "sources", "Dir::Etc::preferences": "/dev/null",
-            "Dir::Etc::preferencesparts": "/dev/null", "APT::Architecture": "amd64",
+            "Dir::Etc::preferencesparts": "/dev/null", "APT::Architecture": architecture,
+            "APT::Architectures": architecture,
             # The files are this user's own; apt's sandbox user may not reach them.
             "APT::Sandbox::User": "root", "Acquire::Languages": "none", "Acquire::Retries": "3", **STRICT,
         }
@@ -108,6 +112,14 @@ class Apt:
 
     def cache(self, *words):
         return run("apt-cache", *self.options, *words)
+
+    def unpack(self, packages, tree):
+        """Packages and all that they need, unpacked and not installed: an empty dpkg status has apt fetch it all."""
+        self.get("update", "--error-on=any")
+        self.get("install", "--download-only", "--no-install-recommends", "-y", *packages)
+        shutil.rmtree(tree, ignore_errors=True)
+        for package in sorted((self.folder / "cache/archives").glob("*.deb")):
+            run("dpkg", "-x", str(package), str(tree))
 
 
 def newest_first(versions):
@@ -144,7 +156,7 @@ def fetch(row, refresh=False):
         fcntl.flock(lock, fcntl.LOCK_EX)
         tree = folder / "tree"
         if refresh or not tree.is_dir():
-            apt = Apt(folder / "apt", row.suites)
+            apt = Apt(folder / "apt", row.suites, row.architecture)
             apt.get("update", "--error-on=any")
             packages = packages_of(apt, row)
             shutil.rmtree(folder / "debs", ignore_errors=True)
@@ -154,9 +166,9 @@ def fetch(row, refresh=False):
             shutil.rmtree(new, ignore_errors=True)
             for package in sorted((folder / "debs").glob("*.deb")):
                 run("dpkg", "-x", str(package), str(new))
-            Image(row.label, new)
+            Image(row, new)
             shutil.rmtree(tree, ignore_errors=True)
             new.rename(tree)
             shutil.rmtree(folder / "debs")
             shutil.rmtree(folder / "apt")
-        return Image(row.label, tree)
+        return Image(row, tree)

@@ -4,8 +4,8 @@ by its archive keyring, unpacked, and run by their own loader."""
 import fcntl
 import shutil
 
-from initramfs import needed
-from kernel_image import CACHE, Apt, NoKernel, run
+from kernel_image import CACHE, Apt, NoKernel
+from sysroot import needed
 
 # What the agent's programs are linked with (Makefile, LIBS), by the packages' names of that release.
 PACKAGES = {
@@ -27,14 +27,8 @@ def fetch(suite):
         fcntl.flock(lock, fcntl.LOCK_EX)
         tree = folder / "tree"
         if not tree.is_dir():
-            apt = Apt(folder / "apt", [suite])
-            apt.get("update", "--error-on=any")
-            # Nothing is installed: an empty dpkg status has apt fetch what they need as well.
-            apt.get("install", "--download-only", "--no-install-recommends", "-y", *PACKAGES[suite])
             new = folder / "tree.new"
-            shutil.rmtree(new, ignore_errors=True)
-            for package in sorted((folder / "apt/cache/archives").glob("*.deb")):
-                run("dpkg", "-x", str(package), str(new))
+            Apt(folder / "apt", [suite]).unpack(PACKAGES[suite], new)
             # Only the libraries themselves: what else is in the packages is of no use, and no program may find it.
             (new / "usr/lib/x86_64-linux-gnu").rename(folder / "all")
             shutil.rmtree(new)

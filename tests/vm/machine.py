@@ -9,22 +9,42 @@ import shlex
 import subprocess
 import tempfile
 import time
+import typing
 
+import sysroot
 from initramfs import MODULES, Initramfs
 from kernel_image import HERE, NoKernel
 
 LOGS = pathlib.Path(os.environ.get("AUTOCORK_VM_LOGS") or HERE.parents[1] / "build/vm/log")
 # mitigations=off: retpolines and the like cost an emulated processor a sixth of its time and are not what is tested.
-# slab_debug: without cmpxchg16b (below) 6.18 and later refuse kmalloc_nolock(), and with it BPF's socket-local storage
-# (7.0+), except from caches that are being checked; the checks are welcome as well.
-KERNEL_OPTIONS = ("console=ttyS0 loglevel=6 panic=-1 mitigations=off no_timer_check random.trust_cpu=on "
-                  "slab_debug=F,kmalloc-*")
+KERNEL_OPTIONS = "loglevel=6 panic=-1 mitigations=off random.trust_cpu=on"
 # A whole system: a unit that names no time to start has 90 s, and the agent's programs take that where machines
 # compete.
 SYSTEM_OPTIONS = "vm.system systemd.default_timeout_start_sec=600"
-# QEMU 7.2 computes the flags after cmpxchg16b from stale state: an interrupt at that point saves and restores nonsense,
-# and the kernel ends in a double fault, in one boot of four.
-PROCESSOR = "max,cx16=off"
+
+
+class Emulated(typing.NamedTuple):
+    """What QEMU is told of a machine of one architecture: its first serial line is the kernel's log, the other, with
+    `output`, is the guest's output (guest/init)."""
+    program: str
+    machine: tuple
+    output: tuple
+    options: str
+    modules: tuple = ()
+
+
+EMULATED = {
+    # QEMU 7.2 computes the flags after cmpxchg16b from stale state: an interrupt at that point saves and restores
+    # nonsense, and the kernel ends in a double fault, in one boot of four.
+    # slab_debug: without cmpxchg16b 6.18 and later refuse kmalloc_nolock(), and with it BPF's socket-local storage
+    # (7.0+), except from caches that are being checked; the checks are welcome as well.
+    "amd64": Emulated("qemu-system-x86_64", ("-cpu", "max,cx16=off"), ("-serial", "stdio"),
+                      "console=ttyS0 no_timer_check slab_debug=F,kmalloc-*"),
+    # This board has one serial line.
+    "arm64": Emulated("qemu-system-aarch64", ("-machine", "virt", "-cpu", "neoverse-n1"),
+                      ("-chardev", "stdio,id=output", "-device", "virtio-serial-pci", "-device",
+                       "virtconsole,chardev=output"), "console=ttyAMA0", ("virtio_pci", "virtio_console")),
+}
 # With a thread per processor QEMU 7.2 may go on running code that another processor has just patched: the attaching or
 # detaching of fentry then ended in "Oops: int3" in one run of three.
 ACCELERATOR = "tcg,thread=single"
@@ -55,7 +75,8 @@ class Machine:
     def __init__(self, image, command, files=(), modules=(), memory=1024, plain=(), scripts=None, disk=None,
                  without=()):
         self.image, self.command, self.files, self.memory = image, command, files, memory
-        self.modules = [module for module in (*MODULES, *modules) if module not in without]
+        self.emulated = EMULATED[image.architecture]
+        self.modules = [module for module in (*self.emulated.modules, *MODULES, *modules) if module not in without]
         self.plain, self.scripts, self.disk = plain, scripts or {}, disk
 
     def initramfs(self, path):
@@ -77,11 +98,11 @@ class Machine:
             root.close()
 
     def qemu(self, initramfs, *more, append=""):
-        qemu = Initramfs.tool("qemu-system-x86_64")
-        return [qemu, "-accel", ACCELERATOR, "-cpu", PROCESSOR, "-smp", "2", "-m", str(self.memory), "-nodefaults",
+        qemu, _ = sysroot.Here.tool(self.emulated.program)
+        return [qemu, "-accel", ACCELERATOR, *self.emulated.machine, "-smp", "2", "-m", str(self.memory), "-nodefaults",
                 "-no-user-config",
                 "-no-reboot", "-display", "none", "-kernel", str(self.image.vmlinuz), "-initrd", str(initramfs),
-                "-append", f"{KERNEL_OPTIONS} {append}", *more]
+                "-append", f"{self.emulated.options} {KERNEL_OPTIONS} {append}", *more]
 
     def interactive(self):
         """A shell on the guest's console; returns QEMU's exit status."""
@@ -103,8 +124,8 @@ class Machine:
             if self.disk:
                 # What the guest writes to the disk goes with it.
                 more, append = ("-snapshot", "-drive", f"file={self.disk},format=raw,if=virtio"), SYSTEM_OPTIONS
-            command = self.qemu(f"{folder}/initramfs", "-serial", f"file:{console}", "-serial", "stdio", *more,
-                                append=append)
+            command = self.qemu(f"{folder}/initramfs", "-serial", f"file:{console}", *self.emulated.output,
+                                *more, append=append)
             with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT) as qemu:
                 output, timed_out = self.listen(qemu, begin + seconds, relay)

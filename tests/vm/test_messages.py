@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Everything that the mechanism needs loads on stock kernels. Messages of 15 small writes: packets per message, with
 and without the agent; every byte compared. And each way of writing."""
-from harness import BUILD, Suite
+from harness import Suite
 
 ALGORITHMS = ("cubic", "bbr", "dctcp", "reno")
 # Features that every kernel of the table has; the others are fallbacks, or belong to one version.
@@ -34,7 +34,7 @@ def doctor(kernel, said):
 
 
 def judge(kernel):
-    said = kernel.boot("messages.sh", 300, files=[(BUILD / "tests/net/ways_client", "/ac/ways_client")])
+    said = kernel.boot("messages.sh", 300, files=[(kernel.build / "tests/net/ways_client", "/ac/ways_client")])
     doctor(kernel, said)
     ways(kernel, said.get("ways", {}))
 
@@ -61,5 +61,6 @@ def judge(kernel):
     kernel.check(longest < 30000, f"messages in one write are not held: p99 {longest:.0f} us")
 
 
-with Suite("messages") as suite:
-    suite.each_kernel(judge)
+if __name__ == "__main__":
+    with Suite("messages") as suite:
+        suite.each_kernel(judge)

@@ -43,5 +43,6 @@ def judge(kernel):
                          said.get(name, "no result"))
 
 
-with Suite("wait") as suite:
-    suite.each_kernel(judge, ENDS)
+if __name__ == "__main__":
+    with Suite("wait") as suite:
+        suite.each_kernel(judge, ENDS)
