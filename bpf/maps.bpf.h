@@ -93,7 +93,7 @@ struct {
 	__type(value, struct ac_releaser);
 } releaser SEC(".maps");
 
-/* Room for 10,000 flows whose holds are over at the same time; those that find none are handed over later. */
+/* Room for 8,000 flows whose holds are over at the same time; those that find none are handed over later. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 * 1024);

@@ -291,7 +291,7 @@ static __always_inline int on_wait(struct sock *sk)
 	struct ac_flow *f = flow_find(sk);
 
 	/* On a flow with a reader thread waiting for input says nothing about the writes. */
-	if (!f || !f->held_now || f->asked || f->predictor.duplex & 1)
+	if (!f || !f->held_now || (f->asked && f->asked != AC_REASON_DEADLINE) || f->predictor.duplex & 1)
 		return 0;
 	owner_release(f, AC_REASON_APP_WAIT);
 	return 0;

@@ -6,7 +6,7 @@
 #include "tcp.bpf.h"
 
 /* False if the ring is full. */
-static __always_inline bool owner_hand(const struct ac_owner *o, __u32 number, __u32 what)
+static __always_inline bool owner_hand(const struct ac_owner *o, __u32 number, __u32 what, __u32 due_us)
 {
 	struct ac_due *due = bpf_ringbuf_reserve(&dues, sizeof(*due), 0);
 
@@ -15,12 +15,13 @@ static __always_inline bool owner_hand(const struct ac_owner *o, __u32 number, _
 	due->cookie = o->cookie;
 	due->number = number;
 	due->what = what;
+	due->due_us = due_us;
 	bpf_ringbuf_submit(due, 0);
 	return true;
 }
 
-/* Ends what the flow holds, for `reason`, as soon as a release process comes to it. */
-static __always_inline bool owner_release(struct ac_flow *f, __u32 reason)
+/* Ends what the flow holds, for `reason`, at that time, or as soon as a release process comes to it. */
+static __always_inline bool owner_release_at(struct ac_flow *f, __u32 reason, __u32 due_us)
 {
 	struct ac_owner *o = owner_of(f);
 
@@ -28,7 +29,12 @@ static __always_inline bool owner_release(struct ac_flow *f, __u32 reason)
 		return false;
 	/* First: the gate must not take the call for the program's. */
 	f->asked = reason;
-	return owner_hand(o, f->number, AC_DUE_RELEASE);
+	return owner_hand(o, f->number, AC_DUE_RELEASE, due_us);
+}
+
+static __always_inline bool owner_release(struct ac_flow *f, __u32 reason)
+{
+	return owner_release_at(f, reason, now_us());
 }
 
 /*
@@ -96,7 +102,7 @@ static __always_inline bool owner_ready(struct sock *sk, struct ac_flow *f, cons
 	if (owner_is_plain(task))
 		return true;
 	o->reach = AC_REACH_ASKED;
-	if (!owner_hand(o, f->number, AC_DUE_FIND))
+	if (!owner_hand(o, f->number, AC_DUE_FIND, now_us()))
 		o->reach = AC_REACH_UNKNOWN;
 	return false;
 }

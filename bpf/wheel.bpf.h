@@ -2,7 +2,8 @@
 /*
  * The wheel of due holds (include/autocork/control.h). A flow joins it when it holds and is in no slot; a timer,
  * running only while holds come and go, empties the slots whose time is over, and hands the flows that still hold to
- * the release processes.
+ * the release processes: ahead of the end of the hold, and those that hold after it all the same once more, for another
+ * process.
  */
 #pragma once
 #include "maps.bpf.h"
@@ -63,11 +64,36 @@ static __always_inline bool wheel_push(struct ac_wheel *w, struct ac_owner *o, _
 	return false;
 }
 
-/* Into the slot of the time when its hold must have ended, unless it is in one. */
+static __always_inline __u32 wheel_end_us(const struct ac_flow *f)
+{
+	return f->hold_us + f->hold_limit_us;
+}
+
+/* When its hold is to be looked at. */
+static __always_inline __u32 wheel_look_us(const struct ac_flow *f)
+{
+	__u32 half = f->hold_limit_us / 2, end = wheel_end_us(f);
+
+	if (f->asked)
+		return end + AC_WHEEL_TICK_US;
+	return end - (half < AC_DUE_AHEAD_US ? half : AC_DUE_AHEAD_US);
+}
+
+/* Into the slot of that time, unless it is in one. */
 static __always_inline bool wheel_put(struct ac_wheel *w, struct ac_flow *f, struct ac_owner *o)
 {
-	return __sync_lock_test_and_set(&o->queued, 1) ||
-	       wheel_push(w, o, f->number, wheel_tick(f->hold_us + f->hold_limit_us));
+	return __sync_lock_test_and_set(&o->queued, 1) || wheel_push(w, o, f->number, wheel_tick(wheel_look_us(f)));
+}
+
+/* The same, in no slot that is over. */
+static __always_inline void wheel_put_later(struct ac_wheel *w, struct ac_flow *f, struct ac_owner *o, __u32 now)
+{
+	__u32 tick = wheel_tick(wheel_look_us(f));
+
+	if ((__s32)(now - wheel_look_us(f)) >= 0)
+		tick = wheel_tick(now) + 1;
+	if (!__sync_lock_test_and_set(&o->queued, 1))
+		wheel_push(w, o, f->number, tick);
 }
 
 struct wheel_walk {
@@ -80,16 +106,21 @@ struct wheel_walk {
 /* A flow that was in a slot. */
 static __always_inline void wheel_due(struct ac_wheel *w, struct ac_flow *f, struct ac_owner *o, __u32 now)
 {
+	bool handed;
+
 	__sync_fetch_and_add(&w->members, -1);
 	/* With full ordering: a hold that begins now either sees this, and joins, or is seen below. */
 	__sync_lock_test_and_set(&o->queued, 0);
 	if (!*(volatile __u16 *)&f->held_now)
 		return;
-	if ((__s32)(now - f->hold_us - f->hold_limit_us) < 0)
+	if ((__s32)(now - wheel_look_us(f)) < 0) {
 		wheel_put(w, f, o);
-	else if (!owner_release(f, AC_REASON_DEADLINE) && !__sync_lock_test_and_set(&o->queued, 1))
-		/* The ring is full: in a moment. */
-		wheel_push(w, o, f->number, wheel_tick(now) + 1);
+		return;
+	}
+	handed = f->asked;
+	/* The second time, or else the ring is full: in a moment. */
+	if (!owner_release_at(f, AC_REASON_DEADLINE, wheel_end_us(f)) || !handed)
+		wheel_put_later(w, f, o, now);
 }
 
 /* A callback, not a loop: the verifier goes through it once. */
@@ -150,13 +181,13 @@ static __always_inline void wheel_watch(struct wheel_clock *clock, __u32 now)
 }
 
 /*
- * Until the next slot with somebody in it is over; a hold that begins from now on lasts at least as long as the
+ * Until the next slot with somebody in it is over; a hold that begins from now on is looked at after half of the
  * shortest that a policy allows. Most holds last some microseconds, so this is a timer for every max_hold, not every
  * tick.
  */
 static __always_inline __u32 wheel_rest_us(const struct ac_wheel *w, __u32 now, __u32 shortest_us)
 {
-	__u32 most = shortest_us >> AC_WHEEL_SHIFT, tick = wheel_tick(now), rest;
+	__u32 most = shortest_us >> (AC_WHEEL_SHIFT + 1), tick = wheel_tick(now), rest;
 
 	for (rest = 0; rest < WHEEL_AHEAD - 1; rest++)
 		if (rest >= most || w->first[(tick + rest) & (AC_WHEEL_SLOTS - 1)])
@@ -224,7 +255,10 @@ static __always_inline bool wheel_join(struct ac_control *c, struct ac_flow *f)
 	__u32 zero = 0;
 	struct ac_wheel *w = bpf_map_lookup_elem(&wheel, &zero);
 
-	if (!w || !o || !wheel_put(w, f, o))
+	if (!w || !o)
+		return false;
+	o->end_us = wheel_end_us(f);
+	if (!wheel_put(w, f, o))
 		return false;
 	wheel_arm(c);
 	return true;

@@ -56,11 +56,19 @@ static bool has_net_classes(void)
 	return found;
 }
 
+/* Two at least, or nobody would do anything while one waits. */
+static size_t workers_wanted(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cpus < 2 ? 2 : cpus > AC_RELEASE_WORKERS ? AC_RELEASE_WORKERS : cpus;
+}
+
 static int spawn(struct releaser *releaser, size_t place, int report)
 {
 	const int given[] = { releaser->dues, releaser->owners_map, releaser->state_map, releaser->find, report };
-	char sample[16], count[16], which[16];
-	const char *const arguments[] = { sample, count, which, NULL };
+	char sample[16], count[16], which[16], workers[16];
+	const char *const arguments[] = { sample, count, which, workers, NULL };
 	pid_t *pid = &releaser->worker[place].pid;
 	/* In real time from its first instruction on: on a busy machine it would else take long to start. */
 	const struct sched_param priority = { .sched_priority = sched_get_priority_min(SCHED_FIFO) };
@@ -73,6 +81,7 @@ static int spawn(struct releaser *releaser, size_t place, int report)
 	snprintf(sample, sizeof(sample), "%d", releaser->dues);
 	snprintf(count, sizeof(count), "%zu", releaser->owner_count);
 	snprintf(which, sizeof(which), "%zu", place);
+	snprintf(workers, sizeof(workers), "%zu", workers_wanted());
 	sigemptyset(&none);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attributes);
@@ -156,14 +165,6 @@ static void tell(const struct releaser *releaser)
 		killed |= releaser->worker[i].killed;
 	}
 	__atomic_store_n(&releaser->control->releases, some && !killed, __ATOMIC_RELEASE);
-}
-
-/* Two at least, or nobody would do anything while one waits. */
-static size_t workers_wanted(void)
-{
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return cpus < 2 ? 2 : cpus > AC_RELEASE_WORKERS ? AC_RELEASE_WORKERS : cpus;
 }
 
 static const char *why_not(const struct release_report *report, int err, const char **mend)

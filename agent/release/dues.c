@@ -58,8 +58,9 @@ bool dues_take(struct dues *dues, struct ac_due *due)
 	return false;
 }
 
-int dues_wait(const struct dues *dues)
+int dues_wait(const struct dues *dues, int64_t rest_us)
 {
+	const struct timespec rest = { .tv_sec = rest_us / 1000000, .tv_nsec = rest_us % 1000000 * 1000 };
 	const struct timespec moment = { .tv_nsec = 20000 };
 	struct pollfd ring = { .fd = dues->fd, .events = POLLIN };
 	unsigned long at = __atomic_load_n(dues->taken, __ATOMIC_ACQUIRE);
@@ -71,5 +72,5 @@ int dues_wait(const struct dues *dues)
 		nanosleep(&moment, NULL);
 		return 0;
 	}
-	return poll(&ring, 1, -1) < 0 && errno != EINTR ? errno : 0;
+	return ppoll(&ring, 1, rest_us < 0 ? NULL : &rest, NULL) < 0 && errno != EINTR ? errno : 0;
 }

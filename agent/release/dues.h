@@ -7,6 +7,7 @@
 #include <autocork/release.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct dues {
 	int fd;
@@ -20,5 +21,5 @@ struct dues {
 int dues_map(struct dues *dues, int fd);
 /* False if there is none, or not yet. What was taken is nobody else's. */
 bool dues_take(struct dues *dues, struct ac_due *due);
-/* Until there may be one. Returns 0 or a number as in errno. */
-int dues_wait(const struct dues *dues);
+/* Until there may be one, or so long (-1: for ever). Returns 0 or a number as in errno. */
+int dues_wait(const struct dues *dues, int64_t rest_us);

@@ -16,6 +16,7 @@
 #include "release/descriptor.h"
 #include "release/dues.h"
 #include "release/finder.h"
+#include "release/pending.h"
 #include "release/rerun.h"
 
 struct release {
@@ -24,6 +25,7 @@ struct release {
 	struct ac_releaser *state;
 	struct ac_release_worker *me;
 	struct dues dues;
+	struct pending pending;
 	pid_t agent;
 };
 
@@ -70,9 +72,23 @@ static void set_reach(struct ac_owner *owner, uint64_t cookie, enum ac_reach rea
 		__atomic_store_n(&owner->reach, reach, __ATOMIC_RELEASE);
 }
 
-static bool may_serve(const struct ac_owner *owner, const struct ac_due *due)
+/* Another one may wait for the lock of that socket. */
+static bool is_released(const struct release *release, const struct ac_due *due)
 {
-	return owner->cookie == due->cookie && owner->reach != AC_REACH_LOCKED;
+	for (size_t i = 0; i < AC_RELEASE_WORKERS; i++) {
+		const struct ac_release_worker *worker = &release->state->worker[i];
+
+		if (worker != release->me && __atomic_load_n(&worker->since_us, __ATOMIC_ACQUIRE) &&
+		    worker->due.cookie == due->cookie)
+			return true;
+	}
+	return false;
+}
+
+static bool may_serve(const struct release *release, const struct ac_owner *owner, const struct ac_due *due)
+{
+	return owner->cookie == due->cookie && owner->reach != AC_REACH_LOCKED &&
+	       (due->what != AC_DUE_RELEASE || !is_released(release, due));
 }
 
 static void serve(struct release *release, const struct ac_due *due)
@@ -104,9 +120,47 @@ static void handle(struct release *release, const struct ac_due *due)
 
 	me->due = *due;
 	__atomic_store_n(&me->since_us, (uint32_t)monotonic_us() | 1, __ATOMIC_RELEASE);
-	if (due->number < release->owner_count && may_serve(&release->owners[due->number], due))
+	if (due->number < release->owner_count && may_serve(release, &release->owners[due->number], due))
 		serve(release, due);
 	__atomic_store_n(&me->since_us, 0, __ATOMIC_RELEASE);
+}
+
+/* The hold may have ended in the meantime, and another begun, whose time is not over. */
+static bool is_of_last_hold(const struct release *release, const struct ac_due *due)
+{
+	return __atomic_load_n(&release->owners[due->number].end_us, __ATOMIC_RELAXED) == due->due_us;
+}
+
+/* What is due later is looked for now: the first hold of a flow takes no longer than the others. */
+static void take(struct release *release, const struct ac_due *due)
+{
+	struct ac_due look = *due;
+
+	if (pending_is_over(due, monotonic_us())) {
+		handle(release, due);
+		return;
+	}
+	look.what = AC_DUE_FIND;
+	if (due->number >= release->owner_count)
+		return;
+	if (!release->owners[due->number].tgid)
+		handle(release, &look);
+	pending_add(&release->pending, due);
+}
+
+/* One thing: of what is over by now first, of what is new then. False if there is nothing. */
+static bool step(struct release *release)
+{
+	struct ac_due due;
+
+	if (pending_take(&release->pending, monotonic_us(), &due)) {
+		if (is_of_last_hold(release, &due))
+			handle(release, &due);
+	} else if (dues_take(&release->dues, &due))
+		take(release, &due);
+	else
+		return false;
+	return true;
 }
 
 static void work(struct release *release)
@@ -119,9 +173,9 @@ static void work(struct release *release)
 		due = release->me->due;
 		handle(release, &due);
 	}
-	while (!dues_wait(&release->dues))
-		while (dues_take(&release->dues, &due))
-			handle(release, &due);
+	while (!dues_wait(&release->dues, pending_rest_us(&release->pending, monotonic_us())))
+		while (step(release))
+			;
 }
 
 static void *map_memory(int fd, size_t bytes)
@@ -140,6 +194,25 @@ static void raise_priority(struct release_report *report)
 
 	report->realtime = sched_setscheduler(0, SCHED_FIFO, &lowest) ? errno : 0;
 	report->locked = mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ? errno : 0;
+}
+
+/*
+ * Each on CPUs of its own, as far as there are enough. The scheduler does not move who waits for a CPU that is in the
+ * kernel, for milliseconds where that cannot be preempted, and would have two of them wait for the same one.
+ */
+static void spread(unsigned long place, unsigned long workers)
+{
+	unsigned long seen = 0;
+	cpu_set_t all, own;
+
+	if (!workers || sched_getaffinity(0, sizeof(all), &all))
+		return;
+	CPU_ZERO(&own);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &all) && seen++ % workers == place)
+			CPU_SET(cpu, &own);
+	if (CPU_COUNT(&own))
+		sched_setaffinity(0, sizeof(own), &own);
 }
 
 static void drop_privileges(void)
@@ -180,14 +253,16 @@ static void tell(const struct release_report *report)
 
 int release_main(int argc, char **argv)
 {
-	struct release release = { .agent = getppid() };
+	/* Too large for the stack. */
+	static struct release release;
 	struct release_report report = {};
 	unsigned long place;
 
+	release.agent = getppid();
 	/* The thread that started us is the agent's main one. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, RELEASE_NAME);
-	if (argc != 4 || getppid() != release.agent)
+	if (argc != 5 || getppid() != release.agent)
 		return 2;
 	for (int fd = RELEASE_DUES; fd < RELEASE_FD_END; fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -198,6 +273,7 @@ int release_main(int argc, char **argv)
 	if (!release.owners || !release.state || place >= AC_RELEASE_WORKERS || dues_map(&release.dues, RELEASE_DUES))
 		return 1;
 	release.me = &release.state->worker[place];
+	spread(place, strtoul(argv[4], NULL, 10));
 	raise_priority(&report);
 	try_all(&release, strtol(argv[1], NULL, 10), &report);
 	drop_privileges();

@@ -39,5 +39,5 @@ bool release_is_me(int argc, char **argv);
 int release_spawn(pid_t *pid, const posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
 		  const char *const arguments[]);
 /* argv[1]: a descriptor of the agent's, to try with; argv[2]: entries of the map `owners`; argv[3]: its place in the
- * map `releaser`. Ends with the agent. */
+ * map `releaser`; argv[4]: how many there are. Ends with the agent. */
 int release_main(int argc, char **argv);

@@ -26,6 +26,7 @@ struct ac_owner {
 	__u32 reach;	/* enum ac_reach */
 	__u32 next;	/* number of the next record in the wheel's slot */
 	__u32 queued;	/* it is in a slot */
+	__u32 end_us;	/* when its last hold must have ended */
 };
 
 /* What the release process is asked for: the record of the ring buffer `dues`. */
@@ -38,7 +39,14 @@ struct ac_due {
 	__u64 cookie;
 	__u32 number;
 	__u32 what;	/* enum ac_due_what */
+	__u32 due_us;	/* when; at once if that is over. CLOCK_MONOTONIC, wraps */
 };
+
+/*
+ * A hold is handed over so long before its end, or at half of it: the wheel's timer runs in a softirq, which may keep
+ * it waiting. The release process sleeps until then by itself.
+ */
+#define AC_DUE_AHEAD_US 1024
 
 /* Release processes that work side by side, at most: who waits for a lock keeps nobody from the others. */
 #define AC_RELEASE_WORKERS 4
