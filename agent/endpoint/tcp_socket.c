@@ -92,7 +92,9 @@ static err_t on_receive(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t er
 		if (pcb->state == TIME_WAIT)
 			detach_time_wait(socket);
 		else
-			engine_notify(socket, EPOLLIN | EPOLLRDHUP | (socket->shut_write ? EPOLLHUP : 0));
+			/* All that is true, as the kernel's sk_state_change() at a FIN wakes whoever waits, for
+			 * whatever: with EPOLLET the room for more data is told once more. */
+			engine_notify(socket, engine_ready(socket));
 		return ERR_OK;
 	}
 	for (const struct pbuf *q = p; q; q = q->next)
