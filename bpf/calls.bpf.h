@@ -108,12 +108,14 @@ static __always_inline void socket_count(struct ac_service_stats *stats, const s
 static __always_inline void flow_weigh(struct ac_flow *f, struct ac_service_stats *stats,
 				       const struct socket_counts *counts, const struct ac_control *c)
 {
-	__u32 weight = ac_flow_weight(f->mode, f->first_seq & c->sample_mask, c->sample_mask);
+	__u32 weight = ac_flow_weight(f->mode, c->weight);
 
 	if (weight == f->weight)
 		return;
 	call_settle_at(f, stats, counts->write_seq, counts->mss, counts->shut);
 	socket_count(stats, counts, (__s64)f->weight - weight);
+	/* Its end may come while nobody looks. */
+	f->stalled = AC_STALL_NONE;
 	f->weight = weight;
 }
 

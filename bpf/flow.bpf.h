@@ -209,7 +209,7 @@ static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __
 	if (!memory)
 		return false;
 	f->first_seq = tp->write_seq;
-	f->weight = ac_flow_weight(f->mode, f->first_seq & c->sample_mask, c->sample_mask);
+	f->weight = ac_flow_weight(f->mode, c->weight);
 	stats = stats_of(f);
 	if (stats) {
 		ac_count(&stats->flows_opened, 1);
@@ -321,9 +321,10 @@ static __always_inline void flow_watch_new(struct ac_flow *f, struct ac_control 
 	/* Observed flows all count, so a service that has some, by another policy, is followed whole. */
 	if (f->mode == AC_MODE_OBSERVE)
 		memory->left_alone = 0;
-	if (f->mode == AC_MODE_OBSERVE || flow_is_open(f, c) || (!f->refusal && memory->no_gain < AC_NO_GAIN_KNOWN)) {
+	if (flow_is_open(f, c) ||
+	    (f->mode != AC_MODE_OBSERVE && !f->refusal && memory->no_gain < AC_NO_GAIN_KNOWN)) {
 		flow_watch(f, c);
-	} else if (!f->refusal) {
+	} else if (f->mode != AC_MODE_OBSERVE && !f->refusal) {
 		memory->left_alone = c->policy_generation;
 		flow_no_gain(f);
 	}

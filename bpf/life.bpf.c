@@ -40,7 +40,7 @@ static __always_inline bool passes_by(struct bpf_sock *sk, const char comm[AC_CO
 	if (!number)
 		return false;
 	memory = bpf_map_lookup_elem(&service_memory, number);
-	stats = bpf_map_lookup_elem(&service_stats, number);
+	stats = stats_at(*number);
 	if (!memory || !stats || memory->no_gain < AC_NO_GAIN_KNOWN || memory->left_alone != c->policy_generation ||
 	    !(++memory->connects % FOLLOW_ONE_IN))
 		return false;
@@ -236,7 +236,8 @@ static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 	struct ac_service_stats *stats = stats_of(f);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct ac_control *c = the_control();
-	bool held = f->held_now, fin = fin_is_queued(sk), watched = f->flags & AC_FLOW_WATCHED;
+	bool watched = f->flags & AC_FLOW_WATCHED || f->mode == AC_MODE_OBSERVE;
+	bool held = f->held_now, fin = fin_is_queued(sk);
 	struct socket_counts counts;
 	__u32 length;
 

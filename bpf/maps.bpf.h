@@ -60,9 +60,11 @@ struct {
 	__type(value, __u32);
 } service_room SEC(".maps");
 
+/* By ac_stats_at(). The agent makes it as large as the machine's CPUs ask for. */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, AC_SERVICES_MAX);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, AC_STATS_SLOTS * AC_SERVICES_MAX);
 	__type(key, __u32);
 	__type(value, struct ac_service_stats);
 } service_stats SEC(".maps");
@@ -229,11 +231,16 @@ static __always_inline void flow_remove(struct ac_flow *f)
 	record_give_back(f);
 }
 
+static __always_inline struct ac_service_stats *stats_at(__u32 service)
+{
+	__u32 at = ac_stats_at(bpf_get_smp_processor_id(), service);
+
+	return bpf_map_lookup_elem(&service_stats, &at);
+}
+
 static __always_inline struct ac_service_stats *stats_of(const struct ac_flow *f)
 {
-	__u32 number = f->service;
-
-	return bpf_map_lookup_elem(&service_stats, &number);
+	return stats_at(f->service);
 }
 
 static __always_inline struct ac_service_memory *memory_of(const struct ac_flow *f)

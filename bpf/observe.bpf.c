@@ -115,10 +115,7 @@ static __always_inline void seen_in_vain(struct ac_flow *f, struct ac_control *c
 	kick(AC_KICK_DISMISS, watches);
 }
 
-/*
- * While the observer is there for some flows only, it has no business with the others. And above its budget the agent
- * looks at some of the observed flows only; where a sequence number begins is as good as a die.
- */
+/* While the observer is there for the watched flows only, it has no business with the others. */
 static __always_inline bool is_seen(struct ac_flow *f)
 {
 	struct ac_control *c = the_control();
@@ -127,7 +124,7 @@ static __always_inline bool is_seen(struct ac_flow *f)
 		seen_in_vain(f, c);
 		return false;
 	}
-	return f->mode != AC_MODE_OBSERVE || f->weight;
+	return f->mode != AC_MODE_OBSERVE || f->weight || f->flags & AC_FLOW_WATCHED;
 }
 
 /* What stalled has left: the ACK that let it go is not seen here, but the time of the last packet sent is kept. */

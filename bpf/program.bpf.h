@@ -38,6 +38,9 @@ static __noinline __attribute__((unused)) int program_seen(struct sock *sk, stru
 		return 0;
 	program_name(comm);
 	f->named = AC_NAMED;
+	/* If it was watched, then for that. */
+	if (f->mode == AC_MODE_OBSERVE)
+		flow_unwatch(f, c);
 	listener_seen(sk, comm);
 	/* One that was kept only until it is known whose it is goes now, if its policy leaves it alone. */
 	if (comm_same(comm, f->comm) && f->mode != AC_MODE_OFF)

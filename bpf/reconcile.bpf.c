@@ -65,8 +65,8 @@ static __always_inline void tend(struct tcp_sock *tp, struct ac_flow *f, struct 
 	      f->refusal == AC_REFUSAL_ZEROCOPY;
 	stays = f->mode == AC_MODE_AUTOCORK && !ac_predictor_idle(&f->predictor) && may;
 
-	if (f->mode == AC_MODE_OBSERVE)
-		flow_watch(f, c);
+	if (f->mode == AC_MODE_OBSERVE && !flow_is_open(f, c))
+		flow_unwatch(f, c);
 	if (f->wrapper && !stays) {
 		if (f->mode == AC_MODE_AUTOCORK)
 			ac_predictor_rest(&f->predictor);
@@ -128,6 +128,8 @@ int reconcile(struct bpf_iter__tcp *ctx)
 		return 0;
 	}
 	if (f->generation != (__u16)c->policy_generation) {
+		bool observed = f->mode == AC_MODE_OBSERVE;
+
 		if (!rematch(sk, f, c)) {
 			give_back(tp, f);
 			rto_apply(tp, tp, f, 0);
@@ -136,6 +138,8 @@ int reconcile(struct bpf_iter__tcp *ctx)
 			return 0;
 		}
 		rto_apply(tp, tp, f, flow_rto_us(tp, f, c));
+		if (observed && f->mode == AC_MODE_AUTOCORK)
+			flow_watch_new(f, c);
 	}
 	tend(tp, f, c);
 	return 0;

@@ -81,7 +81,7 @@ static void add_row(struct table *table, const struct advised *advised)
 	table_cell(table, TABLE_PLAIN, "%u", advised->service.port);
 	table_cell(table, TABLE_PLAIN, "%s", advised->service.program);
 	table_cell(table, TABLE_PLAIN, "%s", units_delay(&units, advice->stall_s_per_burst * 1e6));
-	table_cell(table, TABLE_PLAIN, "%.1f", advice->packets_per_s);
+	table_cell(table, TABLE_PLAIN, "%s%.1f", advice->one_in > 1 ? "≈" : "", advice->packets_per_s);
 	table_cell(table, TABLE_PLAIN, "%.0f%%", advice->saved_share * 100);
 	table_cell(table, TABLE_PLAIN, "%.2f%%", advice->cpu_share * 100);
 	table_cell(table, TABLE_PLAIN, "%s", service_side_name(advised->service.side));
@@ -110,20 +110,33 @@ static void print_copies(const struct advised *advised, size_t count)
 		     "copy` measures the gain.");
 }
 
+static void print_sampled(const struct advised *advised, size_t count)
+{
+	double most = 1;
+
+	for (size_t i = 0; i < count; i++)
+		most = advised[i].advice.one_in > most ? advised[i].advice.one_in : most;
+	if (most > 1)
+		printf("\n≈ is inferred from a sample, to stay in the telemetry's budget: 1 burst in %.0f was seen.\n"
+		       "  --for looks at all that happens meanwhile.\n",
+		       most);
+}
+
 static json_t *to_json(const struct advised *advised, double seconds)
 {
 	const struct advice *advice = &advised->advice;
 	const struct advice_counts *counts = &advised->service.counts;
 #define N(value) ((json_int_t)(value))
 
-	return json_pack("{ss si ss ss ss sf sf sf sf sf sf sf sf sf s{sI sI sI sI sI sI sI}}", "id", advice->id,
+	return json_pack("{ss si ss ss ss sf sf sf sf sf sf sf sf sf sf s{sI sI sI sI sI sI sI}}", "id", advice->id,
 			 "port", advised->service.port, "side", service_side_name(advised->service.side), "program",
 			 advised->service.program, "verdict", advice_verdict_name(advice->verdict), "seconds", seconds,
 			 "packets_per_second", advice->packets_per_s, "saved_share", advice->saved_share, "cpu_share",
 			 advice->cpu_share, "stall_seconds_per_second", advice->stall_s_per_s,
 			 "stall_seconds_per_burst", advice->stall_s_per_burst, "misses_per_second",
 			 advice->misses_per_s, "copied_bytes_per_second", advice->copied_bytes_per_s, "confidence",
-			 advice->confidence, "seen", "writes", N(counts->writes), "bursts", N(counts->bursts), "held",
+			 advice->confidence, "one_in", advice->one_in, "seen", "writes",
+			 N(counts->writes), "bursts", N(counts->bursts), "held",
 			 N(counts->held + counts->shadow_held), "misses", N(counts->misses + counts->shadow_misses),
 			 "merged", N(counts->shadow_merged), "stall_us", N(counts->shadow_stall_us),
 			 "large_copied_bytes", N(counts->large_copied_bytes));
@@ -177,6 +190,7 @@ static void print(const struct cli *cli, const struct options *options, const st
 	table_print(table, stdout, cli->colour, cli->width);
 	table_free(table);
 	print_copies(advised, count);
+	print_sampled(advised, count);
 }
 
 static bool is_wanted(const struct options *options, const struct advised *advised)

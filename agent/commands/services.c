@@ -62,6 +62,15 @@ static int by_writes(const void *a, const void *b)
 	return (left < right) - (left > right);
 }
 
+/* A figure that is inferred from a sample, in part at least, says so. */
+static void add_sampled(struct table *table, const json_t *service, const char *name)
+{
+	struct units units;
+
+	table_cell(table, TABLE_PLAIN, "%s%s", json_number(service, "inferred_bursts") ? "≈" : "",
+		   units_count(&units, json_number(service, name)));
+}
+
 static void add_row(struct table *table, const json_t *service)
 {
 	json_int_t port = json_number(service, "port"), bursts = json_number(service, "bursts");
@@ -85,8 +94,8 @@ static void add_row(struct table *table, const json_t *service)
 	table_cell(table, TABLE_PLAIN, "%s", json_member_text(service, "side"));
 	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(service, "flows")));
 	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(service, "managed")));
-	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, bursts));
-	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(service, "writes")));
+	add_sampled(table, service, "bursts");
+	add_sampled(table, service, "writes");
 	table_cell(table, misses > bursts * MISSES_BAD ? TABLE_BAD : TABLE_PLAIN, "%s", units_count(&units, misses));
 	table_cell(table, TABLE_PLAIN, "%s",
 		   json_is_number(delay) ? units_delay(&units, json_number_value(delay)) : "");

@@ -96,14 +96,15 @@ static void print_policy(FILE *out, const struct cli *cli, const json_t *policy)
 	fputc('\n', out);
 }
 
-/* Only while there is something to say: what is counted of observed flows is then inferred from some of them. */
+/* Only while there is something to say: what is counted of observed flows is then inferred from some of the time. */
 static void print_sampling(FILE *out, const struct cli *cli, const json_t *telemetry)
 {
 	double sampling = json_number_value(json_object_get(telemetry, "sampling"));
 
 	if (sampling > 0 && sampling < 1)
 		fprintf(out,
-			"budget  %sexceeded%s: 1 in %.0f of the observed flows is counted, and stands for the others\n",
+			"budget  %sexceeded%s: observed flows are looked at for 1 second in %.0f, which stands for the "
+			"rest (≈)\n",
 			table_paint(TABLE_WARN, cli->colour), table_paint(TABLE_PLAIN, cli->colour), 1 / sampling);
 }
 

@@ -101,17 +101,21 @@ static int read_now(struct top *top)
 static void format_row(const struct top *top, const struct top_row *row, char *text, size_t size, char *trend)
 {
 	struct units open, writes, saved, misses;
-	char share[16];
+	char share[16], rate[sizeof("≈") + sizeof(writes.text)];
+	const char *about = !row->sampled ? "" : top->ascii ? "~" : "≈";
+	/* Of one character, up to three bytes. */
+	int width = 8 + (*about ? (int)strlen(about) - 1 : 0);
 
+	snprintf(rate, sizeof(rate), "%s%s", about, units_count(&writes, row->writes_per_s));
 	snprintf(share, sizeof(share), "%.0f%%", row->writes ? 100.0 * row->held / row->writes : 0.0);
 	top_sparkline(row, top->ascii, trend);
 	if (top->screen == TOP_FLOWS)
-		snprintf(text, size, "%5u %-6.6s %-10.10s %-20.20s %6s %8s %8s %4s %4s ", row->port, row->side,
-			 row->program, row->peer, units_age(&open, row->open), units_count(&writes, row->writes_per_s),
+		snprintf(text, size, "%5u %-6.6s %-10.10s %-20.20s %6s %*s %8s %4s %4s ", row->port, row->side,
+			 row->program, row->peer, units_age(&open, row->open), width, rate,
 			 units_count(&saved, row->saved_per_s), share, units_count(&misses, row->misses));
 	else
-		snprintf(text, size, "%5u %-6.6s %-15.15s %6s %8s %8s %6s %6s ", row->port, row->side, row->program,
-			 units_count(&open, row->open), units_count(&writes, row->writes_per_s),
+		snprintf(text, size, "%5u %-6.6s %-15.15s %6s %*s %8s %6s %6s ", row->port, row->side, row->program,
+			 units_count(&open, row->open), width, rate,
 			 units_count(&saved, row->saved_per_s), share, units_count(&misses, row->misses));
 }
 
@@ -138,10 +142,11 @@ static void totals(const struct top *top, double *writes, double *saved)
 static json_t *row_json(const struct top *top, const struct top_row *row)
 {
 	json_t *json =
-		json_pack("{si ss ss sI sI sI sf sf sf sb}", "port", row->port, "side", row->side, "program",
+		json_pack("{si ss ss sI sI sI sf sf sf sb sb}", "port", row->port, "side", row->side, "program",
 			  row->program, "writes", (json_int_t)row->writes, "held", (json_int_t)row->held, "misses",
 			  (json_int_t)row->misses, "writes_per_second", row->writes_per_s, "saved_per_second",
-			  row->saved_per_s, "misses_per_second", row->misses_per_s, "managed", row->managed);
+			  row->saved_per_s, "misses_per_second", row->misses_per_s, "managed", row->managed,
+			  "sampled", row->sampled);
 
 	json_object_set_new(json, top->screen == TOP_FLOWS ? "age_seconds" : "flows", json_integer(row->open));
 	if (top->screen == TOP_FLOWS)

@@ -65,6 +65,7 @@ int top_add(struct top_table *table, enum top_screen screen, const json_t *item)
 	row->writes = json_number(item, "writes");
 	row->held = json_number(item, "held");
 	row->misses = json_number(item, "misses");
+	row->inferred = json_number(item, "inferred_bursts");
 	if (screen == TOP_FLOWS)
 		read_flow(row, item);
 	else
@@ -99,6 +100,7 @@ void top_compare(struct top_table *now, const struct top_table *before)
 
 		if (!then)
 			continue;
+		row->sampled = row->inferred > then->inferred;
 		row->writes_per_s = rate(row->writes, then->writes, seconds);
 		row->saved_per_s = rate(row->held, then->held, seconds);
 		row->misses_per_s = rate(row->misses, then->misses, seconds);

@@ -25,10 +25,11 @@ struct top_row {
 	char program[64];
 	char peer[56];			/* flow: the remote end */
 	uint64_t open;			/* service: flows open; flow: its age in seconds */
-	uint64_t writes, held, misses;	/* counters */
+	uint64_t writes, held, misses, inferred;	/* counters; bursts inferred from a sample */
 	double writes_per_s, saved_per_s, misses_per_s;
 	float trend[TOP_TREND];		/* saved per second, oldest first */
 	bool managed;
+	bool sampled;			/* the rate of writes rests on a sample */
 };
 
 struct top_table {

@@ -37,14 +37,15 @@ static unsigned int index_buckets(unsigned int max_flows)
 	return buckets;
 }
 
-static void limit_flows(struct engine *engine, struct bpf_object *object)
+static void size_maps(struct engine *engine, struct bpf_object *object)
 {
 	/* Records have a number 0, which is nobody's. */
 	const struct {
 		const char *name;
 		unsigned int entries;
 	} maps[] = { { "flow_index", index_buckets(engine->max_flows) }, { "free_records", engine->max_flows },
-		     { "records", engine->max_flows + 1 }, { "owners", engine->max_flows + 1 } };
+		     { "records", engine->max_flows + 1 }, { "owners", engine->max_flows + 1 },
+		     { "service_stats", engine_stats_slots() * AC_SERVICES_MAX } };
 
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
 		struct bpf_map *map = bpf_object__find_map_by_name(object, maps[i].name);
@@ -61,7 +62,7 @@ static int load(struct engine *engine, struct bpf_object **object, const char *n
 
 	*object = objects_open(bytes, size);
 	if (*object)
-		limit_flows(engine, *object);
+		size_maps(engine, *object);
 	err = *object ? objects_load(*object, &engine->shared) : -errno;
 	if (!err)
 		return 0;
@@ -252,22 +253,53 @@ static void adopt(struct engine *engine)
 	control->reconcile = AC_RECONCILE_TEND;
 }
 
+static void update_watching(struct engine *engine, uint32_t watches)
+{
+	struct ac_control *control = engine->tables.control;
+
+	control->sees_all = (engine->observes && control->weight) || engine->rechecks;
+	if (control->sees_all || engine->worth_watching)
+		start_watching(engine);
+	else
+		stop_watching(engine, watches);
+}
+
 static void review_watching(struct engine *engine)
 {
-	bool recheck = engine->manages && engine->beats % RECHECK_BEATS >= RECHECK_BEATS - RECHECK_FOR;
 	uint32_t watches = engine->tables.control->watches;
-	bool worth = is_worth_watching(engine);
 
+	engine->rechecks = engine->manages && engine->beats % RECHECK_BEATS >= RECHECK_BEATS - RECHECK_FOR;
+	engine->worth_watching = is_worth_watching(engine);
 	/* A connection that was passed by and lives on may be another kind than its short-lived siblings. */
 	if (engine->beats % RECHECK_BEATS == RECHECK_BEATS - RECHECK_FOR &&
 	    engine->passed != engine->tables.control->passed)
 		adopt(engine);
 	engine->beats++;
-	engine->tables.control->sees_all = engine->observes || recheck;
-	if (engine->tables.control->sees_all || worth)
+	update_watching(engine, watches);
+}
+
+void engine_sample(struct engine *engine, unsigned int weight)
+{
+	struct ac_control *control = engine->tables.control;
+	uint32_t watches = control->watches;
+
+	if (weight == control->weight)
+		return;
+	/* No flow has its weight before the observer is there, or has it still when it goes. */
+	if (!weight) {
+		__atomic_store_n(&control->weight, 0, __ATOMIC_RELAXED);
+		engine_weigh(engine);
+		update_watching(engine, watches);
+		return;
+	}
+	if (engine->observes) {
+		/* What flows wrote before was not to be seen. */
+		control->looks_since_ms = 0;
+		control->sees_all = true;
 		start_watching(engine);
-	else
-		stop_watching(engine, watches);
+	}
+	__atomic_store_n(&control->weight, weight, __ATOMIC_RELAXED);
+	engine_weigh(engine);
 }
 
 static void want(struct pending *pending, uint32_t netns)
@@ -357,6 +389,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	    open_cgroup(engine, options->cgroup, fault))
 		goto fail;
 	engine->fragments = open("/proc/sys/net/core/max_skb_frags", O_RDONLY | O_CLOEXEC);
+	engine->tables.control->weight = 1;
 	engine->tables.control->records_next = 1;
 	engine->tables.control->records_max = engine->max_flows + 1;
 	engine->tables.control->index_mask = index_buckets(engine->max_flows) - 1;
@@ -443,7 +476,7 @@ int engine_apply(struct engine *engine, const struct policy_set *set, struct fau
 	}
 	review_watching(engine);
 	adopt(engine);
-	if (engine->tables.control->sample_mask)
+	if (engine->tables.control->weight != 1)
 		engine_weigh(engine);
 	return 0;
 }

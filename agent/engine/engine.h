@@ -57,6 +57,9 @@ struct engine_service {
 typedef int engine_service_visit(const struct engine_service *service, void *context);
 int engine_services(struct engine *engine, engine_service_visit *visit, void *context);
 
+/* What all services have counted, without what open flows and their sockets will add when they end: cheap. */
+void engine_totals(const struct engine *engine, struct ac_service_stats *totals);
+
 /*
  * Events of single flows (include/autocork/event.h). `types`: AC_EVENT_BIT() of those wanted, 0 = none, which costs
  * nothing. The ring buffer's map descriptor is the engine's; who listens reads from it.
@@ -67,8 +70,8 @@ int engine_event_ring(const struct engine *engine);
 /* Connections that were not followed because there were max_flows already; grows. */
 uint64_t engine_flows_lost(const struct engine *engine);
 uint64_t engine_events_lost(const struct engine *engine);
-/* Of the flows that are only observed, one in 2^shift is counted from now on. */
-void engine_sample(struct engine *engine, unsigned int shift);
+/* What is counted of flows that are only observed stands for so many from now on; 0: they are not looked at. */
+void engine_sample(struct engine *engine, unsigned int weight);
 
 /* One live flow, as the iterator saw it. */
 struct engine_flow {

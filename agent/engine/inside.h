@@ -49,6 +49,8 @@ struct engine {
 	bool observes;		/* a policy observes: its flows are watched from their first write on */
 	bool small_packets;	/* are to be counted, while observing */
 	bool manages;		/* a policy manages: flows with nothing to gain are looked at again now and then */
+	bool rechecks;		/* those flows' turn is now */
+	bool worth_watching;	/* the observer is there for watched flows */
 	unsigned int beats;	/* since start, wraps */
 	unsigned int patience;	/* beats that the observer still waits for a watched flow to do something */
 	uint32_t watched_bursts;	/* control.watched_bursts at the last beat */
@@ -60,5 +62,5 @@ void engine_listen(struct engine *engine);
 
 #define RESPONSES_REFUSED "responses: cannot be watched: %s: it takes a kernel from 6.16 on"
 
-/* Gives every flow the weight that goes with control.sample_mask and its policy now. */
+/* Gives every flow the weight that goes with control.weight and its policy now. */
 void engine_weigh(struct engine *engine);

@@ -8,17 +8,14 @@
 #include "engine/inside.h"
 #include "engine/walk.h"
 
-static void add_up(struct ac_service_stats *total, const struct ac_service_stats *per_cpu, int cpus)
+static void add(struct ac_service_stats *total, const struct ac_service_stats *more)
 {
-	const __u64 *from;
+	const __u64 *from = (const __u64 *)more;
 	__u64 *to = (__u64 *)total;
 
 	/* All members are counters. */
-	for (int cpu = 0; cpu < cpus; cpu++) {
-		from = (const __u64 *)&per_cpu[cpu];
-		for (size_t i = 0; i < sizeof(*total) / sizeof(*to); i++)
-			to[i] += from[i];
-	}
+	for (size_t i = 0; i < sizeof(*total) / sizeof(*to); i++)
+		to[i] += from[i];
 }
 
 /*
@@ -45,7 +42,7 @@ static int add_live(struct engine *engine, struct engine_service *services, uint
 	memset(live, 0, end * sizeof(*live));
 	err = walk_add_up(engine);
 	for (uint32_t number = 0; number < end && !err; number++) {
-		add_up(&services[number].stats, &live[number].stats, 1);
+		add(&services[number].stats, &live[number].stats);
 		services[number].managed = live[number].managed;
 	}
 	return err;
@@ -57,38 +54,39 @@ void engine_weigh(struct engine *engine)
 	walk_add_up(engine);
 }
 
-void engine_sample(struct engine *engine, unsigned int shift)
+/* One past the last number that was ever taken. */
+static uint32_t services_end(const struct engine *engine)
 {
-	__atomic_store_n(&engine->tables.control->sample_mask, (1ull << shift) - 1, __ATOMIC_RELAXED);
-	engine_weigh(engine);
+	uint32_t end = engine->tables.control->services_next + 1;
+
+	return end < AC_SERVICES_MAX ? end : AC_SERVICES_MAX;
 }
 
 static int read_services(struct engine *engine, struct engine_service *services, uint32_t end)
 {
-	int stats = objects_map(&engine->shared, "service_stats"), keys = objects_map(&engine->shared, "service_keys");
-	int cpus = libbpf_num_possible_cpus();
-	struct ac_service_stats *per_cpu;
+	int keys = objects_map(&engine->shared, "service_keys");
 
-	if (cpus < 0)
-		return cpus;
-	per_cpu = calloc(cpus, sizeof(*per_cpu));
-	if (!per_cpu)
-		return -ENOMEM;
 	for (uint32_t number = 0; number < end; number++) {
 		struct engine_service *service = &services[number];
 
 		service->number = number;
-		if (!bpf_map_lookup_elem(stats, &number, per_cpu) && !bpf_map_lookup_elem(keys, &number, &service->key))
-			add_up(&service->stats, per_cpu, cpus);
+		if (!bpf_map_lookup_elem(keys, &number, &service->key))
+			engine_tables_sum(&engine->tables, number, &service->stats);
 	}
-	free(per_cpu);
-	add_up(&services[0].stats, recycler_gone(engine->recycler), 1);
+	add(&services[0].stats, recycler_gone(engine->recycler));
 	return add_live(engine, services, end);
+}
+
+void engine_totals(const struct engine *engine, struct ac_service_stats *totals)
+{
+	*totals = *recycler_gone(engine->recycler);
+	for (uint32_t number = 0; number < services_end(engine); number++)
+		engine_tables_sum(&engine->tables, number, totals);
 }
 
 int engine_services(struct engine *engine, engine_service_visit *visit, void *context)
 {
-	uint32_t end = engine->tables.control->services_next + 1;
+	uint32_t end = services_end(engine);
 	struct engine_service *services = calloc(AC_SERVICES_MAX, sizeof(*services));
 	int err;
 
@@ -98,8 +96,6 @@ int engine_services(struct engine *engine, engine_service_visit *visit, void *co
 		free(services);
 		return -ENOMEM;
 	}
-	if (end > AC_SERVICES_MAX)
-		end = AC_SERVICES_MAX;
 	err = read_services(engine, services, end);
 	for (uint32_t number = 0; number < end && !err; number++) {
 		if (!services[number].stats.flows_opened)

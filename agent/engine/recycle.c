@@ -29,30 +29,17 @@ struct slot {
 struct recycler {
 	struct slot slots[AC_SERVICES_MAX];
 	struct ac_service_key keys[AC_SERVICES_MAX];	/* all zero: no service */
-	struct ac_service_stats gone, *per_cpu;
+	struct ac_service_stats gone;
 	uint32_t refused;	/* control.services_refused at the last run */
-	int cpus;
 };
 
 struct recycler *recycler_new(void)
 {
-	struct recycler *r = calloc(1, sizeof(*r));
-
-	if (!r)
-		return NULL;
-	r->cpus = libbpf_num_possible_cpus();
-	r->per_cpu = r->cpus > 0 ? calloc(r->cpus, sizeof(*r->per_cpu)) : NULL;
-	if (r->per_cpu)
-		return r;
-	free(r);
-	return NULL;
+	return calloc(1, sizeof(struct recycler));
 }
 
 void recycler_free(struct recycler *r)
 {
-	if (!r)
-		return;
-	free(r->per_cpu);
 	free(r);
 }
 
@@ -119,7 +106,7 @@ static uint32_t services_of(const struct recycler *r, uint64_t cgroup)
 	return count;
 }
 
-static uint32_t read_all(struct recycler *r, int keys, int stats)
+static uint32_t read_all(struct recycler *r, const struct tables *tables, int keys)
 {
 	uint32_t count = 0;
 
@@ -129,9 +116,8 @@ static uint32_t read_all(struct recycler *r, int keys, int stats)
 		if (bpf_map_lookup_elem(keys, &number, &r->keys[number]) || !is_used(&r->keys[number]))
 			continue;
 		count++;
-		if (!bpf_map_lookup_elem(stats, &number, r->per_cpu))
-			for (int cpu = 0; cpu < r->cpus; cpu++)
-				opened += r->per_cpu[cpu].flows_opened;
+		for (unsigned int slot = 0; slot < tables->stats_slots; slot++)
+			opened += tables->stats[ac_stats_at(slot, number)].flows_opened;
 		r->slots[number].idle = opened == r->slots[number].opened ? r->slots[number].idle + 1 : 0;
 		r->slots[number].opened = opened;
 	}
@@ -144,16 +130,11 @@ static void let_go(struct recycler *r, struct engine *engine, uint32_t number)
 	static const struct ac_service_memory forgotten;
 	static const struct ac_service_key none;
 	struct shared_maps *maps = &engine->shared;
-	int stats = objects_map(maps, "service_stats");
-	uint64_t *to = (uint64_t *)&r->gone;
+	struct tables *tables = &engine->tables;
 
-	if (bpf_map_lookup_elem(stats, &number, r->per_cpu))
-		return;
-	for (int cpu = 0; cpu < r->cpus; cpu++)
-		for (size_t i = 0; i < sizeof(r->gone) / sizeof(*to); i++)
-			to[i] += ((uint64_t *)&r->per_cpu[cpu])[i];
-	memset(r->per_cpu, 0, r->cpus * sizeof(*r->per_cpu));
-	bpf_map_update_elem(stats, &number, r->per_cpu, BPF_ANY);
+	engine_tables_sum(tables, number, &r->gone);
+	for (unsigned int slot = 0; slot < tables->stats_slots; slot++)
+		memset(&tables->stats[ac_stats_at(slot, number)], 0, sizeof(*tables->stats));
 	bpf_map_update_elem(objects_map(maps, "service_memory"), &number, &forgotten, BPF_ANY);
 	bpf_map_update_elem(objects_map(maps, "service_keys"), &number, &none, BPF_ANY);
 	if (engine->shown)
@@ -175,7 +156,7 @@ void recycler_run(struct recycler *r, struct engine *engine)
 	if (!refused && control->services_next < SHORT_CGROUP)
 		return;
 	r->refused = control->services_refused;
-	count = read_all(r, objects_map(maps, "service_keys"), objects_map(maps, "service_stats"));
+	count = read_all(r, &engine->tables, objects_map(maps, "service_keys"));
 	memset(live, 0, AC_SERVICES_MAX * sizeof(*live));
 	if (walk_add_up(engine))
 		return;

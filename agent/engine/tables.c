@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "engine/tables.h"
 
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -44,6 +45,18 @@ static void *map_memory(const struct shared_maps *shared, const char *name, size
 	return memory;
 }
 
+unsigned int engine_stats_slots(void)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	return cpus > 0 && cpus < AC_STATS_SLOTS ? (unsigned int)cpus : AC_STATS_SLOTS;
+}
+
+static size_t stats_size(const struct tables *tables)
+{
+	return (size_t)tables->stats_slots * AC_SERVICES_MAX * sizeof(*tables->stats);
+}
+
 int engine_tables_map(struct tables *tables, const struct shared_maps *shared, struct fault *fault)
 {
 	tables->control = map_memory(shared, "control", sizeof(struct ac_control), fault);
@@ -51,6 +64,10 @@ int engine_tables_map(struct tables *tables, const struct shared_maps *shared, s
 		return -1;
 	tables->live = map_memory(shared, "live", AC_SERVICES_MAX * sizeof(*tables->live), fault);
 	if (!tables->live)
+		return -1;
+	tables->stats_slots = engine_stats_slots();
+	tables->stats = map_memory(shared, "service_stats", stats_size(tables), fault);
+	if (!tables->stats)
 		return -1;
 	tables->dumped = map_memory(shared, "dumped", AC_WALK_STEP * sizeof(*tables->dumped), fault);
 	if (!tables->dumped)
@@ -69,12 +86,27 @@ void engine_tables_unmap(struct tables *tables)
 		munmap(tables->control, to_pages(sizeof(struct ac_control)));
 	if (tables->live)
 		munmap(tables->live, to_pages(AC_SERVICES_MAX * sizeof(*tables->live)));
+	if (tables->stats)
+		munmap(tables->stats, to_pages(stats_size(tables)));
 	if (tables->dumped)
 		munmap(tables->dumped, to_pages(AC_WALK_STEP * sizeof(*tables->dumped)));
 	for (int t = 0; t < TABLE_MAX; t++)
 		if (tables->table[t])
 			munmap(tables->table[t], to_pages(2 * layout[t].half * layout[t].stride));
 	memset(tables, 0, sizeof(*tables));
+}
+
+void engine_tables_sum(const struct tables *tables, uint32_t service, struct ac_service_stats *sum)
+{
+	uint64_t *to = (uint64_t *)sum;
+
+	/* All members are counters. */
+	for (unsigned int slot = 0; slot < tables->stats_slots; slot++) {
+		const uint64_t *from = (const uint64_t *)&tables->stats[ac_stats_at(slot, service)];
+
+		for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+			to[i] += from[i];
+	}
 }
 
 static void fill(struct tables *tables, enum table t, unsigned int half, const void *from, size_t size, size_t count)

@@ -89,7 +89,7 @@ static int count_all(struct daemon *daemon, const char *op, double seconds, stru
 	if (!(seconds >= 0 && seconds <= TELEMETRY_EXACT_MAX_S))
 		return fault_set(fault, EXIT_USAGE, "%s: exact_seconds is out of range: 0 to %.0f are allowed", op,
 				 TELEMETRY_EXACT_MAX_S);
-	telemetry_count_all(daemon, seconds);
+	telemetry_count_all(daemon, seconds, false);
 	return 0;
 }
 

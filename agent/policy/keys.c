@@ -97,7 +97,7 @@ static const struct policy_key keys[] = {
 
 	{ AGENT("budget", budget, budget), .least = 0.001, .most = 1, .fallback = "1%",
 	  .allowed = "0.1% to 100%, or off",
-	  .doc = "The share of one CPU that observing may cost; above it, telemetry looks at a sample of the flows and infers the rest. `off` sets no bound." },
+	  .doc = "The share of one CPU that observing may cost; above it, telemetry looks for one second in 16 to 128 and infers the rest. `off` sets no bound." },
 	{ AGENT("metrics", metrics, endpoint), .fallback = AUTOCORK_METRICS,
 	  .allowed = "ADDRESS:PORT such as " AUTOCORK_METRICS " or [::1]:" AUTOCORK_METRICS_PORT
 		     " (port 0 takes a free one), "

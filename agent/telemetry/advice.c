@@ -77,7 +77,7 @@ struct advice advice_make(uint16_t port, uint8_t side, const char *program, cons
 	uint64_t merged = counts->shadow_merged < counts->shadow_held ? counts->shadow_merged : counts->shadow_held;
 	double held = (double)counts->held + (counts->shadow_held - merged),
 	       misses = (double)counts->misses + counts->shadow_misses, stall_s = counts->shadow_stall_us * 1e-6;
-	struct advice advice = { 0 };
+	struct advice advice = { .one_in = 1 };
 
 	make_id(advice.id, port, side, program);
 	if (counts->writes)
@@ -86,6 +86,7 @@ struct advice advice_make(uint16_t port, uint8_t side, const char *program, cons
 		double seen = seen_bursts(counts);
 
 		advice.stall_s_per_burst = stall_s / counts->bursts;
+		advice.one_in = seen ? counts->bursts / seen : 1;
 		advice.confidence = 1 - upper_bound(misses * seen / counts->bursts, seen);
 	}
 	if (seconds > 0) {

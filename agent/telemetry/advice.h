@@ -71,6 +71,7 @@ struct advice {
 	double copied_bytes_per_s;	/* that could have been spliced */
 	double misses_per_s;
 	double confidence;		/* 1 - upper bound of the share of bursts that miss */
+	double one_in;			/* bursts of which one was seen; 1: all were */
 };
 
 /* `seconds` is the time in which `counts` happened. */

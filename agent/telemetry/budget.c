@@ -3,11 +3,48 @@
 
 #define ROOM 3.0
 
+/* The smallest that brings the share into the budget, or the largest there is. */
+static unsigned shift_for(double share, double budget)
+{
+	unsigned shift = BUDGET_SHIFT_MIN;
+
+	if (share <= budget)
+		return 0;
+	while (shift < BUDGET_SHIFT_MAX && share > budget * (1u << shift))
+		shift++;
+	return shift;
+}
+
 unsigned budget_step(unsigned shift, double share, double budget)
 {
+	unsigned up, down;
+
 	if (budget <= 0)
 		return 0;
-	if (share > budget)
-		return shift < BUDGET_SHIFT_MAX ? shift + 1 : shift;
-	return shift && share * ROOM < budget ? shift - 1 : shift;
+	up = shift_for(share, budget);
+	down = shift_for(share * ROOM, budget);
+	return up > shift ? up : down < shift ? down : shift;
+}
+
+double budget_exact(struct budget_exact *exact, double now, double seconds, bool is_sure)
+{
+	double under_way = exact->until > now ? exact->until - now : 0, left;
+
+	if (under_way)
+		exact->used -= under_way;
+	else
+		exact->used -= (now - exact->until) * BUDGET_EXACT_S / BUDGET_EXACT_PER_S;
+	if (exact->used < 0)
+		exact->used = 0;
+	left = exact->used < BUDGET_EXACT_S ? BUDGET_EXACT_S - exact->used : 0;
+	/* Not in slices. */
+	if (!under_way && left < BUDGET_EXACT_MIN_S)
+		left = 0;
+	if (seconds > left && !is_sure)
+		seconds = left;
+	if (seconds < under_way)
+		seconds = under_way;
+	exact->used += seconds;
+	exact->until = now + seconds;
+	return exact->until;
 }

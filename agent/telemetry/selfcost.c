@@ -17,24 +17,28 @@
 #include "lib/log.h"
 #include "lib/text.h"
 
+/* How old what is known of the agent's descriptors may be: it has some 400, and each takes a system call to look at. */
+#define SCAN_NS 60000000000ull
+
 /* A program by its kernel id. */
 struct program {
 	uint32_t id;
+	int fd;				/* -1: the agent has it no more */
 	char name[BPF_OBJ_NAME_LEN * 4];
 	uint64_t start_ns, start_runs;	/* at the start of the window */
 	uint64_t run_ns, runs;		/* in all windows */
-	uint64_t window_ns;		/* in the last one */
-	bool seen;
+	uint64_t window_ns, window_runs; /* in the last one */
+	bool seen;			/* the window has its start */
 	UT_hash_handle hh;
 };
 
 struct selfcost {
 	struct program *programs;
-	sd_event_source *timer;
 	int measuring;			/* descriptor that keeps the kernel measuring, -1 outside windows */
 	uint64_t window_start, measured_ns;
+	uint64_t scanned;		/* when the programs were looked for; 0: they have to be */
 	double share, observing;
-	unsigned windows;
+	bool refused;			/* the kernel does not measure */
 	struct telemetry_program *shown_programs;
 	struct telemetry_map *shown_maps;
 };
@@ -71,43 +75,70 @@ static struct program *program_of(struct selfcost *cost, const struct bpf_prog_i
 	if (!program)
 		return NULL;
 	program->id = info->id;
+	program->fd = -1;
 	text_clean(program->name, sizeof(program->name), info->name, sizeof(info->name));
 	HASH_ADD(hh, cost->programs, id, sizeof(program->id), program);
 	return program;
 }
 
-static struct program *read_program(struct selfcost *cost, int fd, struct bpf_prog_info *info)
+static void note_program(int fd, void *context)
+{
+	struct bpf_prog_info info = { 0 };
+	struct program *program;
+	__u32 size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size))
+		return;
+	program = program_of(context, &info);
+	if (program)
+		program->fd = fd;
+}
+
+static void scan(struct selfcost *cost)
+{
+	if (cost->scanned && monotonic_ns() - cost->scanned < SCAN_NS)
+		return;
+	for (struct program *p = cost->programs; p; p = p->hh.next)
+		p->fd = -1;
+	visit_descriptors("anon_inode:bpf-prog", note_program, cost);
+	cost->scanned = monotonic_ns();
+}
+
+/* False where the descriptor is another's by now. */
+static bool read_program(struct selfcost *cost, struct program *program, struct bpf_prog_info *info)
 {
 	__u32 size = sizeof(*info);
 
 	memset(info, 0, sizeof(*info));
-	return bpf_obj_get_info_by_fd(fd, info, &size) ? NULL : program_of(cost, info);
+	if (program->fd >= 0 && !bpf_obj_get_info_by_fd(program->fd, info, &size) && info->id == program->id)
+		return true;
+	if (program->fd >= 0)
+		cost->scanned = 0;
+	program->fd = -1;
+	return false;
 }
 
-static void open_window(int fd, void *context)
+static void open_window(struct selfcost *cost)
 {
 	struct bpf_prog_info info;
-	struct program *program = read_program(context, fd, &info);
 
-	if (!program)
-		return;
-	program->start_ns = info.run_time_ns;
-	program->start_runs = info.run_cnt;
-	program->seen = true;
+	for (struct program *p = cost->programs; p; p = p->hh.next) {
+		p->seen = read_program(cost, p, &info);
+		p->start_ns = info.run_time_ns;
+		p->start_runs = info.run_cnt;
+	}
 }
 
-static void close_window(int fd, void *context)
+static void close_window(struct selfcost *cost)
 {
 	struct bpf_prog_info info;
-	struct program *program = read_program(context, fd, &info);
 
-	/* A program may have several descriptors, or have come in mid-window. */
-	if (!program || !program->seen)
-		return;
-	program->seen = false;
-	program->window_ns = info.run_time_ns - program->start_ns;
-	program->run_ns += program->window_ns;
-	program->runs += info.run_cnt - program->start_runs;
+	for (struct program *p = cost->programs; p; p = p->hh.next) {
+		if (!p->seen || !read_program(cost, p, &info))
+			continue;
+		p->window_ns = info.run_time_ns - p->start_ns;
+		p->window_runs = info.run_cnt - p->start_runs;
+	}
 }
 
 /* The programs of bpf/observe.bpf.c, by what their names begin with. */
@@ -121,65 +152,61 @@ static bool observes(const struct program *program)
 	return false;
 }
 
-static void add_up_window(struct selfcost *cost, uint64_t length_ns)
+static void add_up_window(struct selfcost *cost, uint64_t length_ns, unsigned one_in)
 {
-	uint64_t all = 0, observing = 0;
+	uint64_t observing = 0, others = 0;
 
 	for (struct program *p = cost->programs; p; p = p->hh.next) {
-		all += p->window_ns;
-		observing += observes(p) ? p->window_ns : 0;
-		p->window_ns = 0;
+		*(observes(p) ? &observing : &others) += p->window_ns;
+		p->run_ns += observes(p) ? p->window_ns / one_in : p->window_ns;
+		p->runs += observes(p) ? p->window_runs / one_in : p->window_runs;
+		p->window_ns = p->window_runs = 0;
 	}
 	cost->measured_ns += length_ns;
-	cost->share = length_ns ? (double)all / length_ns : 0;
+	cost->share = length_ns ? (double)(others + observing / one_in) / length_ns : 0;
 	cost->observing = length_ns ? (double)observing / length_ns : 0;
-	cost->windows++;
 }
 
-static int on_time(sd_event_source *source, uint64_t usec, void *context)
+void selfcost_begin(struct selfcost *cost)
 {
-	struct selfcost *cost = context;
-
+	if (cost->measuring >= 0 || cost->refused)
+		return;
+	cost->measuring = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	if (cost->measuring < 0) {
-		cost->measuring = bpf_enable_stats(BPF_STATS_RUN_TIME);
-		if (cost->measuring < 0) {
-			log_info("cost of the BPF programs: cannot be measured: %s: their times stay 0",
-				 strerror(errno));
-			return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-		}
-		visit_descriptors("anon_inode:bpf-prog", open_window, cost);
-		cost->window_start = monotonic_ns();
-		return sd_event_source_set_time(source, usec + SELFCOST_WINDOW_US);
+		log_info("cost of the BPF programs: cannot be measured: %s: their times stay 0", strerror(errno));
+		cost->refused = true;
+		return;
 	}
-	visit_descriptors("anon_inode:bpf-prog", close_window, cost);
-	add_up_window(cost, monotonic_ns() - cost->window_start);
+	scan(cost);
+	open_window(cost);
+	cost->window_start = monotonic_ns();
+}
+
+void selfcost_end(struct selfcost *cost, unsigned one_in)
+{
+	if (cost->measuring < 0)
+		return;
+	close_window(cost);
+	add_up_window(cost, monotonic_ns() - cost->window_start, one_in);
 	close(cost->measuring);
 	cost->measuring = -1;
-	return sd_event_source_set_time(source, usec + SELFCOST_PERIOD_US - SELFCOST_WINDOW_US);
 }
 
-struct selfcost *selfcost_start(sd_event *loop)
+struct selfcost *selfcost_new(void)
 {
 	struct selfcost *cost = calloc(1, sizeof(*cost));
 
-	if (!cost)
-		return NULL;
-	cost->measuring = -1;
-	if (sd_event_add_time_relative(loop, &cost->timer, CLOCK_MONOTONIC, SELFCOST_WINDOW_US, 0, on_time, cost) < 0 ||
-	    sd_event_source_set_enabled(cost->timer, SD_EVENT_ON) < 0) {
-		selfcost_stop(cost);
-		return NULL;
-	}
+	if (cost)
+		cost->measuring = -1;
 	return cost;
 }
 
-void selfcost_stop(struct selfcost *cost)
+void selfcost_free(struct selfcost *cost)
 {
 	struct program *program, *next;
 
 	if (!cost)
 		return;
-	sd_event_source_disable_unref(cost->timer);
 	if (cost->measuring >= 0)
 		close(cost->measuring);
 	HASH_ITER(hh, cost->programs, program, next) {
@@ -293,9 +320,4 @@ double selfcost_share(const struct selfcost *cost)
 double selfcost_observing(const struct selfcost *cost)
 {
 	return cost->observing;
-}
-
-unsigned selfcost_windows(const struct selfcost *cost)
-{
-	return cost->windows;
 }

@@ -17,7 +17,6 @@
 #include "lib/text.h"
 #include "lib/version.h"
 #include "parts/endpoint_part.h"
-#include "telemetry/budget.h"
 #include "telemetry/event_hub.h"
 #include "telemetry/fastpath.h"
 #include "telemetry/history.h"
@@ -25,6 +24,7 @@
 #include "telemetry/metrics.h"
 #include "telemetry/overview.h"
 #include "telemetry/response_watch.h"
+#include "telemetry/sampling.h"
 #include "telemetry/selfcost.h"
 #include "telemetry/series.h"
 #include "telemetry/trial_run.h"
@@ -45,8 +45,7 @@ struct telemetry {
 	struct event_hub *events;
 	struct response_watch *watches;
 	uint32_t reloads;	/* that were told of */
-	unsigned windows, shift;	/* of the cost looked at last; 1 flow in 2^shift is observed */
-	double exact_until;		/* CLOCK_MONOTONIC: no sampling before */
+	struct sampling *sampling;
 	struct history history;
 	sd_event_source *timer;
 	double scrape_seconds;
@@ -125,7 +124,7 @@ static void collect_agent(struct telemetry *telemetry, struct telemetry_agent *a
 	agent->in_force = !report_unmet(daemon);
 	/* The built-in one is none of them. */
 	agent->policies = daemon->policy->policy_count - 1;
-	agent->sampling = 1.0 / (1u << telemetry->shift);
+	agent->sampling = 1.0 / sampling_one_in(telemetry->sampling);
 	agent->flows_lost = engine_flows_lost(daemon->engine);
 	agent->events_lost = event_hub_lost(telemetry->events);
 	agent->scrape_seconds = telemetry->scrape_seconds;
@@ -291,60 +290,33 @@ static void serve(struct telemetry *telemetry)
 
 /* ------------------------------------------------------------------ the part */
 
-static void sample(struct telemetry *telemetry, unsigned shift)
+static double budget_of(void *context)
 {
-	telemetry->shift = shift;
-	engine_sample(telemetry->daemon->engine, shift);
-	event_hub_note(telemetry->events, AC_EVENT_SAMPLING, json_pack("{sf}", "ratio", 1.0 / (1u << shift)));
+	const struct daemon *daemon = context;
+
+	return daemon->policy->agent.budget;
 }
 
-static void keep_budget(struct telemetry *telemetry)
-{
-	double share = selfcost_observing(telemetry->cost), budget = telemetry->daemon->policy->agent.budget;
-	unsigned shift;
-	bool exact;
-
-	if (selfcost_windows(telemetry->cost) == telemetry->windows)
-		return;
-	telemetry->windows = selfcost_windows(telemetry->cost);
-	exact = monotonic_seconds() < telemetry->exact_until ||
-		(telemetry->trial && trial_runs(telemetry->trial));
-	shift = exact ? 0 : budget_step(telemetry->shift, share, budget);
-	if (shift == telemetry->shift)
-		return;
-	sample(telemetry, shift);
-	log_info("observing takes %.2f%% of one CPU, the budget is %.2f%%: 1 in %u of the observed flows is counted",
-		 share * 100, budget * 100, 1u << shift);
-}
-
-void telemetry_count_all(struct daemon *daemon, double wanted)
+void telemetry_count_all(struct daemon *daemon, double seconds, bool is_sure)
 {
 	struct telemetry *telemetry = daemon_part_data(daemon, "telemetry");
-	double end = monotonic_seconds() + wanted;
 
-	if (!telemetry || wanted <= 0)
-		return;
-	if (telemetry->exact_until < end)
-		telemetry->exact_until = end;
-	if (telemetry->shift)
-		sample(telemetry, 0);
+	if (telemetry)
+		sampling_count_all(telemetry->sampling, seconds, is_sure);
 }
 
 static int on_time(sd_event_source *source, uint64_t usec, void *context)
 {
 	struct telemetry *telemetry = context;
-	struct ac_service_stats *totals = calloc(1, sizeof(*totals));
-	struct telemetry_snapshot snapshot;
+	unsigned period_s = sampling_one_in(telemetry->sampling);
+	struct ac_service_stats totals;
 
-	keep_budget(telemetry);
-	if (totals && !collect(telemetry, &snapshot)) {
-		for (size_t i = 0; i < snapshot.service_count; i++)
-			service_stats_add(totals, &snapshot.services[i].stats);
-		history_add(&telemetry->history, clock_seconds(CLOCK_REALTIME), totals);
-		free(snapshot.services);
-	}
-	free(totals);
-	return sd_event_source_set_time_relative(source, HISTORY_PERIOD_S * 1000000ull);
+	/* A rate is that of whole turns of the sampling. */
+	if (period_s < HISTORY_PERIOD_S)
+		period_s = HISTORY_PERIOD_S;
+	engine_totals(telemetry->daemon->engine, &totals);
+	history_add(&telemetry->history, clock_seconds(CLOCK_REALTIME), &totals);
+	return sd_event_source_set_time_relative(source, period_s * 1000000ull);
 }
 
 /* Another number of series starts a new choice of services that have their own. */
@@ -373,9 +345,12 @@ int telemetry_start(struct daemon *daemon, void **data, struct fault *fault)
 	telemetry->reloads = daemon->reload.good + daemon->reload.bad;
 	take_series(telemetry);
 	telemetry->names = unit_names_new();
-	telemetry->cost = selfcost_start(daemon->loop);
+	telemetry->cost = selfcost_new();
 	telemetry->events = event_hub_new(daemon, telemetry->names);
-	if (!telemetry->events || !telemetry->metrics || !telemetry->names || !telemetry->cost ||
+	if (telemetry->cost && telemetry->events)
+		telemetry->sampling = sampling_start(daemon->loop, daemon->engine, telemetry->cost, telemetry->events,
+						     budget_of, daemon);
+	if (!telemetry->events || !telemetry->metrics || !telemetry->names || !telemetry->sampling ||
 	    sd_event_add_time_relative(daemon->loop, &telemetry->timer, CLOCK_MONOTONIC, 0, 0, on_time, telemetry) <
 		    0 ||
 	    sd_event_source_set_enabled(telemetry->timer, SD_EVENT_ON) < 0) {
@@ -395,9 +370,10 @@ void telemetry_stop(void *data)
 	trial_free(telemetry->trial);
 	http_stop(telemetry->http);
 	response_watches_stop(&telemetry->watches);
+	sampling_stop(telemetry->sampling);
 	event_hub_free(telemetry->events);
 	sd_event_source_disable_unref(telemetry->timer);
-	selfcost_stop(telemetry->cost);
+	selfcost_free(telemetry->cost);
 	unit_names_free(telemetry->names);
 	metrics_free(telemetry->metrics);
 	free(telemetry);
@@ -446,8 +422,8 @@ void telemetry_status(struct daemon *daemon, void *data, json_t *status)
 	json_object_set_new(status, "metrics_error",
 			    json_text_or_null(*telemetry->refused ? telemetry->refused : NULL));
 	json_object_set_new(status, "telemetry",
-			    json_pack("{sf sf so sI}", "sampling", 1.0 / (1u << telemetry->shift), "cpu_share",
-				      selfcost_share(telemetry->cost), "series",
+			    json_pack("{sf sf so sI}", "sampling", 1.0 / sampling_one_in(telemetry->sampling),
+				      "cpu_share", selfcost_share(telemetry->cost), "series",
 				      telemetry->series == POLICY_SERIES_ALL ? json_null()
 									     : json_integer(telemetry->series),
 				      "metrics_added_up", (json_int_t)metrics_added_up(telemetry->metrics)));
@@ -459,9 +435,6 @@ int telemetry_op_trial(struct daemon *daemon, struct control_client *client, con
 
 	if (!telemetry || !telemetry->trial)
 		return fault_set(fault, EXIT_FAILED, "trial: the agent is starting or stopping: try again");
-	/* It compares what few flows do in a short time: too few for a sample of them. */
-	if (telemetry->shift)
-		sample(telemetry, 0);
 	return trial_run(telemetry->trial, client, request, fault);
 }
 

@@ -9,9 +9,10 @@ void telemetry_reloaded(struct daemon *daemon, void *data);
 /* Adds "metrics_url" (null where nothing is served), "metrics_error" (why not; null unless it is wanted) and
  * "telemetry". */
 void telemetry_status(struct daemon *daemon, void *data, json_t *status);
-/* All observed flows are counted for so long, whatever the budget: somebody looks at what happens meanwhile. */
+/* All that observed flows do is counted for so long, whatever the budget: somebody looks at what happens meanwhile. Up
+ * to a bound (budget_exact()), which `is_sure` does not know. */
 #define TELEMETRY_EXACT_MAX_S 3700.0
-void telemetry_count_all(struct daemon *daemon, double seconds);
+void telemetry_count_all(struct daemon *daemon, double seconds, bool is_sure);
 /* An event of another part, for who listens. Takes the detail. */
 void telemetry_note(struct daemon *daemon, uint32_t type, json_t *detail);
 /* The operations "trial", "events" and "responses". */

@@ -14,6 +14,7 @@
 #include "lib/text.h"
 #include "telemetry/advice.h"
 #include "telemetry/series.h"
+#include "telemetry/telemetry.h"
 #include "telemetry/trial_judge.h"
 
 #define STEP_US 1000000
@@ -344,11 +345,6 @@ static int subscribe(struct trial *trial, struct control_client *client)
 	return 0;
 }
 
-bool trial_runs(const struct trial *trial)
-{
-	return trial->phase != IDLE;
-}
-
 int trial_run(struct trial *trial, struct control_client *client, const json_t *request, struct fault *fault)
 {
 	const char *op, *program = "", *side = "any";
@@ -374,6 +370,8 @@ int trial_run(struct trial *trial, struct control_client *client, const json_t *
 	text_clean(trial->program, sizeof(trial->program), program, AC_COMM_LEN);
 	trial->seconds = seconds;
 	trial->max_delay_us = max_delay_us;
+	/* What is managed is always counted, but what is compared with it is not. */
+	telemetry_count_all(trial->daemon, BASELINE_MAX_S + 2 * STEP_US * 1e-6, true);
 	if (read_phase(trial, &trial->begun) || subscribe(trial, client))
 		return fault_set(fault, EXIT_FAILED, "trial: cannot begin: see the agent's log");
 	trial->phase = BASELINE;

@@ -12,7 +12,5 @@ struct trial;
 /* Returns NULL without memory. */
 struct trial *trial_new(struct daemon *daemon);
 void trial_free(struct trial *trial);
-/* While one is under way nothing may be sampled: it compares counts of before and after, often of few flows. */
-bool trial_runs(const struct trial *trial);
 /* The "trial" operation. */
 int trial_run(struct trial *trial, struct control_client *client, const json_t *request, struct fault *fault);

@@ -31,8 +31,8 @@ struct ac_control {
 	__u32 cgroup_level;	/* depth of the subtree that is handled; 0 = everything */
 	__u64 cgroup;		/* id of its root */
 	__u64 wrappers;		/* bit n: wrapper n (enum ac_wrapper) is registered */
-	__u64 sample_mask;	/* of observed flows only those are looked at whose first_seq has these bits 0 (agent);
-				 * AC_WEIGHT_MAX - 1 at most */
+	__u32 weight;		/* what is counted of an observed flow stands for so many; 0: it is not looked at
+				 * now (agent). AC_WEIGHT_MAX at most */
 	__u32 event_mask;	/* AC_EVENT_BIT() of the types somebody listens for (agent) */
 	__u32 watching;		/* the observer is attached, or was asked for (BPF side sets, agent clears) */
 	__u32 cgroup_rules;	/* some rule asks for a cgroup (agent) */

@@ -56,7 +56,7 @@
 	X(TIME, stall_us, "stall_seconds", "Time that these writes waited.") \
 	X(COUNT, retransmits, "retransmits", "", "Segments sent again.") \
 	X(COUNT, inferred_bursts, "inferred_bursts", "", \
-	  "Of these, messages of flows outside the sample, inferred from the flows in it.") \
+	  "Of these, messages of times that are not looked at, inferred from those that are.") \
 	X(COUNT, flows_opened, "flows_opened", "", "TCP flows seen for the first time.") \
 	X(COUNT, flows_closed, "flows_closed", "", "TCP flows that ended.") \
 	X(COUNT, flows_passed, "flows_passed", "", \

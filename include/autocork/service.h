@@ -41,22 +41,32 @@ struct ac_service_memory {
 #define AC_LARGE_WRITE 16384	/* bytes: four pages; below, copying is cheaper than handing over pages */
 
 /*
- * While the telemetry samples, an observed flow that is looked at stands for so many as there are for each of them, and
- * one that is not for none. All counters that the observer or the flow's socket keeps are weighed so, and no others:
- * sums stay what they would be if all flows were looked at, as far as the sample is like the rest, and the counters of
- * a service go with each other, being of the same flows at any time.
+ * While the telemetry samples, it looks at observed flows for one second in so many: what is counted then stands for as
+ * many, and nothing is counted in between. All counters that the observer or the flow's socket keeps are weighed so,
+ * and no others: sums stay what they would be if it always looked, as far as the sample is like the rest, and the
+ * counters of a service go with each other, being of the same times.
  */
 #define AC_WEIGHT_MAX 128	/* fits in ac_flow.weight */
 
-/* `out`: the bits of control.sample_mask that the flow's first sequence number has set. */
-static __always_inline __u32 ac_flow_weight(__u8 mode, __u64 out, __u64 mask)
+/* `observed`: control.weight */
+static __always_inline __u32 ac_flow_weight(__u8 mode, __u32 observed)
 {
-	if (mode != AC_MODE_OBSERVE)
-		return 1;
-	return out ? 0 : (__u32)mask + 1;
+	return mode == AC_MODE_OBSERVE ? observed : 1;
 }
 
-/* One per CPU and service; user space adds them up. All counters only grow. */
+/*
+ * Counters are added to atomically (ac_count()), so CPUs may share them: each one has its own up to AC_STATS_SLOTS CPUs,
+ * and above that some share. A per-CPU map takes 1.4 MB for every CPU that the machine might have one day. (The kernel
+ * numbers possible CPUs without gaps.)
+ */
+#define AC_STATS_SLOTS 32
+
+static __always_inline __u32 ac_stats_at(__u32 cpu, __u32 service)
+{
+	return cpu % AC_STATS_SLOTS * AC_SERVICES_MAX + service;
+}
+
+/* One per slot and service; user space adds them up. All counters only grow. */
 struct ac_service_stats {
 	/* Single numbers first: a write touches several of them. */
 #define ONE(kind, ...) ONE_##kind(__VA_ARGS__)

@@ -423,123 +423,134 @@ def budget(percent):
     return OBSERVED.replace("[policy", f"budget = {percent}%\n[policy")
 
 
-def sampling(agent):
-    """The share of the observed flows that is looked at."""
-    return agent.status()["telemetry"]["sampling"]
+def one_in(agent):
+    """Observed flows are looked at for one second in so many."""
+    return round(1 / agent.status()["telemetry"]["sampling"])
 
 
 def until_sampling(agent, stream):
     """Keeps a flow busy until the agent is above its budget."""
     def busy():
         stream.exchange(WRITES, SIZE, 200)
-        return sampling(agent) < 1
+        return one_in(agent) > 1
     wait_for(busy, 60, "sampling under load")
 
 
 def sampling_ends(w):
     """By a budget that is large enough: what others do on this machine costs the observer something too, so that it may
-    not be idle when this test is. It looks at its cost every 20 s."""
+    not be idle when this test is."""
     w.agent.reload(budget(100))
-    wait_for(lambda: sampling(w.agent) == 1, 75, "the end of sampling")
+    wait_for(lambda: one_in(w.agent) == 1, 140, "the end of sampling")
 
 
 def count_exactly(agent, stream):
-    """Who looks at what happens from now on sees all of it, over the budget too: not twice as much, nor nothing."""
+    """Who looks at what happens from now on sees all of it, over the budget too: not 16 times as much, nor nothing."""
     with subprocess.Popen([build("autocork"), "advise", "--for", "4s", "--all", "--json", "--control", agent.control],
                           stdout=subprocess.PIPE, text=True) as advise:
-        wait_for(lambda: sampling(agent) == 1, 3, "all flows counted")
+        wait_for(lambda: one_in(agent) == 1, 30, "all counted")
         stream.exchange(WRITES, SIZE, 100)
         rows = [json.loads(line) for line in advise.stdout]
-    writes = {row["side"]: row["seen"]["writes"] for row in rows if row["port"] == stream.port}
-    equal(writes, {"client": 100 * WRITES, "server": 100}, "writes while advise looked")
+    rows = {row["side"]: row for row in rows if row["port"] == stream.port}
+    equal({side: row["seen"]["writes"] for side, row in rows.items()}, {"client": 100 * WRITES, "server": 100},
+          "writes while advise looked")
+    equal({row["one_in"] for row in rows.values()}, {1}, "said to be inferred")
+
+
+def said(agent, *words):
+    return subprocess.run([build("autocork"), *words, "--control", agent.control], capture_output=True, text=True,
+                          check=True).stdout
+
+
+def hangs():
+    """Is any hook there that sees writes?"""
+    return control("watching") == 1
 
 
 def test_budget():
-    """above its budget the telemetry samples, says so in status, metrics and an event, and recovers"""
+    """above its budget the telemetry looks for one second in so many, says so in every view, and recovers"""
     with world(budget(0.1)) as w, Stream(w.net) as stream:
         with Listener(w.agent, "events", "--type", "sampling") as events:
             until_sampling(w.agent, stream)
-            page = subprocess.run([build("autocork"), "status", "--control", w.agent.control], capture_output=True,
-                                  text=True,
-                                  check=True).stdout
-            check("1 in 2 of the observed flows is counted" in page, f"status:\n{page}")
-            equal(samples(get(w.agent), "sampling_ratio"), [0.5], "the metric")
+            page, rarely = said(w.agent, "status"), one_in(w.agent)
+            check(rarely in (16, 32, 64, 128), f"looks for one second in {rarely}")
+            check(f"looked at for 1 second in {rarely}" in page, f"status:\n{page}")
+            equal(samples(get(w.agent), "sampling_ratio"), [1 / rarely], "the metric")
             event = events.read(lambda e: True)[-1]
             valid("events", event)
-            equal((event["type"], event["ratio"]), ("sampling", 0.5), "the event")
+            equal((event["type"], event["ratio"]), ("sampling", 1 / rarely), "the event")
             count_exactly(w.agent, stream)
             sampling_ends(w)
             equal(events.read(lambda e: True)[-1]["ratio"], 1, "the event of the recovery")
-        check("budget" not in subprocess.run([build("autocork"), "status", "--control", w.agent.control],
-                                             capture_output=True,
-                                             text=True, check=True).stdout, "status still speaks of the budget")
+        check("budget" not in said(w.agent, "status"), "status still speaks of the budget")
 
 
 def test_sample_is_one_population():
-    """while telemetry samples, what a socket counted goes with the writes seen: of the same flows and times"""
-    def counted(agent, stream):
-        rows = {side: agent.service(stream.port, side) for side in ("client", "server")}
+    """in seconds that are looked at all counts for as many, in between nothing is there; what a socket counted goes
+    with the writes seen"""
+    def counted():
+        rows = {side: w.agent.service(stream.port, side) for side in ("client", "server")}
         for row in rows.values():
-            row["options"], row["idle"] = row["option_calls"]["nodelay"], row["option_idle"]["nodelay"]
+            row["options"] = row["option_calls"]["nodelay"]
         return rows
 
-    def grown(new, old, side):
-        return {name: new[side][name] - old[side][name] for name in (
-            "writes", "written_bytes", "segments", "retransmits", "sent_bytes", "received_bytes", "read_bytes",
-            "bursts", "inferred_bursts", "options", "idle")}
+    def round_of(*, times=20):
+        """What so many messages and an option call add to both sides, in one state of the observer; None if it has
+        changed."""
+        before, hung = counted(), hangs()
+        stream.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        segments = stream.exchange(WRITES, SIZE, times)
+        after, names = counted(), ("writes", "written_bytes", "segments", "retransmits", "sent_bytes",
+                                   "received_bytes", "read_bytes", "bursts", "inferred_bursts", "options")
+        if hangs() != hung:
+            return None
+        return hung, round(times * segments), {side: {name: after[side][name] - before[side][name] for name in names}
+                                               for side in after}
 
-    def weight_of(stream, before, segments):
-        """How often its client's flow counted in 20 rounds that took so many segments each."""
-        after = counted(w.agent, stream)
-        client, server = (grown(after, before, side) for side in ("client", "server"))
-        weight = client["writes"] / (WRITES * 20)
-        # The kernel may join two writes by itself, and a slow machine send a segment again.
-        equal(client["segments"], weight * round(20 * segments), f"segments of {client}")
-        equal(client["options"], weight, f"option calls of {client}")
-        equal(client["idle"], weight, f"option calls that change nothing, of {client}")
-        if not client["retransmits"]:
-            equal(client["sent_bytes"], client["written_bytes"], f"bytes of {client}")
-        equal(server["received_bytes"], server["read_bytes"], f"bytes of {server}")
-        return weight
+    with world(budget(100)) as w, Stream(w.net) as stream:
+        stream.exchange()
+        hung, segments, grown = round_of()
+        equal((hung, grown["client"]["writes"], grown["client"]["segments"]), (True, 20 * WRITES, segments),
+              "observed always")
+        w.agent.reload(budget(0.1))
+        until_sampling(w.agent, stream)
+        seen = {}
 
-    def bursts_of(streams):
-        rows = {flow["remote_port"]: flow["bursts"] for flow in w.agent.flows() if flow["side"] == "client"}
-        return [rows[stream.port] for stream in streams]
-
-    def weights_of(streams):
-        before = [counted(w.agent, stream) for stream in streams]
-        for stream in streams:
-            stream.client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        segments = [stream.exchange(WRITES, SIZE, 20) for stream in streams]
-        return [weight_of(*each) for each in zip(streams, before, segments)]
-
-    with world(budget(0.1)) as w, contextlib.ExitStack() as stack:
-        streams = [stack.enter_context(Stream(w.net)) for _ in range(10)]
-        busy = stack.enter_context(Stream(w.net))
-        for stream in streams:
-            stream.exchange()
-        equal(weights_of(streams), [1] * 10, "weights before")
-
-        until_sampling(w.agent, busy)
-        bursts_before = bursts_of(streams)
-        ratio, weights = sampling(w.agent), weights_of(streams)
-        if sampling(w.agent) == ratio:
-            looked_at = [now > before for now, before in zip(bursts_of(streams), bursts_before)]
-            equal(looked_at, [weight > 0 for weight in weights], f"flows that were looked at; weights {weights}")
-            check(set(weights) <= {0, 1 / ratio}, f"weights at {ratio}: {weights}")
-            check(len(set(weights)) == 2, f"all of {len(streams)} flows have one weight: {weights}")
-            inferred = sum(counted(w.agent, s)["client"]["inferred_bursts"] for s in streams)
-            bursts = 20 * sum(weight > 0 for weight in weights) * (1 / ratio - 1)
-            check(0.8 * bursts <= inferred <= bursts, f"{inferred} of {bursts} bursts inferred")
+        def both_seen():
+            rarely = one_in(w.agent)
+            got = round_of(times=2)
+            if got and rarely == one_in(w.agent):
+                weight = got[2]["client"]["writes"] / (2 * WRITES)
+                # A turn in the middle of it: the flow is looked at from its own time on, the hook is there before.
+                if weight in (0, rarely):
+                    seen.setdefault(weight > 0, []).append((weight, *got))
+            time.sleep(0.02)
+            return len(seen.get(True, [])) > 3 and len(seen.get(False, [])) > 3
+        wait_for(both_seen, 140, "a second that is looked at, and one that is not")
+        for weight, hung, segments, grown in seen[True] + seen[False]:
+            client, server = grown["client"], grown["server"]
+            if not weight:
+                equal((set(client.values()), set(server.values())), ({0}, {0}), "counted while nobody looks")
+                continue
+            check(hung, "counted, without a hook")
+            # The kernel may join two writes by itself, and a slow machine send a segment again.
+            equal(client["segments"], weight * segments, f"segments of {client}")
+            equal(client["options"], weight, f"option calls of {client}")
+            if not client["retransmits"]:
+                equal(client["sent_bytes"], client["written_bytes"], f"bytes of {client}")
+            equal(server["received_bytes"], server["read_bytes"], f"bytes of {server}")
+            equal(client["inferred_bursts"] * weight, client["bursts"] * (weight - 1), f"inferred of {client}")
+        # A turn takes its time on a busy machine: the hook may be there a moment longer.
+        check(not all(hung for _, hung, _, _ in seen[False]), "hooks while nobody looks")
+        page = said(w.agent, "status")
+        check(re.search(rf"{stream.port}.*≈", page), f"status does not mark what is inferred:\n{page}")
         sampling_ends(w)
-        equal(weights_of(streams), [1] * 10, "weights after")
-        before = [counted(w.agent, stream)["client"] for stream in streams]
-        for stream in streams:
-            stream.client.close()
-            stream.server.close()
-        after = [counted(w.agent, stream)["client"] for stream in streams]
+        equal(round_of()[2]["client"]["writes"], 20 * WRITES, "writes after")
+        before = counted()["client"]
+        stream.client.close()
+        stream.server.close()
+        after = counted()["client"]
         for name in "segments", "sent_bytes", "received_bytes", "writes":
-            equal([a[name] for a in after], [b[name] for b in before], f"{name} of flows that closed")
+            equal(after[name], before[name], f"{name} of a flow that closed")
 
 
 def test_stalls():

@@ -83,6 +83,11 @@ int engine_event_ring(const struct engine *engine)
 	return -1;
 }
 
+void engine_totals(const struct engine *engine, struct ac_service_stats *totals)
+{
+	*totals = (struct ac_service_stats){ 0 };
+}
+
 uint64_t engine_flows_lost(const struct engine *engine)
 {
 	(void)engine;
@@ -94,9 +99,9 @@ uint64_t engine_events_lost(const struct engine *engine)
 	return 0;
 }
 
-void engine_sample(struct engine *engine, unsigned int shift)
+void engine_sample(struct engine *engine, unsigned int weight)
 {
-	fake_engine.sample_shift = shift;
+	fake_engine.weight = weight;
 }
 
 int engine_watch_start(struct engine *engine, uint16_t port, struct engine_watch **watch, struct fault *fault)

@@ -11,7 +11,7 @@ struct fake_engine {
 	struct engine_feature features[4];
 	size_t feature_count;
 	uint32_t event_types;
-	unsigned int sample_shift;
+	unsigned int weight;	/* of observed flows */
 	bool refuse_policies, refuse_watches;
 	int watches;		/* under way */
 	uint16_t watched_port;	/* of the last one */

@@ -407,21 +407,66 @@ static void containers_are_known_by_their_cgroups(void **state)
 
 static void budget_is_kept_without_swinging(void **state)
 {
-	double cost = 0.1; /* of looking at all flows */
-	unsigned shift = 0;
+	static const struct {
+		double share;		/* of a CPU, while it looks */
+		unsigned from, to;	/* shift: one second in 2^shift */
+	} steps[] = {
+		{ 0, 0, 0 },	  { 0.0099, 0, 0 },  { 0.011, 0, 4 }, /* at once one in 16: 25 ns a write */
+		{ 0.15, 0, 4 },	  { 0.17, 0, 5 },    { 0.6, 4, 6 },   { 1.1, 0, 7 },	{ 64, 0, 7 },
+		{ 0.011, 4, 4 },  { 0.0034, 4, 4 },  { 0.0033, 4, 0 },	/* three times less than the budget */
+		{ 0.17, 7, 6 },	  { 0.1, 6, 5 },    { 0.05, 7, 4 },  { 0.11, 5, 5 },	{ 0, 7, 0 },
+	};
 
-	for (int i = 0; i < 20; i++)
-		shift = budget_step(shift, cost / (1 << shift), 0.01);
-	assert_int_equal(shift, 4);	/* 0.1 / 16 is below 0.01, 0.1 / 8 is not */
-	assert_int_equal(budget_step(shift, cost / (1 << shift), 0.01), shift);
-	cost = 0.001;
-	for (int i = 0; i < 20; i++)
-		shift = budget_step(shift, cost / (1 << shift), 0.01);
-	assert_int_equal(shift, 0);
-	for (int i = 0; i < 20; i++)
-		shift = budget_step(shift, 1, 0.01);
-	assert_int_equal(shift, BUDGET_SHIFT_MAX);
-	assert_int_equal(budget_step(shift, 1, 0), 0); /* no bound */
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		unsigned shift = budget_step(steps[i].from, steps[i].share, 0.01);
+
+		if (shift != steps[i].to)
+			fail_msg("from %u at %.4f: %u, not %u", steps[i].from, steps[i].share, shift, steps[i].to);
+		/* The same cost leaves it where it is. */
+		assert_int_equal(budget_step(shift, steps[i].share, 0.01), shift);
+	}
+	assert_int_equal(budget_step(5, 1, 0), 0); /* no bound */
+}
+
+/* Share of a time in which all is counted, with one who asks for `seconds` each second, and for how long at once. */
+static double exact_share(struct budget_exact *exact, double from, double length, double seconds, double *shortest)
+{
+	double exact_s = 0, run = 0;
+
+	*shortest = length;
+	for (double now = from; now < from + length; now++) {
+		if (budget_exact(exact, now, seconds, false) > now) {
+			exact_s++;
+			run++;
+		} else if (run) {
+			*shortest = run < *shortest ? run : *shortest;
+			run = 0;
+		}
+	}
+	return exact_s / length;
+}
+
+static void exact_counting_is_bounded(void **state)
+{
+	struct budget_exact exact = { 0 };
+	double shortest;
+
+	/* Who asks once has what was asked for, and no more of it is taken for what overlaps. */
+	assert_true(budget_exact(&exact, 10000, 30, false) == 10030);
+	assert_true(budget_exact(&exact, 10001, 5, false) == 10030);
+	assert_true(budget_exact(&exact, 10020, 30, false) == 10050);
+	assert_true(exact.used > 39.9 && exact.used < 50.1);
+	assert_true(budget_exact(&exact, 20000, 3700, false) == 20600);
+	/* Used up: one who must have it has it all the same. */
+	assert_true(budget_exact(&exact, 20600, 3700, false) == 20600);
+	assert_true(budget_exact(&exact, 20600, 17, true) == 20617);
+	/* All who ask and ask: ten minutes at once, then a sixth of the time, in pieces that are worth it. */
+	exact = (struct budget_exact){ 0 };
+	assert_true(exact_share(&exact, 100000, 600, 12, &shortest) == 1);
+	assert_true(exact_share(&exact, 100600, 36000, 12, &shortest) < 0.2);
+	assert_true(shortest >= 12);
+	assert_true(exact_share(&exact, 200000, 36000, 3700, &shortest) < 0.2);
+	assert_true(shortest >= BUDGET_EXACT_MIN_S);
 }
 
 int main(void)
@@ -442,6 +487,7 @@ int main(void)
 		cmocka_unit_test(units_have_short_names),
 		cmocka_unit_test(containers_are_known_by_their_cgroups),
 		cmocka_unit_test(budget_is_kept_without_swinging),
+		cmocka_unit_test(exact_counting_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,11 +79,11 @@ static void counters(void **state)
 
 static void weights(void **state)
 {
-	assert_int_equal(ac_flow_weight(AC_MODE_OBSERVE, 0, 0), 1);
-	assert_int_equal(ac_flow_weight(AC_MODE_OBSERVE, 0, 3), 4);
-	assert_int_equal(ac_flow_weight(AC_MODE_OBSERVE, 2, 3), 0);
-	assert_int_equal(ac_flow_weight(AC_MODE_OBSERVE, 0, AC_WEIGHT_MAX - 1), AC_WEIGHT_MAX);
-	assert_int_equal(ac_flow_weight(AC_MODE_AUTOCORK, 2, 3), 1);
+	assert_int_equal(ac_flow_weight(AC_MODE_OBSERVE, 1), 1);
+	assert_int_equal(ac_flow_weight(AC_MODE_OBSERVE, 0), 0);
+	assert_int_equal(ac_flow_weight(AC_MODE_OBSERVE, AC_WEIGHT_MAX), AC_WEIGHT_MAX);
+	assert_int_equal(ac_flow_weight(AC_MODE_AUTOCORK, 0), 1);
+	assert_int_equal(ac_flow_weight(AC_MODE_AUTOCORK, 16), 1);
 	/* The strictest sample fits in what a flow has for its weight. */
 	assert_int_equal(1 << BUDGET_SHIFT_MAX, AC_WEIGHT_MAX);
 	assert_int_equal((__typeof__(((struct ac_flow *)0)->weight))AC_WEIGHT_MAX, AC_WEIGHT_MAX);

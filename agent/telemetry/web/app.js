@@ -192,7 +192,7 @@ function showList(id, columns, rows, empty) {
 
 function show(data) {
 	$("about").textContent = `${data.version}, mode ${data.mode}, up ${duration(data.uptime_seconds)}` +
-		(data.sampling < 1 ? `, counting ${percent(data.sampling)} of the flows to stay in its budget` : "") +
+		(data.sampling < 1 ? `, looking for 1 second in ${Math.round(1 / data.sampling)} to keep its budget (≈)` : "") +
 		(data.reload_good ? "" : ", last reload refused: the previous policy is in force");
 	showCards(data);
 	showChart(data.history);
