@@ -12,6 +12,18 @@ static __always_inline void hold_was_late(struct ac_service_stats *stats, __u32 
 		ac_count(&stats->holds_late, 1);
 }
 
+/*
+ * Where what Nagle kept last was a stall, a hold spares one: the first write would have left, and those behind it would
+ * have waited for its ACK. Nobody can measure what did not happen: it counts as long as those that were seen.
+ */
+static __always_inline void hold_spared(const struct ac_flow *f, struct ac_service_stats *stats)
+{
+	struct ac_service_memory *memory = memory_of(f);
+
+	if (memory)
+		ac_count(&stats->saved_wait_us, memory->stall_us);
+}
+
 /* Accounts for the hold under way. The window is back already, or the socket is gone. The flow leaves the wheel by
  * itself. */
 static __always_inline void hold_ended(struct ac_flow *f, __u32 now, __u32 reason)
@@ -26,6 +38,8 @@ static __always_inline void hold_ended(struct ac_flow *f, __u32 now, __u32 reaso
 	if (!stats)
 		return;
 	ac_count(&stats->held, saved);
+	if (saved && f->hold_nagle != AC_NAGLE_OFF && f->predictor.stall_seen)
+		hold_spared(f, stats);
 	ac_count(&stats->hold_us, held_us);
 	ac_count_in(stats->hold_time, held_us);
 	ac_count_at(stats->released, AC_REASON_MAX, reason);

@@ -127,6 +127,16 @@ static __always_inline bool is_seen(struct ac_flow *f)
 	return f->mode != AC_MODE_OBSERVE || f->weight || f->flags & AC_FLOW_WATCHED;
 }
 
+/* How long is a stall of this service? What an ACK let go at once was none, and no hold is for its sake. */
+static __always_inline void stall_measured(const struct ac_flow *f, __u32 waited)
+{
+	struct ac_service_memory *memory = memory_of(f);
+
+	if (!memory || waited <= AC_STALL_US)
+		return;
+	memory->stall_us = memory->stall_us ? memory->stall_us - memory->stall_us / 8 + waited / 8 : waited;
+}
+
 /* What stalled has left: the ACK that let it go is not seen here, but the time of the last packet sent is kept. */
 static __always_inline void stall_ended(const struct tcp_sock *tp, struct ac_flow *f, struct ac_service_stats *stats)
 {
@@ -140,6 +150,7 @@ static __always_inline void stall_ended(const struct tcp_sock *tp, struct ac_flo
 		ac_count(&stats->stall_us, (__u64)f->weight * waited);
 		if (f->stalled == AC_STALL_AVOIDABLE)
 			ac_count(&stats->shadow_stall_us, (__u64)f->weight * waited);
+		stall_measured(f, waited);
 	}
 	if (!f->wrapper)
 		ac_on_ack(&f->predictor, (__u32)(tp->tcp_wstamp_ns / 1000));

@@ -17,10 +17,10 @@
 
 /* What matters most comes first: a narrow terminal cuts the right end. */
 static const struct table_column columns[] = {
-	{ "SAVED", TABLE_RIGHT },      { "PORT", TABLE_RIGHT },	       { "PROGRAM", TABLE_LEFT },
-	{ "NOT MANAGED", TABLE_LEFT }, { "SIDE", TABLE_LEFT },	       { "FLOWS", TABLE_RIGHT },
-	{ "MANAGED", TABLE_RIGHT },    { "MESSAGES", TABLE_RIGHT },    { "WRITES", TABLE_RIGHT },
-	{ "TOO LONG", TABLE_RIGHT },   { "ADDED DELAY", TABLE_RIGHT },
+	{ "TIME SAVED", TABLE_RIGHT }, { "PACKETS", TABLE_RIGHT },    { "PORT", TABLE_RIGHT },
+	{ "PROGRAM", TABLE_LEFT },     { "NOT MANAGED", TABLE_LEFT }, { "SIDE", TABLE_LEFT },
+	{ "FLOWS", TABLE_RIGHT },      { "MANAGED", TABLE_RIGHT },    { "MESSAGES", TABLE_RIGHT },
+	{ "WRITES", TABLE_RIGHT },     { "TOO LONG", TABLE_RIGHT },   { "ADDED DELAY", TABLE_RIGHT },
 };
 
 struct named {
@@ -71,6 +71,19 @@ static void add_sampled(struct table *table, const json_t *service, const char *
 		   units_count(&units, json_number(service, name)));
 }
 
+/* An estimate; "" where nothing waited. */
+static const char *saved_time(struct units *units, json_int_t us)
+{
+	char text[sizeof(units->text)];
+
+	if (!us)
+		return "";
+	units_time(units, us);
+	memcpy(text, units->text, sizeof(text));
+	snprintf(units->text, sizeof(units->text), "≈%.20s", text);
+	return units->text;
+}
+
 static void add_row(struct table *table, const json_t *service)
 {
 	json_int_t port = json_number(service, "port"), bursts = json_number(service, "bursts");
@@ -79,6 +92,7 @@ static void add_row(struct table *table, const json_t *service)
 	struct units units;
 	char reasons[256];
 
+	table_cell(table, TABLE_GOOD, "%s", saved_time(&units, json_number(service, "saved_wait_us")));
 	table_cell(table, TABLE_GOOD, "%s", units_count(&units, json_number(service, "held")));
 	/* Number 0 takes the flows of all services for which there was no number left; port 0 a program's further
 	 * ports. */

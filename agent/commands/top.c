@@ -38,12 +38,13 @@ static void take_filter(const struct argp_state *state, char *text, void *input)
 	strcpy(top->filter, text);
 }
 
-static const char *const sorts[TOP_COLUMNS + 1] = { "port", "program", "open", "writes", "saved", "share", "misses" };
+static const char *const sorts[TOP_COLUMNS + 1] = { "port", "program", "open",  "writes",
+						  "time", "saved",   "share", "misses" };
 
 static const struct cli_option options[] = {
 	{ "once", 'o', 0, "Print one screen after one interval, and end", CLI_FLAG, CLI_AT(struct top, once) },
 	{ "flows", 'f', 0, "Begin with the screen of flows", CLI_FLAG, .set = TOP_FLOWS, CLI_AT(struct top, screen) },
-	{ "sort", 's', "COLUMN", "port, program, open, writes, saved (default), share or misses", CLI_WORD,
+	{ "sort", 's', "COLUMN", "port, program, open, writes, time, saved (default), share or misses", CLI_WORD,
 	  .words = sorts, CLI_AT(struct top, sort) },
 	{ "filter", 'F', "TEXT", "Only rows with TEXT in port, side, program or peer", CLI_OTHER, .take = take_filter },
 	{ "delay", 'd', "TIME", "Interval (default 1s)", CLI_SECONDS, .low = 0.1, .high = 3600,
@@ -53,16 +54,15 @@ static const struct cli_option options[] = {
 
 static const struct cli_syntax syntax = {
 	.options = options,
-	.doc = "Shows which services, or flows, save how many packets; live, like top(1).\n"
+	.doc = "Shows which services, or flows, save how much waiting and how many packets; live, like top(1).\n"
 	       "\n"
 	       "Examples:\n"
 	       "  autocork top\n"
 	       "  autocork top --flows --filter nginx\n"
 	       "  autocork top --once --json\n"
 	       "\v"
-	       "Keys: TAB or f services and flows; p n o w s r m sort by port, program, open, writes, saved, share, "
-	       "misses; R "
-	       "reverses; / filters; SPACE pauses; arrows and page keys scroll; h or ? explains; q quits.",
+	       "Keys: TAB or f services and flows; p n o w t s r m sort by port, program, open, writes, time, saved, "
+	       "share, misses; R reverses; / filters; SPACE pauses; arrows and page keys scroll; h or ? explains; q quits.",
 };
 
 /* ------------------------------------------------------------------ reading */
@@ -100,7 +100,7 @@ static int read_now(struct top *top)
 
 static void format_row(const struct top *top, const struct top_row *row, char *text, size_t size, char *trend)
 {
-	struct units open, writes, saved, misses;
+	struct units open, writes, waited, saved, misses;
 	char share[16], rate[sizeof("≈") + sizeof(writes.text)];
 	const char *about = !row->sampled ? "" : top->ascii ? "~" : "≈";
 	/* Of one character, up to three bytes. */
@@ -114,8 +114,8 @@ static void format_row(const struct top *top, const struct top_row *row, char *t
 			 row->program, row->peer, units_age(&open, row->open), width, rate,
 			 units_count(&saved, row->saved_per_s), share, units_count(&misses, row->misses));
 	else
-		snprintf(text, size, "%5u %-6.6s %-15.15s %6s %*s %8s %6s %6s ", row->port, row->side, row->program,
-			 units_count(&open, row->open), width, rate,
+		snprintf(text, size, "%5u %-6.6s %-10.10s %6s %*s %7s %8s %4s %4s ", row->port, row->side, row->program,
+			 units_count(&open, row->open), width, rate, units_delay(&waited, row->saved_wait_us_per_s),
 			 units_count(&saved, row->saved_per_s), share, units_count(&misses, row->misses));
 }
 
@@ -126,16 +126,17 @@ static void format_head(const struct top *top, const char *trend, char *text, si
 		snprintf(text, size, "%5s %-6s %-10s %-20s %6s %8s %8s %4s %4s", "PORT", "SIDE", "PROGRAM", "PEER",
 			 "AGE", "WRITES/s", "SAVED/s", "ALL", "LONG");
 	else
-		snprintf(text, size, "%5s %-6s %-15s %6s %8s %8s %6s %6s%s", "PORT", "SIDE", "PROGRAM", "FLOWS",
-			 "WRITES/s", "SAVED/s", "OF ALL", "LONG", trend);
+		snprintf(text, size, "%5s %-6s %-10s %6s %8s %7s %8s %4s %4s%s", "PORT", "SIDE", "PROGRAM", "FLOWS",
+			 "WRITES/s", "TIME/s", "SAVED/s", "ALL", "LONG", trend);
 }
 
-static void totals(const struct top *top, double *writes, double *saved)
+static void totals(const struct top *top, double *writes, double *saved, double *waited_us)
 {
-	*writes = *saved = 0;
+	*writes = *saved = *waited_us = 0;
 	for (size_t i = 0; i < top->now.count; i++) {
 		*writes += top->now.rows[i].writes_per_s;
 		*saved += top->now.rows[i].saved_per_s;
+		*waited_us += top->now.rows[i].saved_wait_us_per_s;
 	}
 }
 
@@ -151,6 +152,8 @@ static json_t *row_json(const struct top *top, const struct top_row *row)
 	json_object_set_new(json, top->screen == TOP_FLOWS ? "age_seconds" : "flows", json_integer(row->open));
 	if (top->screen == TOP_FLOWS)
 		json_object_set_new(json, "peer", json_string(row->peer));
+	else
+		json_object_set_new(json, "saved_wait_seconds_per_second", json_real(row->saved_wait_us_per_s * 1e-6));
 	return json;
 }
 
@@ -210,12 +213,16 @@ static void summary(const void *context, char *text, size_t size)
 {
 	const struct top *top = context;
 	const struct top_column_text *by = &top_columns[top->sort];
-	double writes, saved;
-	struct units a, b;
+	double writes, saved, waited_us;
+	struct units a, b, c;
+	size_t used = 0;
 
-	totals(top, &writes, &saved);
-	snprintf(text, size, "%s writes/s, %s packets saved/s, %.0f%%; by %s%s", units_count(&a, writes),
-		 units_count(&b, saved), writes > 0 ? 100 * saved / writes : 0,
+	totals(top, &writes, &saved, &waited_us);
+	/* Of single flows it is not kept. */
+	if (top->screen == TOP_SERVICES)
+		used = snprintf(text, size, "%s waiting, ", units_delay(&c, waited_us));
+	snprintf(text + used, size - used, "%s packets saved/s of %s writes/s, %.0f%%; by %s%s", units_count(&b, saved),
+		 units_count(&a, writes), writes > 0 ? 100 * saved / writes : 0,
 		 top->screen == TOP_FLOWS ? by->flow_title : by->title, top->ascending ? ", reversed" : "");
 }
 
@@ -262,21 +269,22 @@ static int read_next(void *context, struct fault *fault)
 
 static const char *const own_keys[] = {
 	"TAB, f        services or flows",
-	"p n o w s r m sort by port, program, open, writes, saved, share, held too long",
+	"p n o w t s r m  sort by port, program, open, writes, time, saved, share, held too long",
 	"R             reverse the order",
 	NULL,
 };
 
 static const char *const words[] = {
+	"TIME: waiting for ACKs that holding spared, as long as it was measured before.",
 	"SAVED: packets saved, writes that did not become a packet of their own.",
-	"OF ALL: packets saved as a share of the writes.",
+	"ALL: packets saved as a share of the writes.",
 	"LONG: messages held too long: a write was held and none followed.",
 	NULL,
 };
 
 static const struct live_view view = {
 	.title = "autocork top",
-	.keys = "q quit  h help  TAB flows/services  p n o w s r m sort  R reverse  / filter  SPACE pause",
+	.keys = "q quit  h help  TAB flows/services  p n o w t s r m sort  R reverse  / filter  SPACE pause",
 	.own_keys = own_keys,
 	.words = words,
 	.nothing = "No TCP flow has been seen yet.",

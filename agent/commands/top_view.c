@@ -13,8 +13,8 @@
 const struct top_column_text top_columns[TOP_COLUMNS] = {
 	[TOP_PORT] = { 'p', "PORT", "PORT" },	   [TOP_PROGRAM] = { 'n', "PROGRAM", "PROGRAM" },
 	[TOP_OPEN] = { 'o', "FLOWS", "AGE" },	   [TOP_WRITES] = { 'w', "WRITES/s", "WRITES/s" },
-	[TOP_SAVED] = { 's', "SAVED/s", "SAVED/s" }, [TOP_SHARE] = { 'r', "OF ALL", "ALL" },
-	[TOP_MISSES] = { 'm', "LONG", "LONG" },
+	[TOP_TIME] = { 't', "TIME/s", "TIME/s" },   [TOP_SAVED] = { 's', "SAVED/s", "SAVED/s" },
+	[TOP_SHARE] = { 'r', "ALL", "ALL" },	   [TOP_MISSES] = { 'm', "LONG", "LONG" },
 };
 
 static uint64_t hash(const char *text)
@@ -46,6 +46,7 @@ static void read_service(struct top_row *row, const json_t *item)
 	row->port = json_number(item, "port");
 	row->open = json_number(item, "flows");
 	row->managed = json_number(item, "managed") > 0;
+	row->saved_wait_us = json_number(item, "saved_wait_us");
 	snprintf(name, sizeof(name), "%u %.7s %.63s %" PRIdMAX, row->port, json_member_text(item, "side"), row->program,
 		 (intmax_t)json_number(item, "cgroup"));
 	row->id = hash(name);
@@ -104,6 +105,7 @@ void top_compare(struct top_table *now, const struct top_table *before)
 		row->writes_per_s = rate(row->writes, then->writes, seconds);
 		row->saved_per_s = rate(row->held, then->held, seconds);
 		row->misses_per_s = rate(row->misses, then->misses, seconds);
+		row->saved_wait_us_per_s = rate(row->saved_wait_us, then->saved_wait_us, seconds);
 		memmove(row->trend, then->trend + 1, sizeof(row->trend) - sizeof(row->trend[0]));
 		row->trend[TOP_TREND - 1] = row->saved_per_s;
 	}
@@ -124,6 +126,8 @@ static double value_of(const struct top_row *row, enum top_column column)
 		return row->open;
 	case TOP_WRITES:
 		return row->writes_per_s;
+	case TOP_TIME:
+		return row->saved_wait_us_per_s;
 	case TOP_SAVED:
 		return row->saved_per_s;
 	case TOP_SHARE:

@@ -11,7 +11,9 @@
 enum top_screen { TOP_SERVICES, TOP_FLOWS };
 
 /* Columns by which rows are sorted; the letters that choose them are theirs in top_columns[]. */
-enum top_column { TOP_PORT, TOP_PROGRAM, TOP_OPEN, TOP_WRITES, TOP_SAVED, TOP_SHARE, TOP_MISSES, TOP_COLUMNS };
+enum top_column {
+	TOP_PORT, TOP_PROGRAM, TOP_OPEN, TOP_WRITES, TOP_TIME, TOP_SAVED, TOP_SHARE, TOP_MISSES, TOP_COLUMNS
+};
 extern const struct top_column_text {
 	char key;
 	const char *title;
@@ -26,7 +28,8 @@ struct top_row {
 	char peer[56];			/* flow: the remote end */
 	uint64_t open;			/* service: flows open; flow: its age in seconds */
 	uint64_t writes, held, misses, inferred;	/* counters; bursts inferred from a sample */
-	double writes_per_s, saved_per_s, misses_per_s;
+	uint64_t saved_wait_us;		/* service: waiting for ACKs that was spared */
+	double writes_per_s, saved_per_s, misses_per_s, saved_wait_us_per_s;
 	float trend[TOP_TREND];		/* saved per second, oldest first */
 	bool managed;
 	bool sampled;			/* the rate of writes rests on a sample */

@@ -54,3 +54,8 @@ const char *units_age(struct units *units, uint64_t seconds)
 		 seconds % forms[i].unit / forms[i].part);
 	return units->text;
 }
+
+const char *units_time(struct units *units, uint64_t us)
+{
+	return us < 120000000 ? units_delay(units, us) : units_age(units, us / 1000000);
+}

@@ -12,5 +12,7 @@ struct units {
 const char *units_count(struct units *units, uint64_t count);
 /* Microseconds: "0us", "85us", "1.25ms", "2.50s" */
 const char *units_delay(struct units *units, double us);
+/* Microseconds too, but from two minutes on as an age */
+const char *units_time(struct units *units, uint64_t us);
 /* Seconds: "12s", "3m 04s", "5h 06m", "7d 08h" */
 const char *units_age(struct units *units, uint64_t seconds);

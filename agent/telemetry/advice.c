@@ -156,10 +156,17 @@ void advice_conditions(FILE *out, uint16_t port, uint8_t side, const char *progr
 
 void advice_policy(FILE *out, const struct advice *advice, uint16_t port, uint8_t side, const char *program)
 {
-	fprintf(out, "# %.1f packets a second fewer (%.0f%% of the writes), confidence %.1f%%, %.2f misses a second.\n",
-		advice->packets_per_s, advice->saved_share * 100, advice->confidence * 100, advice->misses_per_s);
+	const char *about = advice->one_in > 1 ? "≈" : "";
+
+	/* Time, packets, CPU: in this order everywhere. */
 	if (advice->stall_s_per_burst >= ADVICE_STALL_MIN_S)
 		fprintf(out, "# %.1f ms less waiting for ACKs in a message.\n", advice->stall_s_per_burst * 1e3);
+	fprintf(out, "# %s%.1f packets a second fewer, %.0f%% of the writes; %.2f%% of one CPU saved.\n", about,
+		advice->packets_per_s, advice->saved_share * 100, advice->cpu_share * 100);
+	fprintf(out, "# Confidence %.1f%%, %.2f messages a second held too long.\n", advice->confidence * 100,
+		advice->misses_per_s);
+	if (advice->one_in > 1)
+		fprintf(out, "# Inferred from a sample: 1 message in %.0f was seen.\n", advice->one_in);
 	fprintf(out, "[policy %s]\nmode = autocork\n", advice->id);
 	advice_conditions(out, port, side, program);
 }

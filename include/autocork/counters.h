@@ -54,6 +54,8 @@
 	X(COUNT, stalls, "stalls", "", \
 	  "Times Nagle's algorithm kept a write until an ACK came, on flows that are not managed.") \
 	X(TIME, stall_us, "stall_seconds", "Time that these writes waited.") \
+	X(TIME, saved_wait_us, "saved_wait_seconds", \
+	  "Waiting for ACKs that holds spared, each time as long as it was measured before: an estimate.") \
 	X(COUNT, retransmits, "retransmits", "", "Segments sent again.") \
 	X(COUNT, inferred_bursts, "inferred_bursts", "", \
 	  "Of these, messages of times that are not looked at, inferred from those that are.") \

@@ -34,6 +34,7 @@ struct ac_service_memory {
 	__u32 left_alone; /* control.policy_generation when a flow that a policy wants managed was left alone for that;
 			     0 = never */
 	__u32 connects;		/* of a client with nothing to gain: decides which of its connections are followed */
+	__u32 stall_us;		/* how long its stalls were, a moving average; 0 = none was seen */
 } __attribute__((aligned(64)));	/* a cache line: client and server of one service may run on two CPUs */
 #define AC_NO_GAIN_KNOWN 8 /* from here on new flows are no reason to observe; the agent's recheck notices a change */
 
@@ -55,9 +56,9 @@ static __always_inline __u32 ac_flow_weight(__u8 mode, __u32 observed)
 }
 
 /*
- * Counters are added to atomically (ac_count()), so CPUs may share them: each one has its own up to AC_STATS_SLOTS CPUs,
- * and above that some share. A per-CPU map takes 1.4 MB for every CPU that the machine might have one day. (The kernel
- * numbers possible CPUs without gaps.)
+ * Counters are added to atomically (ac_count()), so CPUs may share them: each one has its own up to AC_STATS_SLOTS
+ * of them, and above that some share. A per-CPU map takes 1.4 MB for every CPU that the machine might have one
+ * day. (The kernel numbers possible CPUs without gaps.)
  */
 #define AC_STATS_SLOTS 32
 

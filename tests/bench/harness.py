@@ -13,9 +13,7 @@ from lib import MANAGE, OBSERVE, OFF, Agent, Cgroup, Net, build
 
 PRELOAD = build("tests/bench/preload_autocork.so")
 # name -> the policy of the agent that runs meanwhile; None: no agent
-MODES = {"unmanaged": None, "managed": MANAGE, "off": OFF, "observed": "[agent]\nbudget = off\n" + OBSERVE,
-         "sampled": OBSERVE, "preload": None,
-         "corked": None}
+MODES = {"unmanaged": None, "managed": MANAGE, "off": OFF, "observed": OBSERVE, "preload": None, "corked": None}
 
 
 def _cpus():

@@ -24,9 +24,12 @@ class NginxWork(Work):
     def measure(self, stage):
         with Served(stage) as server:
             self.load(stage, server, 0.3 * stage.seconds)
-            figures = {}
-            with stage.count(figures):
-                requests, elapsed = self.load(stage, server, stage.seconds)
+            return self.count(stage, server)
+
+    def count(self, stage, server):
+        figures = {}
+        with stage.count(figures):
+            requests, elapsed = self.load(stage, server, stage.seconds)
         return {
             "rate": requests / elapsed,
             "segments": figures["segments"] / requests,

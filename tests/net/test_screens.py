@@ -55,7 +55,7 @@ def test_top():
             top.wait_for("autocork top")
             wait_for(lambda: top.read() and ours.search(top.text()), 10, "the service's line")
             check("services" in top.text().splitlines()[0], top.text())
-            rates = re.compile(r"^[1-9]\S* writes/s, [1-9]\S* packets saved/s", re.M)
+            rates = re.compile(r"^\S+ waiting, [1-9]\S* packets saved/s of [1-9]\S* writes/s", re.M)
             wait_for(lambda: top.read() and rates.search(top.text()), 10, "writes and packets saved")
             top.type("\t")
             top.wait_for(f"127.0.0.1:{stream.port}")
@@ -64,8 +64,8 @@ def test_top():
             top.wait_for("by AGE")
             top.type("f")
             top.wait_for("services")
-            for key, column in (("p", "PORT"), ("n", "PROGRAM"), ("o", "FLOWS"), ("w", "WRITES/s"), ("s", "SAVED/s"),
-                                ("r", "OF ALL"), ("m", "LONG")):
+            for key, column in (("p", "PORT"), ("n", "PROGRAM"), ("o", "FLOWS"), ("w", "WRITES/s"), ("t", "TIME/s"),
+                                ("s", "SAVED/s"), ("r", "ALL"), ("m", "LONG")):
                 top.type(key)
                 top.wait_for(f"by {column}")
             top.type("R")
@@ -165,11 +165,11 @@ def test_texts():
                      if part.startswith(f"{stream.port}, client, "))
         for wanted in r"^ +held +[1-9]", r"^ +released +complete [1-9]":
             check(re.search(wanted, block, re.M), block)
-        row = re.compile(rf"^ *[1-9]\S* +{stream.port} +\S+ +- +client +1 +1(?: +[1-9]\S*){{2}} ", re.M)
+        row = re.compile(rf"^ *\S+ +[1-9]\S* +{stream.port} +\S+ +- +client +1 +1(?: +[1-9]\S*){{2}} ", re.M)
         page = said(w.agent, "status")
         check(row.search(page),
               f"no saved packets, flow, managed flow, messages and writes of {stream.port} in:\n{page}")
-        check(re.match(r"saved +[1-9]\S* packets; 1 of \d+ open flows managed\n", page), page)
+        check(re.match(r"saved +\S+ of waiting, [1-9]\S* packets, ≈\S+ of CPU\nflows +1 of \d+ open ones managed\n", page), page)
         for words in ("--once",), ("--once", "--flows"):
             head, *rows = said(w.agent, "top", *words, "--delay", "0.3").splitlines()
             check("SAVED" in head and any(row.startswith(f"{stream.port:5} client") for row in rows), head)

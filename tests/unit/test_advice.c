@@ -203,6 +203,30 @@ static void emitted_policy_is_valid(void **state)
 	unlink(path);
 }
 
+/* Time first, then packets, then CPU; and what rests on a sample says so. */
+static void emitted_policy_says_why(void **state)
+{
+	struct advice advice = advice_make(1883, AC_SIDE_CLIENT, "mqtt",
+					   &(struct advice_counts){ .writes = 3200, .bursts = 1600,
+								    .inferred_bursts = 1500,
+								    .shadow_held = 1600,
+								    .shadow_stall_us = 64000000 },
+					   10);
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	advice_policy(out, &advice, 1883, AC_SIDE_CLIENT, "mqtt");
+	fclose(out);
+	if (!strstr(text, "# 40.0 ms less waiting for ACKs in a message.\n"
+			  "# ≈160.0 packets a second fewer, 50% of the writes; 0.05% of one CPU saved.\n"
+			  "# Confidence 97.4%, 0.00 messages a second held too long.\n"
+			  "# Inferred from a sample: 1 message in 16 was seen.\n"
+			  "[policy ac-"))
+		fail_msg("%s", text);
+	free(text);
+}
+
 /* One '?' stands for one byte, also for one that had to be written as four. */
 static void emitted_program_matches(void **state)
 {
@@ -485,6 +509,7 @@ int main(void)
 		cmocka_unit_test(trial_predicts_segments),
 		cmocka_unit_test(history_keeps_the_last_hour),
 		cmocka_unit_test(units_have_short_names),
+		cmocka_unit_test(emitted_policy_says_why),
 		cmocka_unit_test(containers_are_known_by_their_cgroups),
 		cmocka_unit_test(budget_is_kept_without_swinging),
 		cmocka_unit_test(exact_counting_is_bounded),

@@ -12,8 +12,9 @@
 
 static void add(struct top_table *table, int port, const char *program, int writes, int held)
 {
-	json_t *item = json_pack("{si ss ss si si si si}", "port", port, "side", "server", "program", program, "writes",
-				 writes, "held", held, "misses", 0, "flows", 2);
+	json_t *item = json_pack("{si ss ss si si si si si}", "port", port, "side", "server", "program", program,
+				 "writes", writes, "held", held, "misses", 0, "flows", 2, "saved_wait_us",
+				 40000 * held);
 
 	assert_int_equal(top_add(table, TOP_SERVICES, item), 0);
 	json_decref(item);
@@ -29,6 +30,7 @@ static void rates_and_trends(void **state)
 	top_compare(&now, &before);
 	assert_float_equal(now.rows[1].writes_per_s, 100, 1e-9);
 	assert_float_equal(now.rows[1].saved_per_s, 50, 1e-9);
+	assert_float_equal(now.rows[1].saved_wait_us_per_s, 2e6, 1e-3);
 	assert_float_equal(now.rows[0].saved_per_s, 0, 0); /* nothing to compare with */
 	add(&later, 80, "nginx", 200, 100); /* fell: the agent began anew */
 	add(&later, 90, "new", 1000, 910);
@@ -54,6 +56,8 @@ static void order_and_filter(void **state)
 	assert_int_equal(table.rows[0].port, 80);
 	top_sort(&table, TOP_PROGRAM, false);
 	assert_string_equal(table.rows[0].program, "haproxy");
+	top_sort(&table, TOP_TIME, false); /* there is nothing to compare with: the same */
+	assert_int_equal(table.rows[0].port, 6379);
 	top_sort(&table, TOP_SAVED, false); /* all equal: the one that writes most */
 	assert_int_equal(table.rows[0].port, 6379);
 	assert_true(top_matches(&table.rows[0], ""));
