@@ -191,7 +191,7 @@ def test_narrow_terminals():
     """at 80 and at 40 columns each table shows its verdict, and no line is longer"""
     with busy() as (w, stream):
         for width in 80, 40:
-            for words, wanted in ((("status",), "SAVED "), (("advise", "--all"), "ADVICE "), (("flows",), "MANAGED ")):
+            for words, wanted in ((("status",), "TIME SAVED "), (("advise", "--all"), "ADVICE "), (("flows",), "MANAGED ")):
                 with Terminal([build("autocork"), *words, "--control", w.agent.control], columns=width) as terminal:
                     equal(terminal.wait(), 0, "exit code")
                     terminal.read()
