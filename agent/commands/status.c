@@ -187,14 +187,16 @@ static double saved_cpu_us(const json_t *services)
 	return us > 0 ? us : 0;
 }
 
-/* Time first: it is what users feel. */
+/* Time first, where anything waited: it is what users feel. */
 static void print_saved(FILE *out, const struct cli *cli, const json_t *totals, const json_t *services)
 {
 	struct units waited, held, cpu, managed, flows;
 	json_int_t wait_us = json_number(totals, "saved_wait_us");
 
-	fprintf(out, "saved   %s%s%s of waiting, %s packets%s, ≈%s of CPU\n", table_paint(TABLE_GOOD, cli->colour),
-		wait_us ? "≈" : "", units_time(&waited, wait_us), units_count(&held, json_number(totals, "held")),
+	fprintf(out, "saved   %s", table_paint(TABLE_GOOD, cli->colour));
+	if (wait_us)
+		fprintf(out, "≈%s of waiting, ", units_time(&waited, wait_us));
+	fprintf(out, "%s packets%s, ≈%s of CPU\n", units_count(&held, json_number(totals, "held")),
 		table_paint(TABLE_PLAIN, cli->colour), units_time(&cpu, saved_cpu_us(services)));
 	fprintf(out, "flows   %s of %s open ones managed\n", units_count(&managed, json_number(totals, "managed")),
 		units_count(&flows, json_number(totals, "flows")));

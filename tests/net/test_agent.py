@@ -91,9 +91,10 @@ def test_text():
     with learned() as (agent, stream, _):
         page = autocork(agent, "status").stdout
         port = stream.server.getsockname()[1]
-        row = next((line for line in page.splitlines() if re.match(rf" *\S+ +\S+ +{port}  \S+ +- +client ", line)), None)
+        row = next((line for line in page.splitlines()
+                    if re.match(rf" *\S+ +\S+ +{port}  \S+ +- +client ", line)), None)
         check(row, f"no line for port {port}, client:\n{page}")
-        check("mode autocork" in page and re.match(r"saved +[1-9]\S* packets; ", page), page)
+        check("mode autocork" in page and re.match(r"saved +[1-9]\S* packets, ≈\S+ of CPU\n", page), page)
         flows = autocork(agent, "flows", "--port", str(port)).stdout
         equal(len(flows.splitlines()), 3, "lines of flows")
         equal(len(autocork(agent, "flows", "--port", str(port), "--limit", "1").stdout.splitlines()), 2,

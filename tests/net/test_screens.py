@@ -169,7 +169,8 @@ def test_texts():
         page = said(w.agent, "status")
         check(row.search(page),
               f"no saved packets, flow, managed flow, messages and writes of {stream.port} in:\n{page}")
-        check(re.match(r"saved +\S+ of waiting, [1-9]\S* packets, ≈\S+ of CPU\nflows +1 of \d+ open ones managed\n", page), page)
+        check(re.match(r"saved +(≈\S+ of waiting, )?[1-9]\S* packets, ≈\S+ of CPU\n"
+                       r"flows +1 of \d+ open ones managed\n", page), page)
         for words in ("--once",), ("--once", "--flows"):
             head, *rows = said(w.agent, "top", *words, "--delay", "0.3").splitlines()
             check("SAVED" in head and any(row.startswith(f"{stream.port:5} client") for row in rows), head)
