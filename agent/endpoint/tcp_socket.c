@@ -127,6 +127,9 @@ static err_t on_sent(void *arg, struct tcp_pcb *pcb, u16_t len)
 			detach_time_wait(socket);
 		return ERR_OK;
 	}
+	/* Our FIN is acknowledged, which happens once: the kernel's sk_state_change(), as at the peer's. */
+	if (pcb->state == FIN_WAIT_2)
+		engine_notify(socket, engine_ready(socket));
 	if (socket->no_space && has_room(socket)) {
 		socket->no_space = false;
 		engine_notify(socket, EPOLLOUT);

@@ -111,8 +111,10 @@ static void echo(const char *listen_address, const char *to, const char *from, i
 	/* Half close: the other way goes on. A FIN is an edge of all that is true, as the kernel's. */
 	server.edges = 0;
 	assert_int_equal(client.call.engine_shutdown(c, SHUT_WR), 0);
+	client.edges = 0;
 	run_for(&server, &client, 10);
 	assert_int_equal(server.edges, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+	assert_int_equal(client.edges, EPOLLOUT); /* when it is acknowledged */
 	assert_int_equal(ready(&server, s), EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 	assert_int_equal(get(&server, s, buffer, sizeof(buffer), 0), 0);
 	assert_int_equal(put(&server, s, "late", 4), 4);
