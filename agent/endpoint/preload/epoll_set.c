@@ -101,9 +101,15 @@ void events_forget(struct file *file)
 
 void events_happened(struct file *file, uint32_t events)
 {
-	for (struct item *item = file->items; item; item = item->next_of_file)
-		if (item->events & events)
+	for (struct item *item = file->items; item; item = item->next_of_file) {
+		if (!(item->events & events))
+			continue;
+		/* A set that this set is in may have found nothing here since, and hears of it all the same. */
+		if (item->ready)
+			events_happened(item->set, EPOLLIN | EPOLLRDNORM);
+		else
 			push_ready(item);
+	}
 	instance_wake_others();
 }
 
