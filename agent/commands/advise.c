@@ -117,7 +117,7 @@ static void print_sampled(const struct advised *advised, size_t count)
 	for (size_t i = 0; i < count; i++)
 		most = advised[i].advice.one_in > most ? advised[i].advice.one_in : most;
 	if (most > 1)
-		printf("\n≈ is inferred from a sample, to stay in the telemetry's budget: 1 burst in %.0f was seen.\n"
+		printf("\n≈ is inferred from a sample, to stay in the telemetry's budget: 1 message in %.0f was seen.\n"
 		       "  --for looks at all that happens meanwhile.\n",
 		       most);
 }

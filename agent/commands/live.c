@@ -108,7 +108,6 @@ static void draw(const struct live *live)
 	refresh();
 }
 
-/* One line for each key, and what the columns are. */
 static const char *const shared_keys[] = {
 	"/             show only rows with this text; ESC shows all again",
 	"SPACE         pause",
@@ -119,6 +118,7 @@ static const char *const shared_keys[] = {
 	NULL,
 };
 
+/* One line for each key, and what the columns are. */
 static void draw_help(const struct live *live)
 {
 	const char *const *const parts[] = { live->view->own_keys, shared_keys, live->view->words };

@@ -71,17 +71,15 @@ static void add_sampled(struct table *table, const json_t *service, const char *
 		   units_count(&units, json_number(service, name)));
 }
 
-/* An estimate; "" where nothing waited. */
-static const char *saved_time(struct units *units, json_int_t us)
+/* An estimate; nothing where nothing waited. */
+static void add_saved_time(struct table *table, json_int_t us)
 {
-	char text[sizeof(units->text)];
+	struct units units;
 
-	if (!us)
-		return "";
-	units_time(units, us);
-	memcpy(text, units->text, sizeof(text));
-	snprintf(units->text, sizeof(units->text), "≈%.20s", text);
-	return units->text;
+	if (us)
+		table_cell(table, TABLE_GOOD, "≈%s", units_time(&units, us));
+	else
+		table_cell(table, TABLE_GOOD, "%s", "");
 }
 
 static void add_row(struct table *table, const json_t *service)
@@ -92,7 +90,7 @@ static void add_row(struct table *table, const json_t *service)
 	struct units units;
 	char reasons[256];
 
-	table_cell(table, TABLE_GOOD, "%s", saved_time(&units, json_number(service, "saved_wait_us")));
+	add_saved_time(table, json_number(service, "saved_wait_us"));
 	table_cell(table, TABLE_GOOD, "%s", units_count(&units, json_number(service, "held")));
 	/* Number 0 takes the flows of all services for which there was no number left; port 0 a program's further
 	 * ports. */

@@ -182,8 +182,7 @@ static double saved_cpu_us(const json_t *services)
 
 	json_array_foreach((json_t *)services, i, service)
 		if (json_number(service, "held"))
-			us += json_number(service, "held") * ADVICE_CPU_US_PER_PACKET -
-			      json_number(service, "bursts") * ADVICE_CPU_US_PER_BURST;
+			us += advice_cpu_us(json_number(service, "held"), json_number(service, "bursts"));
 	return us > 0 ? us : 0;
 }
 

@@ -8,16 +8,6 @@
 #include "engine/inside.h"
 #include "engine/walk.h"
 
-static void add(struct ac_service_stats *total, const struct ac_service_stats *more)
-{
-	const __u64 *from = (const __u64 *)more;
-	__u64 *to = (__u64 *)total;
-
-	/* All members are counters. */
-	for (size_t i = 0; i < sizeof(*total) / sizeof(*to); i++)
-		to[i] += from[i];
-}
-
 /*
  * No counter may fall. Flows are read after the services, so one that closes in between is in neither, and what was
  * said before is said again until the next time.
@@ -42,7 +32,7 @@ static int add_live(struct engine *engine, struct engine_service *services, uint
 	memset(live, 0, end * sizeof(*live));
 	err = walk_add_up(engine);
 	for (uint32_t number = 0; number < end && !err; number++) {
-		add(&services[number].stats, &live[number].stats);
+		engine_stats_add(&services[number].stats, &live[number].stats);
 		services[number].managed = live[number].managed;
 	}
 	return err;
@@ -73,7 +63,7 @@ static int read_services(struct engine *engine, struct engine_service *services,
 		if (!bpf_map_lookup_elem(keys, &number, &service->key))
 			engine_tables_sum(&engine->tables, number, &service->stats);
 	}
-	add(&services[0].stats, recycler_gone(engine->recycler));
+	engine_stats_add(&services[0].stats, recycler_gone(engine->recycler));
 	return add_live(engine, services, end);
 }
 

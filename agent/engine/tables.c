@@ -96,17 +96,20 @@ void engine_tables_unmap(struct tables *tables)
 	memset(tables, 0, sizeof(*tables));
 }
 
-void engine_tables_sum(const struct tables *tables, uint32_t service, struct ac_service_stats *sum)
+void engine_stats_add(struct ac_service_stats *sum, const struct ac_service_stats *more)
 {
+	const uint64_t *from = (const uint64_t *)more;
 	uint64_t *to = (uint64_t *)sum;
 
 	/* All members are counters. */
-	for (unsigned int slot = 0; slot < tables->stats_slots; slot++) {
-		const uint64_t *from = (const uint64_t *)&tables->stats[ac_stats_at(slot, service)];
+	for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
+		to[i] += from[i];
+}
 
-		for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
-			to[i] += from[i];
-	}
+void engine_tables_sum(const struct tables *tables, uint32_t service, struct ac_service_stats *sum)
+{
+	for (unsigned int slot = 0; slot < tables->stats_slots; slot++)
+		engine_stats_add(sum, &tables->stats[ac_stats_at(slot, service)]);
 }
 
 static void fill(struct tables *tables, enum table t, unsigned int half, const void *from, size_t size, size_t count)

@@ -22,6 +22,7 @@ struct tables {
 unsigned int engine_stats_slots(void);
 int engine_tables_map(struct tables *tables, const struct shared_maps *shared, struct fault *fault);
 void engine_tables_unmap(struct tables *tables);
+void engine_stats_add(struct ac_service_stats *sum, const struct ac_service_stats *more);
 /* Adds what all slots have of a service. */
 void engine_tables_sum(const struct tables *tables, uint32_t service, struct ac_service_stats *sum);
 /* Fills the idle half and puts it in force. */

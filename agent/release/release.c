@@ -72,8 +72,8 @@ static void set_reach(struct ac_owner *owner, uint64_t cookie, enum ac_reach rea
 		__atomic_store_n(&owner->reach, reach, __ATOMIC_RELEASE);
 }
 
-/* Another one may wait for the lock of that socket. */
-static bool is_released(const struct release *release, const struct ac_due *due)
+/* Whether another release process is at that socket, and perhaps waits for its lock. */
+static bool is_served_by_another(const struct release *release, const struct ac_due *due)
 {
 	for (size_t i = 0; i < AC_RELEASE_WORKERS; i++) {
 		const struct ac_release_worker *worker = &release->state->worker[i];
@@ -88,7 +88,7 @@ static bool is_released(const struct release *release, const struct ac_due *due)
 static bool may_serve(const struct release *release, const struct ac_owner *owner, const struct ac_due *due)
 {
 	return owner->cookie == due->cookie && owner->reach != AC_REACH_LOCKED &&
-	       (due->what != AC_DUE_RELEASE || !is_released(release, due));
+	       (due->what != AC_DUE_RELEASE || !is_served_by_another(release, due));
 }
 
 static void serve(struct release *release, const struct ac_due *due)

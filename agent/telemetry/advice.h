@@ -74,6 +74,8 @@ struct advice {
 	double one_in;			/* bursts of which one was seen; 1: all were */
 };
 
+/* By the formula above, in microseconds; negative where it costs more than it saves. */
+double advice_cpu_us(double packets, double bursts);
 /* `seconds` is the time in which `counts` happened. */
 struct advice advice_make(uint16_t port, uint8_t side, const char *program, const struct advice_counts *counts,
 			  double seconds);

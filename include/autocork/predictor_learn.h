@@ -92,6 +92,7 @@ static __always_inline __u32 ac_steady_key(const struct ac_predictor *p, __u32 n
 	return n < 16 && !cut ? n << 4 | p->first : 0;
 }
 
+/* What ac_learn() does for a burst that may change something. */
 ac_verified_once int ac_learn_burst(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, bool missed,
 				    bool stopped)
 {

@@ -70,26 +70,26 @@ static __always_inline __u32 ac_stats_at(__u32 cpu, __u32 service)
 /* One per slot and service; user space adds them up. All counters only grow. */
 struct ac_service_stats {
 	/* Single numbers first: a write touches several of them. */
-#define ONE(kind, ...) ONE_##kind(__VA_ARGS__)
-#define ONE_COUNT(field, ...) __u64 field;
-#define ONE_TIME(field, ...) __u64 field;
-#define ONE_SUM(field) __u64 field;
-#define ONE_OPEN(...)
-#define ONE_BY(...)
-#define ONE_LIST(...)
-#define ONE_PART(...)
-#define ONE_SPREAD(...)
-	AC_COUNTERS(ONE)
-#define MANY(kind, ...) MANY_##kind(__VA_ARGS__)
-#define MANY_COUNT(...)
-#define MANY_TIME(...)
-#define MANY_SUM(...)
-#define MANY_OPEN(...)
-#define MANY_BY(field, names, first, end, ...) __u64 field[end];
-#define MANY_LIST(field, names, first, end) __u64 field[end];
-#define MANY_PART(...)
-#define MANY_SPREAD(field, ...) __u64 field[AC_BUCKETS];
-	AC_COUNTERS(MANY)
+#define AC_ONE(kind, ...) AC_ONE_##kind(__VA_ARGS__)
+#define AC_ONE_COUNT(field, ...) __u64 field;
+#define AC_ONE_TIME(field, ...) __u64 field;
+#define AC_ONE_SUM(field) __u64 field;
+#define AC_ONE_OPEN(...)
+#define AC_ONE_BY(...)
+#define AC_ONE_LIST(...)
+#define AC_ONE_PART(...)
+#define AC_ONE_SPREAD(...)
+	AC_COUNTERS(AC_ONE)
+#define AC_MANY(kind, ...) AC_MANY_##kind(__VA_ARGS__)
+#define AC_MANY_COUNT(...)
+#define AC_MANY_TIME(...)
+#define AC_MANY_SUM(...)
+#define AC_MANY_OPEN(...)
+#define AC_MANY_BY(field, names, first, end, ...) __u64 field[end];
+#define AC_MANY_LIST(field, names, first, end) __u64 field[end];
+#define AC_MANY_PART(...)
+#define AC_MANY_SPREAD(field, ...) __u64 field[AC_BUCKETS];
+	AC_COUNTERS(AC_MANY)
 };
 
 /* Packets that holding would save on flows in shadow. The two are not read at one instant. */
