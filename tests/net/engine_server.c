@@ -81,6 +81,16 @@ static void notify(void *context, struct engine_socket *socket, uint32_t events)
 	}
 }
 
+/* A peer that ends may have been notified while it was served. */
+static void forget(struct peer *peer)
+{
+	for (struct peer **at = &ready_list; *at; at = &(*at)->next_ready)
+		if (*at == peer) {
+			*at = peer->next_ready;
+			return;
+		}
+}
+
 static void fill(uint8_t *buffer, uint64_t at, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -174,6 +184,7 @@ static bool move(struct peer *peer)
 	most_moved = size > most_moved ? size : most_moved;
 	states_moved |= 1u << snapshot.state;
 	engine_drop(peer->socket);
+	forget(peer);
 	moved->peer = peer;
 	moved->first_len = snapshot.unsent - taken;
 	moved->first = malloc(moved->first_len + 1);
@@ -190,6 +201,7 @@ static void end(struct peer *peer)
 {
 	engine_set_tag(peer->socket, NULL);
 	engine_close(peer->socket);
+	forget(peer);
 	free(peer);
 }
 

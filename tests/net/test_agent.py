@@ -170,6 +170,11 @@ def test_make_run():
         assert_nothing_left()
 
 
+def private_directories():
+    """What a command that was killed left there in its time is not a later one's."""
+    return {str(path.parent) for path in pathlib.Path("/tmp").glob("autocork-*/observe.conf")}
+
+
 def test_try():
     """try without an agent: one of its own observes, finds the service that waits for ACKs, and leaves nothing"""
     with socket.socket() as probe:
@@ -177,6 +182,7 @@ def test_try():
         port = probe.getsockname()[1]
     server = subprocess.Popen([build("autocork"), "bench", "server", "--host", "127.0.0.1", "--port", str(port)],
                               stdout=subprocess.DEVNULL)
+    before = private_directories()
     with no_agent():
         wait_for(lambda: not socket.socket().connect_ex(("127.0.0.1", port)), 10, "the server")
         client = subprocess.Popen([build("autocork"), "bench", "client", "--host", "127.0.0.1", "--port", str(port),
@@ -194,8 +200,7 @@ def test_try():
         ours = [json.loads(line) for line in found.stdout.splitlines()]
         check(any(item["port"] == port and item["finding"] == "waits" for item in ours), found.stdout)
         assert_nothing_left()
-        equal([name for name in os.listdir("/tmp") if name.startswith("autocork-") and
-               pathlib.Path("/tmp", name, "observe.conf").exists()], [], "its directories")
+        equal(private_directories() - before, set(), "its directories")
     refused = run("setpriv", "--reuid", str(NOBODY), "--clear-groups", build("autocork"), "try", "--for", "1s",
                   "--control", "/nonexistent/s")
     check(refused.returncode == 1 and "no agent runs, and one of its own could not start" in refused.stderr, refused)
