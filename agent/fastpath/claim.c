@@ -5,17 +5,25 @@
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
+#include "lib/array.h"
 #include "lib/lock.h"
 #include "steer/interface.h"
 
 /* What libxdp calls its own program for AF_XDP sockets, and adopts; the agent's steering program is named so too. */
 #define SOCKET_PROGRAM "xsk_def_prog"
 #define CLAIMS "/run/autocork/claims"	/* NAMESPACE-INDEX, a lock file for each interface */
+
+static struct claim {
+	char path[128];
+	int lock;
+} *claims;
+static size_t claim_count, claim_room;
 
 /* A place where nobody but us, who are root, can make files: what lies there is believed. */
 static int own_directory(struct fault *fault)
@@ -27,6 +35,20 @@ static int own_directory(struct fault *fault)
 		return fault_set(fault, EXIT_FAILED, CLAIMS ": %s: autocork-fastpath needs root", strerror(errno));
 	if (lstat(CLAIMS, &status) || !S_ISDIR(status.st_mode) || status.st_uid != geteuid() || status.st_mode & 022)
 		return fault_set(fault, EXIT_FAILED, CLAIMS ": is not a directory of this user's alone: remove it");
+	return 0;
+}
+
+static int keep(const char *path, int lock, const char *name, struct fault *fault)
+{
+	struct claim *claim;
+
+	if (!array_room(&claims, claim_count, &claim_room, sizeof(*claims))) {
+		lock_release(path, lock);
+		return fault_set(fault, EXIT_FAILED, "%s: cannot be claimed: not enough memory: free some", name);
+	}
+	claim = &claims[claim_count++];
+	snprintf(claim->path, sizeof(claim->path), "%s", path);
+	claim->lock = lock;
 	return 0;
 }
 
@@ -46,7 +68,7 @@ static int lock(const char *name, unsigned int index, struct fault *fault)
 	snprintf(path, sizeof(path), CLAIMS "/%llu-%u", (unsigned long long)space.st_ino, index);
 	fd = lock_take(path, &holder);
 	if (fd >= 0)
-		return 0;
+		return keep(path, fd, name, fault);
 	if (fd == -EWOULDBLOCK)
 		return fault_set(fault, EXIT_FAILED,
 				 "%s: another autocork-fastpath has it (process %d): stop that one (autocork fastpath)",
@@ -110,6 +132,17 @@ int claim_interface(const char *name, bool *had_program, struct fault *fault)
 	xdp_multiprog__close(programs);
 	*had_program = !foreign;
 	return foreign ? -1 : 0;
+}
+
+void claims_end(void)
+{
+	while (claim_count) {
+		claim_count--;
+		lock_release(claims[claim_count].path, claims[claim_count].lock);
+	}
+	free(claims);
+	claims = NULL;
+	claim_room = 0;
 }
 
 const char *claim_argument_interface(const char *argument)

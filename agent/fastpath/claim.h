@@ -10,10 +10,11 @@
 
 /*
  * Refuses an interface that another autocork-fastpath of this network namespace has, or that carries an XDP program of
- * others. Holds the claim until the process ends. *had_program: a program that hands packets to AF_XDP sockets is there
- * already (the agent's steering, or what a killed process left): it must stay if we fail.
+ * others. Holds the claim until claims_end() or the end of the process. *had_program: a program that hands packets to
+ * AF_XDP sockets is there already (the agent's steering, or what a killed process left): it must stay if we fail.
  */
 int claim_interface(const char *name, bool *had_program, struct fault *fault);
+void claims_end(void);
 /* The interface of a DPDK argument that makes an AF_XDP port ("--vdev=net_af_xdp0,iface=eth1"), in a static buffer;
  * NULL for others. */
 const char *claim_argument_interface(const char *argument);

@@ -302,6 +302,7 @@ int main(int argc, char **argv)
 	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	struct fastpath_options options;
 	struct fault fault;
+	int failed;
 
 	streams_keep();
 	options_parse(&options, argc, argv);
@@ -315,7 +316,9 @@ int main(int argc, char **argv)
 	libxdp_set_print(libxdp_message);
 	/* Packet buffers count against it without CAP_IPC_LOCK. Where it may not be raised, the driver complains. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
-	if (run(&options, &fault)) {
+	failed = run(&options, &fault);
+	claims_end();
+	if (failed) {
 		log_error("%s", fault.text);
 		return fault.exit_code;
 	}

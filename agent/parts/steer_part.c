@@ -51,8 +51,7 @@ static bool exists(const char *interface)
 
 static void let_go(struct wanted *wanted)
 {
-	if (wanted->owned >= 0)
-		close(wanted->owned);
+	steer_disown(wanted->index, wanted->owned);
 	wanted->owned = -1;
 	wanted->ready = false;
 }

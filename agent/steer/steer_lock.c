@@ -96,6 +96,11 @@ void steer_unlock(int lock)
 	close(lock);
 }
 
+static void owner_path(int ifindex, char path[128])
+{
+	snprintf(path, 128, OWNERS "/%llu-%d", (unsigned long long)tables_namespace(), ifindex);
+}
+
 static int own(int ifindex, const char *interface, char path[128], pid_t *holder, struct fault *fault)
 {
 	char text[64];
@@ -104,7 +109,7 @@ static int own(int ifindex, const char *interface, char path[128], pid_t *holder
 	*holder = 0;
 	if (mkdir(OWNERS, 0700) && errno != EEXIST)
 		return pins_refused(OWNERS, fault);
-	snprintf(path, 128, OWNERS "/%llu-%d", (unsigned long long)tables_namespace(), ifindex);
+	owner_path(ifindex, path);
 	fd = lock_take(path, holder);
 	if (fd >= 0)
 		return fd;
@@ -124,6 +129,14 @@ int steer_own(int ifindex, const char *interface, struct fault *fault)
 	pid_t holder;
 
 	return own(ifindex, interface, path, &holder, fault);
+}
+
+void steer_disown(int ifindex, int owned)
+{
+	char path[128];
+
+	owner_path(ifindex, path);
+	lock_release(path, owned);
 }
 
 int steer_may_change(int ifindex, const char *interface, struct fault *fault)

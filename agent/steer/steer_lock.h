@@ -13,9 +13,11 @@ int steer_try_lock(struct fault *fault);
 void steer_unlock(int lock);
 
 /*
- * An agent that applies policies to an interface owns its rules until it lets go or dies: descriptor for close(), or -1
- * if another process owns them.
+ * An agent that applies policies to an interface owns its rules until it lets go or dies. Descriptor for
+ * steer_disown(), or -1 if another process owns them.
  */
 int steer_own(int ifindex, const char *interface, struct fault *fault);
+/* A descriptor below 0 is none. */
+void steer_disown(int ifindex, int owned);
 /* Fails if another process owns them. */
 int steer_may_change(int ifindex, const char *interface, struct fault *fault);
