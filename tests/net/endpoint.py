@@ -14,6 +14,11 @@ from programs import Program, wait_port
 from steering import Steered, private_mounts
 from tap import Skip, check, wait_for
 
+# tests/sanitize/run: the address sanitizer of the library comes before what is preloaded.
+RUNTIME = os.environ.get("SANITIZER_RUNTIME")
+SANITIZED = {"LD_PRELOAD": RUNTIME,
+             "ASAN_OPTIONS": os.environ["ASAN_OPTIONS"] + ":verify_asan_link_order=0"} if RUNTIME else {}
+
 POLICY = "[policy web]\nports = 9000-9009\nsteer = endpoint\ninterface = cable\nmode = off\n"
 PORT, KERNEL_PORT = 9000, 9010
 
@@ -31,7 +36,7 @@ class Endpoint(Steered):
     def run(self, *command, port=None, options=(), environment=None):
         """`autocork run` of a program; with a port, once it listens there."""
         program = self.stack.enter_context(Program(self.b, [build("autocork"), "run", *options, "--", *command],
-                                                   environment=environment))
+                                                   environment={**SANITIZED, **(environment or {})}))
         if port:
             wait_port(self.b, port, alive=program)
         return program
