@@ -7,7 +7,8 @@
  * Echoes. A connection whose first byte is 'S' gets a stream: "S<bytes>\n", and a FIN. One whose first byte is 'D' is
  * read to its end and answered with the number of bytes. 'C' is closed at once by the server. OBJECT: xdp_to_xsk.bpf.o.
  * With BYTES, a connection moves to the kernel, by TCP_REPAIR, after so many bytes read or written. A thread goes on
- * there. Prints "ready". On SIGTERM: statistics as key=value lines, wake-ups with them.
+ * there. Prints "ready". On SIGTERM: statistics as key=value lines, wake-ups with them; for two seconds at most it waits
+ * for connections that are at their end.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -292,11 +293,26 @@ static void accept_all(void)
 	}
 }
 
+/* Signals come while we wait, never between a look and a wait. */
+static sigset_t outside;
+
+static bool may_stop(void)
+{
+	static uint64_t since;
+	struct engine_stats stats;
+
+	if (!stopping)
+		return false;
+	since = since ? since : now();
+	engine_stats(engine, &stats);
+	return !stats.connections || now() - since > 2000000000;
+}
+
 static void run(struct ring *ring)
 {
 	uint64_t wakeups = 0;
 
-	while (!stopping) {
+	while (!may_stop()) {
 		engine_poll(engine, now(), 4);
 		if (accept_ready)
 			accept_all();
@@ -309,15 +325,14 @@ static void run(struct ring *ring)
 		}
 		engine_flush(engine);
 		uint64_t deadline = engine_deadline(engine), at = now();
-		struct timespec wait = {.tv_sec = 1000};
+		uint64_t left = deadline == ENGINE_NEVER ? 1000000000000 : deadline > at ? deadline - at : 0;
 		if (ready_list || accept_ready)
-			continue;
-		if (deadline != ENGINE_NEVER) {
-			uint64_t left = deadline > at ? deadline - at : 0;
-			wait = (struct timespec){(time_t)(left / 1000000000), (long)(left % 1000000000)};
-		}
+			left = 0;
+		if (stopping && left > 10000000)
+			left = 10000000;
+		struct timespec wait = {(time_t)(left / 1000000000), (long)(left % 1000000000)};
 		struct pollfd fd = {.fd = ring->wait_fd, .events = POLLIN};
-		ppoll(&fd, 1, &wait, NULL);
+		ppoll(&fd, 1, &wait, &outside);
 		wakeups++;
 	}
 	struct engine_stats stats;
@@ -389,12 +404,17 @@ int main(int argc, char **argv)
 	struct ifreq request = {0};
 	const char *what = "";
 	int problem, ifindex;
+	sigset_t ends;
 
 	if (argc < 4)
 		errx(2, "usage: engine_server OBJECT INTERFACE PORT [BYTES]");
 	move_at = argc > 4 ? strtoull(argv[4], NULL, 10) : 0;
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGINT);
+	sigprocmask(SIG_BLOCK, &ends, &outside);
 	ifindex = (int)if_nametoindex(argv[2]);
 	int probe = socket(AF_INET, SOCK_DGRAM, 0);
 	strncpy(request.ifr_name, argv[2], IFNAMSIZ - 1);

@@ -642,7 +642,8 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 			ring_flush(it.ring);
 		return -1;
 	}
-	memcpy(set, fds, count * sizeof(*fds));
+	if (count)
+		memcpy(set, fds, count * sizeof(*fds));
 	if (it.engine && it.ring->wait_fd >= 0)
 		set[used++] = (struct pollfd){ it.ring->wait_fd, POLLIN, 0 };
 	/* Its end alone is looked for: it says nothing unasked. */
