@@ -191,6 +191,7 @@ static uint8_t *reserve(struct engine *engine)
 	uint8_t *frame = ring_reserve(engine->ring);
 
 	if (!frame) {
+		engine->last = NULL;
 		ring_flush(engine->ring);
 		frame = ring_reserve(engine->ring);
 	}
@@ -236,6 +237,8 @@ static err_t start_frame(struct engine *engine, const ip_addr_t *dest, uint16_t 
 static err_t end_frame(struct engine *engine, uint32_t size)
 {
 	ring_submit(engine->ring, size);
+	if (!engine->submitted)
+		engine->submitted_at = engine->now;
 	engine->submitted = true;
 	engine->stats.segments_out++;
 	return ERR_OK;

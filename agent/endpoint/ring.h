@@ -38,6 +38,7 @@ struct ring_ops {
 	void (*stats)(struct ring *ring, struct ring_stats *stats);
 	void (*close)(struct ring *ring);
 	bool (*waits)(struct ring *ring); /* NULL: no */
+	bool (*withdraw)(struct ring *ring); /* NULL: no */
 };
 
 /* The head of each implementation's own structure. */
@@ -83,6 +84,15 @@ static inline int ring_flush(struct ring *ring)
 static inline bool ring_waits(struct ring *ring)
 {
 	return ring->ops->waits && ring->ops->waits(ring);
+}
+
+/*
+ * The frame submitted last is taken back: it does not leave. False: it may have left. Not after a ring_flush() or a wait
+ * that followed it, nor while another thread waits: what the kernel has seen stays.
+ */
+static inline bool ring_withdraw(struct ring *ring)
+{
+	return ring->ops->withdraw && ring->ops->withdraw(ring);
 }
 
 static inline void ring_stats(struct ring *ring, struct ring_stats *stats)

@@ -227,6 +227,22 @@ static void xdp_submit(struct ring *ring, uint32_t len)
 	xr->stats.tx_bytes += len;
 }
 
+static bool xdp_withdraw(struct ring *ring)
+{
+	struct xdp_ring *xr = (struct xdp_ring *)ring;
+	const struct xdp_desc *desc;
+
+	if (xr->has_reserved || xr->tx.cached == load(xr->tx.consumer))
+		return false;
+	desc = &((struct xdp_desc *)xr->tx.entries)[--xr->tx.cached & xr->tx.mask];
+	store(xr->tx.producer, xr->tx.cached);
+	xr->reserved = desc->addr;
+	xr->has_reserved = true;
+	xr->stats.tx_frames--;
+	xr->stats.tx_bytes -= desc->len;
+	return true;
+}
+
 /* In copy mode poll() sends as sendto() does, one batch (xsk_poll(), net/xdp/xsk.c, since Linux 5.4). */
 static bool xdp_waits(struct ring *ring)
 {
@@ -301,6 +317,7 @@ static const struct ring_ops XDP_OPS = {
 	.submit = xdp_submit,
 	.flush = xdp_flush,
 	.waits = xdp_waits,
+	.withdraw = xdp_withdraw,
 	.stats = xdp_stats,
 	.close = xdp_close,
 };

@@ -294,6 +294,7 @@ int engine_flush(struct engine *engine)
 	if (!engine->submitted)
 		return 0;
 	engine->submitted = false;
+	engine->last = NULL;
 	return ring_flush(engine->ring);
 }
 
@@ -304,6 +305,7 @@ bool engine_leaves_with_wait(struct engine *engine)
 	if (!ring_waits(engine->ring))
 		return false;
 	engine->submitted = false;
+	engine->last = NULL;
 	return true;
 }
 

@@ -48,6 +48,8 @@ struct engine_config {
 	 * note.
 	 */
 	void (*notify)(void *context, struct engine_socket *socket, uint32_t events);
+	/* As __libc_single_threaded, which changes: no other thread waits on the ring now. NULL: one may. */
+	const char *alone;
 	/* For tests: the time instead of CLOCK_MONOTONIC, in ns. NULL outside of them. */
 	uint64_t (*clock)(void *context);
 	void *context;

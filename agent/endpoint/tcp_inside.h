@@ -120,6 +120,10 @@ struct engine {
 	void *rx_all;
 	uint32_t rx_held;
 	bool submitted, tx_blocked, in_input;
+	uint64_t submitted_at; /* the first of those that wait in the ring */
+	/* Whose data is in the last frame, while it waits there alone of its kind; and segments_out then. */
+	const struct tcp_pcb *last;
+	uint64_t last_count;
 	uint16_t ip_id;
 	struct engine_stats stats;
 	struct neighbour neighbours[NEIGHBOURS];

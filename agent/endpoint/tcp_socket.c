@@ -7,6 +7,8 @@
 
 #include "endpoint/tcp_inside.h"
 
+#define MERGE_WITHIN (100 * NS_PER_MS)
+
 static const uint32_t DEAD_EVENTS = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP;
 
 struct engine_socket *socket_new(struct engine *engine)
@@ -480,6 +482,51 @@ ssize_t engine_read(struct engine_socket *socket, const struct iovec *iov, int c
 	return taken;
 }
 
+/*
+ * The last frame of this connection still waits in the ring, and nothing has followed it: its data leaves with what is
+ * written now, or with the FIN. A header and a body that were written one after the other are one segment.
+ *
+ * Not after MERGE_WITHIN: then the agent may be sending what waits here (broker.c, send_kept), 200 ms at the earliest.
+ * Not where the peer has no room for a full segment: what could leave now would wait for more room.
+ */
+static void take_back(struct engine_socket *socket)
+{
+	struct engine *engine = socket->engine;
+	struct tcp_pcb *pcb = socket->pcb;
+	struct tcp_seg **at;
+
+	if (engine->last != pcb || engine->last_count != engine->stats.segments_out || !engine->config.alone ||
+	    !*engine->config.alone || engine->now - engine->submitted_at > MERGE_WITHIN)
+		return;
+	if ((pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT) || pcb->unsent || !pcb->unacked ||
+	    pcb->snd_nxt - pcb->lastack + pcb->mss > LWIP_MIN(pcb->snd_wnd, pcb->cwnd))
+		return;
+	for (at = &pcb->unacked; (*at)->next; at = &(*at)->next)
+		;
+	if (lwip_ntohl((*at)->tcphdr->seqno) + (*at)->len != pcb->snd_nxt || (*at)->len >= pcb->mss ||
+	    !ring_withdraw(engine->ring))
+		return;
+	pcb->snd_nxt -= (*at)->len;
+	pcb->unsent = *at;
+	*at = NULL;
+	engine->last = NULL;
+	engine->stats.segments_out--;
+}
+
+/* Sends what may leave, and remembers whose data is in the last frame. */
+static void put_out(struct engine_socket *socket)
+{
+	struct engine *engine = socket->engine;
+	struct tcp_pcb *pcb = socket->pcb;
+	uint32_t before = pcb->snd_nxt;
+
+	tcp_output(pcb);
+	if (pcb->unsent || pcb->snd_nxt == before)
+		return;
+	engine->last = pcb;
+	engine->last_count = engine->stats.segments_out;
+}
+
 ssize_t engine_write(struct engine_socket *socket, const struct iovec *iov, int count, int flags)
 {
 	struct tcp_pcb *pcb = socket->pcb;
@@ -495,6 +542,8 @@ ssize_t engine_write(struct engine_socket *socket, const struct iovec *iov, int 
 	if (socket->shut_write || !pcb)
 		return -EPIPE;
 	engine_update_clock(socket->engine);
+	if (!hold && left)
+		take_back(socket);
 	for (int i = 0; i < count; i++) {
 		for (size_t at = 0; at < iov[i].iov_len;) {
 			uint32_t queued = socket_queued(socket);
@@ -516,7 +565,7 @@ full:
 		socket->no_space = true;
 	/* What is held back leaves as full segments; the rest at the latest with the next tick. */
 	if (!hold || left || (pcb->unsent && pcb->unsent->next))
-		tcp_output(pcb);
+		put_out(socket);
 	engine_touch(socket->engine);
 	return done || !left ? (ssize_t)done : -EAGAIN;
 }
@@ -580,6 +629,8 @@ void engine_close(struct engine_socket *socket)
 		engine_abort(socket);
 		return;
 	}
+	if (socket->pcb)
+		take_back(socket);
 	pcb = release_pcb(socket);
 	if (pcb) {
 		pcb->rcv_wnd = TCP_WND_MAX(pcb); /* all was read: lwIP takes less for unread data and resets */

@@ -36,6 +36,7 @@ struct side {
 };
 
 static uint64_t virtual_now;
+static char side_alone = 1;
 
 static uint64_t virtual_clock(void *context)
 {
@@ -103,6 +104,7 @@ static void side_start(struct side *side, const char *v4, const char *v6, struct
 	config.neighbour = find_neighbour;
 	config.notify = note_edges;
 	config.clock = virtual_clock;
+	config.alone = &side_alone;
 	config.context = side;
 	side->edges = 0;
 	side->engine = side->call.engine_create(&config);

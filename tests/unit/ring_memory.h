@@ -27,6 +27,7 @@ struct memory_ring {
 	uint64_t seed;
 	unsigned lose, swap, copy; /* of 1000 frames */
 	uint64_t sent, lost;
+	bool plain; /* the last one went out once, and is the other's last */
 	bool (*filter)(uint8_t *frame, uint32_t *len); /* false: lost */
 };
 
@@ -78,13 +79,17 @@ static inline void memory_submit(struct ring *ring, uint32_t len)
 	struct memory_ring *mr = (struct memory_ring *)ring, *to = mr->other;
 
 	mr->sent++;
+	mr->plain = false;
 	if ((mr->filter && !mr->filter(mr->building, &len)) || wire_random(&mr->seed) % 1000 < mr->lose) {
 		mr->lost++;
 		return;
 	}
+	mr->plain = to->head - to->tail + to->taken < WIRE_FRAMES;
 	wire_put(to, mr->building, len);
-	if (wire_random(&mr->seed) % 1000 < mr->copy)
+	if (wire_random(&mr->seed) % 1000 < mr->copy) {
+		mr->plain = false;
 		wire_put(to, mr->building, len);
+	}
 	if (to->head - to->tail >= 2 && wire_random(&mr->seed) % 1000 < mr->swap) {
 		uint32_t back = 1 + wire_random(&mr->seed) % (to->head - to->tail < 6 ? to->head - to->tail - 1 : 5);
 		struct wire_frame *a = &to->frames[(to->head - 1) % WIRE_FRAMES];
@@ -92,7 +97,20 @@ static inline void memory_submit(struct ring *ring, uint32_t len)
 		struct wire_frame kept = *a;
 		*a = *b;
 		*b = kept;
+		mr->plain = false;
 	}
+}
+
+static inline bool memory_withdraw(struct ring *ring)
+{
+	struct memory_ring *mr = (struct memory_ring *)ring;
+
+	if (!mr->plain || mr->other->tail == mr->other->head)
+		return false;
+	mr->plain = false;
+	mr->other->head--;
+	mr->sent--;
+	return true;
 }
 
 static inline int memory_flush(struct ring *ring)
@@ -113,7 +131,8 @@ static inline void memory_close(struct ring *ring)
 static inline void memory_pair(struct memory_ring *a, struct memory_ring *b, uint64_t seed)
 {
 	static const struct ring_ops OPS = {memory_receive, memory_release, memory_reserve, memory_submit,
-	                                    memory_flush,   memory_stats,   memory_close, NULL};
+	                                    memory_flush,   memory_stats,   memory_close,
+	                                    NULL,           memory_withdraw};
 
 	for (struct memory_ring *mr = a; mr; mr = mr == a ? b : NULL) {
 		memset(mr, 0, sizeof(*mr));

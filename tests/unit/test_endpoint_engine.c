@@ -145,6 +145,79 @@ static void an_ipv6_listener_takes_ipv4_as_mapped(void **state)
 }
 
 /* A stream of bytes that both ends can compute. */
+static uint64_t sent_by(struct side *side)
+{
+	struct engine_stats stats;
+
+	side->call.engine_stats(side->engine, &stats);
+	assert_int_equal(stats.segments_out, side->wire.sent);
+	return stats.segments_out;
+}
+
+/* What is written one after the other, and the FIN, before anything has left. */
+static void writes_share_a_segment(void **state)
+{
+	static char body[1460];
+	struct engine_socket *listener, *c, *s;
+	char buffer[4096];
+	uint64_t before;
+
+	start(1, (struct engine_config){0});
+	listener = listen_on(SERVER4, 80, 8);
+	c = connect_from(CLIENT4, 4000, SERVER4, 80);
+	run_for(&server, &client, 10);
+	s = server.call.engine_accept(listener);
+	assert_int_equal(server.call.engine_set_option(s, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, 4), 0);
+
+	before = sent_by(&server);
+	assert_int_equal(put(&server, s, "head", 4), 4);
+	assert_int_equal(put(&server, s, "", 0), 0);
+	assert_int_equal(put(&server, s, "body", 4), 4);
+	assert_int_equal(sent_by(&server), before + 1);
+	run_for(&server, &client, 10);
+	assert_int_equal(get(&client, c, buffer, sizeof(buffer), 0), 8);
+	assert_memory_equal(buffer, "headbody", 8);
+
+	/* What is more than a segment; and what has left. */
+	before = sent_by(&server);
+	assert_int_equal(put(&server, s, "head", 4), 4);
+	assert_int_equal(put(&server, s, body, sizeof(body)), sizeof(body));
+	run_for(&server, &client, 10);
+	assert_int_equal(sent_by(&server), before + 2);
+	assert_int_equal(get(&client, c, buffer, sizeof(buffer), 0), 4 + sizeof(body));
+	before = sent_by(&server);
+	assert_int_equal(put(&server, s, "a", 1), 1);
+	server.call.engine_flush(server.engine);
+	assert_int_equal(put(&server, s, "b", 1), 1);
+	run_for(&server, &client, 10);
+	assert_int_equal(sent_by(&server), before + 2);
+	assert_int_equal(get(&client, c, buffer, sizeof(buffer), 0), 2);
+
+	/* Another thread may wait on the ring; somebody else may be sending what has waited for long. */
+	for (int late = 0; late < 2; late++) {
+		before = sent_by(&server);
+		side_alone = late;
+		assert_int_equal(put(&server, s, "a", 1), 1);
+		virtual_now += late ? 150000000 : 0;
+		assert_int_equal(put(&server, s, "b", 1), 1);
+		side_alone = 1;
+		assert_int_equal(sent_by(&server), before + 2);
+		run_for(&server, &client, 10);
+		assert_int_equal(get(&client, c, buffer, sizeof(buffer), 0), 2);
+	}
+
+	before = sent_by(&server);
+	assert_int_equal(put(&server, s, "end", 3), 3);
+	server.call.engine_close(s);
+	assert_int_equal(sent_by(&server), before + 1);
+	run_for(&server, &client, 10);
+	assert_int_equal(get(&client, c, buffer, sizeof(buffer), 0), 3);
+	assert_int_equal(get(&client, c, buffer, sizeof(buffer), 0), 0);
+	client.call.engine_close(c);
+	run_for(&server, &client, 10);
+	stop();
+}
+
 static uint8_t byte_at(uint64_t seed, uint64_t at)
 {
 	uint64_t mixed = (seed + at / 8) * 0x9e3779b97f4a7c15ull;
@@ -512,6 +585,7 @@ int main(void)
 		cmocka_unit_test(echo_over_ipv4),
 		cmocka_unit_test(echo_over_ipv6),
 		cmocka_unit_test(an_ipv6_listener_takes_ipv4_as_mapped),
+		cmocka_unit_test(writes_share_a_segment),
 		cmocka_unit_test(bulk_both_ways),
 		cmocka_unit_test(bulk_with_loss_order_and_copies),
 		cmocka_unit_test(an_idle_engine_has_no_deadline),

@@ -37,6 +37,7 @@ struct file {
 	/* FILE_LISTENER and FILE_CONNECTION */
 	struct engine_socket *socket;	/* NULL: a listener that the kernel alone serves, a connection that is lost */
 	int domain;			/* of the addresses that the program sees */
+	uint64_t receive_timeout, send_timeout; /* ns; 0: none. A listener's are for its connections */
 
 	/* FILE_LISTENER */
 	int backlog;
@@ -49,7 +50,6 @@ struct file {
 	/* FILE_CONNECTION */
 	bool nonblocking;
 	bool failing;			/* a hand-over failed: it is not tried again and again */
-	uint64_t receive_timeout, send_timeout; /* ns; 0: none */
 
 	/* FILE_EPOLL */
 	int fd;				/* a descriptor of it, for adding what is handed over */

@@ -190,6 +190,14 @@ static int change(struct file *set, struct file *file, int op, int fd, const str
 	return 0;
 }
 
+/* By the table, without a system call, where it knows the number. */
+static bool is_set(int epfd)
+{
+	const struct file *known = files_find(epfd);
+
+	return known ? known->kind == FILE_EPOLL : sockets_is_epoll(epfd);
+}
+
 SHIM int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
 	struct file *file = files_find(fd), *set;
@@ -206,7 +214,7 @@ SHIM int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 		return REAL(epoll_ctl)(epfd, op, fd, event);
 	}
 	if (file->kind == FILE_CONNECTION) {
-		if (!sockets_is_epoll(epfd) || (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)) {
+		if (!is_set(epfd) || (op != EPOLL_CTL_ADD && op != EPOLL_CTL_MOD && op != EPOLL_CTL_DEL)) {
 			/* The kernel's own error: of the number, or of what it is. */
 			instance_unlock();
 			return REAL(epoll_ctl)(epfd, op, fd, event);

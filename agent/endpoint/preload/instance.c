@@ -66,8 +66,8 @@ static struct {
 	bool dirty;		/* the page is older than the counters */
 	bool flooded;		/* the kernel takes new connections */
 	uint64_t flood_ends;	/* not before that */
-	bool slept, lone;	/* since the last wait; the program slept until one event came */
-	bool kept;		/* an answer leaves with the next wait */
+	const struct file *writer; /* the last one, since the last wait */
+	bool kept;		/* answers leave with the next wait */
 	uint64_t written;	/* when the program wrote last, since its last wait */
 	unsigned prompt;	/* so often, one after the other, it waited again at once */
 	bool forked;		/* the engine in memory is a copy of the parent's: there is none to be had here */
@@ -284,7 +284,7 @@ static void forget(void)
 
 static bool start_engine(void)
 {
-	struct engine_config config = { .notify = notify };
+	struct engine_config config = { .notify = notify, .alone = &__libc_single_threaded };
 	uint32_t mtu;
 
 	config.ring = it.ring;
@@ -497,13 +497,13 @@ static void publish(uint64_t now)
 }
 
 /*
- * Of a program that slept until its one event came, and that waits again right after its answers, the answer leaves
- * with that wait, for AF_XDP's poll() sends as well: a system call less. With more to do it is better to send at once:
- * the next requests come meanwhile, and no sleep is needed. A program with threads may wait for one of them instead.
+ * Of a program that waits again right after its answers, they leave with that wait, for AF_XDP's poll() sends as well: a
+ * system call less. Until then what else it writes to the last connection goes into the same segment, as does the FIN.
+ * A program with threads may wait for one of them instead.
  */
 static bool may_keep(void)
 {
-	return it.lone && !it.embedded && it.prompt >= PROMPT_TURNS && __libc_single_threaded &&
+	return !it.embedded && it.prompt >= PROMPT_TURNS && __libc_single_threaded &&
 	       link_state.broker >= 0 && ring_waits(it.ring);
 }
 
@@ -515,15 +515,6 @@ static void set_kept(uint64_t since)
 	it.kept = since;
 	if (link_state.page)
 		link_state.page->kept_since = since;
-}
-
-static void write_out(void)
-{
-	it.written = instance_now();
-	if (may_keep())
-		set_kept(it.written);
-	else
-		instance_flush();
 }
 
 /* The program has come back, to wait or for more. */
@@ -592,19 +583,24 @@ void instance_events(unsigned count)
 {
 	instance_flush();
 	it.events_left = count;
-	it.lone = it.slept && count == 1;
-	it.slept = false;
+	it.writer = NULL;
 }
 
-/* Answers to events that came together leave together: one system call for all. The last one, or one alone, does not
- * wait. */
-void instance_written(void)
+/*
+ * Answers to events that came together leave together: one system call for all. They do not wait for more where each of
+ * these events has had its answer, of one write or of several.
+ */
+void instance_written(const struct file *writer)
 {
 	it.dirty = true;
-	if (it.events_left > 1)
+	it.written = instance_now();
+	if (it.writer != writer && it.events_left)
 		it.events_left--;
-	else
-		write_out();
+	it.writer = writer;
+	if (may_keep())
+		set_kept(it.written);
+	else if (!it.events_left)
+		instance_flush();
 }
 
 static bool spin(uint64_t deadline)
@@ -677,7 +673,6 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 	}
 	self.next = it.sleepers;
 	it.sleepers = &self;
-	it.slept = true;
 	if (link_state.page)
 		link_state.page->sleeps++;
 	instance_unlock();
@@ -853,7 +848,7 @@ void instance_end(struct file *file)
 		engine_set_tag(file->socket, NULL);
 		engine_close(file->socket);
 		file->socket = NULL;
-		instance_written();
+		instance_written(file);
 	}
 	/* Whoever sleeps on it sees that it is gone. */
 	it.changed = true;

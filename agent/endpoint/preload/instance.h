@@ -35,8 +35,8 @@ void instance_poll(void);
 /* The same, but what is ready to leave stays for instance_sleep() or instance_events(). */
 void instance_look(void);
 void instance_flush(void);	/* what was written leaves now */
-/* What was written leaves now, or with what else of these events is written. */
-void instance_written(void);
+/* What was written to it leaves now, with what else of these events is written, or with the next wait. */
+void instance_written(const struct file *writer);
 void instance_events(unsigned count);	/* a wait ends: so many events are given to the program */
 
 /* Without the lock: the program turns to something else. Nothing is kept back for its next wait, which may be late. */

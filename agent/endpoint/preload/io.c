@@ -171,7 +171,7 @@ static ssize_t transmit(int fd, struct file *file, const struct iovec *iov, int 
 		if (instance_sleep(NULL, 0, deadline, NULL) < 0 && (done || !signals_restart(deadline)))
 			return done ? (ssize_t)done : -errno;
 	}
-	instance_written();
+	instance_written(file);
 	return done || !wanted ? (ssize_t)done : -EAGAIN;
 }
 

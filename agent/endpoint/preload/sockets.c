@@ -44,6 +44,24 @@ static int number(int fd, int level, int name)
 	return REAL(getsockopt)(fd, level, name, &value, &size) ? -1 : value;
 }
 
+/* ns; 0: none */
+static uint64_t timeout_in_kernel(int fd, int name)
+{
+	struct timeval timeout = { 0 };
+	socklen_t size = sizeof(timeout);
+
+	if (REAL(getsockopt)(fd, SOL_SOCKET, name, &timeout, &size))
+		return 0;
+	return timeout.tv_sec * SECOND + timeout.tv_usec * UINT64_C(1000);
+}
+
+/* What its connections inherit. */
+static void note_timeouts(struct file *listener, int fd)
+{
+	listener->receive_timeout = timeout_in_kernel(fd, SO_RCVTIMEO);
+	listener->send_timeout = timeout_in_kernel(fd, SO_SNDTIMEO);
+}
+
 static struct file *add_listener(int fd, int backlog)
 {
 	union engine_address local = { 0 };
@@ -61,6 +79,7 @@ static struct file *add_listener(int fd, int backlog)
 	file->local = local;
 	file->backlog = backlog;
 	file->v6only = local.sa.sa_family == AF_INET6 && number(fd, IPPROTO_IPV6, IPV6_V6ONLY) == 1;
+	note_timeouts(file, fd);
 	spill_adopt(file, fd);
 	return file;
 }
@@ -119,25 +138,21 @@ static void give_address(const union engine_address *address, int domain, struct
 
 /* ------------------------------------------------------------------ accept */
 
-static struct file *add_connection(struct file *listener, int listener_fd, int fd, int flags)
+static struct file *add_connection(const struct file *listener, int fd, int flags)
 {
 	struct file *file = files_new(fd, FILE_CONNECTION, flags & SOCK_CLOEXEC);
-	struct timeval timeout;
-	socklen_t size = sizeof(timeout);
 
 	if (!file)
 		return NULL;
 	file->domain = listener->domain;
 	file->nonblocking = flags & SOCK_NONBLOCK;
-	if (!REAL(getsockopt)(listener_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &size))
-		file->receive_timeout = timeout.tv_sec * SECOND + timeout.tv_usec * UINT64_C(1000);
-	if (!REAL(getsockopt)(listener_fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &size))
-		file->send_timeout = timeout.tv_sec * SECOND + timeout.tv_usec * UINT64_C(1000);
+	file->receive_timeout = listener->receive_timeout;
+	file->send_timeout = listener->send_timeout;
 	return file;
 }
 
 /* The next connection's number; -1 with errno; -2: there is none. Without a number left the connection waits on. */
-static int take(struct file *listener, int listener_fd, struct sockaddr *address, socklen_t *size, int flags)
+static int take(struct file *listener, struct sockaddr *address, socklen_t *size, int flags)
 {
 	union engine_address peer;
 	struct file *file;
@@ -148,7 +163,7 @@ static int take(struct file *listener, int listener_fd, struct sockaddr *address
 	fd = REAL(fcntl)(placeholder(), F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	file = add_connection(listener, listener_fd, fd, flags);
+	file = add_connection(listener, fd, flags);
 	if (!file) {
 		int error = errno;
 
@@ -165,12 +180,9 @@ static int take(struct file *listener, int listener_fd, struct sockaddr *address
 
 static uint64_t accept_deadline(int fd)
 {
-	struct timeval timeout = { 0 };
-	socklen_t length = sizeof(timeout);
+	uint64_t timeout = timeout_in_kernel(fd, SO_RCVTIMEO);
 
-	if (!REAL(getsockopt)(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &length) && (timeout.tv_sec || timeout.tv_usec))
-		return instance_now() + timeout.tv_sec * SECOND + timeout.tv_usec * UINT64_C(1000);
-	return FOREVER;
+	return timeout ? instance_now() + timeout : FOREVER;
 }
 
 static bool waits(int fd)
@@ -221,10 +233,10 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *size, int fla
 		return accept_from_kernel(fd, spill, address, size, flags);
 	got = -2;
 	if (++turn % LOOK_AT_KERNEL)
-		got = take(file, fd, address, size, flags);
+		got = take(file, address, size, flags);
 	if (got == -2) {
 		instance_poll();
-		got = take(file, fd, address, size, flags);
+		got = take(file, address, size, flags);
 	}
 	if (got != -2) {
 		instance_unlock();
@@ -241,7 +253,7 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *size, int fla
 			result = 0;
 		if (result < 0 || files_find(fd) != file || !file->socket)
 			break;
-		got = take(file, fd, address, size, flags);
+		got = take(file, address, size, flags);
 		if (got != -2 || result)
 			break;
 		if (instance_now() >= deadline) {
@@ -303,7 +315,7 @@ SHIM int shutdown(int fd, int how)
 	result = how < SHUT_RD || how > SHUT_RDWR ? -EINVAL :
 		 file->socket			  ? engine_shutdown(file->socket, how) :
 						    -ENOTCONN;
-	instance_written();
+	instance_written(file);
 	instance_wake_others();
 	instance_unlock();
 	if (result >= 0)
@@ -443,9 +455,11 @@ SHIM int setsockopt(int fd, int level, int option, const void *value, socklen_t 
 	if (!file) {
 		result = REAL(setsockopt)(fd, level, option, value, size);
 		file = files_find(fd);
-		if (!result && file && file->kind == FILE_LISTENER && file->socket) {
+		if (!result && file && file->kind == FILE_LISTENER) {
 			instance_lock();
-			engine_set_option(file->socket, level, option, value, size);
+			note_timeouts(file, fd);
+			if (file->socket)
+				engine_set_option(file->socket, level, option, value, size);
 			instance_unlock();
 		}
 		return result;
@@ -462,7 +476,7 @@ SHIM int setsockopt(int fd, int level, int option, const void *value, socklen_t 
 		result = 0;
 	} else {
 		result = file->socket ? engine_set_option(file->socket, level, option, value, size) : -EINVAL;
-		instance_written();
+		instance_written(file);
 		if (result == -EOPNOTSUPP && !instance_hand_over(file, ENDPOINT_FOR_OPTION)) {
 			instance_unlock();
 			return REAL(setsockopt)(fd, level, option, value, size);
