@@ -87,8 +87,8 @@ static inline bool ring_waits(struct ring *ring)
 }
 
 /*
- * The frame submitted last is taken back: it does not leave. False: it may have left. Not after a ring_flush() or a wait
- * that followed it, nor while another thread waits: what the kernel has seen stays.
+ * The frame submitted last is taken back: it does not leave. False: it may have left. Not after a ring_flush() or a
+ * wait that followed it, nor while another thread waits: what the kernel has seen stays.
  */
 static inline bool ring_withdraw(struct ring *ring)
 {

@@ -5,6 +5,7 @@
  *
  *   echo serve PORT
  *   echo load ADDRESS PORT CONNECTIONS SECONDS BYTES     prints {"rate": requests/s, "p50_us": ..., "p99_us": ...}
+ *   echo short ADDRESS PORT COUNT            so many connections, 16 at a time, with a message each; prints what came
  *   echo hold ADDRESS PORT CONNECTIONS                   prints "held", until it is killed
  */
 #include <arpa/inet.h>
@@ -148,15 +149,48 @@ static int load(const char *host, const char *port, int connections, double seco
 	return 0;
 }
 
+/* A message for each connection; the client closes. */
+static int be_short(const char *host, const char *port, long count)
+{
+	long answered = 0, wrong = 0;
+
+	while (answered + wrong < count) {
+		int fds[16], used = 0;
+
+		while (used < 16 && answered + wrong + used < count) {
+			int fd = open_connection(host, port);
+
+			snprintf(bytes, sizeof(bytes), "%015ld", answered + used);
+			if (write(fd, bytes, 16) != 16)
+				err(1, "write");
+			fds[used++] = fd;
+		}
+		for (long i = 0, base = answered; i < used; i++) {
+			char got[17] = "";
+			ssize_t n = recv(fds[i], got, 16, MSG_WAITALL);
+
+			if (n == 16 && atol(got) == base + i)
+				answered++;
+			else
+				wrong++;
+			close(fds[i]);
+		}
+	}
+	printf("{\"answered\": %ld, \"wrong\": %ld}\n", answered, wrong);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "serve"))
 		return serve(atoi(argv[2]));
 	if (argc == 7 && !strcmp(argv[1], "load"))
 		return load(argv[2], argv[3], atoi(argv[4]), atof(argv[5]), atoi(argv[6]));
+	if (argc == 5 && !strcmp(argv[1], "short"))
+		return be_short(argv[2], argv[3], atol(argv[4]));
 	if (argc != 5 || strcmp(argv[1], "hold"))
-		errx(2,
-		     "usage: echo serve PORT | load ADDRESS PORT CONNECTIONS SECONDS BYTES | hold ADDRESS PORT CONNECTIONS");
+		errx(2, "usage: echo serve PORT | load ADDRESS PORT CONNECTIONS SECONDS BYTES | short ADDRESS PORT COUNT | "
+			"hold ADDRESS PORT CONNECTIONS");
 	for (int i = atoi(argv[4]); i > 0; i--)
 		open_connection(argv[2], argv[3]);
 	puts("held");

@@ -497,8 +497,9 @@ static void publish(uint64_t now)
 }
 
 /*
- * Of a program that waits again right after its answers, they leave with that wait, for AF_XDP's poll() sends as well: a
- * system call less. Until then what else it writes to the last connection goes into the same segment, as does the FIN.
+ * Of a program that waits again right after its answers, they leave with that wait, for AF_XDP's poll() sends as well:
+ * a system call less. Until then what else it writes to the last connection goes into the same segment, as does the
+ * FIN.
  * A program with threads may wait for one of them instead.
  */
 static bool may_keep(void)
