@@ -312,6 +312,15 @@ static __always_inline bool flow_wants_gate(const struct ac_flow *f)
 	return f->mode == AC_MODE_AUTOCORK && ac_predictor_promises(&f->predictor);
 }
 
+/* A new flow of a service whose flows came off, one after another, is tried once the service is known to gain. */
+static __always_inline bool flow_begins_on_gate(const struct ac_flow *f)
+{
+	const struct ac_service_memory *memory = memory_of(f);
+
+	return flow_wants_gate(f) &&
+	       (!memory || memory->no_gain < AC_NO_GAIN_KNOWN || ac_predictor_gains(&f->predictor));
+}
+
 static __always_inline void flow_watch_new(struct ac_flow *f, struct ac_control *c)
 {
 	struct ac_service_memory *memory = memory_of(f);
@@ -350,8 +359,9 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 		f->counted_seq = tp->write_seq;
 		f->stalled = AC_STALL_NONE;
 		f->seen = f->predictor.len;
-		if (memory && ac_predictor_gains(&f->predictor))
-			memory->no_gain = 0;
+		ac_predictor_try(&f->predictor);
+		if (memory)
+			service_gains(f, memory);
 	}
 	/* The policy may have just come to manage it; the gate's counts weigh 1. */
 	if (stats && f->weight != 1) {
@@ -388,7 +398,7 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
 #define flow_place(ctx, tp, f, c)                                                                               \
 	do {                                                                                                    \
 		rto_apply(ctx, tp, f, flow_rto_us(tp, f, c));                                                   \
-		if (!(f)->refusal && flow_wants_gate(f))                                                        \
+		if (!(f)->refusal && flow_begins_on_gate(f))                                                    \
 			flow_manage(ctx, tp, f, c);                                                             \
 		else                                                                                            \
 			flow_watch_new(f, c);                                                                   \

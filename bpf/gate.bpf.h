@@ -87,8 +87,10 @@ static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f,
 	}
 	if (ac_prior_due(&f->predictor)) {
 		memory = memory_of(f);
-		if (memory)
+		if (memory) {
 			ac_prior_learn(&memory->prior, &f->predictor);
+			service_gains(f, memory);
+		}
 	}
 	if (ac_predictor_idle(&f->predictor) && flow_asks_again(f))
 		kick(AC_KICK_RECONCILE, netns_of(sk));

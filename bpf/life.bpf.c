@@ -215,8 +215,8 @@ static __always_inline void leaves_unjudged(struct ac_flow *f, struct ac_service
 	if (f->mode == AC_MODE_AUTOCORK && !f->refusal && (!seen || ac_predictor_promises(&f->predictor)))
 		ac_count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_NOT_IN_TIME);
 	/* Too short to be judged, of a service that never gained: it counts as one with nothing to gain. */
-	if (seen && !ac_predictor_gains(&f->predictor) && memory->no_gain < AC_NO_GAIN_KNOWN)
-		memory->no_gain++;
+	if (seen && !ac_predictor_gains(&f->predictor) && !(f->flags & AC_FLOW_NO_GAIN))
+		service_gained_nothing(memory);
 }
 
 /*
@@ -251,6 +251,7 @@ static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 	length = ac_on_burst_end(&f->predictor, &f->tuning, held ? AC_END_READ : AC_END_CLOSE);
 	last_burst(f, stats, length);
 	ac_prior_learn(&memory->prior, &f->predictor);
+	service_gains(f, memory);
 	call_settle(f, stats, tp, fin);
 	if (watched && !flow_is_mptcp(tp))
 		note_unseen(tp, f, c, fin);

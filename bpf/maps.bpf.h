@@ -292,6 +292,23 @@ static __always_inline void flow_unwatch(struct ac_flow *f, struct ac_control *c
 	__sync_fetch_and_add(&c->watched, -1);
 }
 
+/* One more of a service's flows had nothing to gain. */
+static __always_inline void service_gained_nothing(struct ac_service_memory *memory)
+{
+	if (memory && memory->no_gain < AC_NO_GAIN_KNOWN)
+		memory->no_gain++;
+}
+
+/*
+ * A flow that is on a wrapper shows that its service gains: not one that came off and is tried again. A DNS client's
+ * begin with a long burst, are put on a wrapper, and gain nothing there.
+ */
+static __always_inline void service_gains(const struct ac_flow *f, struct ac_service_memory *memory)
+{
+	if (f->wrapper && ac_predictor_gains(&f->predictor) && ac_predictor_rested(&f->predictor))
+		memory->no_gain = 0;
+}
+
 /* Nothing to gain on this flow, for now: it is left alone, or comes off its wrapper. */
 static __always_inline void flow_no_gain(struct ac_flow *f)
 {
@@ -302,6 +319,7 @@ static __always_inline void flow_no_gain(struct ac_flow *f)
 		return;
 	f->flags |= AC_FLOW_NO_GAIN;
 	ac_count_at(stats->refused, AC_REFUSAL_MAX, AC_REFUSAL_NO_GAIN);
+	service_gained_nothing(memory_of(f));
 }
 
 /* What had nothing to gain may have changed; every other refusal stays, and is counted once. */

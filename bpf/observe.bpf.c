@@ -20,14 +20,12 @@
 #define READER_US 1000000
 
 /* Seen enough of a flow with nothing to gain? */
-static __always_inline void shadow_tires(struct ac_flow *f, struct ac_service_memory *memory, struct ac_control *c)
+static __always_inline void shadow_tires(struct ac_flow *f, struct ac_control *c)
 {
 	if (f->bursts - f->watched_from < WATCH_BURSTS || !(f->flags & AC_FLOW_WATCHED))
 		return;
 	flow_unwatch(f, c);
 	flow_no_gain(f);
-	if (memory->no_gain < AC_NO_GAIN_KNOWN)
-		memory->no_gain++;
 }
 
 /* The agent may not see the namespace that the flow is in (in a PID namespace of its own): nobody else would say so. */
@@ -42,8 +40,7 @@ static __always_inline void shadow_refuse(struct ac_flow *f, struct ac_control *
 }
 
 /* A burst, or what counts like one, is over: does the flow go to the gate, or is it no longer a reason to observe? */
-static __always_inline void shadow_judge(struct sock *sk, struct ac_flow *f, struct ac_service_memory *memory,
-					 struct ac_control *c)
+static __always_inline void shadow_judge(struct sock *sk, struct ac_flow *f, struct ac_control *c)
 {
 	if (f->mode != AC_MODE_AUTOCORK || !flow_may_change(f))
 		return;
@@ -52,8 +49,8 @@ static __always_inline void shadow_judge(struct sock *sk, struct ac_flow *f, str
 			shadow_refuse(f, c);
 		else if (flow_asks_again(f))
 			kick(AC_KICK_RECONCILE, netns_of(sk));
-	} else if (!ac_predictor_gains(&f->predictor)) { /* one that gains and rests comes back when the rest is over */
-		shadow_tires(f, memory, c);
+	} else if (!ac_predictor_gains(&f->predictor) || ac_predictor_rests_long(&f->predictor)) {
+		shadow_tires(f, c); /* one that gains and rests for a short time comes back when that is over */
 	}
 }
 
@@ -64,12 +61,11 @@ static __always_inline void shadow_judge(struct sock *sk, struct ac_flow *f, str
  */
 static __always_inline void shadow_bulk(struct sock *sk, struct ac_flow *f)
 {
-	struct ac_service_memory *memory = memory_of(f);
 	struct ac_control *c = the_control();
 
 	f->watched_from--;
-	if (memory && c)
-		shadow_judge(sk, f, memory, c);
+	if (c)
+		shadow_judge(sk, f, c);
 }
 
 /* The shadow predictor's burst is over. */
@@ -91,7 +87,7 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 		ac_count(&stats->shadow_misses, f->weight);
 	if (ac_prior_due(&f->predictor))
 		ac_prior_learn(&memory->prior, &f->predictor);
-	shadow_judge(sk, f, memory, c);
+	shadow_judge(sk, f, c);
 }
 
 /*

@@ -4,13 +4,17 @@
 #include <autocork/predictor_worth.h>
 
 /* Nagle's credit and the rest: a new flow goes on where the last one was. */
-static __always_inline void ac_prior_hand_on(struct ac_predictor *p, const struct ac_prior *prior)
+static __always_inline void ac_prior_hand_on(struct ac_predictor *p, const struct ac_prior *prior, __u32 now_us)
 {
+	bool over = prior->rest_until_us - now_us > AC_REST_LONGEST_US;
+
 	p->nagle = prior->nagle <= AC_CREDIT_MAX ? prior->nagle : AC_CREDIT_MAX;
 	p->proofs = prior->proofs <= AC_PROOFS ? prior->proofs : AC_PROOFS;
 	p->went = prior->nagle ? prior->went : 0;
 	p->long_kept = !!(prior->flags & AC_PRIOR_LONG_KEPT);
 	p->stall_seen = !!(prior->flags & AC_PRIOR_STALL_SEEN);
+	if (over && ac_rest_is_forgotten(now_us - prior->rest_until_us, prior->rests))
+		return;
 	p->rests = prior->rests <= AC_REST_DOUBLES ? prior->rests : AC_REST_DOUBLES;
 	p->resting = !!p->rests;
 	p->rest_until_us = prior->rest_until_us;
@@ -30,7 +34,7 @@ static __always_inline void ac_predictor_init(struct ac_predictor *p, const stru
 	p->reads = AC_READS_UNSURE;
 	if (!prior)
 		return;
-	ac_prior_hand_on(p, prior);
+	ac_prior_hand_on(p, prior, now_us);
 	if (prior->reads)
 		p->reads = (prior->reads - 1) & AC_READS_MAX;
 	p->debt = prior->debt < AC_ALLOWANCE * AC_MISS ? prior->debt : AC_ALLOWANCE * AC_MISS;
@@ -50,6 +54,19 @@ static __always_inline void ac_predictor_init(struct ac_predictor *p, const stru
 static __always_inline bool ac_prior_due(const struct ac_predictor *p)
 {
 	return p->new_bursts >= AC_PRIOR_EVERY || p->new_debt > 0;
+}
+
+/* The longest rest of all flows goes for the next ones, until one that rested has long been on a wrapper again. */
+static __always_inline void ac_prior_rest(struct ac_prior *prior, const struct ac_predictor *p)
+{
+	if (!p->resting)
+		return;
+	if (ac_predictor_rested(p)) {
+		prior->rests = 0;
+	} else if (!p->tried && p->rests >= prior->rests) {
+		prior->rests = p->rests;
+		prior->rest_until_us = p->rest_until_us;
+	}
 }
 
 /* Teaches the prior what the flow did since the last lesson; call it when a flow closes and whenever ac_prior_due(). */
@@ -82,8 +99,7 @@ static __always_inline void ac_prior_learn(struct ac_prior *prior, struct ac_pre
 	prior->proofs = p->proofs;
 	prior->went = p->went;
 	prior->flags = (p->long_kept ? AC_PRIOR_LONG_KEPT : 0) | (p->stall_seen ? AC_PRIOR_STALL_SEEN : 0);
-	prior->rests = ac_predictor_rested(p) ? 0 : p->rests;
-	prior->rest_until_us = p->rest_until_us;
+	ac_prior_rest(prior, p);
 	p->new_debt = 0;
 	p->new_bursts = 0;
 }

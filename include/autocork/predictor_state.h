@@ -73,11 +73,12 @@
 #define AC_CREDIT_MAX 15
 #define AC_PATIENCE 25		/* budgets: a wait that is borne there */
 
-/* Off the wrapper: not on it again for 65 ms, then twice as long, up to 67 s. */
-#define AC_REST_US 65536u
-#define AC_REST_DOUBLES 10
+/* Off the wrapper: not on it again for half a second, then twice as long, up to 67 s. */
+#define AC_REST_US 524288u
+#define AC_REST_DOUBLES 7
 #define AC_REST_LONGEST_US (AC_REST_US << AC_REST_DOUBLES)
-#define AC_REST_FORGOTTEN 4	/* times the next rest on the wrapper: then the first one is short again */
+#define AC_REST_FORGOTTEN 8	/* times the next rest on the wrapper: then the first one is short again */
+#define AC_REST_WATCHED 1	/* so many rests are watched to their end */
 
 /* What Nagle's algorithm says to a write. */
 enum ac_nagle {
@@ -131,6 +132,7 @@ struct ac_predictor {
 	__u8 stall_seen : 1;	/* what Nagle kept last was a stall */
 	__u8 long_kept : 1;	/* Nagle kept a write beyond the safe length: no length is safe enough */
 	__u8 patient : 1;	/* no TCP_NODELAY and nagle: decided when the burst begins */
+	__u8 tried : 1;		/* it went on a wrapper again, at rest_until_us */
 	__u8 proofs;		/* holds that may still buy misses before another stall must be seen */
 	__u8 rests;		/* the next rest is so many times doubled */
 	__u8 long_cost;		/* `cost` for the writes beyond AC_EXACT */

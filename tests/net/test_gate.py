@@ -179,13 +179,63 @@ def test_no_gain_later():
             equal(row["refusal"], "no_gain", "why it is left alone")
 
 
+def connected(stack, listener, count):
+    """So many connections, both ends of each."""
+    pairs = []
+    for _ in range(count):
+        client = stack.enter_context(socket.create_connection(listener.getsockname()))
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        pairs.append((client, stack.enter_context(listener.accept()[0])))
+    return pairs
+
+
+def exchange(client, server, writes):
+    """A request in small writes, and its answer."""
+    for _ in range(writes):
+        client.sendall(b"x" * 50)
+    got = 0
+    while got < 50 * writes:
+        got += len(server.recv(50 * writes))
+    server.sendall(b"!")
+    client.recv(1)
+
+
+def test_no_gain_again():
+    """where eight flows promise and come off, the next ones are left alone"""
+    with world() as w, w.net.inside(), socket.create_server(("127.0.0.1", 0)) as listener:
+        def until(wanted, pairs, writes):
+            """All of them are there, or have had every chance."""
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline and any(congestion(pair[0]) != wanted for pair in pairs):
+                for pair in pairs:
+                    if congestion(pair[0]) != wanted:
+                        exchange(*pair, writes)
+
+        def managed():
+            return w.agent.service(listener.getsockname()[1], "client")["flows_managed"]
+
+        with contextlib.ExitStack() as stack:
+            pairs = connected(stack, listener, 8)
+            until("autocork_cubic", pairs, 3)
+            until("cubic", pairs, 1)
+            equal([congestion(pair[0]) for pair in pairs], ["cubic"] * 8, "the congestion control of what gains no more")
+        equal(managed(), 8, "flows that were on a wrapper")
+        time.sleep(1) # their rest is over
+        with contextlib.ExitStack() as stack:
+            pairs = connected(stack, listener, 3)
+            for _ in range(20):
+                for pair in pairs:
+                    exchange(*pair, 3)
+                time.sleep(0.01) # for the agent's pass
+            equal([congestion(pair[0]) for pair in pairs], ["cubic"] * 3, "the congestion control of the next ones")
+        equal(managed(), 8, "flows managed, after eight that came off")
+
+
 @contextlib.contextmanager
 def connections(listener, count):
     """So many connections, each used for one byte there and one back."""
     with contextlib.ExitStack() as stack:
-        for _ in range(count):
-            client = stack.enter_context(socket.create_connection(listener.getsockname()))
-            server = stack.enter_context(listener.accept()[0])
+        for client, server in connected(stack, listener, count):
             client.sendall(b"?")
             equal(server.recv(1), b"?", "the request")
             server.sendall(b"!")

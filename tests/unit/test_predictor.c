@@ -1157,9 +1157,15 @@ static void rests_double_and_are_forgotten(void **state)
 		last = rest;
 		bursts(&program, 20, 3); /* it gains, and yet it waits … */
 		assert_false(ac_predictor_promises(&program.p));
+		assert_int_equal(ac_predictor_rests_long(&program.p), off >= AC_REST_WATCHED);
 		program.now = program.p.rest_until_us + 1000;
+		if (!(off % 3))
+			program.now += AC_REST_FORGOTTEN * last; /* it takes its time: that is not on a wrapper */
 		bursts(&program, 2, 3); /* … until then */
 		assert_true(ac_predictor_promises(&program.p));
+		ac_predictor_try(&program.p);
+		program.now += AC_REST_FORGOTTEN * last / 2; /* not long enough */
+		bursts(&program, 2, 3);
 	}
 	program.now += AC_REST_FORGOTTEN * last; /* on its wrapper for long enough */
 	bursts(&program, 2, 3);
@@ -1173,12 +1179,16 @@ static void rests_double_and_are_forgotten(void **state)
 static void a_rest_is_handed_on(void **state)
 {
 	struct ac_prior prior = {};
-	struct program program = program_new(&prior);
+	struct program program = program_new(&prior), other = program_new(&prior);
 
 	bursts(&program, 20, 3);
 	ac_predictor_rest(&program.p);
 	ac_predictor_rest(&program.p);
 	ac_prior_learn(&prior, &program.p);
+	bursts(&other, 20, 3);
+	ac_prior_learn(&prior, &other.p); /* it never came off: that says nothing of those that did */
+	ac_predictor_rest(&other.p);
+	ac_prior_learn(&prior, &other.p); /* a shorter rest takes nothing off a longer one */
 	program = program_new(&prior);
 	bursts(&program, 4, 3);
 	assert_false(ac_predictor_promises(&program.p));
@@ -1187,7 +1197,16 @@ static void a_rest_is_handed_on(void **state)
 	assert_true(ac_predictor_promises(&program.p));
 	ac_predictor_rest(&program.p);
 	assert_int_equal(program.p.rest_until_us - program.p.last_us, 4 * AC_REST_US);
-	program.now += 40 * AC_REST_US;
+	ac_prior_learn(&prior, &program.p);
+	/* As long in shadow it is not: only a new flow, of which nothing is known, forgets by time alone. */
+	program.now = program.p.rest_until_us + (AC_REST_FORGOTTEN << 3) * AC_REST_US + 1000;
+	bursts(&program, 4, 3);
+	ac_prior_learn(&prior, &program.p);
+	assert_int_equal(prior.rests, 3);
+	ac_predictor_init(&other.p, &prior, program.now);
+	assert_int_equal(other.p.rests, 0);
+	ac_predictor_try(&program.p);
+	program.now += (AC_REST_FORGOTTEN << 3) * AC_REST_US;
 	bursts(&program, 4, 3);
 	ac_prior_learn(&prior, &program.p); /* long enough on the wrapper: forgotten */
 	assert_int_equal(prior.rests, 0);
