@@ -14,9 +14,10 @@ PKG     ?= pkg-config
 DEPS := bpftool clang gcc libbpf-dev libc6-dev libcap-ng-dev libelf-dev libinih-dev libjansson-dev \
 	libmicrohttpd-dev libncurses-dev libseccomp-dev libsystemd-dev make patch pkg-config uthash-dev xz-utils
 FASTPATH_DEPS := dpdk-dev libdpdk-dev libxdp-dev
-TEST_DEPS := busybox-static chromium debhelper dpdk-doc dpkg-dev ethtool gunicorn haproxy iperf3 iproute2 libclang-rt-dev \
-	libcmocka-dev lintian mandoc memcached nginx-light openssl procps prometheus python3 python3-jsonschema \
-	python3-kubernetes python3-prometheus-client qemu-system-x86 redis-server redis-tools shellcheck strace tcpdump wrk
+UNIT_DEPS := git groff-base libclang-rt-dev libcmocka-dev mandoc openssl procps prometheus python3 python3-jsonschema
+TEST_DEPS := $(UNIT_DEPS) busybox-static chromium debhelper dpdk-doc dpkg-dev ethtool gunicorn haproxy iperf3 iproute2 \
+	lintian memcached nginx-light python3-kubernetes python3-prometheus-client qemu-system-x86 redis-server \
+	redis-tools shellcheck strace tcpdump wrk
 
 V ?= 0
 ifeq ($(V),0)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -101,7 +102,10 @@ static FILE *client_open(const char *path, struct fault *fault)
 	if (!stream) {
 		explain_connect(path, errno, fault);
 		close(fd);
+		return NULL;
 	}
+	/* One thread uses it. exit() of glibc 2.41 would wait for its lock, which a thread holds while it reads. */
+	__fsetlocking(stream, FSETLOCKING_BYCALLER);
 	return stream;
 }
 

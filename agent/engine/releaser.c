@@ -67,7 +67,7 @@ static size_t workers_wanted(void)
 static int spawn(struct releaser *releaser, size_t place, int report)
 {
 	const int given[] = { releaser->dues, releaser->owners_map, releaser->state_map, releaser->find, report };
-	char sample[16], count[16], which[16], workers[16];
+	char sample[16], count[24], which[24], workers[24];	/* an int, the rest as wide as size_t */
 	const char *const arguments[] = { sample, count, which, workers, NULL };
 	pid_t *pid = &releaser->worker[place].pid;
 	/* In real time from its first instruction on: on a busy machine it would else take long to start. */

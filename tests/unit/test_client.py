@@ -148,9 +148,30 @@ def what_is_printed_goes_nowhere_else():
     assert done.returncode == 1, done
 
 
+def a_trial_ends_while_its_listener_hears_nothing():
+    """The thread that listens to events has one connection, and waits there when the trial is over."""
+    def serve(socket_, answers):
+        for answer in answers:
+            client, _ = socket_.accept()
+            clients.append(client)
+            client.recv(65536)
+            first, *rest = clients
+            first.sendall(ITEM if not rest else answer)
+
+    clients, interrupted = [], b'{"item": {"phase": "interrupted", "taken_back": true}}\n'
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{directory}/control.sock")
+        listening.listen()
+        thread = threading.Thread(target=serve, args=(listening, (ITEM, interrupted)), daemon=True)
+        thread.start()
+        done = run("trial", "--port", "80", "--control", f"{directory}/control.sock")
+        thread.join(10)
+    assert done.returncode == 1 and "taken back" in done.stdout, done
+
+
 TESTS = [an_answer_that_is_none_is_a_fault, members_that_are_missing_or_of_another_kind_do_no_harm,
          a_signal_or_a_pause_within_a_line_loses_nothing, a_path_that_is_no_agents_is_named,
-         what_is_printed_goes_nowhere_else]
+         what_is_printed_goes_nowhere_else, a_trial_ends_while_its_listener_hears_nothing]
 
 
 sys.exit(run_tests(TESTS))
