@@ -18,6 +18,8 @@ struct wheel_clock {
 	__u32 moved_us;		/* when the readers of `dues` last moved on … */
 	__u32 kicked_us;	/* … and when the agent was last told that one is stuck */
 	__u64 position;		/* theirs */
+	__u32 wary_us;		/* until then by what wrong holds there were: see wheel_is_wary() */
+	__u32 handed;		/* ac_wheel.handed at that time */
 };
 
 struct {
@@ -69,14 +71,18 @@ static __always_inline __u32 wheel_end_us(const struct ac_flow *f)
 	return f->hold_us + f->hold_limit_us;
 }
 
+/* So long before its end a hold of that length is looked at. */
+static __always_inline __u32 wheel_ahead_us(__u32 limit_us)
+{
+	return limit_us / 2 < AC_DUE_AHEAD_US ? limit_us / 2 : AC_DUE_AHEAD_US;
+}
+
 /* When its hold is to be looked at. */
 static __always_inline __u32 wheel_look_us(const struct ac_flow *f)
 {
-	__u32 half = f->hold_limit_us / 2, end = wheel_end_us(f);
-
 	if (f->asked)
-		return end + AC_WHEEL_TICK_US;
-	return end - (half < AC_DUE_AHEAD_US ? half : AC_DUE_AHEAD_US);
+		return wheel_end_us(f) + AC_WHEEL_TICK_US;
+	return wheel_end_us(f) - wheel_ahead_us(f->hold_limit_us);
 }
 
 /* Into the slot of that time, unless it is in one. */
@@ -118,6 +124,7 @@ static __always_inline void wheel_due(struct ac_wheel *w, struct ac_flow *f, str
 		return;
 	}
 	handed = f->asked;
+	w->handed++;
 	/* The second time, or else the ring is full: in a moment. */
 	if (!owner_release_at(f, AC_REASON_DEADLINE, wheel_end_us(f)) || !handed)
 		wheel_put_later(w, f, o, now);
@@ -159,33 +166,55 @@ static __always_inline bool wheel_worker_is_stuck(const struct ac_release_worker
 	return since_us && (__s32)(now - since_us) > AC_STUCK_US;
 }
 
-/* Does one of them wait for a lock, or does nobody take what is handed over? */
-static __always_inline void wheel_watch(struct wheel_clock *clock, __u32 now)
+/* Does one of them wait for a lock, or does nobody take what is handed over? True while they have something to do. */
+static __always_inline bool wheel_watch(struct wheel_clock *clock, __u32 now)
 {
 	__u64 position = bpf_ringbuf_query(&dues, BPF_RB_CONS_POS);
 	__u32 zero = 0;
 	struct ac_releaser *r = bpf_map_lookup_elem(&releaser, &zero);
-	bool stuck;
+	bool waits = bpf_ringbuf_query(&dues, BPF_RB_AVAIL_DATA), stuck;
 
 	if (!r)
-		return;
-	if (position != clock->position || !bpf_ringbuf_query(&dues, BPF_RB_AVAIL_DATA)) {
+		return false;
+	if (position != clock->position || !waits) {
 		clock->position = position;
 		clock->moved_us = now;
 	}
 	stuck = now - clock->moved_us > AC_STUCK_US;
-	for (int i = 0; i < AC_RELEASE_WORKERS; i++)
+	for (int i = 0; i < AC_RELEASE_WORKERS; i++) {
 		stuck |= wheel_worker_is_stuck(&r->worker[i], now);
+		waits |= *(volatile __u32 *)&r->worker[i].since_us != 0;
+	}
 	if (stuck && now - clock->kicked_us > AC_STUCK_US && kick(AC_KICK_STUCK, 0))
 		clock->kicked_us = now;
+	return waits;
+}
+
+/* Each wrong hold counts for so long; the wheel is wary while that adds up to more than a few of them. */
+#define WARY_EACH_US (1u << 16)
+#define WARY_FROM_US (1u << 18)
+#define WARY_MOST_US (1u << 21)
+
+/* Were there many wrong holds of late? */
+static __always_inline bool wheel_is_wary(struct wheel_clock *clock, const struct ac_wheel *w, __u32 now)
+{
+	__u32 left = clock->wary_us - now, handed = w->handed - clock->handed;
+
+	clock->handed += handed;
+	if (left > WARY_MOST_US) /* it is over */
+		left = 0;
+	left += (handed < WARY_MOST_US / WARY_EACH_US ? handed : WARY_MOST_US / WARY_EACH_US) * WARY_EACH_US;
+	if (left > WARY_MOST_US)
+		left = WARY_MOST_US;
+	clock->wary_us = now + left;
+	return left > WARY_FROM_US;
 }
 
 /*
- * Until the next slot with somebody in it is over; a hold that begins from now on is looked at after half of the
- * shortest that a policy allows. Most holds last some microseconds, so this is a timer for every max_hold, not every
- * tick.
+ * For wrong holds to end when they must: until the next slot with somebody in it is over. A hold that begins from now
+ * on is looked at after half of the shortest that a policy allows.
  */
-static __always_inline __u32 wheel_rest_us(const struct ac_wheel *w, __u32 now, __u32 shortest_us)
+static __always_inline __u32 wheel_wary_rest_us(const struct ac_wheel *w, __u32 now, __u32 shortest_us)
 {
 	__u32 most = shortest_us >> (AC_WHEEL_SHIFT + 1), tick = wheel_tick(now), rest;
 
@@ -195,12 +224,31 @@ static __always_inline __u32 wheel_rest_us(const struct ac_wheel *w, __u32 now, 
 	return (rest + 1) * AC_WHEEL_TICK_US - (now & (AC_WHEEL_TICK_US - 1));
 }
 
+/*
+ * Most holds last some microseconds, and nobody is in a slot for a reason: an interrupt for each slot would cost more
+ * than all else (20 to 80 us of a virtual machine's processor). So the timer comes as rarely as the bound of a wrong
+ * hold lets it, and if it can, with the kernel's own tick, which is an interrupt that there is anyway. (Ticks are at
+ * multiples of their length since 6.3, e9523a0d8189.)
+ */
+static __always_inline __u64 wheel_rest_ns(const struct ac_control *c)
+{
+	__u64 rest = (wheel_ahead_us(c->max_hold_us) + AC_LATE_US / 2) * 1000ULL;
+	__u64 now = bpf_ktime_get_ns(), tick;
+
+	if (!c->tick_ns)
+		return rest;
+	tick = (now + rest) / c->tick_ns * c->tick_ns;
+	return tick > now ? tick - now : rest;
+}
+
 static int wheel_turn(void *map, __u32 *key, struct wheel_clock *clock)
 {
 	struct ac_control *c = the_control();
 	struct wheel_walk walk = {};
 	struct ac_wheel *w;
-	__u32 zero = 0, rest_us;
+	__u32 zero = 0;
+	__u64 rest_ns;
+	bool wary, waits;
 
 	w = bpf_map_lookup_elem(&wheel, &zero);
 	if (!c || !w)
@@ -216,17 +264,23 @@ static int wheel_turn(void *map, __u32 *key, struct wheel_clock *clock)
 	clock->next = walk.next;
 	if (walk.taken)
 		clock->taken = walk.end;
-	wheel_watch(clock, walk.now);
-	rest_us = wheel_rest_us(w, walk.now, c->hold_min_us);
+	waits = wheel_watch(clock, walk.now);
+	wary = wheel_is_wary(clock, w, walk.now);
 	if (walk.next || walk.tick != walk.end) {
-		rest_us = 50;
-	} else if (wheel_ticks(clock->taken, walk.end) > AC_WHEEL_SLOTS && w->members <= 0) {
-		/* Nobody for a whole turn: disarm. A hold that began meanwhile saw us armed, so look once more. */
+		rest_ns = 50 * 1000;
+	} else if (!waits && wheel_ticks(clock->taken, walk.end) > AC_WHEEL_SLOTS && w->members <= 0) {
+		/*
+		 * Nobody for a whole turn: disarm. Not sooner: arming again, in a write, takes longer than that write's
+		 * wait is worth. A hold that began meanwhile saw us armed, so look once more.
+		 */
 		__sync_lock_test_and_set(&c->wheel_armed, 0);
 		if (*(volatile __s32 *)&w->members <= 0 || __sync_lock_test_and_set(&c->wheel_armed, 1))
 			return 0;
+		rest_ns = AC_WHEEL_TICK_US * 1000;
+	} else {
+		rest_ns = wary ? wheel_wary_rest_us(w, walk.now, c->hold_min_us) * 1000ULL : wheel_rest_ns(c);
 	}
-	bpf_timer_start(&clock->timer, (__u64)rest_us * 1000, 0);
+	bpf_timer_start(&clock->timer, rest_ns, 0);
 	return 0;
 }
 
@@ -245,7 +299,7 @@ static __always_inline void wheel_arm(struct ac_control *c)
 	bpf_timer_set_callback(&clock->timer, wheel_turn);
 	clock->taken = wheel_tick(now_us());
 	clock->checked = clock->taken;
-	bpf_timer_start(&clock->timer, AC_WHEEL_TICK_US * 1000, 0);
+	bpf_timer_start(&clock->timer, wheel_rest_ns(c), 0);
 }
 
 /* A hold has begun that must end by f->hold_us + hold_limit_us. False if nothing would end it. */

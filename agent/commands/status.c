@@ -173,7 +173,7 @@ static void print_metrics(FILE *out, const char *url, const json_t *telemetry)
 	fputc('\n', out);
 }
 
-/* By what a packet and a message cost (docs/bench.md), of the services that are managed. */
+/* By what a packet, a message and a connection cost (docs/bench.md), of the services that are managed. */
 static double saved_cpu_us(const json_t *services)
 {
 	const json_t *service;
@@ -182,7 +182,8 @@ static double saved_cpu_us(const json_t *services)
 
 	json_array_foreach((json_t *)services, i, service)
 		if (json_number(service, "held"))
-			us += advice_cpu_us(json_number(service, "held"), json_number(service, "bursts"));
+			us += advice_cpu_us(json_number(service, "held"), json_number(service, "bursts"),
+					    json_number(service, "flows_managed"));
 	return us > 0 ? us : 0;
 }
 

@@ -389,6 +389,7 @@ int engine_start(struct engine **out, const struct engine_options *options, stru
 	    open_cgroup(engine, options->cgroup, fault))
 		goto fail;
 	engine->fragments = open("/proc/sys/net/core/max_skb_frags", O_RDONLY | O_CLOEXEC);
+	engine->tables.control->tick_ns = tick_ns();
 	engine->tables.control->weight = 1;
 	engine->tables.control->records_next = 1;
 	engine->tables.control->records_max = engine->max_flows + 1;

@@ -136,20 +136,24 @@ static bool asks_for_programs(const struct policy_set *set)
 	return false;
 }
 
-static uint32_t shortest_hold_us(const struct policy_set *set)
+/* The shortest max_hold, and the shortest that a hold may last at all: a feed's ends sooner. */
+static void set_shortest_holds(struct ac_control *control, const struct policy_set *set)
 {
-	uint32_t shortest = UINT32_MAX, feed_us;
+	uint32_t max_hold = UINT32_MAX, shortest = UINT32_MAX, feed;
 
 	for (size_t i = 0; i < set->policy_count; i++) {
-		if (set->policies[i].mode != AC_MODE_AUTOCORK)
+		const struct ac_policy *policy = &set->policies[i];
+
+		if (policy->mode != AC_MODE_AUTOCORK)
 			continue;
-		feed_us = AC_FEED_HOLD * set->policies[i].packet_worth_us;
-		if (set->policies[i].max_hold_us < shortest)
-			shortest = set->policies[i].max_hold_us;
-		if (feed_us < shortest)
-			shortest = feed_us;
+		feed = AC_FEED_HOLD * policy->packet_worth_us;
+		if (policy->max_hold_us < max_hold)
+			max_hold = policy->max_hold_us;
+		if (feed < shortest)
+			shortest = feed;
 	}
-	return shortest;
+	__atomic_store_n(&control->max_hold_us, max_hold, __ATOMIC_RELAXED);
+	__atomic_store_n(&control->hold_min_us, shortest < max_hold ? shortest : max_hold, __ATOMIC_RELAXED);
 }
 
 void engine_tables_apply(struct tables *tables, const struct policy_set *set)
@@ -158,7 +162,7 @@ void engine_tables_apply(struct tables *tables, const struct policy_set *set)
 	unsigned int half = !(control->policy_half & 1);
 	bool cgroups = asks_for_cgroups(set);
 
-	__atomic_store_n(&control->hold_min_us, shortest_hold_us(set), __ATOMIC_RELAXED);
+	set_shortest_holds(control, set);
 	fill(tables, TABLE_POLICIES, half, set->policies, sizeof(*set->policies), set->policy_count);
 	fill(tables, TABLE_RULES, half, set->rules, sizeof(*set->rules), set->rule_count);
 	fill(tables, TABLE_LINKS, half, set->links, sizeof(*set->links), set->link_count);

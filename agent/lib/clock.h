@@ -34,3 +34,11 @@ static inline double monotonic_seconds(void)
 {
 	return clock_seconds(CLOCK_MONOTONIC);
 }
+
+/* Length of the kernel's tick, 0 if it cannot be told: the coarse clocks go on with it. */
+static inline uint32_t tick_ns(void)
+{
+	struct timespec resolution;
+
+	return clock_getres(CLOCK_MONOTONIC_COARSE, &resolution) || resolution.tv_sec ? 0 : resolution.tv_nsec;
+}

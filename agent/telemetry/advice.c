@@ -71,9 +71,9 @@ static enum advice_verdict judge(const struct advice *advice, const struct advic
 	return advice->confidence < ADVICE_CONFIDENCE_MIN ? ADVICE_DOUBTFUL : ADVICE_MANAGE;
 }
 
-double advice_cpu_us(double packets, double bursts)
+double advice_cpu_us(double packets, double bursts, double flows)
 {
-	return packets * ADVICE_CPU_US_PER_PACKET - bursts * ADVICE_CPU_US_PER_BURST;
+	return packets * ADVICE_CPU_US_PER_PACKET - bursts * ADVICE_CPU_US_PER_BURST - flows * ADVICE_CPU_US_PER_FLOW;
 }
 
 struct advice advice_make(uint16_t port, uint8_t side, const char *program, const struct advice_counts *counts,
@@ -99,7 +99,7 @@ struct advice advice_make(uint16_t port, uint8_t side, const char *program, cons
 		advice.misses_per_s = misses / seconds;
 		advice.stall_s_per_s = stall_s / seconds;
 		advice.copied_bytes_per_s = counts->large_copied_bytes / seconds;
-		advice.cpu_share = advice_cpu_us(held, counts->bursts) / (seconds * 1e6);
+		advice.cpu_share = advice_cpu_us(held, counts->bursts, 0) / (seconds * 1e6);
 	}
 	advice.verdict = judge(&advice, counts);
 	return advice;

@@ -37,7 +37,9 @@ struct ac_control {
 	__u32 watching;		/* the observer is attached, or was asked for (BPF side sets, agent clears) */
 	__u32 cgroup_rules;	/* some rule asks for a cgroup (agent) */
 	__u32 program_rules;	/* some rule asks for a program (agent) */
-	__u32 hold_min_us;	/* the shortest max_hold of the policies in force (agent) */
+	__u32 hold_min_us;	/* the shortest that a hold may last at all: a feed's, or max_hold (agent) */
+	__u32 max_hold_us;	/* the shortest max_hold of the policies in force (agent) */
+	__u32 tick_ns;		/* length of the kernel's tick, 0: not known (agent) */
 	__u32 records_max;	/* entries of the map `records` (agent) */
 	__u32 index_mask;	/* buckets of the map `flow_index`, a power of two, less one (agent) */
 	__u32 wheel_armed;	/* the overdue timer runs (BPF side) */
@@ -74,4 +76,5 @@ struct ac_control {
 struct ac_wheel {
 	__u32 first[AC_WHEEL_SLOTS]; /* number of the first record of a slot, 0 = nobody; the rest by ac_owner.next */
 	__s32 members;			/* flows in all slots */
+	__u32 handed;			/* holds that were handed over; wraps */
 };

@@ -80,6 +80,26 @@ def test_in_time():
         equal(row["option_calls"]["cork"], 0, "calls of the program to TCP_CORK")
 
 
+def timer_turns():
+    """Turns of soft high-resolution timers on the whole machine: the wheel's, and hardly any other."""
+    rows = pathlib.Path("/proc/softirqs").read_text().splitlines()
+    return sum(map(int, next(row for row in rows if row.split()[0] == "HRTIMER:").split()[1:]))
+
+
+def test_timer_is_rare():
+    """while holds end by themselves the wheel's timer comes some hundred times a second, not for each of them"""
+    with world() as w, Stream(w.net) as stream:
+        learned(w, stream)
+        rates, before = [], w.agent.totals()["held"]
+        # Where the machine keeps a program from running in a hold, that is a wrong one: the wheel is wary for a while.
+        while not rates or (min(rates) > 1000 and len(rates) < 40):
+            start, turns = time.monotonic(), timer_turns()
+            stream.exchange(rounds=300)
+            rates.append((timer_turns() - turns) / (time.monotonic() - start))
+        check(w.agent.totals()["held"] - before > 300, "hardly anything was held")
+        check(min(rates) < 1000, f"turns a second: {sorted(rates)}")
+
+
 def test_corked():
     """what the program has corked itself is not uncorked"""
     with world(POLICY) as w, Stream(w.net) as stream:

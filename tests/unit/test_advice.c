@@ -115,6 +115,9 @@ static void figures(void **state)
 	assert_float_equal(advice.saved_share, 14.0 / 15, 1e-9);
 	assert_float_equal(advice.cpu_share, (14000 * ADVICE_CPU_US_PER_PACKET - 1000 * ADVICE_CPU_US_PER_BURST) / 1e7,
 			   1e-9);
+	/* A connection for each message of two writes costs more than its packet is worth. */
+	assert_true(advice_cpu_us(1000, 1000, 10) > 0);
+	assert_true(advice_cpu_us(1000, 1000, 1000) < 0);
 	counts.shadow_merged = 13000;
 	counts.shadow_stall_us = 40000000;
 	advice = advice_make(80, AC_SIDE_SERVER, "nginx", &counts, 10);
