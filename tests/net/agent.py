@@ -171,8 +171,7 @@ class Agent:
         if code:
             raise AssertionError(f"the agent ended with {code}:\n" + self.log()[-2000:])
 
-    @staticmethod
-    def records_have_sockets():
+    def records_have_sockets(self):
         """No record outlives its socket: there are never more of them than TCP sockets on the whole machine."""
         def sockets():
             words = pathlib.Path("/proc/net/sockstat").read_text().split("TCP:")[1].split()
@@ -180,7 +179,7 @@ class Agent:
 
         def left():
             before = sockets()
-            taken = records()
+            taken = records(self.process.pid)
             # Connections come and go meanwhile.
             return taken - max(before, sockets())
         end = time.monotonic() + 15
