@@ -41,9 +41,17 @@ def build(name):
 def control(member):
     """What the agent and its programs tell each other (include/autocork/control.h): "watched" has flows that the
     observer looks at."""
-    out = subprocess.run(["bpftool", "-j", "map", "dump", "name", "control"], capture_output=True, text=True,
-                         check=True).stdout
-    return json.loads(out)[0]["formatted"]["value"][member]
+    end = time.monotonic() + 10
+    while True:
+        out = subprocess.run(["bpftool", "-j", "map", "dump", "name", "control"], capture_output=True, text=True,
+                             check=True).stdout
+        first = json.loads(out)[0]
+        # Of several maps of that name bpftool makes another list: an agent that has ended has one for a moment.
+        if "formatted" in first:
+            return first["formatted"]["value"][member]
+        if time.monotonic() > end:
+            raise AssertionError(f"several maps named control: {out[:500]}")
+        time.sleep(0.1)
 
 
 class Agent:
