@@ -43,7 +43,12 @@ def describe(cpus):
     }
 
 
-def text(machine):
+def host(machine):
+    """The machine itself; what runs on it has a network of its own."""
     return (f"{machine['cpu']}, {machine['cores']} cores{' (virtual machine)' if machine['virtual'] else ''}, "
             f"{machine['memory_mib']} MiB, load average {machine['load']} at the start; "
-            f"Linux {machine['kernel']}, {machine['libc']}; {machine['congestion_control']}; {machine['network']}")
+            f"Linux {machine['kernel']}, {machine['libc']}")
+
+
+def text(machine):
+    return f"{host(machine)}; {machine['congestion_control']}; {machine['network']}"

@@ -140,6 +140,11 @@ class Net:
         return sum("autocork_" in line for line in self.flows())
 
 
+def interface_locks(folder, net):
+    """The lock files under /run/autocork of interfaces in this namespace. One that was killed may have left its own."""
+    return {path.name for path in pathlib.Path("/run/autocork", folder).glob(f"{os.fstat(net.fd).st_ino}-*")}
+
+
 class Pair:
     """Two namespaces, a and b, joined by a veth cable; b may be slowed where the kernel has netem."""
 

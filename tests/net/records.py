@@ -14,7 +14,7 @@ SYS_BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
 MAP_GET_FD_BY_ID = 14
 
 
-def _maps_of(pid):
+def maps_of(pid):
     """The numbers of the maps that a process has open; none if it has ended."""
     lines = []
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -35,7 +35,7 @@ def _indexes():
 def records(pid=None):
     """The places taken, of that agent if one is named: a child of one that was killed may wait for a socket's lock, and
     keep its maps. By mapping the index: a dump of its 16,384 buckets takes bpftool half a second."""
-    taken, own = 0, _maps_of(pid) if pid else None
+    taken, own = 0, maps_of(pid) if pid else None
     for index in _indexes():
         if own is not None and index["id"] not in own:
             continue

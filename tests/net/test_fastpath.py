@@ -5,7 +5,6 @@ import collections
 import concurrent.futures
 import contextlib
 import os
-import pathlib
 import re
 import socket
 import struct
@@ -15,6 +14,7 @@ import time
 from fastpath import Fastpath, Road, cable, connection, stream
 from frames import checksum
 from lib import Net, Skip, build, check, equal, main, wait_for
+from netns import interface_locks
 
 BUMP = ("-i", "left", "-i", "right")
 
@@ -427,15 +427,10 @@ def test_second():
             stream(client, server, 100, 5000)
 
 
-def claims(net):
-    """Lock files of those that have an interface of this namespace; one that was killed may have left its own."""
-    return {path.name for path in pathlib.Path("/run/autocork/claims").glob(f"{os.fstat(net.fd).st_ino}-*")}
-
-
 def test_squatter():
     """a user who binds the name of a claim does not keep it from starting"""
     with Road() as road:
-        before = claims(road.middle)
+        before = interface_locks("claims", road.middle)
         with road.middle.inside():
             squat = subprocess.Popen(["python3", "-c",
                                       "import os, socket, time; os.setuid(65534); s = socket.socket(socket.AF_UNIX); "
@@ -448,8 +443,8 @@ def test_squatter():
                 stream(client, server, 100, 1000)
                 check("autocork-fastpath/left" not in fast.output(), fast.output())
                 equal(os.stat("/run/autocork/claims").st_mode & 0o777, 0o700, "who may make claims")
-                check(claims(road.middle), "its interfaces are not claimed")
-            equal(claims(road.middle) - before, set(), "claims of an ended one")
+                check(interface_locks("claims", road.middle), "its interfaces are not claimed")
+            equal(interface_locks("claims", road.middle) - before, set(), "claims of an ended one")
         finally:
             squat.kill()
             squat.wait()

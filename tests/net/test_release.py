@@ -20,6 +20,7 @@ import time
 
 from lib import Agent, Cgroup, Net, Skip, Stream, check, congestion, equal, main, wait_for, world
 from netns import libc
+from records import maps_of
 
 HOLD_MS = 20
 POLICY = f"[policy all]\nmode = autocork\nmax_hold = {HOLD_MS}ms\nburst_gap = {HOLD_MS}ms\nadopt = yes\n"
@@ -268,12 +269,9 @@ AVOIDED_MAX = 256
 def map_of(agent, name):
     """The number of the agent's map: one that was killed may have left another of that name for a moment."""
     done = subprocess.run(["bpftool", "-j", "map", "show"], capture_output=True, text=True, check=True)
-    named = {row["id"] for row in json.loads(done.stdout) if row.get("name") == name}
-    for path in pathlib.Path(f"/proc/{agent.process.pid}/fdinfo").iterdir():
-        for line in path.read_text().splitlines():
-            if line.startswith("map_id:") and int(line.split()[1]) in named:
-                return int(line.split()[1])
-    raise AssertionError(f"the agent has no map {name}")
+    named = {row["id"] for row in json.loads(done.stdout) if row.get("name") == name} & maps_of(agent.process.pid)
+    check(named, f"the agent has no map {name}")
+    return named.pop()
 
 
 def keys_of(number):

@@ -3,7 +3,6 @@
 """Steering end to end: real connections over a cable, a consumer with an AF_XDP socket on one side of it."""
 import json
 import os
-import pathlib
 import re
 import signal
 import socket
@@ -11,7 +10,7 @@ import struct
 import subprocess
 
 from agent import build
-from netns import Pair
+from netns import Pair, interface_locks
 from programs import program
 from steering import Steered, policy, private_mounts, udp_who
 from tap import Skip, check, equal, main, wait_for
@@ -143,22 +142,17 @@ def test_agent_killed():
         equal((old.who(), steered.status()["state"]), ("consumer", "attached"), "after a clean stop")
 
 
-def owners(net):
-    """Lock files of agents that own an interface of this namespace; one that was killed may have left its own."""
-    return {path.name for path in pathlib.Path("/run/autocork/owners").glob(f"{os.fstat(net.fd).st_ino}-*")}
-
-
 def test_agent_lets_go():
     """an interface that no policy names any more is detached at once if nothing is steered there"""
     with Steered() as steered:
-        before = owners(steered.b)
+        before = interface_locks("owners", steered.b)
         agent = steered.agent(policy(9000))
-        equal((steered.status()["state"], bool(owners(steered.b))), ("attached", True), "state, and an owner")
+        equal((steered.status()["state"], bool(interface_locks("owners", steered.b))), ("attached", True), "state, and an owner")
         steered.reload(agent, "[policy none]\nports = 80\nmode = observe\n")
         done = steered.steer("status", "cable", check=False)
         equal((done.returncode, "nothing is steered" in done.stderr), (1, True), f"status: {done.stderr}")
         equal("xdp" in steered.b.ip("link", "show", "cable"), False, "a program on the interface")
-        equal(owners(steered.b) - before, set(), "owners of the interface")
+        equal(interface_locks("owners", steered.b) - before, set(), "owners of the interface")
 
 
 def test_by_hand():

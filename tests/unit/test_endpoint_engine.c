@@ -144,7 +144,6 @@ static void an_ipv6_listener_takes_ipv4_as_mapped(void **state)
 	echo("::", SERVER4, CLIENT4, AF_INET6);
 }
 
-/* A stream of bytes that both ends can compute. */
 static uint64_t sent_by(struct side *side)
 {
 	struct engine_stats stats;
@@ -218,6 +217,7 @@ static void writes_share_a_segment(void **state)
 	stop();
 }
 
+/* A stream of bytes that both ends can compute. */
 static uint8_t byte_at(uint64_t seed, uint64_t at)
 {
 	uint64_t mixed = (seed + at / 8) * 0x9e3779b97f4a7c15ull;
