@@ -20,6 +20,7 @@
 #include "lib/cgroup.h"
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/softirqs.h"
 
 /* Three beats may be late before holding stops: under load the agent may not run for a while, and a stall costs only
  * savings. */
@@ -186,10 +187,13 @@ static int attach_sockops(struct engine *engine, const char *path, struct fault 
 /*
  * A watched flow may be idle for hours (a pool's connection, the control connection of a transfer): after PATIENCE
  * beats without a burst of any watched flow the observer goes, and glances every GLANCE_BEATS; a burst seen, or a new
- * flow, makes it patient again.
+ * flow, makes it patient again. To attach it costs some ms: where hardly any packet came in since the last glance, it
+ * glances only every GLANCE_BEATS_QUIET.
  */
 #define PATIENCE 2
 #define GLANCE_BEATS 16
+#define GLANCE_BEATS_QUIET 256
+#define GLANCE_PACKETS 64
 
 static void start_watching(struct engine *engine)
 {
@@ -229,6 +233,20 @@ static void stop_watching(struct engine *engine, uint32_t watches)
 #define RECYCLE_BEATS 4
 #define RECHECK_FOR 4
 
+static bool is_time_to_glance(struct engine *engine)
+{
+	uint64_t packets;
+
+	if (engine->beats % GLANCE_BEATS)
+		return false;
+	if (!softirqs_received(&packets))
+		return true;
+	if (packets - engine->packets < GLANCE_PACKETS && engine->beats % GLANCE_BEATS_QUIET)
+		return false;
+	engine->packets = packets;
+	return true;
+}
+
 static bool is_worth_watching(struct engine *engine)
 {
 	const struct ac_control *control = engine->tables.control;
@@ -238,7 +256,7 @@ static bool is_worth_watching(struct engine *engine)
 		engine->patience = PATIENCE;
 	} else if (engine->patience)
 		engine->patience--;
-	return control->watched > 0 && (engine->patience || engine->beats % GLANCE_BEATS == 0);
+	return control->watched > 0 && (engine->patience || is_time_to_glance(engine));
 }
 
 /* Takes in the flows that exist and are not followed. Only the task that owns a socket knows the program's name. */

@@ -53,6 +53,7 @@ struct engine {
 	bool worth_watching;	/* the observer is there for watched flows */
 	unsigned int beats;	/* since start, wraps */
 	unsigned int patience;	/* beats that the observer still waits for a watched flow to do something */
+	uint64_t packets;		/* softirqs_received() at the last glance */
 	uint32_t watched_bursts;	/* control.watched_bursts at the last beat */
 	uint32_t passed;		/* control.passed at the last adopt() */
 };

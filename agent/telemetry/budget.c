@@ -2,6 +2,7 @@
 #include "telemetry/budget.h"
 
 #define ROOM 3.0
+#define PACE_NOISE 100	/* a second: observing them costs 0.01% of a CPU */
 
 /* The smallest that brings the share into the budget, or the largest there is. */
 static unsigned shift_for(double share, double budget)
@@ -47,4 +48,26 @@ double budget_exact(struct budget_exact *exact, double now, double seconds, bool
 	exact->used += seconds;
 	exact->until = now + seconds;
 	return exact->until;
+}
+
+/* Twice as much, or half of it. What comes and goes on an idle machine is no change. */
+static bool has_changed(double before, double now)
+{
+	return now > 2 * before + PACE_NOISE || before > 2 * now + PACE_NOISE;
+}
+
+bool budget_measures(const struct budget_pace *pace, double now, double traffic)
+{
+	return now >= pace->due || has_changed(pace->traffic, traffic);
+}
+
+void budget_measured(struct budget_pace *pace, double now, double traffic, double share, double budget)
+{
+	bool steady = !has_changed(pace->traffic, traffic) && (budget <= 0 || share < BUDGET_NEAR * budget);
+
+	pace->period = steady && pace->period ? pace->period * 2 : BUDGET_PACE_MIN_S;
+	if (pace->period > BUDGET_PACE_MAX_S)
+		pace->period = BUDGET_PACE_MAX_S;
+	pace->due = now + pace->period;
+	pace->traffic = traffic;
 }

@@ -30,3 +30,23 @@ struct budget_exact {
 /* Asks for so many seconds from now on; `is_sure`: the bound is for others. Returns until when everything is
  * counted. */
 double budget_exact(struct budget_exact *exact, double now, double seconds, bool is_sure);
+
+/*
+ * When the cost is measured, while it always looks. The kernel patches its text to measure and patches it back, some ms
+ * of CPU each time: so it is measured anew where the traffic changes, and else more and more rarely, unless the budget
+ * is near. Traffic is anything that grows with it, per second (softirqs_received()).
+ */
+#define BUDGET_PACE_MIN_S 5.0
+#define BUDGET_PACE_MAX_S 120.0
+#define BUDGET_NEAR 0.25	/* of the budget */
+
+struct budget_pace {
+	double due;	/* when it is measured whatever the traffic */
+	double period;
+	double traffic;	/* at the last time */
+};
+
+/* Is it to be measured now? */
+bool budget_measures(const struct budget_pace *pace, double now, double traffic);
+/* It was: with this traffic, and this share of one CPU. */
+void budget_measured(struct budget_pace *pace, double now, double traffic, double share, double budget);

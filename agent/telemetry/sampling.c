@@ -5,12 +5,13 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/softirqs.h"
 #include "telemetry/budget.h"
 
 #define WINDOW_US 1000000	/* in which it looks; its cost is measured all the while */
-/* While it always looks, its cost is measured for so long, so often. */
+/* While it always looks, its cost is measured for so long, and looked whether it has to be so often. */
 #define MEASURE_US 250000
-#define PERIOD_US 5000000
+#define PERIOD_US ((uint64_t)(BUDGET_PACE_MIN_S * 1e6))
 
 struct sampling {
 	struct engine *engine;
@@ -24,6 +25,10 @@ struct sampling {
 	unsigned shift;		/* in force */
 	double turns_s;		/* what beginning to look and ceasing took last: a walk over all flows each */
 	struct budget_exact exact;
+	struct budget_pace pace;
+	double traffic;		/* per second, lately */
+	uint64_t packets;	/* softirqs_received() at `counted` */
+	double counted;
 };
 
 /* `looks`: now, too. */
@@ -66,20 +71,48 @@ static void keep_budget(struct sampling *s)
 		 share * 100, budget * 100, 1u << wanted);
 }
 
+/* False: it cannot be told. */
+static bool look_at_traffic(struct sampling *s)
+{
+	double now = monotonic_seconds();
+	uint64_t packets;
+
+	if (!softirqs_received(&packets))
+		return false;
+	s->traffic = (double)(packets - s->packets) / (now - s->counted);
+	s->packets = packets;
+	s->counted = now;
+	return true;
+}
+
+static bool has_to_measure(struct sampling *s)
+{
+	return !look_at_traffic(s) || s->shift || budget_measures(&s->pace, monotonic_seconds(), s->traffic);
+}
+
 static int on_time(sd_event_source *source, uint64_t usec, void *context)
 {
 	struct sampling *s = context;
 
-	s->measures = !s->measures;
 	if (s->measures) {
+		s->measures = false;
+		selfcost_end(s->cost, 1u << s->shift);
+		keep_budget(s);
+		budget_measured(&s->pace, monotonic_seconds(), s->traffic, selfcost_observing(s->cost),
+				s->budget(s->context));
+	} else if (has_to_measure(s)) {
+		s->measures = true;
 		settle(s, true);
 		selfcost_begin(s->cost);
 		return sd_event_source_set_time_relative(source, s->shift ? WINDOW_US : MEASURE_US);
 	}
-	selfcost_end(s->cost, 1u << s->shift);
-	keep_budget(s);
 	settle(s, false);
 	return sd_event_source_set_time_relative(source, pause_us(s));
+}
+
+void sampling_measure_soon(struct sampling *s)
+{
+	s->pace = (struct budget_pace){ 0 };
 }
 
 void sampling_count_all(struct sampling *s, double seconds, bool is_sure)

@@ -2,7 +2,7 @@
 /*
  * When the agent looks at flows that are only observed: always, or above its budget for one second in so many. Hooks
  * on every write cost while they hang there, whatever they do, so in between there are none. The cost is measured while
- * it looks.
+ * it looks: for so long where that is not always, else now and then (budget_measures()).
  */
 #pragma once
 #include <systemd/sd-event.h>
@@ -21,3 +21,5 @@ void sampling_stop(struct sampling *sampling);	/* NULL is allowed */
 unsigned sampling_one_in(const struct sampling *sampling);
 /* All is to be counted for so long (budget_exact()). */
 void sampling_count_all(struct sampling *sampling, double seconds, bool is_sure);
+/* What is observed, or the budget, may be another. */
+void sampling_measure_soon(struct sampling *sampling);

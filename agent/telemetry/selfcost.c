@@ -17,8 +17,8 @@
 #include "lib/log.h"
 #include "lib/text.h"
 
-/* How old what is known of the agent's descriptors may be: it has some 400, and each takes a system call to look at. */
-#define SCAN_NS 60000000000ull
+/* Windows after which the agent's descriptors are looked at again: it has some 400, and each takes a system call. */
+#define SCAN_WINDOWS 12
 
 /* A program by its kernel id. */
 struct program {
@@ -36,7 +36,7 @@ struct selfcost {
 	struct program *programs;
 	int measuring;			/* descriptor that keeps the kernel measuring, -1 outside windows */
 	uint64_t window_start, measured_ns;
-	uint64_t scanned;		/* when the programs were looked for; 0: they have to be */
+	unsigned known;			/* windows for which the programs are known; 0: they are to be looked for */
 	double share, observing;
 	bool refused;			/* the kernel does not measure */
 	struct telemetry_program *shown_programs;
@@ -96,12 +96,12 @@ static void note_program(int fd, void *context)
 
 static void scan(struct selfcost *cost)
 {
-	if (cost->scanned && monotonic_ns() - cost->scanned < SCAN_NS)
+	if (cost->known && cost->known--)
 		return;
 	for (struct program *p = cost->programs; p; p = p->hh.next)
 		p->fd = -1;
 	visit_descriptors("anon_inode:bpf-prog", note_program, cost);
-	cost->scanned = monotonic_ns();
+	cost->known = SCAN_WINDOWS;
 }
 
 /* False where the descriptor is another's by now. */
@@ -113,7 +113,7 @@ static bool read_program(struct selfcost *cost, struct program *program, struct 
 	if (program->fd >= 0 && !bpf_obj_get_info_by_fd(program->fd, info, &size) && info->id == program->id)
 		return true;
 	if (program->fd >= 0)
-		cost->scanned = 0;
+		cost->known = 0;
 	program->fd = -1;
 	return false;
 }

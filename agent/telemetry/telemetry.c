@@ -394,6 +394,7 @@ void telemetry_reloaded(struct daemon *daemon, void *data)
 	if (reload->ok || !reloaded)
 		event_hub_note(telemetry->events, AC_EVENT_POLICY_CHANGED,
 			       json_pack("{sI}", "policies", (json_int_t)daemon->policy->policy_count - 1));
+	sampling_measure_soon(telemetry->sampling);
 	take_series(telemetry);
 	serve(telemetry);
 }

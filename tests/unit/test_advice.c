@@ -455,6 +455,42 @@ static void budget_is_kept_without_swinging(void **state)
 	assert_int_equal(budget_step(5, 1, 0), 0); /* no bound */
 }
 
+/* How often the cost is measured in `length` s, looked at each 5 s, with this traffic and share. */
+static unsigned measured_times(struct budget_pace *pace, double from, double length, double traffic, double share)
+{
+	unsigned times = 0;
+
+	for (double now = from; now < from + length; now += BUDGET_PACE_MIN_S) {
+		if (!budget_measures(pace, now, traffic))
+			continue;
+		budget_measured(pace, now, traffic, share, 0.01);
+		times++;
+	}
+	return times;
+}
+
+static void cost_is_measured_where_traffic_changes(void **state)
+{
+	struct budget_pace pace = { 0 };
+
+	/* Idle: after 0, 5, 15, 35, 75, 155 s, then each 2 minutes. */
+	assert_int_equal(measured_times(&pace, 0, 3600, 3, 0), 5 + 29);
+	/* What an idle machine does now and then is no change; a program that begins is, at once, and when it ends. */
+	assert_int_equal(measured_times(&pace, 3600, 10, 90, 0), 0);
+	assert_int_equal(measured_times(&pace, 3610, 5, 5000, 0.001), 1);
+	assert_int_equal(measured_times(&pace, 3615, 5, 5000, 0.001), 1);
+	assert_int_equal(measured_times(&pace, 3620, 5, 4000, 0.001), 0);
+	assert_int_equal(measured_times(&pace, 3625, 5, 0, 0), 1);
+	/* Steady and far from the budget: rarely. Near it: each time. */
+	pace = (struct budget_pace){ 0 };
+	assert_int_equal(measured_times(&pace, 0, 3600, 5000, 0.0024), 5 + 29);
+	assert_int_equal(measured_times(&pace, 3635, 600, 5000, 0.0026), 120);
+	/* No bound: it is measured for the metrics only. */
+	pace = (struct budget_pace){ .period = BUDGET_PACE_MAX_S };
+	budget_measured(&pace, 0, 0, 0.5, 0);
+	assert_true(pace.due == BUDGET_PACE_MAX_S);
+}
+
 /* Share of a time in which all is counted, with one who asks for `seconds` each second, and for how long at once. */
 static double exact_share(struct budget_exact *exact, double from, double length, double seconds, double *shortest)
 {
@@ -515,6 +551,7 @@ int main(void)
 		cmocka_unit_test(emitted_policy_says_why),
 		cmocka_unit_test(containers_are_known_by_their_cgroups),
 		cmocka_unit_test(budget_is_kept_without_swinging),
+		cmocka_unit_test(cost_is_measured_where_traffic_changes),
 		cmocka_unit_test(exact_counting_is_bounded),
 	};
 

@@ -21,6 +21,7 @@
 #include "lib/json.h"
 #include "lib/lock.h"
 #include "lib/log.h"
+#include "lib/softirqs.h"
 #include "lib/table.h"
 #include "lib/units.h"
 
@@ -102,6 +103,23 @@ static void table_without_rows(void **state)
 
 	assert_prints(table, false, 0, "NAME  COUNT  WHY\n");
 	table_free(table);
+}
+
+static void softirqs_are_added_up(void **state)
+{
+	static char table[] = "                    CPU0       CPU1       CPU2\n"
+			      "      NET_TX:          1          2          4\n"
+			      "      NET_RX:         10          0 5000000000\n"
+			      "       BLOCK:        100        100        100\n";
+	FILE *file = fmemopen(table, strlen(table), "r"), *without = fmemopen(table, 48, "r");
+	uint64_t count = 0;
+
+	assert_true(softirqs_received_in(file, &count));
+	assert_true(count == 5000000010);
+	assert_false(softirqs_received_in(without, &count));
+	assert_true(softirqs_received(&count) && count);
+	fclose(file);
+	fclose(without);
 }
 
 static void units_of_counts(void **state)
@@ -358,6 +376,7 @@ int main(void)
 		cmocka_unit_test(table_is_cut_at_the_width),
 		cmocka_unit_test(table_colours_only_where_asked),
 		cmocka_unit_test(table_without_rows),
+		cmocka_unit_test(softirqs_are_added_up),
 		cmocka_unit_test(units_of_counts),
 		cmocka_unit_test(units_of_time),
 		cmocka_unit_test(json_of_any_bytes),
