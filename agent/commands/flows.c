@@ -8,6 +8,7 @@
 #include "cli/client.h"
 #include "cli/options.h"
 #include "commands/commands.h"
+#include "commands/services.h"
 #include "lib/json.h"
 #include "lib/table.h"
 #include "lib/units.h"
@@ -36,15 +37,17 @@ static const struct cli_syntax syntax = {
 	       "  autocork flows --managed --program 'ngin*'\n"
 	       "  autocork flows --json | jq -r 'select(.misses > 0).remote'\n"
 	       "\v"
-	       "MANAGED is the congestion control that holds writes, or in brackets why the flow is not managed. SAVED "
-	       "counts packets, TOO LONG the messages of which something was held for nothing.",
+	       "MANAGED is the congestion control that holds writes, or in brackets why the flow is not managed. TIME "
+	       "SAVED is the flow's share of what its service saved (autocork status), by the packets. PACKETS counts the "
+	       "packets saved, TOO LONG the messages of which something was held for nothing.",
 };
 
 /* Whether it is managed, or why not, comes first: a narrow terminal cuts the right end. */
 static const struct table_column columns[] = {
-	{ "MANAGED", TABLE_LEFT }, { "LOCAL", TABLE_LEFT },	{ "REMOTE", TABLE_LEFT }, { "SIDE", TABLE_LEFT },
-	{ "PROGRAM", TABLE_LEFT }, { "POLICY", TABLE_LEFT },	{ "MODE", TABLE_LEFT },	  { "AGE", TABLE_RIGHT },
-	{ "WRITES", TABLE_RIGHT }, { "MESSAGES", TABLE_RIGHT }, { "SAVED", TABLE_RIGHT }, { "TOO LONG", TABLE_RIGHT },
+	{ "MANAGED", TABLE_LEFT },  { "LOCAL", TABLE_LEFT },   { "TIME SAVED", TABLE_RIGHT }, { "PACKETS", TABLE_RIGHT },
+	{ "REMOTE", TABLE_LEFT },   { "SIDE", TABLE_LEFT },    { "PROGRAM", TABLE_LEFT },     { "POLICY", TABLE_LEFT },
+	{ "MODE", TABLE_LEFT },	    { "AGE", TABLE_RIGHT },    { "WRITES", TABLE_RIGHT },     { "MESSAGES", TABLE_RIGHT },
+	{ "TOO LONG", TABLE_RIGHT },
 };
 
 static void address_cell(struct table *table, const json_t *flow, const char *address, const char *port)
@@ -72,6 +75,8 @@ static int print_flow(json_t *flow, void *data)
 	else
 		table_cell(table, TABLE_DIM, "%s%s%s", *refusal ? "(" : "", refusal, *refusal ? ")" : "");
 	address_cell(table, flow, "local", "local_port");
+	services_saved_time(table, json_number(flow, "saved_wait_us"));
+	table_cell(table, TABLE_GOOD, "%s", units_count(&units, json_number(flow, "held")));
 	address_cell(table, flow, "remote", "remote_port");
 	table_cell(table, TABLE_PLAIN, "%s", json_member_text(flow, "side"));
 	table_cell(table, TABLE_PLAIN, "%s", json_member_text(flow, "program"));
@@ -80,7 +85,6 @@ static int print_flow(json_t *flow, void *data)
 	table_cell(table, TABLE_PLAIN, "%s", units_age(&units, json_number(flow, "age_us") / 1000000));
 	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(flow, "writes")));
 	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(flow, "bursts")));
-	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(flow, "held")));
 	table_cell(table, TABLE_PLAIN, "%s", units_count(&units, json_number(flow, "misses")));
 	return 0;
 }

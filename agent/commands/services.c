@@ -71,8 +71,7 @@ static void add_sampled(struct table *table, const json_t *service, const char *
 		   units_count(&units, json_number(service, name)));
 }
 
-/* An estimate; nothing where nothing waited. */
-static void add_saved_time(struct table *table, json_int_t us)
+void services_saved_time(struct table *table, json_int_t us)
 {
 	struct units units;
 
@@ -90,7 +89,7 @@ static void add_row(struct table *table, const json_t *service)
 	struct units units;
 	char reasons[256];
 
-	add_saved_time(table, json_number(service, "saved_wait_us"));
+	services_saved_time(table, json_number(service, "saved_wait_us"));
 	table_cell(table, TABLE_GOOD, "%s", units_count(&units, json_number(service, "held")));
 	/* Number 0 takes the flows of all services for which there was no number left; port 0 a program's further
 	 * ports. */

@@ -5,6 +5,9 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "lib/table.h"
 
 /* One line per service, busiest first. */
 void services_print(FILE *out, const struct cli *cli, const json_t *services);
+/* Its cell "TIME SAVED", an estimate; nothing where nothing waited. */
+void services_saved_time(struct table *table, json_int_t us);

@@ -110,9 +110,10 @@ static void format_row(const struct top *top, const struct top_row *row, char *t
 	snprintf(share, sizeof(share), "%.0f%%", row->writes ? 100.0 * row->held / row->writes : 0.0);
 	top_sparkline(row, top->ascii, trend);
 	if (top->screen == TOP_FLOWS)
-		snprintf(text, size, "%5u %-6.6s %-10.10s %-20.20s %6s %*s %8s %4s %4s ", row->port, row->side,
+		snprintf(text, size, "%5u %-6.6s %-8.8s %-18.18s %5s %*s %6s %7s %4s %4s ", row->port, row->side,
 			 row->program, row->peer, units_age(&open, row->open), width, rate,
-			 units_count(&saved, row->saved_per_s), share, units_count(&misses, row->misses));
+			 units_delay(&waited, row->saved_wait_us_per_s), units_count(&saved, row->saved_per_s), share,
+			 units_count(&misses, row->misses));
 	else
 		snprintf(text, size, "%5u %-6.6s %-10.10s %6s %*s %7s %8s %4s %4s ", row->port, row->side, row->program,
 			 units_count(&open, row->open), width, rate, units_delay(&waited, row->saved_wait_us_per_s),
@@ -123,8 +124,8 @@ static void format_row(const struct top *top, const struct top_row *row, char *t
 static void format_head(const struct top *top, const char *trend, char *text, size_t size)
 {
 	if (top->screen == TOP_FLOWS)
-		snprintf(text, size, "%5s %-6s %-10s %-20s %6s %8s %8s %4s %4s", "PORT", "SIDE", "PROGRAM", "PEER",
-			 "AGE", "WRITES/s", "SAVED/s", "ALL", "LONG");
+		snprintf(text, size, "%5s %-6s %-8s %-18s %5s %8s %6s %7s %4s %4s", "PORT", "SIDE", "PROGRAM", "PEER",
+			 "AGE", "WRITES/s", "TIME/s", "SAVED/s", "ALL", "LONG");
 	else
 		snprintf(text, size, "%5s %-6s %-10s %6s %8s %7s %8s %4s %4s%s", "PORT", "SIDE", "PROGRAM", "FLOWS",
 			 "WRITES/s", "TIME/s", "SAVED/s", "ALL", "LONG", trend);
@@ -152,8 +153,7 @@ static json_t *row_json(const struct top *top, const struct top_row *row)
 	json_object_set_new(json, top->screen == TOP_FLOWS ? "age_seconds" : "flows", json_integer(row->open));
 	if (top->screen == TOP_FLOWS)
 		json_object_set_new(json, "peer", json_string(row->peer));
-	else
-		json_object_set_new(json, "saved_wait_seconds_per_second", json_real(row->saved_wait_us_per_s * 1e-6));
+	json_object_set_new(json, "saved_wait_seconds_per_second", json_real(row->saved_wait_us_per_s * 1e-6));
 	return json;
 }
 
@@ -215,14 +215,10 @@ static void summary(const void *context, char *text, size_t size)
 	const struct top_column_text *by = &top_columns[top->sort];
 	double writes, saved, waited_us;
 	struct units a, b, c;
-	size_t used = 0;
 
 	totals(top, &writes, &saved, &waited_us);
-	/* Of single flows it is not kept. */
-	if (top->screen == TOP_SERVICES)
-		used = snprintf(text, size, "%s waiting, ", units_delay(&c, waited_us));
-	snprintf(text + used, size - used, "%s packets saved/s of %s writes/s, %.0f%%; by %s%s", units_count(&b, saved),
-		 units_count(&a, writes), writes > 0 ? 100 * saved / writes : 0,
+	snprintf(text, size, "%s waiting, %s packets saved/s of %s writes/s, %.0f%%; by %s%s", units_delay(&c, waited_us),
+		 units_count(&b, saved), units_count(&a, writes), writes > 0 ? 100 * saved / writes : 0,
 		 top->screen == TOP_FLOWS ? by->flow_title : by->title, top->ascending ? ", reversed" : "");
 }
 

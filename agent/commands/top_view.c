@@ -46,7 +46,6 @@ static void read_service(struct top_row *row, const json_t *item)
 	row->port = json_number(item, "port");
 	row->open = json_number(item, "flows");
 	row->managed = json_number(item, "managed") > 0;
-	row->saved_wait_us = json_number(item, "saved_wait_us");
 	snprintf(name, sizeof(name), "%u %.7s %.63s %" PRIdMAX, row->port, json_member_text(item, "side"), row->program,
 		 (intmax_t)json_number(item, "cgroup"));
 	row->id = hash(name);
@@ -67,6 +66,8 @@ int top_add(struct top_table *table, enum top_screen screen, const json_t *item)
 	row->held = json_number(item, "held");
 	row->misses = json_number(item, "misses");
 	row->inferred = json_number(item, "inferred_bursts");
+	row->saved_wait_us = json_number(item, "saved_wait_us");
+	row->flow = screen == TOP_FLOWS;
 	if (screen == TOP_FLOWS)
 		read_flow(row, item);
 	else
@@ -84,6 +85,14 @@ static int by_id(const void *x, const void *y)
 static double rate(uint64_t now, uint64_t before, double seconds)
 {
 	return now >= before && seconds > 0 ? (now - before) / seconds : 0;
+}
+
+/* A flow's share changes with what the service's other flows do: its own packets say what it saved meanwhile. */
+static double wait_rate(const struct top_row *row, const struct top_row *then, double seconds)
+{
+	if (!row->flow)
+		return rate(row->saved_wait_us, then->saved_wait_us, seconds);
+	return row->held ? row->saved_per_s * row->saved_wait_us / row->held : 0;
 }
 
 void top_compare(struct top_table *now, const struct top_table *before)
@@ -105,7 +114,7 @@ void top_compare(struct top_table *now, const struct top_table *before)
 		row->writes_per_s = rate(row->writes, then->writes, seconds);
 		row->saved_per_s = rate(row->held, then->held, seconds);
 		row->misses_per_s = rate(row->misses, then->misses, seconds);
-		row->saved_wait_us_per_s = rate(row->saved_wait_us, then->saved_wait_us, seconds);
+		row->saved_wait_us_per_s = wait_rate(row, then, seconds);
 		memmove(row->trend, then->trend + 1, sizeof(row->trend) - sizeof(row->trend[0]));
 		row->trend[TOP_TREND - 1] = row->saved_per_s;
 	}

@@ -28,9 +28,10 @@ struct top_row {
 	char peer[56];			/* flow: the remote end */
 	uint64_t open;			/* service: flows open; flow: its age in seconds */
 	uint64_t writes, held, misses, inferred;	/* counters; bursts inferred from a sample */
-	uint64_t saved_wait_us;		/* service: waiting for ACKs that was spared */
+	uint64_t saved_wait_us;		/* waiting for ACKs that was spared; of a flow its share of the service's */
 	double writes_per_s, saved_per_s, misses_per_s, saved_wait_us_per_s;
 	float trend[TOP_TREND];		/* saved per second, oldest first */
+	bool flow;
 	bool managed;
 	bool sampled;			/* the rate of writes rests on a sample */
 };

@@ -173,6 +173,7 @@ json_t *report_flow(const struct daemon *daemon, const struct engine_flow *flow)
 	PUT(written_bytes);
 	PUT(bursts);
 	PUT(held);
+	PUT(saved_wait_us);
 	PUT(misses);
 	PUT(age_us);
 #undef PUT

@@ -82,6 +82,8 @@ struct engine_flow {
 	uint8_t side, mode, wrapper, refusal;	/* enum ac_side, ac_mode, ac_wrapper, ac_refusal */
 	uint32_t service, policy;
 	uint64_t writes, written_bytes, bursts, held, misses;
+	uint64_t saved_wait_us;	/* its share of the service's, by the packets it saved: kept by flow it would cost each
+				 * record */
 	uint64_t segments;	/* data segments sent */
 	uint64_t age_us;
 	char comm[AC_COMM_LEN];

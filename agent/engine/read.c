@@ -99,13 +99,28 @@ int engine_services(struct engine *engine, engine_service_visit *visit, void *co
 }
 
 struct flow_visit {
+	const struct engine *engine;
 	engine_flow_visit *visit;
 	void *context;
+	double wait_us[AC_SERVICES_MAX];	/* that a packet saved spared, by service; below 0: not looked at */
 };
+
+static double wait_per_packet(struct flow_visit *v, uint32_t service)
+{
+	struct ac_service_stats sum = { 0 };
+
+	if (service >= AC_SERVICES_MAX)
+		return 0;
+	if (v->wait_us[service] < 0) {
+		engine_tables_sum(&v->engine->tables, service, &sum);
+		v->wait_us[service] = sum.held ? (double)sum.saved_wait_us / sum.held : 0;
+	}
+	return v->wait_us[service];
+}
 
 static int take_flow(const struct ac_flow_record *r, void *context)
 {
-	const struct flow_visit *v = context;
+	struct flow_visit *v = context;
 	struct engine_flow flow = {
 		.cookie = r->cookie,
 		.netns = r->netns,
@@ -121,6 +136,7 @@ static int take_flow(const struct ac_flow_record *r, void *context)
 		.written_bytes = r->written_bytes,
 		.bursts = r->flow.bursts,
 		.held = r->flow.held,
+		.saved_wait_us = (uint64_t)(r->flow.held * wait_per_packet(v, r->flow.service)),
 		.misses = r->flow.misses,
 		.segments = r->segments,
 		.age_us = r->age_ms * 1000ull,
@@ -134,8 +150,10 @@ static int take_flow(const struct ac_flow_record *r, void *context)
 
 int engine_flows(struct engine *engine, engine_flow_visit *visit, void *context)
 {
-	struct flow_visit v = { visit, context };
+	struct flow_visit v = { .engine = engine, .visit = visit, .context = context };
 
+	for (uint32_t service = 0; service < AC_SERVICES_MAX; service++)
+		v.wait_us[service] = -1;
 	return walk_flows(engine, take_flow, &v);
 }
 

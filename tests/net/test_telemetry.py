@@ -640,6 +640,9 @@ def test_saved_beside_nagle():
         # A delayed ACK is 40 ms, on a busy machine a little more.
         spared = (after["saved_wait_us"] - before["saved_wait_us"]) / (after["held"] - before["held"])
         check(20_000 < spared < 200_000, f"{spared} us spared by a hold: {after}")
+        flow = next(flow for flow in w.agent.flows() if flow["remote_port"] == stream.port)
+        share = after["saved_wait_us"] * flow["held"] / after["held"]
+        check(flow["saved_wait_us"] and abs(flow["saved_wait_us"] - share) <= 0.01 * share, f"of the flow: {flow}")
         check(abs(saved - 50 * (unmanaged - segments)) <= 5, f"{saved} packets saved, {segments} segments a request")
 
 

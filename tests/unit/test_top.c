@@ -43,6 +43,33 @@ static void rates_and_trends(void **state)
 	top_free(&later);
 }
 
+static void add_flow(struct top_table *table, int held, int saved_wait_us)
+{
+	json_t *item = json_pack("{si ss ss si si si si si si si si}", "cookie", 7, "side", "server", "remote", "::1",
+				 "remote_port", 9, "local_port", 80, "writes", 2 * held, "held", held, "misses", 0,
+				 "age_us", 0, "saved_wait_us", saved_wait_us, "bursts", held);
+
+	assert_int_equal(top_add(table, TOP_FLOWS, item), 0);
+	json_decref(item);
+}
+
+/* Of a flow it is a share of the service's, which others may have changed: its own packets say what it saved. */
+static void time_of_a_flow(void **state)
+{
+	struct top_table before = { .time = 10 }, idle = { .time = 12 }, busy = { .time = 14 };
+
+	add_flow(&before, 100, 100000);
+	add_flow(&idle, 100, 4000000);
+	top_compare(&idle, &before);
+	assert_float_equal(idle.rows[0].saved_wait_us_per_s, 0, 0);
+	add_flow(&busy, 200, 2000000);
+	top_compare(&busy, &idle);
+	assert_float_equal(busy.rows[0].saved_wait_us_per_s, 50 * 10000, 1e-3);
+	top_free(&before);
+	top_free(&idle);
+	top_free(&busy);
+}
+
 static void order_and_filter(void **state)
 {
 	struct top_table table = { 0 };
@@ -100,6 +127,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rates_and_trends),
+		cmocka_unit_test(time_of_a_flow),
 		cmocka_unit_test(order_and_filter),
 		cmocka_unit_test(sparklines),
 		cmocka_unit_test(strange_items),
