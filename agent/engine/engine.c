@@ -193,7 +193,7 @@ static int attach_sockops(struct engine *engine, const char *path, struct fault 
 #define PATIENCE 2
 #define GLANCE_BEATS 16
 #define GLANCE_BEATS_QUIET 256
-#define GLANCE_PACKETS 64
+#define GLANCE_PACKETS 16	/* four seconds of a message each second, both ends here */
 
 static void start_watching(struct engine *engine)
 {
