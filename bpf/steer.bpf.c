@@ -33,6 +33,22 @@ STEER_MAP(steer_listeners, BPF_MAP_TYPE_HASH, __u32, __u32, STEER_LISTENERS_MAX,
 STEER_MAP(steer_last, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u32, 1, 0);
 STEER_MAP(steer_seats, BPF_MAP_TYPE_ARRAY, __u32, __u32, STEER_QUEUES_MAX, 0); /* filled by steer_presence */
 
+/* A program's own, which it maps (agent/endpoint-broker/seat.c makes them). */
+struct steer_door_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct steer_door));
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__type(key, __u32);
+	__uint(max_entries, STEER_QUEUES_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__array(values, struct steer_door_map);
+} steer_doors SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
 	__uint(key_size, 4);
@@ -126,17 +142,29 @@ static __always_inline __u32 steer_by_rule(const struct steer_packet *packet, co
 	return steer_redirect(packet, number, action);
 }
 
+/* The program on the queue has closed the port itself, and perhaps no agent runs that could have been told. */
+static __always_inline bool steer_has_shut(__u32 queue, __u16 port)
+{
+	void *doors = bpf_map_lookup_elem(&steer_doors, &queue);
+	__u32 zero = 0;
+	struct steer_door *door = doors ? bpf_map_lookup_elem(doors, &zero) : NULL;
+
+	return door && door->closed[port / 32] & 1u << port % 32;
+}
+
 /*
  * Somebody takes new connections of the rule on this queue. An endpoint's socket is there for the ports that its
  * program listens on, so that a worker that drains, or serves other ports, gets no new connections.
  */
 static __always_inline bool steer_is_served(const struct steer_rule *rule, const struct steer_packet *packet)
 {
-	__u32 queue = packet->queue, seat = STEER_LISTENER(queue, bpf_ntohs(packet->key.local_port));
+	__u16 port = bpf_ntohs(packet->key.local_port);
+	__u32 queue = packet->queue, seat = STEER_LISTENER(queue, port);
 
 	if (!bpf_map_lookup_elem(&xsks_map, &queue))
 		return false;
-	return rule->mode != STEER_ENDPOINT || bpf_map_lookup_elem(&steer_listeners, &seat);
+	return rule->mode != STEER_ENDPOINT ||
+	       (bpf_map_lookup_elem(&steer_listeners, &seat) && !steer_has_shut(queue, port));
 }
 
 /*

@@ -350,7 +350,7 @@ static bool serve_open(struct instance *instance, const char *wanted, int listen
 	grant.index = instance->seat.index;
 	grant.queue = instance->seat.queue;
 	memcpy(grant.interface, instance->seat.interface, sizeof(grant.interface));
-	sent = answer(instance, &grant, (int[]){ grant.ring.xsk, grant.ring.umem, page }, 3);
+	sent = answer(instance, &grant, (int[]){ grant.ring.xsk, grant.ring.umem, page, instance->seat.door }, 4);
 	close(grant.ring.umem);
 	close(page);
 	if (sent) {
@@ -382,7 +382,7 @@ static bool serve_join(struct instance *instance, const struct endpoint_request 
 		seat_leave(&instance->seat, true);
 		return refuse(instance, ENOMEM, "endpoint: no memory for its statistics");
 	}
-	sent = answer(instance, &done, &page, 1);
+	sent = answer(instance, &done, (int[]){ page, instance->seat.door }, 2);
 	close(page);
 	look_on(instance->broker);
 	tell(instance, "joined", NULL);

@@ -4,8 +4,9 @@
  * message is one request or one answer; descriptors travel beside it (SCM_RIGHTS). A conversation is one instance: when
  * it ends, the broker takes the queue back.
  *
- *   OPEN      with a listening TCP socket      -> a queue: its AF_XDP socket, its memory, a page for statistics
- *   JOIN      with an AF_XDP socket            -> the queue that the program had from an agent before; a page
+ *   OPEN      with a listening TCP socket      -> a queue: its AF_XDP socket, its memory, a page for statistics,
+ *                                                a page of the ports that it closes itself (struct steer_door)
+ *   JOIN      with an AF_XDP socket            -> the queue that the program had from an agent before; both pages
  *   LISTEN    with a listening TCP socket      -> from now on the queue gets the new connections to its port
  *   UNLISTEN  with a port                      -> the kernel gets them again
  *   HANDOVER  with a connection, and its bytes -> a kernel socket that goes on with the connection
@@ -22,9 +23,9 @@
 #include "endpoint/ring_xdp.h"
 
 #define ENDPOINT_SOCKET "/run/autocork/endpoint.sock"
-#define ENDPOINT_VERSION 3
+#define ENDPOINT_VERSION 4
 #define ENDPOINT_BYTES_MAX (16u << 20)	/* of one connection that is handed over */
-#define ENDPOINT_FDS_MAX 3
+#define ENDPOINT_FDS_MAX 4
 
 enum endpoint_op {
 	ENDPOINT_OPEN,

@@ -41,6 +41,24 @@ static void clear_ports(const struct seat *seat)
 	clear_ports_of(seat->tables.steer_listeners, gone);
 }
 
+/* The queue's own map, with no port closed. 0 or a negative errno. */
+static int make_door(struct seat *seat)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+	int error = 0;
+
+	seat->door = bpf_map_create(BPF_MAP_TYPE_ARRAY, STEER_DOOR_NAME, sizeof(uint32_t), sizeof(struct steer_door), 1,
+				    &options);
+	if (seat->door < 0)
+		return seat->door;
+	if (bpf_map_update_elem(seat->tables.steer_doors, &seat->queue, &seat->door, BPF_ANY)) {
+		error = -errno;
+		close(seat->door);
+		seat->door = -1;
+	}
+	return error;
+}
+
 void seats_sweep(const char *interface)
 {
 	bool taken[STEER_QUEUES_MAX], gone[STEER_QUEUES_MAX];
@@ -53,6 +71,9 @@ void seats_sweep(const char *interface)
 		for (unsigned i = 0; i < STEER_QUEUES_MAX; i++)
 			gone[i] = !taken[i];
 		clear_ports_of(tables.steer_listeners, gone);
+		for (uint32_t i = 0; i < STEER_QUEUES_MAX; i++)
+			if (gone[i])
+				bpf_map_delete_elem(tables.steer_doors, &i);
 	}
 	tables_close(&tables);
 }
@@ -96,10 +117,14 @@ int seat_take(struct seat *seat, const char *interface, uint32_t queue, uint32_t
 		return error;
 	}
 	clear_ports(seat);
-	if (bpf_map_update_elem(seat->tables.xsks_map, &queue, &ring->xsk, BPF_ANY)) {
+	error = make_door(seat);
+	if (!error && bpf_map_update_elem(seat->tables.xsks_map, &queue, &ring->xsk, BPF_ANY)) {
 		error = -errno;
+		close(seat->door);
+	}
+	if (error) {
 		fault_set(fault, EXIT_FAILED, "%s, queue %u: the steering does not take the socket: %s", interface,
-			  queue, strerror(errno));
+			  queue, strerror(-error));
 		close(ring->xsk);
 		close(ring->umem);
 		tables_close(&seat->tables);
@@ -131,7 +156,11 @@ int seat_join(struct seat *seat, const char *interface, uint32_t queue, int xsk,
 		error = -errno;
 	if (!error) {
 		clear_ports(seat);
-		return 0;
+		error = make_door(seat);
+		if (!error)
+			return 0;
+		close(seat->xsk);
+		seat->xsk = -1;
 	}
 	fault_set(fault, EXIT_FAILED, "%s, queue %u: it is not this program's: %s", interface, queue, strerror(-error));
 	tables_close(&seat->tables);
@@ -142,8 +171,10 @@ void seat_leave(struct seat *seat, bool keep)
 {
 	if (!keep) {
 		bpf_map_delete_elem(seat->tables.xsks_map, &seat->queue);
+		bpf_map_delete_elem(seat->tables.steer_doors, &seat->queue);
 		clear_ports(seat);
 	}
+	close(seat->door);
 	close(seat->xsk);
 	seat->xsk = -1;
 	tables_close(&seat->tables);
@@ -172,5 +203,6 @@ void seat_refresh(struct seat *seat)
 		return;
 	tables_close(&seat->tables);
 	seat->tables = tables;
+	bpf_map_update_elem(seat->tables.steer_doors, &seat->queue, &seat->door, BPF_ANY);
 	bpf_map_update_elem(seat->tables.xsks_map, &seat->queue, &seat->xsk, BPF_ANY);
 }

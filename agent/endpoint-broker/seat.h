@@ -14,6 +14,7 @@ struct seat {
 	int index;
 	uint32_t queue;
 	int xsk;		/* -1: none */
+	int door;		/* a map of struct steer_door, which the program maps */
 	struct steer_tables tables;
 };
 

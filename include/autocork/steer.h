@@ -13,6 +13,8 @@
  *   steer_counts[verdict], steer_hits[rule] (per CPU), steer_events[rule]: counters
  *   steer_last               -> per CPU: rule of the packet that was handed over last, for who counts the losses
  *   steer_listeners[queue, port]: an endpoint on the queue listens there; without it the kernel gets the connection
+ *   steer_doors[queue]       -> struct steer_door, which the program on the queue has mapped: ports that it has closed
+ *                               itself, whether an agent runs or not
  *   xsks_map[queue]          -> the AF_XDP socket that takes the queue's steered packets; the name is libxdp's
  *
  * What fills a table must not end a live connection, so a flow's table is chosen by how sure it is that it lives:
@@ -39,6 +41,8 @@
 #define STEER_PORTS 65536
 #define STEER_LISTENERS_MAX 4096
 #define STEER_LISTENER(queue, port) ((__u32)(queue) << 16 | (port))	/* the port in host byte order */
+/* The map of a queue's program; it can only close, for steer_listeners must name the port as well. */
+#define STEER_DOOR_NAME "steer_door"
 #define STEER_NAME_LEN 64	/* a policy's name, ended by a zero */
 
 enum steer_mode { STEER_NONE, STEER_AF_XDP, STEER_DPDK, STEER_ENDPOINT, STEER_MODE_MAX };
@@ -56,6 +60,11 @@ enum steer_direction {
 #define STEER_SLOT_GROUP (1u << 31)	/* the number is a group's, to be looked up with the peer in steer_peers */
 #define STEER_SLOT_DRAIN (1u << 30)	/* no rule any more, or another one, but flows may live: look them up */
 #define STEER_SLOT_NUMBER (STEER_SLOT_DRAIN - 1)
+
+/* A bit for each port, by its number in host byte order. */
+struct steer_door {
+	__u32 closed[STEER_PORTS / 32];
+};
 
 struct steer_port {
 	__u32 slot[STEER_SLOTS];	/* 0 = no rule */

@@ -285,6 +285,47 @@ def test_nginx_reload():
         wait_for(lambda: not point.has_consumer(), 10, "the queue to be free")
 
 
+def test_nginx_reload_without_agent():
+    """reloads while no agent runs: the kernel serves at once although the worker that ends goes on, which completes what
+    it has; the next agent gives the last worker the queue"""
+    with Endpoint() as point, directory_for("www-data") as directory:
+        server = nginx(point, directory, 1)
+        wait_for(lambda: get(point, "small") and point.has_consumer(), 20, "the worker's queue")
+        half = point.connect()
+        half.sendall(b"GET /small HTTP/1.0\r\n")
+        old = children(server.process.pid)
+        point.keeper.process.kill()
+        point.keeper.process.wait()
+        before = point.steered()
+        equal(get(point, "small"), b"y" * 600, "on its own TCP")
+        check(point.steered() > before, "new connections are steered without an agent")
+        for _ in range(2):
+            workers = children(server.process.pid)
+            server.process.send_signal(signal.SIGHUP)
+            wait_for(lambda workers=workers: set(children(server.process.pid)) - set(workers), 20, "the next worker")
+            begun, before = time.monotonic(), point.steered()
+            # Those of the very first moment may still be the old worker's: it closes its listener a little later.
+            for _ in range(200):
+                equal(get(point, "small"), b"y" * 600, "while it reloads")
+                if point.steered() == before:
+                    break
+                before = point.steered()
+            for _ in range(10):
+                equal(get(point, "small"), b"y" * 600, "after that")
+            equal(point.steered(), before, "the kernel serves")
+            check(time.monotonic() - begun < 20, f"it took {time.monotonic() - begun:.1f} s")
+            check(set(old) <= set(children(server.process.pid)), "the worker with half a request goes on")
+        got = answer(half, b"\r\n", 10000)
+        check(got.endswith(b"\r\n\r\n" + b"y" * 600), "the other half of the request")
+        point.agent(POLICY)
+
+        def again():
+            before = point.steered()
+            get(point, "small")
+            return point.steered() > before
+        wait_for(again, 30, "the last worker's queue")
+
+
 def test_redis():
     """redis: pipelines, large values, a fork for its snapshot while connections are open"""
     with Endpoint() as point, directory_for("redis") as directory:

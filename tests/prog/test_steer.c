@@ -8,6 +8,7 @@
 
 #include <bpf/btf.h>
 #include <linux/btf.h>
+#include <sys/mman.h>
 #include <net/if.h>
 
 #include "steer_frame.h"
@@ -673,8 +674,11 @@ static void test_endpoint_listeners(void **state)
 {
 	struct test *test = *state;
 	int rules = bpf_map__fd(test->steer->maps.steer_rules), seats = bpf_map__fd(test->steer->maps.steer_listeners);
-	unsigned int number = RULE_TCP, seat = STEER_LISTENER(0, 9000), other = STEER_LISTENER(1, 9000), one = 1;
+	unsigned int number = RULE_TCP, seat = STEER_LISTENER(0, 9000), other = STEER_LISTENER(1, 9000), one = 1, zero = 0;
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
+	struct steer_door *page;
 	struct steer_rule rule;
+	int door;
 
 	assert_int_equal(bpf_map_lookup_elem(rules, &number, &rule), 0);
 	rule.mode = STEER_ENDPOINT;
@@ -683,6 +687,21 @@ static void test_endpoint_listeners(void **state)
 	assert_int_equal(RUN(test, .flags = SYN), STEER_VERDICT_NO_CONSUMER);
 	assert_int_equal(bpf_map_update_elem(seats, &seat, &one, BPF_ANY), 0);
 	assert_int_equal(RUN(test, .flags = SYN, .from = 40001), STEER_VERDICT_STEERED);
+	/* Its program closes the port in the page that it has of the queue's own map, with no agent. */
+	door = bpf_map_create(BPF_MAP_TYPE_ARRAY, STEER_DOOR_NAME, sizeof(zero), sizeof(*page), 1, &options);
+	assert_true(door >= 0);
+	page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, door, 0);
+	assert_true(page != MAP_FAILED);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(test->steer->maps.steer_doors), &zero, &door, BPF_ANY), 0);
+	page->closed[9000 / 32] = ~(1u << 9000 % 32);
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40003), STEER_VERDICT_STEERED);
+	page->closed[9000 / 32] = 1u << 9000 % 32;
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40004), STEER_VERDICT_NO_CONSUMER);
+	assert_int_equal(RUN(test, .flags = ACK, .from = 40001), STEER_VERDICT_STEERED);
+	page->closed[9000 / 32] = 0;
+	assert_int_equal(RUN(test, .flags = SYN, .from = 40005), STEER_VERDICT_STEERED);
+	munmap(page, sizeof(*page));
+	close(door);
 	/* Its program listens no more: what is open stays. */
 	assert_int_equal(bpf_map_delete_elem(seats, &seat), 0);
 	assert_int_equal(RUN(test, .flags = SYN, .from = 40002), STEER_VERDICT_NO_CONSUMER);

@@ -106,24 +106,24 @@ static int converse(int broker, const struct endpoint_request *request, int fd, 
 	return error;
 }
 
-int ask_open(int broker, int listener, const char *interface, struct endpoint_answer *grant, int *page)
+int ask_open(int broker, int listener, const char *interface, struct endpoint_answer *grant, struct ask_pages *pages)
 {
 	struct endpoint_request request = { .version = ENDPOINT_VERSION, .op = ENDPOINT_OPEN };
 	int fds[ENDPOINT_FDS_MAX], error;
 
 	snprintf(request.interface, sizeof(request.interface), "%s", interface);
 	error = converse(broker, &request, listener, grant, fds);
-	if (!error && fds[2] < 0)
+	if (!error && fds[3] < 0)
 		error = EPROTO;
 	if (error)
 		return error;
 	grant->ring.xsk = fds[0];
 	grant->ring.umem = fds[1];
-	*page = fds[2];
+	*pages = (struct ask_pages){ fds[2], fds[3] };
 	return 0;
 }
 
-int ask_join(int broker, int xsk, const char *interface, uint32_t queue, int *page)
+int ask_join(int broker, int xsk, const char *interface, uint32_t queue, struct ask_pages *pages)
 {
 	struct endpoint_request request = { .version = ENDPOINT_VERSION, .op = ENDPOINT_JOIN, .queue = queue };
 	struct endpoint_answer answer;
@@ -131,9 +131,9 @@ int ask_join(int broker, int xsk, const char *interface, uint32_t queue, int *pa
 
 	snprintf(request.interface, sizeof(request.interface), "%s", interface);
 	error = converse(broker, &request, xsk, &answer, fds);
-	if (!error && fds[0] < 0)
+	if (!error && fds[1] < 0)
 		error = EPROTO;
-	*page = fds[0];
+	*pages = (struct ask_pages){ fds[0], fds[1] };
 	return error;
 }
 

@@ -7,10 +7,14 @@
 int ask_connect(void);
 /* Why the last request failed: "THING: REASON: NEXT STEP". */
 const char *ask_refusal(void);
-/* 0, or an errno value. An empty interface: whichever a policy names. *page is a descriptor too. */
-int ask_open(int broker, int listener, const char *interface, struct endpoint_answer *grant, int *page);
+/* Descriptors of what the program and the agent, or the steering, share. */
+struct ask_pages {
+	int statistics, door;
+};
+/* 0, or an errno value. An empty interface: whichever a policy names. */
+int ask_open(int broker, int listener, const char *interface, struct endpoint_answer *grant, struct ask_pages *pages);
 /* To a new agent: this queue's socket is here. */
-int ask_join(int broker, int xsk, const char *interface, uint32_t queue, int *page);
+int ask_join(int broker, int xsk, const char *interface, uint32_t queue, struct ask_pages *pages);
 int ask_listen(int broker, int listener);
 void ask_unlisten(int broker, uint16_t port);
 /* The kernel's socket, or -1. */

@@ -211,13 +211,31 @@ static bool read_link(uint8_t mac[6], uint32_t *mtu)
 	return good;
 }
 
+/* 0, or an errno value: the kernel serves the port. */
+static int open_port(int fd, const struct file *listener)
+{
+	int error = ask_listen(link_state.broker, fd);
+
+	if (!error)
+		link_open_port(ntohs(listener->local.in.sin_port));
+	return error;
+}
+
+static void shut_port(const struct file *listener)
+{
+	uint16_t port = ntohs(listener->local.in.sin_port);
+
+	link_shut_port(port);
+	ask_unlisten(link_state.broker, port);
+}
+
 static void listen_all(void)
 {
 	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1)) {
 		struct file *file = files_find(fd);
 
 		if (file->kind == FILE_LISTENER && file->socket)
-			ask_listen(link_state.broker, fd);
+			open_port(fd, file);
 	}
 }
 
@@ -251,7 +269,7 @@ static void mind_flood(uint64_t now)
 		struct file *file = files_find(fd);
 
 		if (file->kind == FILE_LISTENER && file->socket)
-			ask_unlisten(link_state.broker, ntohs(file->local.in.sin_port));
+			shut_port(file);
 	}
 }
 
@@ -392,12 +410,18 @@ static void end_drains(uint16_t port)
 	}
 }
 
+/* Nobody can move connections. */
+static bool lacks_agent(void)
+{
+	return link_state.broker < 0 && !it.own_ring;
+}
+
 static void drain(void)
 {
 	for (struct drain **at = &it.drains; *at;) {
 		struct engine_socket *connection;
 
-		while ((connection = engine_accept((*at)->listener))) {
+		while (!lacks_agent() && (connection = engine_accept((*at)->listener))) {
 			int sock = move_to_kernel(connection, ENDPOINT_FOR_CLOSED);
 
 			if (sock < 0) {
@@ -408,8 +432,11 @@ static void drain(void)
 			spill_give((*at)->out, sock);
 			REAL(close)(sock);
 		}
-		/* Those whose handshake goes on are waited for: the peer may think that it is complete. */
-		if (engine_half_open((*at)->listener))
+		/*
+		 * Those whose handshake goes on are waited for: the peer may think that it is complete. The next agent
+		 * may take those that nobody takes now.
+		 */
+		if (lacks_agent() || engine_half_open((*at)->listener))
 			at = &(*at)->next;
 		else
 			end_drain(at);
@@ -456,7 +483,7 @@ void instance_serve(int fd, struct file *listener)
 	}
 	engine_set_tag(listener->socket, listener);
 	copy_options(fd, listener->socket);
-	if (!it.flooded && !it.own_ring && ask_listen(link_state.broker, fd)) {
+	if (!it.flooded && !it.own_ring && open_port(fd, listener)) {
 		engine_close(listener->socket);
 		listener->socket = NULL;
 	}
@@ -466,7 +493,8 @@ void instance_stop_serving(struct file *listener)
 {
 	if (!listener->socket)
 		return;
-	ask_unlisten(link_state.broker, ntohs(listener->local.in.sin_port));
+	keep_link(instance_now());
+	shut_port(listener);
 	/* SYNs that the queue had already taken. */
 	instance_poll();
 	begin_drain(listener);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 #include "endpoint/preload/link.h"
 
+#include <linux/membarrier.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "endpoint/preload/descriptors.h"
 #include "endpoint/preload/real.h"
@@ -13,35 +16,64 @@
 
 struct link link_state = { .broker = -1, .xsk = -1 };
 
-/* What was counted stays: the new page goes on where the old one was. */
-static void take_page(int fd)
+static void *map_once(int fd, size_t size)
 {
-	struct endpoint_page *page = mmap(NULL, ENDPOINT_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	REAL(close)(fd);
 	if (page == MAP_FAILED)
-		page = NULL;
-	else
-		madvise(page, ENDPOINT_PAGE_SIZE, MADV_DONTFORK);
-	if (page && link_state.page)
-		*page = *link_state.page;
+		return NULL;
+	madvise(page, size, MADV_DONTFORK);
+	return page;
+}
+
+static void forget_pages(void)
+{
 	if (link_state.page)
 		munmap(link_state.page, ENDPOINT_PAGE_SIZE);
+	if (link_state.door)
+		munmap(link_state.door, sizeof(*link_state.door));
+}
+
+/* What was counted stays: the new page goes on where the old one was. The new door has no port closed. */
+static void take_pages(const struct ask_pages *pages)
+{
+	struct endpoint_page *page = map_once(pages->statistics, ENDPOINT_PAGE_SIZE);
+
+	if (page && link_state.page)
+		*page = *link_state.page;
+	forget_pages();
 	link_state.page = page;
+	link_state.door = map_once(pages->door, sizeof(*link_state.door));
+}
+
+void link_open_port(uint16_t port)
+{
+	if (link_state.door)
+		__atomic_and_fetch(&link_state.door->closed[port / 32], ~(UINT32_C(1) << port % 32), __ATOMIC_SEQ_CST);
+}
+
+void link_shut_port(uint16_t port)
+{
+	if (link_state.door)
+		__atomic_or_fetch(&link_state.door->closed[port / 32], UINT32_C(1) << port % 32, __ATOMIC_SEQ_CST);
+	/* With an agent its answer takes longer than a packet that has just passed the door. */
+	if (link_state.broker < 0)
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
 int link_open(int listener, const char *interface, struct endpoint_answer *grant)
 {
-	int page;
+	struct ask_pages pages;
 
 	link_state.broker = files_hide(ask_connect());
 	if (link_state.broker < 0)
 		return -1;
-	if (ask_open(link_state.broker, listener, interface, grant, &page)) {
+	if (ask_open(link_state.broker, listener, interface, grant, &pages)) {
 		link_close();
 		return -1;
 	}
-	take_page(page);
+	take_pages(&pages);
 	grant->interface[IF_NAMESIZE - 1] = 0;
 	strcpy(link_state.interface, grant->interface);
 	link_state.queue = grant->queue;
@@ -54,8 +86,7 @@ int link_open(int listener, const char *interface, struct endpoint_answer *grant
 
 void link_close(void)
 {
-	if (link_state.page)
-		munmap(link_state.page, ENDPOINT_PAGE_SIZE);
+	forget_pages();
 	if (link_state.broker >= 0)
 		files_unhide(link_state.broker);
 	link_state = (struct link){ .broker = -1, .xsk = -1 };
@@ -75,15 +106,16 @@ static bool lives(void)
 
 static bool join(void)
 {
-	int broker = files_hide(ask_connect()), page;
+	int broker = files_hide(ask_connect());
+	struct ask_pages pages;
 
 	if (broker < 0)
 		return false;
-	if (ask_join(broker, link_state.xsk, link_state.interface, link_state.queue, &page)) {
+	if (ask_join(broker, link_state.xsk, link_state.interface, link_state.queue, &pages)) {
 		files_unhide(broker);
 		return false;
 	}
-	take_page(page);
+	take_pages(&pages);
 	link_state.broker = broker;
 	link_state.delay = TRY_FIRST;
 	return true;

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /*
- * The instance's link to the agent: the conversation with its broker, and the page of statistics. The agent may end and
- * start again: the instance goes on meanwhile, and joins the new one. All with the instance's lock.
+ * The instance's link to the agent: the conversation with its broker, the page of statistics, and the page in which the
+ * steering sees the ports that the instance has closed. The agent may end and start again: the instance goes on
+ * meanwhile, and joins the new one. All with the instance's lock.
  */
 #pragma once
+#include <autocork/steer.h>
+
 #include "endpoint/preload/ask.h"
 
 struct link {
 	int broker;			/* -1: no agent now */
 	struct endpoint_page *page;	/* NULL: none */
+	struct steer_door *door;	/* NULL: none */
 	int xsk;			/* of the queue; -1: no instance */
 	uint32_t queue;
 	char interface[IF_NAMESIZE];
@@ -28,4 +32,7 @@ void link_forked(void);
  * link_deadline(): when that is to be looked at again although nothing happens.
  */
 bool link_keep(uint64_t now);
+/* New connections to the port come to the queue, if the broker has said so too, or go to the kernel at once. */
+void link_open_port(uint16_t port);
+void link_shut_port(uint16_t port);
 uint64_t link_deadline(void);
