@@ -15,6 +15,7 @@ bool array_room(void *array, size_t count, size_t *room, size_t size)
 		return true;
 	/* A pointer to any type is read and written as bytes: C has no pointer to all of them. */
 	memcpy(&elements, array, sizeof(elements));
+	/* cppcheck-suppress memleakOnRealloc ; the caller has the old one still */
 	elements = reallocarray(elements, wanted, size);
 	if (!elements)
 		return false;

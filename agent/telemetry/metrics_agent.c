@@ -51,7 +51,7 @@ static void page_values(struct page *page, const struct telemetry_agent *agent)
 {
 	for (size_t i = 0; i < AC_ARRAY_SIZE(agent_metrics); i++) {
 		const struct agent_metric *metric = &agent_metrics[i];
-		const char *field = (const char *)agent + metric->field;
+		const void *field = (const char *)agent + metric->field;
 
 		page_head(page, metric->name, metric->kind, metric->unit, metric->help);
 		fprintf(page->out, PREFIX "%s%s ", metric->name, metric_suffix(metric->kind));
