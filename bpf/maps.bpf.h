@@ -254,14 +254,9 @@ static __always_inline struct ac_service_memory *memory_of(const struct ac_flow 
 static __always_inline bool kick(__u32 what, __u32 netns)
 {
 	struct ac_kick *k = bpf_ringbuf_reserve(&kicks, sizeof(*k), 0);
-	struct ac_control *c;
 
-	if (!k) {
-		c = the_control();
-		if (c)
-			__sync_fetch_and_add(&c->lost_kicks, 1);
+	if (!k)
 		return false;
-	}
 	k->what = what;
 	k->netns = netns;
 	bpf_ringbuf_submit(k, BPF_RB_FORCE_WAKEUP);
@@ -279,7 +274,7 @@ static __always_inline void flow_watch(struct ac_flow *f, struct ac_control *c)
 	__sync_fetch_and_add(&c->watched, 1);
 	c->vain_calls = 0;
 	/* Before it is asked whether the observer is there: see stop_watching() in agent/engine/engine.c. */
-	__sync_fetch_and_add(&c->watches, 1);
+	__sync_fetch_and_add(&c->watch_begins, 1);
 	if (!c->watching && !__sync_lock_test_and_set(&c->watching, 1))
 		kick(AC_KICK_WATCH, 0);
 }

@@ -99,16 +99,16 @@ static __always_inline void shadow_burst_ended(struct sock *sk, struct ac_flow *
 
 static __always_inline void seen_in_vain(struct ac_flow *f, struct ac_control *c)
 {
-	__u32 watches;
+	__u32 begins;
 
 	/* By the 256, to keep a busy machine's CPUs off one cache line. */
 	if (++f->vain)
 		return;
-	watches = c->watches;
+	begins = c->watch_begins;
 	if (__sync_add_and_fetch(&c->vain_calls, 256) < VAIN_CALLS)
 		return;
 	c->vain_calls = 0;
-	kick(AC_KICK_DISMISS, watches);
+	kick(AC_KICK_DISMISS, begins);
 }
 
 /* While the observer is there for the watched flows only, it has no business with the others. */

@@ -47,9 +47,3 @@ void neighbour_learn(struct engine *engine, const ip_addr_t *address, const uint
 	memcpy(slot->learned_mac, mac, 6);
 	slot->learned = true;
 }
-
-void engine_forget_neighbours(struct engine *engine)
-{
-	memset(engine->neighbours, 0, sizeof(engine->neighbours));
-	engine->neighbour_count = 0;
-}

@@ -69,7 +69,6 @@ void engine_destroy(struct engine *engine);
 /* Addresses, MAC, MTU or neighbours have changed. */
 int engine_set_addresses(struct engine *engine, const union engine_address *addresses, unsigned count);
 void engine_set_link(struct engine *engine, const uint8_t mac[6], uint32_t mtu);
-void engine_forget_neighbours(struct engine *engine);
 
 /*
  * Time. now is CLOCK_MONOTONIC in ns. engine_poll() takes at most budget bursts from the ring (0: until it is empty),

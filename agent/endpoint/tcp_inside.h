@@ -119,7 +119,7 @@ struct engine {
 	struct rx_frame *rx_free;
 	void *rx_all;
 	uint32_t rx_held;
-	bool submitted, tx_blocked, in_input;
+	bool submitted, tx_blocked;
 	uint64_t submitted_at; /* the first of those that wait in the ring */
 	/* Whose data is in the last frame, while it waits there alone of its kind; and segments_out then. */
 	const struct tcp_pcb *last;

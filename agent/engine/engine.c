@@ -56,15 +56,15 @@ static void size_maps(struct engine *engine, struct bpf_object *object)
 	}
 }
 
-static int load(struct engine *engine, struct bpf_object **object, const char *name, const void *bytes, size_t size,
-		struct fault *fault)
+/* `object`: NULL if it could not be opened. */
+static int load(struct engine *engine, struct bpf_object *object, const char *name, struct fault *fault)
 {
-	int err;
+	int err = -errno;
 
-	*object = objects_open(bytes, size);
-	if (*object)
-		size_maps(engine, *object);
-	err = *object ? objects_load(*object, &engine->shared) : -errno;
+	if (object) {
+		size_maps(engine, object);
+		err = objects_load(object, &engine->shared);
+	}
 	if (!err)
 		return 0;
 	return fault_set(fault, EXIT_UNSUPPORTED, "BPF program %s: %s: %s: run `autocork doctor`", name,
@@ -72,39 +72,28 @@ static int load(struct engine *engine, struct bpf_object **object, const char *n
 			 objects_complaint()[0] ? objects_complaint() : strerror(-err));
 }
 
-static int attach_iterator(struct engine *engine, enum iterator which, struct bpf_object *object, const char *name,
+#define OPEN_AND_LOAD(engine, name, fault) \
+	((engine)->name = OBJECTS_OPEN(name), \
+	 load(engine, (engine)->name ? (engine)->name->obj : NULL, #name, fault))
+
+static int attach_iterator(struct engine *engine, enum iterator which, struct bpf_program *program,
 			   struct fault *fault)
 {
-	struct bpf_program *program = bpf_object__find_program_by_name(object, name);
-
 	engine->iterators[which] = bpf_program__attach_iter(program, NULL);
 	if (!engine->iterators[which])
 		return fault_set(fault, EXIT_UNSUPPORTED, "iterator %s: cannot be attached: %s: run `autocork doctor`",
-				 name, strerror(errno));
+				 bpf_program__name(program), strerror(errno));
 	return 0;
 }
 
 static int load_all(struct engine *engine, struct fault *fault)
 {
-	size_t size;
-	const void *bytes;
-
-	bytes = life_bpf__elf_bytes(&size);
-	if (load(engine, &engine->life, "life", bytes, size, fault))
+	if (OPEN_AND_LOAD(engine, life, fault) || OPEN_AND_LOAD(engine, reconcile, fault) ||
+	    OPEN_AND_LOAD(engine, find, fault) || OPEN_AND_LOAD(engine, dump, fault) ||
+	    attach_iterator(engine, ITERATOR_RECONCILE, engine->reconcile->progs.reconcile, fault) ||
+	    attach_iterator(engine, ITERATOR_NAMES, engine->reconcile->progs.name_owners, fault))
 		return -1;
-	bytes = reconcile_bpf__elf_bytes(&size);
-	if (load(engine, &engine->reconcile, "reconcile", bytes, size, fault))
-		return -1;
-	bytes = find_bpf__elf_bytes(&size);
-	if (load(engine, &engine->find, "find", bytes, size, fault))
-		return -1;
-	bytes = dump_bpf__elf_bytes(&size);
-	if (load(engine, &engine->dump, "dump", bytes, size, fault))
-		return -1;
-	return attach_iterator(engine, ITERATOR_RECONCILE, engine->reconcile, "reconcile", fault) ||
-			       attach_iterator(engine, ITERATOR_NAMES, engine->reconcile, "name_owners", fault) ?
-		       -1 :
-		       0;
+	return 0;
 }
 
 /* How deep the subtree lies below the root: the level of its cgroup. */
@@ -155,15 +144,16 @@ static int open_cgroup(struct engine *engine, const char *path, struct fault *fa
 /* Without these flows would stay in the map for ever, and their sockets' addresses would name others. */
 static int attach_ends(struct engine *engine, struct fault *fault)
 {
-	static const struct {
-		const char *program, *tracepoint;
-	} ends[] = { { "flow_closed", "tcp_destroy_sock" },
-		     { "flow_resets", "tcp_send_reset" },
-		     { "flow_ends", "inet_sock_set_state" } };
+	const struct {
+		const struct bpf_program *program;
+		const char *tracepoint;
+	} ends[] = { { engine->life->progs.flow_closed, "tcp_destroy_sock" },
+		     { engine->life->progs.flow_resets, "tcp_send_reset" },
+		     { engine->life->progs.flow_ends, "inet_sock_set_state" } };
 
 	_Static_assert(AC_ARRAY_SIZE(ends) == AC_ARRAY_SIZE(engine->ends), "a link each");
 	for (size_t i = 0; i < AC_ARRAY_SIZE(ends); i++) {
-		engine->ends[i] = bpf_program__attach(bpf_object__find_program_by_name(engine->life, ends[i].program));
+		engine->ends[i] = bpf_program__attach(ends[i].program);
 		if (!engine->ends[i])
 			return fault_set(fault, EXIT_UNSUPPORTED, "tracepoint %s: %s: run `autocork doctor`",
 					 ends[i].tracepoint, strerror(errno));
@@ -175,9 +165,7 @@ static int attach_ends(struct engine *engine, struct fault *fault)
 
 static int attach_sockops(struct engine *engine, const char *path, struct fault *fault)
 {
-	struct bpf_program *program = bpf_object__find_program_by_name(engine->life, "enroll");
-
-	engine->sockops = objects_attach(program, engine->cgroup);
+	engine->sockops = objects_attach(engine->life->progs.enroll, engine->cgroup);
 	if (!engine->sockops)
 		return fault_set(fault, EXIT_UNSUPPORTED, "sockops on cgroup %s: %s: run `autocork doctor`",
 				 path ? path : "root", strerror(errno));
@@ -208,15 +196,15 @@ static void start_watching(struct engine *engine)
 }
 
 /*
- * Unless a flow has begun to be watched since control.watches was what is given here. Who begins after that finds
+ * Unless a flow has begun to be watched since control.watch_begins was what is given here. Who begins after that finds
  * `watching` 0, and kicks.
  */
-static void stop_watching(struct engine *engine, uint32_t watches)
+static void stop_watching(struct engine *engine, uint32_t begins)
 {
 	struct ac_control *control = engine->tables.control;
 
 	__atomic_store_n(&control->watching, 0, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&control->watches, __ATOMIC_SEQ_CST) != watches) {
+	if (__atomic_load_n(&control->watch_begins, __ATOMIC_SEQ_CST) != begins) {
 		engine->patience = PATIENCE;
 		start_watching(engine);
 		return;
@@ -271,7 +259,7 @@ static void adopt(struct engine *engine)
 	control->reconcile = AC_RECONCILE_TEND;
 }
 
-static void update_watching(struct engine *engine, uint32_t watches)
+static void update_watching(struct engine *engine, uint32_t begins)
 {
 	struct ac_control *control = engine->tables.control;
 
@@ -279,12 +267,12 @@ static void update_watching(struct engine *engine, uint32_t watches)
 	if (control->sees_all || engine->worth_watching)
 		start_watching(engine);
 	else
-		stop_watching(engine, watches);
+		stop_watching(engine, begins);
 }
 
 static void review_watching(struct engine *engine)
 {
-	uint32_t watches = engine->tables.control->watches;
+	uint32_t begins = engine->tables.control->watch_begins;
 
 	engine->rechecks = engine->manages && engine->beats % RECHECK_BEATS >= RECHECK_BEATS - RECHECK_FOR;
 	engine->worth_watching = is_worth_watching(engine);
@@ -293,13 +281,13 @@ static void review_watching(struct engine *engine)
 	    engine->passed != engine->tables.control->passed)
 		adopt(engine);
 	engine->beats++;
-	update_watching(engine, watches);
+	update_watching(engine, begins);
 }
 
 void engine_sample(struct engine *engine, unsigned int weight)
 {
 	struct ac_control *control = engine->tables.control;
-	uint32_t watches = control->watches;
+	uint32_t begins = control->watch_begins;
 
 	if (weight == control->weight)
 		return;
@@ -307,7 +295,7 @@ void engine_sample(struct engine *engine, unsigned int weight)
 	if (!weight) {
 		__atomic_store_n(&control->weight, 0, __ATOMIC_RELAXED);
 		engine_weigh(engine);
-		update_watching(engine, watches);
+		update_watching(engine, begins);
 		return;
 	}
 	if (engine->observes) {
@@ -376,7 +364,7 @@ static void serve(struct pending *pending, const struct bpf_link *iterator)
 
 static bool start_releaser(struct engine *engine)
 {
-	int find = bpf_program__fd(bpf_object__find_program_by_name(engine->find, "find"));
+	int find = bpf_program__fd(engine->find->progs.find);
 
 	return releaser_start(&engine->releaser, &engine->shared, find, engine->tables.control, engine->max_flows + 1,
 			      &engine->features);
@@ -444,8 +432,6 @@ fail:
 
 void engine_stop(struct engine *engine)
 {
-	struct bpf_object *objects[4];
-
 	if (!engine)
 		return;
 	/* First no new holds, then no new flows, then all flows back, and only then their wrappers away. */
@@ -470,12 +456,10 @@ void engine_stop(struct engine *engine)
 		bpf_link__destroy(engine->iterators[i]);
 	ring_buffer__free(engine->kicks);
 	engine_tables_unmap(&engine->tables);
-	objects[0] = engine->dump;
-	objects[1] = engine->find;
-	objects[2] = engine->reconcile;
-	objects[3] = engine->life;
-	for (int i = 0; i < 4; i++)
-		objects_close(objects[i]);
+	OBJECTS_CLOSE(engine->dump);
+	OBJECTS_CLOSE(engine->find);
+	OBJECTS_CLOSE(engine->reconcile);
+	OBJECTS_CLOSE(engine->life);
 	recycler_free(engine->recycler);
 	free(engine->shown);
 	free(engine);

@@ -28,7 +28,10 @@ struct pending {
 struct engine {
 	struct features features;
 	struct shared_maps shared;
-	struct bpf_object *life, *reconcile, *find, *dump;
+	struct life_bpf *life;
+	struct reconcile_bpf *reconcile;
+	struct find_bpf *find;
+	struct dump_bpf *dump;
 	struct bpf_link *sockops, *ends[3];	/* of connections: their end, its reset, their socket's */
 	int fragments;		/* net.core.max_skb_frags, open; 0 or less: it cannot be read */
 	unsigned int max_flows;	/* as in struct engine_options, never 0 */
@@ -36,7 +39,7 @@ struct engine {
 	struct bpf_link *iterators[ITERATOR_MAX];
 	struct observer observer;
 	struct responses responses;	/* told of one by one */
-	unsigned int watches;		/* that have them added up */
+	unsigned int watchers;		/* that have them added up */
 	uint32_t event_types;		/* that somebody listens to */
 	int cgroup;		/* the directory whose flows are handled, open; 0 = not yet */
 	struct wrapper wrappers[AC_WRAPPER_MAX];
@@ -58,7 +61,7 @@ struct engine {
 	uint32_t passed;		/* control.passed at the last adopt() */
 };
 
-/* Tells the kernel side what is wanted: event_types, and whether there are watches. */
+/* Tells the kernel side what is wanted: event_types, and whether there are watchers. */
 void engine_listen(struct engine *engine);
 
 #define RESPONSES_REFUSED "responses: cannot be watched: %s: it takes a kernel from 6.16 on"

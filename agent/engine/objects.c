@@ -75,9 +75,14 @@ const char *objects_why(int error)
 	return why;
 }
 
-struct bpf_object *objects_open(const void *bytes, size_t size)
+void objects_forget_complaint(void)
 {
 	complaint[0] = 0;
+}
+
+struct bpf_object *objects_open(const void *bytes, size_t size)
+{
+	objects_forget_complaint();
 	return bpf_object__open_mem(bytes, size, NULL);
 }
 
@@ -138,7 +143,8 @@ static void strip(struct bpf_object *object, const struct shared_maps *shared)
 	}
 }
 
-void objects_close(struct bpf_object *object)
+/* Was it stripped? Then only its programs go. */
+static bool unload_stripped(struct bpf_object *object)
 {
 	struct bpf_program *program;
 
@@ -147,9 +153,21 @@ void objects_close(struct bpf_object *object)
 			continue;
 		bpf_object__for_each_program(program, object)
 			bpf_program__unload(program);
-		return;
+		return true;
 	}
-	bpf_object__close(object);
+	return false;
+}
+
+void objects_close(struct bpf_object *object)
+{
+	if (!unload_stripped(object))
+		bpf_object__close(object);
+}
+
+void objects_close_skeleton(struct bpf_object_skeleton *skeleton)
+{
+	if (!unload_stripped(*skeleton->obj))
+		bpf_object__destroy_skeleton(skeleton);
 }
 
 int objects_load(struct bpf_object *object, struct shared_maps *shared)

@@ -24,6 +24,17 @@ void objects_capture_log(void);
 
 /* Opens the object without loading it; NULL and errno on failure. */
 struct bpf_object *objects_open(const void *bytes, size_t size);
+/* The same of a skeleton, whose members are its maps and programs: NULL and errno if that fails. */
+#define OBJECTS_OPEN(name) (objects_forget_complaint(), name##_bpf__open())
+#define OBJECTS_CLOSE(opened) \
+	do { \
+		if (opened) \
+			objects_close_skeleton((opened)->skeleton); \
+		free(opened); \
+		(opened) = NULL; \
+	} while (0)
+void objects_forget_complaint(void);
+void objects_close_skeleton(struct bpf_object_skeleton *skeleton);
 /* Shares maps, loads. Returns 0 or -errno; the object is the caller's either way. */
 int objects_load(struct bpf_object *object, struct shared_maps *shared);
 /* The same, but maps that only this object has stay its own: for one that goes before the others do. */

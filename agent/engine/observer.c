@@ -2,51 +2,56 @@
 #include "engine/observer.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bpf/observe.skel.h"
+
+/* Where the skeleton has a program. No one is at 0. */
+#define PROGRAM(name) offsetof(struct observe_bpf, progs.name)
 
 /* One way to serve a purpose: all programs of a row are attached, or the next row is tried. Best first; an empty row
  * ends a table. */
 struct way {
 	const char *how;
-	const char *programs[HOOK_PROGRAMS];
+	size_t programs[HOOK_PROGRAMS];	/* PROGRAM(), up to the first 0 */
 	bool fentry;
 };
 
 static const struct way writes[] = {
-	{ "fentry tcp_sendmsg_locked and do_tcp_sendpages", { "write_fentry", "sendpage_fentry" }, .fentry = true },
-	{ "fentry tcp_sendmsg_locked", { "write_fentry" }, .fentry = true },
-	{ "tracepoint tcp_sendmsg_locked", { "write_tracepoint" }, .fentry = false },
-	{ "tracepoint sock_send_length", { "write_length" }, .fentry = false },
+	{ "fentry tcp_sendmsg_locked and do_tcp_sendpages", { PROGRAM(write_fentry), PROGRAM(sendpage_fentry) }, .fentry = true },
+	{ "fentry tcp_sendmsg_locked", { PROGRAM(write_fentry) }, .fentry = true },
+	{ "tracepoint tcp_sendmsg_locked", { PROGRAM(write_tracepoint) }, .fentry = false },
+	{ "tracepoint sock_send_length", { PROGRAM(write_length) }, .fentry = false },
 	{},
 };
 
 static const struct way reads[] = {
-	{ "fexit tcp_recvmsg", { "read_fexit" }, .fentry = true },
-	{ "tracepoint sock_recv_length", { "read_length" }, .fentry = false },
+	{ "fexit tcp_recvmsg", { PROGRAM(read_fexit) }, .fentry = true },
+	{ "tracepoint sock_recv_length", { PROGRAM(read_length) }, .fentry = false },
 	{},
 };
 
 /* No tracepoint fires before a program sleeps in a read, so there is no second row. */
 static const struct way waits[] = {
-	{ "fentry tcp_recvmsg and tcp_poll", { "recv_wait", "poll_wait" }, .fentry = true },
+	{ "fentry tcp_recvmsg and tcp_poll", { PROGRAM(recv_wait), PROGRAM(poll_wait) }, .fentry = true },
 	{},
 };
 
 static const struct way options[] = {
-	{ "cgroup setsockopt", { "option_set" }, .fentry = false },
+	{ "cgroup setsockopt", { PROGRAM(option_set) }, .fentry = false },
 	{},
 };
 
 static const struct way packets[] = {
-	{ "cgroup skb, both directions", { "packet_out", "packet_in" }, .fentry = false },
+	{ "cgroup skb, both directions", { PROGRAM(packet_out), PROGRAM(packet_in) }, .fentry = false },
 	{},
 };
 
 static const struct way view[] = {
-	{ "cgroup getsockopt and setsockopt", { "option_seen", "option_comes" }, .fentry = false },
+	{ "cgroup getsockopt and setsockopt", { PROGRAM(option_seen), PROGRAM(option_comes) }, .fentry = false },
 	{},
 };
 
@@ -95,7 +100,7 @@ static int attach(struct hook *hook, int cgroup)
 static void unload(struct hook *hook)
 {
 	detach(hook);
-	objects_close(hook->object);
+	OBJECTS_CLOSE(hook->opened);
 	*hook = (struct hook){};
 }
 
@@ -103,20 +108,17 @@ static void unload(struct hook *hook)
 static int load(struct hook *hook, const struct way *way, struct shared_maps *shared)
 {
 	struct bpf_program *program;
-	const void *bytes;
-	size_t size;
 
-	bytes = observe_bpf__elf_bytes(&size);
-	hook->object = objects_open(bytes, size);
-	if (!hook->object)
+	hook->opened = OBJECTS_OPEN(observe);
+	if (!hook->opened)
 		return -errno;
-	bpf_object__for_each_program(program, hook->object)
+	bpf_object__for_each_program(program, hook->opened->obj)
 		bpf_program__set_autoload(program, false);
 	for (size_t i = 0; i < HOOK_PROGRAMS && way->programs[i]; i++) {
-		hook->programs[i] = bpf_object__find_program_by_name(hook->object, way->programs[i]);
+		hook->programs[i] = *(struct bpf_program **)((char *)hook->opened + way->programs[i]);
 		bpf_program__set_autoload(hook->programs[i], true);
 	}
-	return objects_load(hook->object, shared);
+	return objects_load(hook->opened->obj, shared);
 }
 
 /* Leaves the first way loaded that loads and attaches. `reason`: which one, or why none does. */
@@ -150,7 +152,7 @@ int observer_start(struct observer *o, int cgroup, struct shared_maps *shared, b
 	o->cgroup = cgroup;
 	for (int p = 0; p < HOOK_PURPOSES; p++) {
 		choose(&o->hooks[p], purposes[p].ways, cgroup, shared, without_fentry, reason, sizeof(reason));
-		features_note(features, purposes[p].feature, o->hooks[p].object, purposes[p].without, purposes[p].mend,
+		features_note(features, purposes[p].feature, o->hooks[p].opened, purposes[p].without, purposes[p].mend,
 			      "%s", reason);
 	}
 	return observer_watch(o, false, false);

@@ -15,7 +15,7 @@ enum hook_purpose { HOOK_WRITES, HOOK_READS, HOOK_WAITS, HOOK_OPTIONS, HOOK_PACK
 
 /* What serves one purpose: loaded for as long as the agent runs, attached when it is wanted. */
 struct hook {
-	struct bpf_object *object;	/* NULL where the kernel takes no way to serve it */
+	struct observe_bpf *opened;	/* NULL where the kernel takes no way to serve it */
 	struct bpf_program *programs[HOOK_PROGRAMS];	/* up to the first NULL */
 	struct bpf_link *links[HOOK_PROGRAMS];
 };

@@ -13,20 +13,11 @@
 
 static int load(struct responses *r, const struct ac_response_watch *watch, const struct shared_maps *shared)
 {
-	size_t size, room;
-	const void *bytes = responses_bpf__elf_bytes(&size);
-	struct bpf_map *map;
-	void *at;
-
-	r->object = objects_open(bytes, size);
-	if (!r->object)
+	r->opened = OBJECTS_OPEN(responses);
+	if (!r->opened)
 		return -errno;
-	map = bpf_object__find_map_by_name(r->object, ".rodata.watch");
-	at = map ? (void *)bpf_map__initial_value(map, &room) : NULL;
-	if (!at || room != sizeof(*watch))
-		return -EINVAL;
-	memcpy(at, watch, sizeof(*watch));
-	return objects_load_guest(r->object, shared);
+	memcpy((void *)&r->opened->rodata_watch->watch, watch, sizeof(*watch));
+	return objects_load_guest(r->opened->obj, shared);
 }
 
 /* Would it load? A kernel without one of the tracepoints does not take it. Returns 0 or -errno; nothing stays. */
@@ -47,12 +38,12 @@ int responses_start(struct responses *r, const struct ac_response_watch *watch, 
 	size_t count = 0;
 	int err;
 
-	if (r->object)
+	if (r->opened)
 		return 0;
 	err = load(r, watch, shared);
 	if (err)
 		goto fail;
-	bpf_object__for_each_program(program, r->object) {
+	bpf_object__for_each_program(program, r->opened->obj) {
 		err = count < RESPONSES_LINKS ? 0 : -E2BIG;
 		if (err)
 			goto fail;
@@ -73,11 +64,10 @@ void responses_stop(struct responses *r)
 		bpf_link__destroy(r->links[i]);
 		r->links[i] = NULL;
 	}
-	bpf_object__close(r->object);
-	r->object = NULL;
+	OBJECTS_CLOSE(r->opened);
 }
 
-/* ------------------------------------------------------------------ watches */
+/* ------------------------------------------------------------------ watchers */
 
 struct engine_watch {
 	struct responses responses;
@@ -86,7 +76,7 @@ struct engine_watch {
 
 static int sums_of(const struct engine_watch *watch)
 {
-	return bpf_object__find_map_fd_by_name(watch->responses.object, "response_sums");
+	return bpf_map__fd(watch->responses.opened->maps.response_sums);
 }
 
 /* One value for each CPU, as the kernel wants them; the caller frees it. */
@@ -114,7 +104,7 @@ static int add_other(const struct engine_watch *watch)
 void engine_listen(struct engine *engine)
 {
 	/* Who watches is told of nothing, but short connections are followed all, as for who listens. */
-	uint32_t types = engine->event_types | (engine->watches ? AC_EVENT_BIT(AC_EVENT_RESPONSE) : 0);
+	uint32_t types = engine->event_types | (engine->watchers ? AC_EVENT_BIT(AC_EVENT_RESPONSE) : 0);
 
 	__atomic_store_n(&engine->tables.control->event_mask, types, __ATOMIC_RELAXED);
 }
@@ -136,7 +126,7 @@ int engine_watch_start(struct engine *engine, uint16_t port, struct engine_watch
 		free(watch);
 		return fault_set(fault, EXIT_UNSUPPORTED, RESPONSES_REFUSED, objects_why(err));
 	}
-	engine->watches++;
+	engine->watchers++;
 	engine_listen(engine);
 	*out = watch;
 	return 0;
@@ -172,7 +162,7 @@ void engine_watch_stop(struct engine_watch *watch)
 	if (!watch)
 		return;
 	responses_stop(&watch->responses);
-	watch->engine->watches--;
+	watch->engine->watchers--;
 	engine_listen(watch->engine);
 	free(watch);
 }

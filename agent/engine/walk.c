@@ -2,9 +2,9 @@
 #include "engine/walk.h"
 
 #include <bpf/bpf.h>
-#include <errno.h>
 #include <stdbool.h>
 
+#include "bpf/dump.skel.h"
 #include "engine/inside.h"
 
 /* Records in one run of add_up(): some 0.4 us each, in which most kernels let no other process have the CPU, those in
@@ -12,12 +12,11 @@
 #define ADD_UP_STEP 512
 
 /* Runs the program for the records that walk names. */
-static int run(const struct engine *engine, const char *name, struct ac_walk *walk)
+static int run(const struct bpf_program *program, struct ac_walk *walk)
 {
-	const struct bpf_program *program = bpf_object__find_program_by_name(engine->dump, name);
 	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = walk, .ctx_size_in = sizeof(*walk));
 
-	return program ? bpf_prog_test_run_opts(bpf_program__fd(program), &options) : -ENOENT;
+	return bpf_prog_test_run_opts(bpf_program__fd(program), &options);
 }
 
 /* One past the last record that was ever taken. */
@@ -36,7 +35,7 @@ int walk_add_up(struct engine *engine)
 	for (__u32 from = 0; from < records_end(engine) && !err; from += ADD_UP_STEP) {
 		struct ac_walk walk = { .from = from, .count = ADD_UP_STEP };
 
-		err = run(engine, "add_up", &walk);
+		err = run(engine->dump->progs.add_up, &walk);
 	}
 	return err;
 }
@@ -45,7 +44,7 @@ int walk_flows(struct engine *engine, walk_take *take, void *context)
 {
 	for (__u32 from = 0; from < records_end(engine); from += AC_WALK_STEP) {
 		struct ac_walk walk = { .from = from, .count = AC_WALK_STEP };
-		int err = run(engine, "dump", &walk);
+		int err = run(engine->dump->progs.dump, &walk);
 
 		for (__u32 i = 0; i < walk.count && !err; i++)
 			if (take(&engine->tables.dumped[i], context))

@@ -13,7 +13,7 @@ enum ac_kick_what {
 
 struct ac_kick {
 	__u32 what;		/* enum ac_kick_what */
-	__u32 netns; /* inode number of the flow's network namespace, 0 = all; of AC_KICK_DISMISS: control.watches */
+	__u32 netns; /* inode number of the flow's network namespace, 0 = all; of AC_KICK_DISMISS: control.watch_begins */
 };
 
 /* What the reconcile iterator is to do. */
@@ -52,7 +52,7 @@ struct ac_control {
 	__u32 fragments;	/* that a segment may have: net.core.max_skb_frags (agent) */
 	/* What BPF programs write more often, in a cache line apart from what every hold reads. */
 	__s32 watched __attribute__((aligned(64)));	/* flows that the observer must see */
-	__u32 watches;		/* flows that began to be watched, wraps */
+	__u32 watch_begins;	/* flows that began to be watched, wraps */
 	__u32 watched_bursts;	/* bursts that ended on flows counted in `watched`; wraps, roughly counted */
 	__u32 vain_calls;	/* that the observer saw since then and had no business with */
 	__u32 passed;		/* connections not followed (ac_service_stats.flows_passed of all services), wraps */
@@ -60,8 +60,7 @@ struct ac_control {
 	__u32 services_next;	/* next free service number */
 	__u32 records_next;	/* the first number of a record that nobody had yet, from 1 on */
 	__u32 flows_lost;	/* connections for which there was no record left */
-	__u64 lost_kicks;	/* kicks that found the ring full */
-	__u64 lost_events;	/* the same for events */
+	__u64 lost_events;	/* that found the ring full */
 };
 
 /*
