@@ -75,21 +75,25 @@ static double share(const json_t *object, const char *key)
 	return json_number_value(json_object_get(object, key));
 }
 
-/* On a terminal one line for each phase, written over as it goes on. */
+/* On a terminal one line for each phase, written over as it goes on: it must not be wider. */
 static void print_phase(struct course *course, const char *name, const json_t *counts)
 {
-	struct units units;
+	struct units writes, misses, delay;
+	bool held = json_number(counts, "held");
+	char text[160];
+	size_t width = course->cli->width ?: sizeof(text);
 
+	snprintf(text, sizeof(text), "%-7s %4.0f s  %s writes, %.1f%% %s", name, share(counts, "seconds"),
+		 units_count(&writes, json_number(counts, "writes")), share(counts, "saved_share") * 100,
+		 held ? "saved" : "could be saved");
+	if (held)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), ", %s held too long, delay p99 %s",
+			 units_count(&misses, json_number(counts, "misses")),
+			 units_delay(&delay, share(counts, "hold_p99_us")));
 	if (course->cli->terminal)
 		fputs(!*course->phase || !strcmp(course->phase, name) ? "\r" : "\n", stdout);
 	snprintf(course->phase, sizeof(course->phase), "%s", name);
-	printf("%-7s %4.0f s  %s writes", name, share(counts, "seconds"),
-	       units_count(&units, json_number(counts, "writes")));
-	printf(", %.1f%% %s", share(counts, "saved_share") * 100,
-	       json_number(counts, "held") ? "saved" : "could be saved");
-	printf(", %s held too long", units_count(&units, json_number(counts, "misses")));
-	printf(", p99 of the delay %s%s", units_delay(&units, share(counts, "hold_p99_us")),
-	       course->cli->terminal ? "\033[K" : "\n");
+	printf("%.*s%s", (int)width - 1, text, course->cli->terminal ? "\033[K" : "\n");
 	fflush(stdout);
 }
 
@@ -178,7 +182,7 @@ static void print_end(struct course *course, const json_t *item)
 		       json_is_true(json_object_get(item, "early")) ? ", so it was ended early" : "");
 	else
 		fputs("Nothing got worse.", stdout);
-	printf(" %s; autocork advise --emit writes a lasting one.\n", whereabouts(item));
+	printf(" %s.\nautocork advise --emit writes a lasting one.\n", whereabouts(item));
 }
 
 static json_t *times_json(const struct trial_times_result *times)

@@ -60,6 +60,15 @@ static json_t *to_json(const struct found *found)
 			 finding->packets_now, "packets_per_message_possible", finding->packets_possible);
 }
 
+/* The other side's messages, of this machine too perhaps, would blur the times of those that gain. */
+static void print_next(const struct listed_service *service)
+{
+	printf("Next: autocork trial --port %u", service->port);
+	if (service->side != AC_SIDE_ANY)
+		printf(" --side %s", service_side_name(service->side));
+	putchar('\n');
+}
+
 static void print(const struct cli *cli, const struct options *given, const struct found *found, size_t count)
 {
 	const struct found *worst = NULL;
@@ -83,12 +92,12 @@ static void print(const struct cli *cli, const struct options *given, const stru
 	if (cli->json)
 		return;
 	if (hidden)
-		printf("%s%zu %s with nothing to gain, or too little traffic to tell (--all lists them).\n",
+		printf("%s%zu %s with nothing to gain, or too little traffic (--all lists them).\n",
 		       hidden < count ? "" : "No program would gain. ", hidden, hidden == 1 ? "service" : "services");
 	if (!count)
 		puts("No TCP traffic was seen. Try again while your services are busy.");
 	if (worst)
-		printf("Next: autocork trial --port %u\n", worst->service->port);
+		print_next(worst->service);
 }
 
 static int observe(struct cli *cli, const struct options *given, struct fault *fault)

@@ -70,11 +70,11 @@ void finding_print(FILE *out, const struct finding *finding, uint16_t port, uint
 		side == AC_SIDE_CLIENT ? "as a client of" : "on", port);
 	switch (finding->kind) {
 	case FINDING_WAITS:
-		fprintf(out, "waits %s for each of %.0f %s a second (Nagle's algorithm)",
+		fprintf(out, "waits %s for each of %.0f %s a second (Nagle)",
 			units_delay(&wait, finding->wait_s * 1e6), finding->messages_per_s, messages);
 		break;
 	case FINDING_PACKETS:
-		fprintf(out, "sends %.1f packets where %.1f would do, for each of %.0f %s a second",
+		fprintf(out, "sends %.1f packets where %.1f would do, %.0f %s a second",
 			finding->packets_now, finding->packets_possible, finding->messages_per_s, messages);
 		break;
 	case FINDING_MANAGED:

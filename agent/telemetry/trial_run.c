@@ -208,6 +208,12 @@ static void push(struct trial *trial, json_t *item)
 		json_decref(item);
 }
 
+static void push_phase(struct trial *trial, const struct trial_phase *counts)
+{
+	push(trial, json_pack("{ss so}", "phase", trial->phase == BASELINE ? "before" : "trial", "counts",
+			      phase_json(counts)));
+}
+
 static void finish(struct trial *trial, const struct trial_phase *phase, enum trial_verdict verdict, bool early)
 {
 	double predicted = trial_saved_share(&trial->before), saved = trial_saved_share(phase);
@@ -242,6 +248,8 @@ static void begin_trial(struct trial *trial)
 		return;
 	}
 	trial->phase = TRIAL;
+	/* At once, so that the client counts the responses from now on as those of the trial. */
+	push_phase(trial, &(struct trial_phase){ 0 });
 }
 
 static int on_time(sd_event_source *source, uint64_t usec, void *context)
@@ -261,7 +269,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *context)
 	over = now.seconds - trial->begun.seconds >= (trial->phase == BASELINE ? baseline : rest);
 	trial_since(&now, &trial->begun);
 	if (trial->phase == BASELINE) {
-		push(trial, json_pack("{ss so}", "phase", "before", "counts", phase_json(&now)));
+		push_phase(trial, &now);
 		if (!over)
 			return 0;
 		trial->before = now;
@@ -272,7 +280,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *context)
 	if (verdict != TRIAL_GOOD || over)
 		finish(trial, &now, verdict, !over);
 	else
-		push(trial, json_pack("{ss so}", "phase", "trial", "counts", phase_json(&now)));
+		push_phase(trial, &now);
 	return 0;
 }
 

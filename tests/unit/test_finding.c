@@ -30,11 +30,10 @@ static void sentences(void **state)
 	/* 22 responses a second in 2 packets, each of which waits 43 ms for an ACK */
 	says(&(struct advice_counts){ .writes = 660, .bursts = 330, .segments = 660, .shadow_held = 330,
 				      .shadow_stall_us = 330 * 43000 }, 15, AC_SIDE_SERVER, "python3",
-	     "python3 on port 8084 waits 43.00ms for each of 22 responses a second (Nagle's algorithm).\n");
+	     "python3 on port 8084 waits 43.00ms for each of 22 responses a second (Nagle).\n");
 	says(&(struct advice_counts){ .writes = 9000, .bursts = 1000, .segments = 9000, .shadow_held = 8000 }, 10,
 	     AC_SIDE_CLIENT, "ruby",
-	     "ruby as a client of port 8084 sends 9.0 packets where 1.0 would do, for each of 100 requests a "
-	     "second.\n");
+	     "ruby as a client of port 8084 sends 9.0 packets where 1.0 would do, 100 requests a second.\n");
 	/* Nagle's algorithm joined them: nothing to gain is said, not 8 packets */
 	says(&(struct advice_counts){ .writes = 9000, .bursts = 1000, .segments = 1000, .shadow_held = 8000,
 				      .shadow_merged = 8000 }, 10, AC_SIDE_ANY, "",
