@@ -12,7 +12,7 @@ import time
 
 from lib import OBSERVE, Skip, Stream, build, check, control, equal, main, program, tcp_info, wait_for, world
 from servers import Nginx
-from test_telemetry import Listener, valid
+from test_telemetry import Listener, valid, wait_until_asked
 
 NODELAY, CORK = socket.TCP_NODELAY, socket.TCP_CORK
 
@@ -191,20 +191,23 @@ def test_report():
         stream.receive(stream.client, sum(map(len, parts)))
     with world(OBSERVE) as w:
         supported(w)
-        command = [build("autocork"), "responses", "--for", "4s", "--control", w.agent.control]
+        command = [build("autocork"), "responses", "--for", "1h", "--control", w.agent.control]
         with Stream(w.net) as stream:
             command += ["--port", str(stream.port)]
             watches = [subprocess.Popen([*command, *more], stdout=subprocess.PIPE, text=True)
                        for more in (["--json"], [])]
-            time.sleep(1)
+            for watch in watches:
+                wait_until_asked(w.agent, watch)
             for _ in range(5):
                 answer(stream, b"h" * 80, b"b" * 500)
             for _ in range(10):
                 answer(stream, b"x" * 100)
             # The read that ends the last one; its own answer has not ended when the watch does.
             answer(stream, b"x" * 100)
+            for watch in watches:
+                watch.send_signal(signal.SIGINT)
             outputs = [watch.communicate(timeout=30)[0] for watch in watches]
-        equal([watch.returncode for watch in watches], [0, 0], "exit codes")
+        equal([watch.returncode for watch in watches], [-signal.SIGINT] * 2, "exit codes")
         report = json.loads(outputs[0])
         valid("responses", report)
         equal(report["responses"], sum(p["responses"] for p in report["patterns"]), "sum")
@@ -287,7 +290,8 @@ def test_interrupted():
             watches = [subprocess.Popen([*command, "--port", str(stream.port), *more], stdout=subprocess.PIPE,
                                         text=True)
                        for more in (["--json"], [])]
-            time.sleep(1)
+            for watch in watches:
+                wait_until_asked(w.agent, watch)
             for _ in range(11):
                 stream.exchange(2, 20, 1)
             time.sleep(0.5)

@@ -37,6 +37,22 @@ def samples(page, name, **labels):
     return [float(value) for text, value in rows if all(f'{k}="{v}"' in text for k, v in labels.items())]
 
 
+def wait_until_asked(agent, process):
+    """Returns when the agent has taken the request of that client."""
+    def waits():
+        """It sleeps with a connection, or has ended."""
+        try:
+            with open(f"/proc/{process.pid}/stat", encoding="utf-8") as file:
+                sleeps = file.read().rsplit(")", 1)[1].split()[0] == "S"
+            files = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{process.pid}/fd")]
+        except FileNotFoundError:
+            return process.poll() is not None
+        return process.poll() is not None or sleeps and any(name.startswith("socket:") for name in files)
+    wait_for(waits, 30, "the client's request")
+    # The agent takes one request after the other.
+    agent.ask("status")
+
+
 class Listener:
     """`autocork events` or `explain` in the background."""
 
@@ -46,7 +62,7 @@ class Listener:
                                         stderr=subprocess.STDOUT, text=True)
         self.lines = queue.Queue()
         threading.Thread(target=lambda: [self.lines.put(line) for line in self.process.stdout], daemon=True).start()
-        time.sleep(0.5)
+        wait_until_asked(agent, self.process)
 
     def __enter__(self):
         return self
