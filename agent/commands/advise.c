@@ -42,11 +42,12 @@ static const struct cli_syntax syntax = {
 	       "  autocork advise --json | jq 'select(.verdict == \"manage\").id'\n"
 	       "\v"
 	       "STALL is how long a message waits on average for an ACK that it would no longer wait for (Nagle's "
-	       "algorithm). PACKETS/S is how many packets would be saved, CPU the share of one CPU that this saves the "
-	       "sender (below 0: cost). TOO LONG/S is how often a message would be held too long, by max_hold at most. "
-	       "COPIED/S is bytes that large writes copied and sendfile() or splice() would not. ADVICE: manage; "
-	       "doubtful: it would save, and hold too long too often; leave: it would save too little; corks: it joins "
-	       "its writes by itself (MSG_MORE, TCP_CORK); unknown: fewer than 100 messages were seen, or 20 of those "
+	       "algorithm). PACKETS/S is how many packets would be saved, CPU the share of one CPU that this saves "
+	       "the sender, less what managing messages and new connections costs (below 0: a loss). TOO LONG/S is "
+	       "how often a message would be held too long, by max_hold at most. COPIED/S is bytes that large writes"
+	       " copied and sendfile() or splice() would not. ADVICE: manage; doubtful: it would save, and hold too "
+	       "long too often; leave: it would save too little; corks: it joins its writes by itself (MSG_MORE, "
+	       "TCP_CORK); unknown: fewer than 100 messages were seen, or 20 of those "
 	       "that wait long; managed.",
 };
 

@@ -54,6 +54,8 @@ static void read_service(struct listed_service *service, const json_t *object)
 			.large_copied_bytes = json_number(object, "large_copied_bytes"),
 			.corked = json_number(object, "more_writes") +
 				  json_number(json_object_get(object, "option_calls"), "cork"),
+			.opened = json_number(object, "flows_opened"),
+			.managed = json_number(object, "flows_managed"),
 		},
 		.flows = json_number(object, "flows"),
 		.managed = json_number(object, "managed"),

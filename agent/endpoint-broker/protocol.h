@@ -38,8 +38,8 @@ enum endpoint_op {
 
 /* Why a connection moves to the kernel. X(id, name in JSON and metrics) */
 #define ENDPOINT_REASONS(X)                                                                                        \
-	X(FORK, "fork") X(EXEC, "exec") X(EXIT, "exit") X(PASSED, "passed") X(OPTION, "option") X(STDIO, "stdio")  \
-	X(SPLICE, "splice") X(URGENT, "urgent") X(BULK, "bulk")               \
+	X(FORK, "fork") X(EXEC, "exec") X(EXIT, "exit") X(PASSED, "passed") X(OPTION, "option") X(STDIO, "stdio") \
+	X(SPLICE, "splice") X(URGENT, "urgent") X(BULK, "bulk") \
 	X(CLOSED, "closed")
 enum endpoint_reason {
 #define X(id, name) ENDPOINT_FOR_##id,
@@ -79,28 +79,28 @@ struct endpoint_answer {
  * what the metric of it says)
  */
 #define ENDPOINT_GAUGES(X)                                                                            \
-	X(connections, "Connections that programs serve themselves, in every state but TIME_WAIT.")   \
-	X(half_open, "Connections whose handshake is not complete.")                                  \
-	X(time_wait, "Connections in TIME_WAIT.")                                                     \
-	X(listeners, "Listeners.")                                                                    \
-	X(neighbours, "Next hops whose address is known.")
+	X(connections, "Connections that programs serve themselves, in all states except TIME_WAIT.") \
+	X(half_open, "Connections whose handshake is not complete.") \
+	X(time_wait, "Connections in TIME_WAIT.") \
+	X(listeners, "Listeners.") \
+	X(neighbours, "Next hops whose link-layer address is known.")
 #define ENDPOINT_COUNTERS(X)                                                                          \
-	X(accepted, "Connections whose handshake was completed.")                                     \
-	X(reset, "Connections that ended by a reset.")                                                \
-	X(segments_in, "TCP segments received.")                                                      \
-	X(segments_out, "TCP segments sent, with those sent again.")                                  \
-	X(retransmitted, "TCP segments sent again.")                                                  \
-	X(bad_frame, "Frames dropped: no whole TCP segment for this program.")                        \
-	X(bad_checksum, "Frames dropped for a wrong checksum.")                                       \
-	X(no_memory, "Frames dropped, or connections refused, for want of memory.")                   \
-	X(limit_hit, "New connections not taken: too many, half-open or waiting for accept().")       \
-	X(no_neighbour, "Segments not sent: the next hop's address is not known.")                    \
-	X(rx_dropped, "Frames that the kernel dropped: the program was too slow.")                    \
-	X(tx_full, "Segments that found the queue to send full.")                                     \
-	X(handed_over, "Connections that moved to the kernel alive.")                                 \
-	X(handover_failed, "Connections that could not move to the kernel.")                          \
-	X(polls, "Looks at the ring.")                                                                \
-	X(sleeps, "Waits in the kernel, because nothing was there to do.")
+	X(accepted, "Connections whose handshake was completed.") \
+	X(reset, "Connections that ended by a reset.") \
+	X(segments_in, "TCP segments received.") \
+	X(segments_out, "TCP segments sent, retransmissions included.") \
+	X(retransmitted, "TCP segments retransmitted.") \
+	X(bad_frame, "Frames dropped because they held no complete TCP segment for this program.") \
+	X(bad_checksum, "Frames dropped because of a wrong checksum.") \
+	X(no_memory, "Frames dropped or connections refused because memory ran out.") \
+	X(limit_hit, "New connections not accepted because a limit was reached: open, half-open or waiting for accept().") \
+	X(no_neighbour, "Segments not sent because the next hop's address was unknown.") \
+	X(rx_dropped, "Frames that the kernel dropped because the program was too slow.") \
+	X(tx_full, "Segments not sent at once because the transmit queue was full.") \
+	X(handed_over, "Connections handed to the kernel while open.") \
+	X(handover_failed, "Connections that could not move to the kernel.") \
+	X(polls, "Times the receive ring was polled.") \
+	X(sleeps, "Times a program slept in the kernel because there was nothing to do.")
 struct endpoint_page {
 	uint32_t version;
 	uint64_t kept_since;	/* CLOCK_MONOTONIC, ns: what waits in its ring for its next wait; 0: nothing */

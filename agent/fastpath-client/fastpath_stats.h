@@ -23,8 +23,8 @@
 	X(tx_packets, counter, "Frames sent.")                                                                \
 	X(tx_bytes, counter, "Bytes sent.")                                                                   \
 	X(tx_dropped, counter, "Frames dropped because the sending port was full.")                           \
-	X(ignored, counter, "Frames the reflector had no answer for.")                                        \
-	X(merged, counter, "Segments merged into the one before: packets saved.")                             \
+	X(ignored, counter, "Frames that the reflector could not answer.")                                        \
+	X(merged, counter, "Segments merged into the previous one: packets saved.")                             \
 	X(delayed, counter, "Frames that waited for the whole hold time.")                                    \
 	X(evicted, counter, "Flows forgotten because the flow table was full.")                               \
 	X(bad_checksum, counter, "Small segments passed on untouched because of a wrong or unfinished checksum.") \
@@ -34,7 +34,7 @@
 	X(bursts, counter, "Receive bursts that held at least one frame.")                                    \
 	X(busy_cycles, counter, "Time-stamp counter cycles spent on those bursts.")                           \
 	X(sleeps, counter, "Times the queue's core went to sleep with nothing to do.")                        \
-	X(too_long, counter, "Frames sent although they are longer than the sending port's MTU: it may drop them.")
+	X(too_long, counter, "Frames sent although they exceed the sending port's MTU; the port may drop them.")
 
 /* One receive queue; written by its core alone. */
 struct fastpath_queue {

@@ -71,6 +71,12 @@ static enum advice_verdict judge(const struct advice *advice, const struct advic
 	return advice->confidence < ADVICE_CONFIDENCE_MIN ? ADVICE_DOUBTFUL : ADVICE_MANAGE;
 }
 
+/* That came under management, or would have. */
+static double new_flows(const struct advice_counts *counts)
+{
+	return counts->opened > counts->managed ? counts->opened : counts->managed;
+}
+
 double advice_cpu_us(double packets, double bursts, double flows)
 {
 	return packets * ADVICE_CPU_US_PER_PACKET - bursts * ADVICE_CPU_US_PER_BURST - flows * ADVICE_CPU_US_PER_FLOW;
@@ -99,7 +105,7 @@ struct advice advice_make(uint16_t port, uint8_t side, const char *program, cons
 		advice.misses_per_s = misses / seconds;
 		advice.stall_s_per_s = stall_s / seconds;
 		advice.copied_bytes_per_s = counts->large_copied_bytes / seconds;
-		advice.cpu_share = advice_cpu_us(held, counts->bursts, 0) / (seconds * 1e6);
+		advice.cpu_share = advice_cpu_us(held, counts->bursts, new_flows(counts)) / (seconds * 1e6);
 	}
 	advice.verdict = judge(&advice, counts);
 	return advice;
@@ -196,4 +202,6 @@ void advice_counts_since(struct advice_counts *counts, const struct advice_count
 	since(&counts->retransmits, before->retransmits);
 	since(&counts->large_copied_bytes, before->large_copied_bytes);
 	since(&counts->corked, before->corked);
+	since(&counts->opened, before->opened);
+	since(&counts->managed, before->managed);
 }

@@ -5,7 +5,7 @@
  *   packets = writes that were (or would have been) held: each leaves with a later write instead of as a packet of its
  *             own; less those that Nagle's algorithm joined with others anyway
  *   CPU     = packets * ADVICE_CPU_US_PER_PACKET - bursts * ADVICE_CPU_US_PER_BURST - flows that came under management
- *             * ADVICE_CPU_US_PER_FLOW; advice for what is not managed leaves flows out: it is not told how many
+ *             * ADVICE_CPU_US_PER_FLOW; where a service is not managed yet, each of its new flows would come
  *   stalls  = time that the end of a burst waited for the ACK of its beginning (Nagle's algorithm), where both would
  *             have left together
  *   copies  = bytes that calls of at least AC_LARGE_WRITE copied, and sendfile(), splice() or MSG_ZEROCOPY would hand
@@ -53,6 +53,7 @@ struct advice_counts {
 	uint64_t segments, retransmits;
 	uint64_t large_copied_bytes;
 	uint64_t corked;	/* writes with MSG_MORE, and calls that set or clear TCP_CORK */
+	uint64_t opened, managed;	/* flows that were new, and that came under management */
 };
 
 enum advice_verdict {

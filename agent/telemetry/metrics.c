@@ -43,11 +43,11 @@ size_t metrics_added_up(const struct metrics *metrics)
 static const struct {
 	const char *name, *help;
 } limits[] = {
-	{ "series_limit", "Most series that a page may have." },
-	{ "series_per_service", "Series of a service that has its own." },
+	{ "series_limit", "Largest number of series that a page may have." },
+	{ "series_per_service", "Series exported for each service that has its own." },
 	{ "services_in_other", "Services without series of their own." },
-	{ "metrics_added_up", "Metrics of services that are added up for the host: [agent] series has no room for "
-			      "them." },
+	{ "metrics_added_up",
+	  "Per-service metrics that are exported only as a sum for the host, because of [agent] series." },
 };
 
 static void page_limits(struct page *page, const struct metrics *metrics, size_t services_in_other)

@@ -29,12 +29,12 @@ static const struct agent_metric agent_metrics[] = {
 	{ "policy_reloads", COUNTER, "", "Reloads that were applied.", AGENT(reloads_good), U64 },
 	{ "policy_reload_failures", COUNTER, "", "Reloads that were refused.", AGENT(reloads_failed), U64 },
 	{ "policy_in_force", GAUGE, "",
-	  "1 if all that the policy files ask for is in force, as /-/ready says; 0 if some of it is not.",
+	  "1 if everything in the policy files is in force, as /-/ready reports; 0 otherwise.",
 	  AGENT(in_force), BOOL },
 	{ "policies", GAUGE, "", "Policies in force.", AGENT(policies), U64 },
 	{ "flows_lost", COUNTER, "", "Connections not followed because --max-flows were open already.",
 	  AGENT(flows_lost), U64 },
-	{ "events_lost", COUNTER, "", "Event records that found the ring full.", AGENT(events_lost), U64 },
+	{ "events_lost", COUNTER, "", "Event records dropped because the ring was full.", AGENT(events_lost), U64 },
 	{ "bpf_measured_seconds", COUNTER, "seconds", "Time in which the kernel measured the run time of BPF programs.",
 	  AGENT(measured_seconds), DOUBLE },
 	{ "sampling_ratio", GAUGE, "",
@@ -43,7 +43,7 @@ static const struct agent_metric agent_metrics[] = {
 	{ "http_requests", COUNTER, "", "Requests that the agent's HTTP server answered.", AGENT(http_requests), U64 },
 	{ "http_refused", COUNTER, "", "HTTP connections dropped: too many, too slow or malformed.",
 	  AGENT(http_refused), U64 },
-	{ "scrape_duration_seconds", GAUGE, "seconds", "Time it took to make the last page of metrics.",
+	{ "scrape_duration_seconds", GAUGE, "seconds", "Time taken to produce the last metrics page.",
 	  AGENT(scrape_seconds), DOUBLE },
 };
 
@@ -138,7 +138,7 @@ static const char *mode_item(const struct telemetry_snapshot *snapshot, size_t i
 
 static const struct list_metric list_metrics[] = {
 	{ "build", INFO, "", "version", "The agent's version.", version_count, version_item },
-	{ "mode", GAUGE, "", "mode", "1 for what the agent can do on this kernel: autocork, or only observe.",
+	{ "mode", GAUGE, "", "mode", "1 for the mode that this kernel allows: autocork or observe.",
 	  mode_count, mode_item },
 	{ "feature", GAUGE, "", "feature", "1 if the kernel offers the feature, tried at start.", feature_count,
 	  feature_works },

@@ -9,7 +9,7 @@
 
 #define PROGRAMS_HELP "Programs that have a queue and serve their connections themselves."
 #define MOVED "endpoint_moved"
-#define MOVED_HELP "Connections that moved to the kernel alive, by why."
+#define MOVED_HELP "Connections handed to the kernel while open, by reason."
 
 static const struct {
 	const char *name, *help;

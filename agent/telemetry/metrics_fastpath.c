@@ -8,7 +8,7 @@
 #include "telemetry/page.h"
 
 #define LABELS "name,interface"
-#define RUNNING_HELP "1 if the process of the fast path runs, 0 if it was killed and is not back yet."
+#define RUNNING_HELP "1 if the fast path's process is running, 0 if it ended and has not been restarted yet."
 
 static struct telemetry_fastpath *row_of(struct telemetry_snapshot *snapshot, const char *name, const char *interface)
 {

@@ -8,7 +8,7 @@
 #include "telemetry/page.h"
 
 #define PACKETS_HELP \
-	"Packets by what became of them: steered to an AF_XDP socket, to the kernel for a reason, or lost for a reason."
+	"Packets by verdict: steered to an AF_XDP socket, passed to the kernel, or lost, with the reason."
 
 static uint32_t is_attached(const struct steer_counters *counters)
 {

@@ -62,6 +62,7 @@ static json_t *advice_json(const struct telemetry_service *service, double secon
 		.shadow_held = stats->shadow_held, .shadow_misses = stats->shadow_misses,
 		.shadow_merged = stats->shadow_merged, .shadow_stall_us = stats->shadow_stall_us,
 		.corked = stats->more_writes + stats->option_calls[AC_OPTION_CORK],
+		.opened = stats->flows_opened, .managed = stats->flows_managed,
 	};
 	struct advice advice = advice_make(service->port, service->side, service->comm, &counts, seconds);
 

@@ -25,13 +25,14 @@
 /* clang-format off: a table */
 #define AC_COUNTERS(X) \
 	X(COUNT, held, "held_writes", "", \
-	  "Packets saved: writes held, but for those that Nagle's algorithm would have joined with others anyway.") \
+	  "Packets saved: writes held, except those that Nagle's algorithm would have merged anyway.") \
 	/* Of stall_us. */ \
 	X(TIME, shadow_stall_us, "avoidable_stall_seconds", \
 	  "Part of stall_seconds that holding the previous write would have avoided.") \
 	X(COUNT, writes, "writes", "", "Calls that queued data: write, send, sendmsg, writev and their like.") \
 	X(COUNT, bursts, "bursts", "", "Messages written: runs of writes that belong together.") \
-	X(COUNT, misses, "misses", "", "Messages held too long: they ended while something of them was held.") \
+	X(COUNT, misses, "misses", "", \
+	  "Messages held too long: the message was complete while a part of it was still held.") \
 	/* Late: more than AC_LATE_US. */ \
 	X(COUNT, holds_late, "holds_late", "", "Holds that ended more than 1 ms after their max_hold.") \
 	X(OPEN, flows, flows_opened, flows_closed, "TCP flows open now.") \
@@ -39,7 +40,7 @@
 	X(COUNT, shadow_held, "shadow_held_writes", "", \
 	  "Writes that would have been held, on flows that are not managed.") \
 	X(COUNT, shadow_merged, "shadow_merged_writes", "", \
-	  "Of these, writes that Nagle's algorithm would have merged anyway.") \
+	  "Part of shadow_held_writes that Nagle's algorithm would have merged anyway.") \
 	X(COUNT, shadow_misses, "shadow_misses", "", \
 	  "Messages that would have been held too long, on flows that are not managed.") \
 	/* This and the other counts of segments, packets and payload: of a flow when it closes. */ \
@@ -48,35 +49,35 @@
 	X(SPREAD, hold_time, "hold_time_us", hold_us, "hold_seconds", "seconds", \
 	  "Added delay of a message: from its first held write to the release.", (15, 31, 4), (7, 37, 2), 1e-6) \
 	X(BY, refused, refusal_names, AC_REFUSAL_NONE + 1, AC_REFUSAL_MAX, "flows_refused", \
-	  "Flows that a policy wants managed and that are left alone.") \
-	X(BY, released, reason_names, 0, AC_REASON_MAX, "releases", "Releases of held writes by reason.") \
+	  "Flows that are not managed although a policy says so, by reason.") \
+	X(BY, released, reason_names, 0, AC_REASON_MAX, "releases", "Releases of held writes, by reason.") \
 	/* Not the writes behind the one that is kept. */ \
 	X(COUNT, stalls, "stalls", "", \
 	  "Times Nagle's algorithm kept a write until an ACK came, on flows that are not managed.") \
-	X(TIME, stall_us, "stall_seconds", "Time that these writes waited.") \
+	X(TIME, stall_us, "stall_seconds", "Time for which Nagle's algorithm kept writes (see stalls).") \
 	X(TIME, saved_wait_us, "saved_wait_seconds", \
-	  "Waiting for ACKs that holds spared, each time as long as it was measured before: an estimate.") \
-	X(COUNT, retransmits, "retransmits", "", "Segments sent again.") \
+	  "Time that messages no longer waited for an ACK, estimated from the waits measured before holding began.") \
+	X(COUNT, retransmits, "retransmits", "", "Segments retransmitted.") \
 	X(COUNT, inferred_bursts, "inferred_bursts", "", \
-	  "Of these, messages of times that are not looked at, inferred from those that are.") \
+	  "Part of bursts that was not observed but inferred from the observed part of the time.") \
 	X(COUNT, flows_opened, "flows_opened", "", "TCP flows seen for the first time.") \
 	X(COUNT, flows_closed, "flows_closed", "", "TCP flows that ended.") \
 	X(COUNT, flows_passed, "flows_passed", "", \
 	  "Connections deliberately not tracked (client with nothing to gain); excluded from all other metrics.") \
 	X(COUNT, flows_returned, "flows_returned", "", "Flows that left management while still open.") \
-	X(COUNT, written_bytes, "written_bytes", "bytes", "Bytes queued by these calls.") \
+	X(COUNT, written_bytes, "written_bytes", "bytes", "Bytes queued by writes.") \
 	X(COUNT, small_writes, "small_writes", "", "Calls that queued less than a full segment.") \
 	X(COUNT, reads, "reads", "", "Calls that took data.") \
-	X(COUNT, read_bytes, "read_bytes", "bytes", "Bytes taken by these calls.") \
+	X(COUNT, read_bytes, "read_bytes", "bytes", "Bytes taken by reads.") \
 	X(COUNT, packets_out, "sent_packets", "", "Segments sent, acknowledgements included.") \
 	X(COUNT, packets_in, "received_packets", "", "Segments received, acknowledgements included.") \
 	X(COUNT, sent_bytes, "sent_bytes", "bytes", "Payload of segments sent, retransmissions included.") \
 	X(COUNT, received_bytes, "received_bytes", "bytes", "Payload received, each byte once.") \
-	X(TIME, rtt_us, "rtt_seconds", "Smoothed round-trip times of flows that ended, added up.") \
+	X(TIME, rtt_us, "rtt_seconds", "Sum of the smoothed round-trip times of flows that ended.") \
 	X(COUNT, rtts, "rtt_flows", "", "Flows whose round-trip time is in autocork_rtt_seconds_total.") \
 	X(SUM, late_us) \
 	X(SPREAD, lateness, "lateness_us", late_us, "hold_lateness_seconds", "seconds", \
-	  "How much later than its max_hold a hold ended that outlived it.", (0, 0, 0), (13, 37, 4), 1e-6) \
+	  "How long after its max_hold a hold ended, for holds that lasted longer.", (0, 0, 0), (13, 37, 4), 1e-6) \
 	X(SPREAD, burst_length, "burst_length", writes, "burst_writes", "", \
 	  "Writes in a message; the sum includes the writes of messages under way.", (0, 0, 0), (1, 11, 1), 1) \
 	/* Not of managed flows. */ \
@@ -99,5 +100,5 @@
 	X(COUNT, small_out, "sent_small_packets", "", \
 	  "Segments sent with a payload of 1 to 127 bytes; counted only with small_packets = yes.") \
 	X(COUNT, small_in, "received_small_packets", "", \
-	  "Segments received with a payload of 1 to 127 bytes; the same.")
+	  "Segments received with a payload of 1 to 127 bytes; counted only with small_packets = yes.")
 /* clang-format on */

@@ -41,6 +41,9 @@ static void verdicts(void **state)
 		    .inferred_bursts = 9800 },
 		  ADVICE_DOUBTFUL },
 		{ { .writes = 1000, .bursts = 950, .shadow_held = 50 }, ADVICE_LEAVE },
+		/* two writes a message: a packet is worth it on connections that stay, not on one for each message */
+		{ { .writes = 2000, .bursts = 1000, .shadow_held = 1000, .opened = 10 }, ADVICE_MANAGE },
+		{ { .writes = 2000, .bursts = 1000, .shadow_held = 1000, .opened = 1000 }, ADVICE_LEAVE },
 		{ { .writes = 15000, .bursts = 1000, .held = 14000 }, ADVICE_MANAGED },
 		/* a few of its flows are managed: the others still gain */
 		{ { .writes = 15000, .bursts = 1000, .held = 1000, .shadow_held = 13000 }, ADVICE_MANAGE },
@@ -118,6 +121,14 @@ static void figures(void **state)
 	/* A connection for each message of two writes costs more than its packet is worth. */
 	assert_true(advice_cpu_us(1000, 1000, 10) > 0);
 	assert_true(advice_cpu_us(1000, 1000, 1000) < 0);
+	/* The same in advice, whether they are managed or would be. */
+	counts.opened = 1000;
+	counts.managed = 3;
+	advice = advice_make(80, AC_SIDE_SERVER, "nginx", &counts, 10);
+	assert_float_equal(advice.cpu_share, advice_cpu_us(14000, 1000, 1000) / 1e7, 1e-9);
+	counts.managed = 1200;
+	advice = advice_make(80, AC_SIDE_SERVER, "nginx", &counts, 10);
+	assert_float_equal(advice.cpu_share, advice_cpu_us(14000, 1000, 1200) / 1e7, 1e-9);
 	counts.shadow_merged = 13000;
 	counts.shadow_stall_us = 40000000;
 	advice = advice_make(80, AC_SIDE_SERVER, "nginx", &counts, 10);
