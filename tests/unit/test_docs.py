@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -184,6 +185,32 @@ def every_page_is_listed():
     assert all(os.path.exists(path) for path in named), f"README.md lists pages that are not there: {named}"
 
 
+def prose_fits_120_columns():
+    """But for tables, drawings and code: a line of theirs cannot be broken."""
+    for path in [*glob.glob("*.md"), *glob.glob("docs/*.md")]:
+        text = re.sub(r"^```.*?^```", "", open(path, encoding="utf-8").read(), flags=re.M | re.S)
+        long = [line for line in text.splitlines() if len(line) > 120 and not re.match(r" *\||    ", line)]
+        assert not long, f"{path}: over 120 columns: {long[0]}"
+
+
+def every_command_on_the_pages_is_understood():
+    """Its options and their values; a wrong one comes before --help. Placeholders stand for one value."""
+    count = 0
+    for path in ["README.md", *glob.glob("docs/*.md")]:
+        text = open(path, encoding="utf-8").read()
+        name = r"autocork(?:d|-fastpath)? "
+        found = re.findall(rf"^ {{4,}}({name}.*)$", text, re.M) + re.findall(rf"`({name}[^`]+)`", text.replace("\n", " "))
+        for line in {re.split(r"\s+#|\s{2,}| [|>] | && | -- ", line)[0].strip() for line in found}:
+            words = [re.sub("^N$", "1", word) for word in shlex.split(line)]
+            if re.search("[\\[…]", line) or not os.path.exists(f"build/{words[0]}"):
+                continue
+            done = run(f"build/{words[0]}", *words[1:], "--help")
+            # An option that is named without its value takes --help for it.
+            assert done.returncode == 0 or "--help: " in done.stderr, f"{path}: {line}: {done}"
+            count += 1
+    assert count > 80, f"only {count} commands"
+
+
 def every_commands_json_has_a_schema():
     names = ["-".join(words[1:]) for words in walk(AUTOCORK) if not commands_of(help_of(*words))]
     names.remove("run")  # prints what its program does
@@ -291,7 +318,7 @@ def fleet_page_has_every_alert():
 TESTS = [examples_come_before_options, every_command_takes_the_common_options, every_command_is_on_the_page,
          agent_page_has_the_agents_options, configuration_page_has_every_key, pages_are_well_formed,
          completion_offers_what_there_is, operations_are_documented, reasons_are_documented, counters_are_documented,
-         one_metrics_port, every_page_is_listed,
+         one_metrics_port, every_page_is_listed, prose_fits_120_columns, every_command_on_the_pages_is_understood,
          every_commands_json_has_a_schema, output_fits_its_schema, wrong_usage_ends_with_2, wrong_usage_is_json_too,
          without_an_agent_the_next_step_is_named, a_full_disk_is_noticed, example_policies_are_valid,
          invalid_policy_ends_with_3, prometheus_takes_the_configuration_of_the_page, commands_of_deployment_exist,
