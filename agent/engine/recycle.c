@@ -14,6 +14,8 @@
 /* From here on numbers are short: of all, and of a control group. */
 #define SHORT_ALL (AC_SERVICES_MAX * 3 / 4)
 #define SHORT_CGROUP (AC_CGROUP_SERVICES * 3 / 4)
+/* Runs that are left out, at most, after one with nothing to do: each walks over all flows. */
+#define RESTS_MAX 31
 
 /*
  * A number is taken back in two steps. First its key goes, so that no flow joins it any more; one that was about to
@@ -31,6 +33,8 @@ struct recycler {
 	struct ac_service_key keys[AC_SERVICES_MAX];	/* all zero: no service */
 	struct ac_service_stats gone;
 	uint32_t refused;	/* control.services_refused at the last run */
+	unsigned int rests;	/* after the last run: 0, 1, 3, 7 … while there is nothing to do */
+	unsigned int rests_left;
 };
 
 struct recycler *recycler_new(void)
@@ -149,12 +153,16 @@ void recycler_run(struct recycler *r, struct engine *engine)
 	const struct ac_control *control = engine->tables.control;
 	struct shared_maps *maps = &engine->shared;
 	struct ac_live *live = engine->tables.live;
-	bool refused = control->services_refused != r->refused;
+	bool refused = control->services_refused != r->refused, busy = refused;
 	uint32_t count;
 
 	/* As long as numbers were never short this is all. */
 	if (!refused && control->services_next < SHORT_CGROUP)
 		return;
+	if (!refused && r->rests_left) {
+		r->rests_left--;
+		return;
+	}
 	r->refused = control->services_refused;
 	count = read_all(r, &engine->tables, objects_map(maps, "service_keys"));
 	memset(live, 0, AC_SERVICES_MAX * sizeof(*live));
@@ -167,11 +175,16 @@ void recycler_run(struct recycler *r, struct engine *engine)
 			slot->idle = 0;
 		} else if (slot->leaving) {
 			let_go(r, engine, number);
-		} else if (slot->idle >= IDLE_RUNS &&
-			   (count >= SHORT_ALL || services_of(r, r->keys[number].cgroup) >= SHORT_CGROUP)) {
+			busy = true;
+		} else if (slot->idle < IDLE_RUNS) {
+			busy = true;
+		} else if (count >= SHORT_ALL || services_of(r, r->keys[number].cgroup) >= SHORT_CGROUP) {
 			bpf_map_delete_elem(objects_map(maps, "services"), &r->keys[number]);
 			slot->leaving = true;
+			busy = true;
 		}
 	}
 	count_rooms(r, objects_map(maps, "service_room"));
+	r->rests = busy ? 0 : r->rests < RESTS_MAX ? 2 * r->rests + 1 : RESTS_MAX;
+	r->rests_left = r->rests;
 }
