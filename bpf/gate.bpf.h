@@ -78,6 +78,8 @@ static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f,
 	struct ac_service_memory *memory;
 
 	f->misses += missed;
+	if (missed)
+		hold_was_wrong();
 	if (stats) {
 		gate_burst_counted(f, stats, length);
 		ac_count(&stats->written_bytes, end_seq - f->counted_seq);

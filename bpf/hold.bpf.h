@@ -3,13 +3,25 @@
 #pragma once
 #include "maps.bpf.h"
 
+/* It was in vain, or late: the wheel comes more often for a while. */
+static __always_inline void hold_was_wrong(void)
+{
+	__u32 zero = 0;
+	struct ac_wheel *w = bpf_map_lookup_elem(&wheel, &zero);
+
+	if (w)
+		w->wrong++;
+}
+
 /* How much the hold outlived its max_hold. */
 static __always_inline void hold_was_late(struct ac_service_stats *stats, __u32 late_us)
 {
 	ac_count(&stats->late_us, late_us);
 	ac_count_in(stats->lateness, late_us);
-	if (late_us > AC_LATE_US)
+	if (late_us > AC_LATE_US) {
 		ac_count(&stats->holds_late, 1);
+		hold_was_wrong();
+	}
 }
 
 /*

@@ -75,5 +75,5 @@ struct ac_control {
 struct ac_wheel {
 	__u32 first[AC_WHEEL_SLOTS]; /* number of the first record of a slot, 0 = nobody; the rest by ac_owner.next */
 	__s32 members;			/* flows in all slots */
-	__u32 handed;			/* holds that were handed over; wraps */
+	__u32 wrong;			/* holds that were in vain, or late; wraps, roughly counted */
 };
