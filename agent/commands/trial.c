@@ -256,14 +256,15 @@ static int visit(json_t *item, void *context)
 
 int command_trial(struct cli *cli, int argc, char **argv)
 {
+	static json_t *kept __attribute__((used));
 	struct fault fault;
 	struct course course = { .cli = cli, .request = json_pack("{ss sf}", "op", "trial", "seconds", 60.0),
 				 .result = EXIT_FAILED, .fault = &fault };
 	int result;
 
 	cli_parse(cli, &syntax, argc, argv, &course);
-	/* Sending it frees it, and the thread's strings are in it until the end of the process. */
-	json_incref(course.request);
+	/* Sending it frees it; the thread needs its strings until the end of the process. */
+	kept = json_incref(course.request);
 	/* The agent ends it by itself; the time is only a bound. */
 	result = client_watch(cli->control, course.request, 2 * CLI_DAY_S, visit, &course, &fault);
 	interrupt_finish();

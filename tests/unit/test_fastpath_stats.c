@@ -206,6 +206,13 @@ static bool has(char *const *argv, const char *argument)
 	return false;
 }
 
+static void forget(char **argv)
+{
+	for (char **each = argv; *each; each++)
+		free(*each);
+	free(argv);
+}
+
 static void eal_arguments(void **state)
 {
 	char *words[] = { "autocork-fastpath", "-i",  "eth1", "-i",  "eth2", "--hold", "50us",
@@ -226,11 +233,13 @@ static void eal_arguments(void **state)
 	assert_true(has(argv, "--vdev=net_af_xdp_1_0,iface=eth2,start_queue=0,queue_count=1"));
 	assert_true(has(argv, "--vdev=net_af_xdp_1_1,iface=eth2,start_queue=1,queue_count=1"));
 	assert_true(has(argv, "--in-memory") && has(argv, "--no-pci") && has(argv, "2-3") && has(argv, "100"));
+	forget(argv);
 	options_parse(&options, 11, more);
 	assert_int_equal(options.reflect.address_count, 2);
 	assert_int_equal(options.eal_count, 3);
 	assert_true(options_eal_arguments(&options, apart, false, 100, &argv) > 0);
 	assert_true(has(argv, "--no-huge") && has(argv, "--vdev=net_tap0") && has(argv, "x") && !has(argv, "--no-pci"));
+	forget(argv);
 }
 
 int main(void)

@@ -83,7 +83,11 @@ static double sum_of(const char *page, const char *name, unsigned *n)
 	for (const char *line = page; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
 		if (strncmp(line, name, length) || (line[length] != '{' && line[length] != ' '))
 			continue;
-		sum += strtod(strrchr(strndup(line, strcspn(line, "\n")), ' '), NULL);
+		const char *value = line + strcspn(line, "\n");
+
+		while (*value != ' ')
+			value--;
+		sum += strtod(value, NULL);
 		++*n;
 	}
 	return sum;
@@ -360,6 +364,12 @@ static double seconds(void)
 	return now.tv_sec + now.tv_nsec * 1e-9;
 }
 
+#ifdef __SANITIZE_ADDRESS__
+#define SLOWER 10
+#else
+#define SLOWER 1
+#endif
+
 /* A page of 1,024 services takes some milliseconds of CPU; the limit is far above, for slow machines. */
 static void page_of_all_services_is_quick(void **state)
 {
@@ -371,7 +381,7 @@ static void page_of_all_services_is_quick(void **state)
 		free(write_page(metrics, &snapshot, METRICS_OPENMETRICS, NULL));
 	each = (seconds() - start) / 10;
 	print_message("# %.1f ms a page\n", each * 1e3);
-	assert_true(each < 0.05);
+	assert_true(each < 0.05 * SLOWER);
 	free(snapshot.services);
 	metrics_free(metrics);
 }
