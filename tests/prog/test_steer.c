@@ -674,7 +674,8 @@ static void test_endpoint_listeners(void **state)
 {
 	struct test *test = *state;
 	int rules = bpf_map__fd(test->steer->maps.steer_rules), seats = bpf_map__fd(test->steer->maps.steer_listeners);
-	unsigned int number = RULE_TCP, seat = STEER_LISTENER(0, 9000), other = STEER_LISTENER(1, 9000), one = 1, zero = 0;
+	unsigned int seat = STEER_LISTENER(0, 9000), other = STEER_LISTENER(1, 9000);
+	unsigned int number = RULE_TCP, one = 1, zero = 0;
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
 	struct steer_door *page;
 	struct steer_rule rule;
