@@ -148,8 +148,11 @@ static __always_inline bool steer_has_shut(__u32 queue, __u16 port)
 	void *doors = bpf_map_lookup_elem(&steer_doors, &queue);
 	__u32 zero = 0;
 	struct steer_door *door = doors ? bpf_map_lookup_elem(doors, &zero) : NULL;
+	__u32 word = port / 32;
 
-	return door && door->closed[port / 32] & 1u << port % 32;
+	/* Up to 6.12 the verifier forgets the bound of what was in a register of the caller's. */
+	asm volatile("%0 &= %1" : "+r"(word) : "i"(STEER_PORTS / 32 - 1));
+	return door && door->closed[word] & 1u << port % 32;
 }
 
 /*
