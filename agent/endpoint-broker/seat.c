@@ -45,18 +45,22 @@ static void clear_ports(const struct seat *seat)
 static int make_door(struct seat *seat)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
-	int error = 0;
+	int error;
 
 	seat->door = bpf_map_create(BPF_MAP_TYPE_ARRAY, STEER_DOOR_NAME, sizeof(uint32_t), sizeof(struct steer_door), 1,
 				    &options);
 	if (seat->door < 0)
 		return seat->door;
-	if (bpf_map_update_elem(seat->tables.steer_doors, &seat->queue, &seat->door, BPF_ANY)) {
-		error = -errno;
+	error = bpf_map_update_elem(seat->tables.steer_doors, &seat->queue, &seat->door, BPF_ANY) ? -errno : 0;
+	if (error)
 		close(seat->door);
-		seat->door = -1;
-	}
 	return error;
+}
+
+static void drop_door(const struct seat *seat)
+{
+	bpf_map_delete_elem(seat->tables.steer_doors, &seat->queue);
+	close(seat->door);
 }
 
 void seats_sweep(const char *interface)
@@ -120,7 +124,7 @@ int seat_take(struct seat *seat, const char *interface, uint32_t queue, uint32_t
 	error = make_door(seat);
 	if (!error && bpf_map_update_elem(seat->tables.xsks_map, &queue, &ring->xsk, BPF_ANY)) {
 		error = -errno;
-		close(seat->door);
+		drop_door(seat);
 	}
 	if (error) {
 		fault_set(fault, EXIT_FAILED, "%s, queue %u: the steering does not take the socket: %s", interface,
@@ -169,12 +173,13 @@ int seat_join(struct seat *seat, const char *interface, uint32_t queue, int xsk,
 
 void seat_leave(struct seat *seat, bool keep)
 {
-	if (!keep) {
+	if (keep) {
+		close(seat->door);
+	} else {
 		bpf_map_delete_elem(seat->tables.xsks_map, &seat->queue);
-		bpf_map_delete_elem(seat->tables.steer_doors, &seat->queue);
+		drop_door(seat);
 		clear_ports(seat);
 	}
-	close(seat->door);
 	close(seat->xsk);
 	seat->xsk = -1;
 	tables_close(&seat->tables);

@@ -133,8 +133,10 @@ int ask_join(int broker, int xsk, const char *interface, uint32_t queue, struct 
 	error = converse(broker, &request, xsk, &answer, fds);
 	if (!error && fds[1] < 0)
 		error = EPROTO;
+	if (error)
+		return error;
 	*pages = (struct ask_pages){ fds[0], fds[1] };
-	return error;
+	return 0;
 }
 
 int ask_listen(int broker, int listener)
