@@ -18,9 +18,8 @@ struct wheel_clock {
 	__u32 moved_us;		/* when the readers of `dues` last moved on … */
 	__u32 kicked_us;	/* … and when the agent was last told that one is stuck */
 	__u64 position;		/* theirs */
-	__u32 wary_us;		/* until then by what wrong holds there were: see wheel_pace() */
+	__u32 wary_us;		/* until then by what wrong holds there were: see wheel_is_wary() */
 	__u32 wrong;		/* ac_wheel.wrong at that time */
-	__u32 wrong_us;		/* when that last grew */
 };
 
 struct {
@@ -86,6 +85,17 @@ static __always_inline __u32 wheel_look_us(const struct ac_flow *f)
 	return wheel_end_us(f) - wheel_ahead_us(f->hold_limit_us);
 }
 
+/*
+ * `sooner` is for the bound of a wrong hold, max_hold: a hold that may not last so long may end late within that, and
+ * to end it exactly would end some that go on after all.
+ */
+static __always_inline bool wheel_is_due(const struct ac_flow *f, __u32 now, __u32 sooner)
+{
+	__u32 bound = f->hold_us + f->max_hold_us - wheel_ahead_us(f->max_hold_us);
+
+	return (__s32)(now - wheel_look_us(f)) >= 0 || (!f->asked && (__s32)(now + sooner - bound) >= 0);
+}
+
 /* Into the slot of that time, unless it is in one. */
 static __always_inline bool wheel_put(struct ac_wheel *w, struct ac_flow *f, struct ac_owner *o)
 {
@@ -122,11 +132,11 @@ static __always_inline void wheel_due(struct ac_wheel *w, struct ac_flow *f, str
 	__sync_lock_test_and_set(&o->queued, 0);
 	if (!*(volatile __u16 *)&f->held_now)
 		return;
-	handed = f->asked;
-	if ((__s32)(now + (handed ? 0 : sooner) - wheel_look_us(f)) < 0) {
+	if (!wheel_is_due(f, now, sooner)) {
 		wheel_put(w, f, o);
 		return;
 	}
+	handed = f->asked;
 	/* The second time, or else the ring is full: in a moment. */
 	if (!owner_release_at(f, AC_REASON_DEADLINE, wheel_end_us(f)) || !handed)
 		wheel_put_later(w, f, o, now);
@@ -192,47 +202,16 @@ static __always_inline bool wheel_watch(struct wheel_clock *clock, __u32 now)
 	return waits;
 }
 
-/*
- * How often the timer comes. Most holds last some microseconds, and nobody is in a slot for a reason; but an interrupt
- * costs more than all else (20 to 80 us of a virtual machine's processor).
- */
-enum wheel_pace {
-	WHEEL_CALM,	/* no wrong hold for long: with the kernel's tick, an interrupt that there is anyway */
-	WHEEL_RARE,	/* as rarely as the bound of a wrong hold lets it, and with the tick where it can */
-	WHEEL_WARY,	/* wrong holds of late: for each slot with a flow in it */
-};
-
 /* Each wrong hold counts for so long; the wheel is wary while that adds up to more than a few of them. */
 #define WARY_EACH_US (1u << 16)
 #define WARY_FROM_US (1u << 18)
 #define WARY_MOST_US (1u << 21)
-/* Calm after so long without any. */
-#define CALM_AFTER_US (1u << 24)
 
-/* Where nobody is wary a turn hands over who is due so soon after it: the next one would be too late for that. */
-static __always_inline __u32 wheel_sooner_us(const struct ac_control *c, enum wheel_pace pace)
-{
-	__u32 ahead = wheel_ahead_us(c->max_hold_us);
-
-	return pace == WHEEL_CALM ? ahead : pace == WHEEL_RARE ? ahead / 2 : 0;
-}
-
-/*
- * With ticks of 4 ms, Debian's, and a max_hold of 2 ms the first wrong hold for long may last 4 ms. Ticks that are
- * longer than that, or a shorter max_hold, are never left to the tick alone.
- */
-static __always_inline bool wheel_tick_is_enough(const struct ac_control *c)
-{
-	return c->tick_ns && c->tick_ns <= (2 * wheel_ahead_us(c->max_hold_us) + 2 * AC_LATE_US) * 1000;
-}
-
-static __always_inline enum wheel_pace wheel_pace(struct wheel_clock *clock, const struct ac_control *c,
-						  const struct ac_wheel *w, __u32 now)
+/* Were there many wrong holds of late? */
+static __always_inline bool wheel_is_wary(struct wheel_clock *clock, const struct ac_wheel *w, __u32 now)
 {
 	__u32 left = clock->wary_us - now, wrong = w->wrong - clock->wrong;
 
-	if (wrong)
-		clock->wrong_us = now;
 	clock->wrong += wrong;
 	if (left > WARY_MOST_US) /* it is over */
 		left = 0;
@@ -240,9 +219,7 @@ static __always_inline enum wheel_pace wheel_pace(struct wheel_clock *clock, con
 	if (left > WARY_MOST_US)
 		left = WARY_MOST_US;
 	clock->wary_us = now + left;
-	if (left > WARY_FROM_US)
-		return WHEEL_WARY;
-	return now - clock->wrong_us > CALM_AFTER_US && wheel_tick_is_enough(c) ? WHEEL_CALM : WHEEL_RARE;
+	return left > WARY_FROM_US;
 }
 
 /*
@@ -259,17 +236,25 @@ static __always_inline __u32 wheel_wary_rest_us(const struct ac_wheel *w, __u32 
 	return (rest + 1) * AC_WHEEL_TICK_US - (now & (AC_WHEEL_TICK_US - 1));
 }
 
-/* Until the last tick by which a turn must come, or else without one. (Ticks are at multiples of their length since
- * 6.3, e9523a0d8189.) */
-static __always_inline __u64 wheel_rest_ns(const struct ac_control *c, enum wheel_pace pace)
+/* Where it is not wary a turn hands over who is due so soon after it: the next one would be too late for that. */
+static __always_inline __u32 wheel_sooner_us(const struct ac_control *c)
 {
-	__u64 rest = (wheel_ahead_us(c->max_hold_us) + wheel_sooner_us(c, pace) + AC_LATE_US / 2) * 1000ULL;
+	return wheel_ahead_us(c->max_hold_us) / 2;
+}
+
+/*
+ * Most holds last some microseconds, and nobody is in a slot for a reason: an interrupt for each slot would cost more
+ * than all else (20 to 80 us of a virtual machine's processor). So the timer comes as rarely as the bound of a wrong
+ * hold lets it, and if it can, with the kernel's own tick, which is an interrupt that there is anyway. (Ticks are at
+ * multiples of their length since 6.3, e9523a0d8189.)
+ */
+static __always_inline __u64 wheel_rest_ns(const struct ac_control *c)
+{
+	__u64 rest = (wheel_ahead_us(c->max_hold_us) + wheel_sooner_us(c) + AC_LATE_US / 2) * 1000ULL;
 	__u64 now = bpf_ktime_get_ns(), tick;
 
 	if (!c->tick_ns)
 		return rest;
-	if (pace == WHEEL_CALM)
-		return c->tick_ns - now % c->tick_ns;
 	tick = (now + rest) / c->tick_ns * c->tick_ns;
 	return tick > now ? tick - now : rest;
 }
@@ -280,16 +265,15 @@ static int wheel_turn(void *map, __u32 *key, struct wheel_clock *clock)
 	struct wheel_walk walk = {};
 	struct ac_wheel *w;
 	__u32 zero = 0;
-	enum wheel_pace pace;
 	__u64 rest_ns;
-	bool waits;
+	bool wary, waits;
 
 	w = bpf_map_lookup_elem(&wheel, &zero);
 	if (!c || !w)
 		return 0;
 	walk.now = now_us();
-	pace = wheel_pace(clock, c, w, walk.now);
-	walk.sooner = wheel_sooner_us(c, pace);
+	wary = wheel_is_wary(clock, w, walk.now);
+	walk.sooner = wary ? 0 : wheel_sooner_us(c);
 	walk.end = wheel_tick(walk.now + walk.sooner);
 	walk.tick = (clock->checked - WHEEL_BACK) & (WHEEL_TICKS - 1);
 	if (wheel_ticks(walk.tick, walk.end) > AC_WHEEL_SLOTS)
@@ -313,8 +297,7 @@ static int wheel_turn(void *map, __u32 *key, struct wheel_clock *clock)
 			return 0;
 		rest_ns = AC_WHEEL_TICK_US * 1000;
 	} else {
-		rest_ns = pace == WHEEL_WARY ? wheel_wary_rest_us(w, walk.now, c->hold_min_us) * 1000ULL
-					     : wheel_rest_ns(c, pace);
+		rest_ns = wary ? wheel_wary_rest_us(w, walk.now, c->hold_min_us) * 1000ULL : wheel_rest_ns(c);
 	}
 	bpf_timer_start(&clock->timer, rest_ns, 0);
 	return 0;
@@ -335,7 +318,7 @@ static __always_inline void wheel_arm(struct ac_control *c)
 	bpf_timer_set_callback(&clock->timer, wheel_turn);
 	clock->taken = wheel_tick(now_us());
 	clock->checked = clock->taken;
-	bpf_timer_start(&clock->timer, wheel_rest_ns(c, WHEEL_RARE), 0);
+	bpf_timer_start(&clock->timer, wheel_rest_ns(c), 0);
 }
 
 /* A hold has begun that must end by f->hold_us + hold_limit_us. False if nothing would end it. */
