@@ -112,6 +112,19 @@ static void add_row(struct table *table, const json_t *service)
 		   json_is_number(delay) ? units_delay(&units, json_number_value(delay)) : "");
 }
 
+json_t *services_fields(void)
+{
+	static const char *const names[] = {
+		"number", "port", "side", "program", "flows", "managed", "held", "saved_wait_us", "refused", "bursts",
+		"inferred_bursts", "writes", "misses", "mean_hold_us",
+	};
+	json_t *fields = json_array();
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		json_array_append_new(fields, json_string(names[i]));
+	return fields;
+}
+
 void services_print(FILE *out, const struct cli *cli, const json_t *services)
 {
 	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));

@@ -7,6 +7,8 @@
 #include "cli/cli.h"
 #include "lib/table.h"
 
+/* The members of a service that the table shows. */
+json_t *services_fields(void);
 /* One line per service, busiest first. */
 void services_print(FILE *out, const struct cli *cli, const json_t *services);
 /* Its cell "TIME SAVED", an estimate; nothing where nothing waited. */

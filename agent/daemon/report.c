@@ -99,12 +99,14 @@ json_t *report_features(const struct engine_feature *features, size_t count)
 	return list;
 }
 
-static json_t *counters(const char *const *names, const __u64 *counts, size_t first, size_t count)
+/* zeros: also those. */
+static json_t *counters(const char *const *names, const __u64 *counts, size_t first, size_t count, bool zeros)
 {
 	json_t *object = json_object();
 
 	for (size_t i = first; i < count; i++)
-		json_object_set_new(object, names[i], json_integer(counts[i]));
+		if (zeros || counts[i])
+			json_object_set_new(object, names[i], json_integer(counts[i]));
 	return object;
 }
 
@@ -122,36 +124,116 @@ static json_t *histogram(const __u64 *buckets)
 	return list;
 }
 
-json_t *report_service(const struct engine_service *service, bool histograms)
+/* What a service has besides its counters. */
+#define OWN_MEMBERS(X) \
+	X(number, json_integer(service->number)) \
+	X(port, json_integer(service->key.port)) \
+	X(side, NAME_JSON(side_names, service->key.side)) \
+	X(program, json_text(service->key.comm, sizeof(service->key.comm))) \
+	X(cgroup, json_integer(N(service->key.cgroup))) \
+	X(managed, json_integer(service->managed)) \
+	X(mean_hold_us, mean_hold(&service->stats))
+
+/* Each member has a bit in a set. */
+enum member {
+#define MEMBER(kind, ...) BIT_##kind(__VA_ARGS__)
+#define BIT_COUNT(field, ...) BIT_##field,
+#define BIT_TIME BIT_COUNT
+#define BIT_SUM BIT_COUNT
+#define BIT_OPEN BIT_COUNT
+#define BIT_BY BIT_COUNT
+#define BIT_LIST BIT_COUNT
+#define BIT_PART(...)
+#define BIT_SPREAD BIT_COUNT
+	OWN_MEMBERS(BIT_COUNT) AC_COUNTERS(MEMBER) MEMBERS
+#undef MEMBER
+};
+
+static const struct {
+	const char *name;
+	bool spread;
+} members[] = {
+#define MEMBER(kind, ...) NAME_##kind(__VA_ARGS__)
+#define NAME_COUNT(field, ...) [BIT_##field] = { #field, false },
+#define NAME_TIME NAME_COUNT
+#define NAME_SUM NAME_COUNT
+#define NAME_OPEN NAME_COUNT
+#define NAME_BY NAME_COUNT
+#define NAME_LIST NAME_COUNT
+#define NAME_PART(...)
+#define NAME_SPREAD(field, name, ...) [BIT_##field] = { name, true },
+	OWN_MEMBERS(NAME_COUNT) AC_COUNTERS(MEMBER)
+#undef MEMBER
+};
+
+_Static_assert(MEMBERS < 64, "a set of members is one word");
+
+uint64_t report_members(bool spreads)
 {
-	const struct ac_service_key *key = &service->key;
-	const struct ac_service_stats *stats = &service->stats;
+	uint64_t set = 0;
+
+	for (size_t i = 0; i < MEMBERS; i++)
+		if (spreads || !members[i].spread)
+			set |= 1ull << i;
+	return set;
+}
+
+int report_members_named(const json_t *names, uint64_t *set, struct fault *fault)
+{
+	const json_t *name;
+	size_t at;
+
+	*set = 0;
+	json_array_foreach((json_t *)names, at, name) {
+		const char *text = json_string_value(name) ?: "";
+		size_t i = 0;
+
+		while (i < MEMBERS && strcmp(members[i].name, text))
+			i++;
+		if (i == MEMBERS)
+			return fault_set(fault, EXIT_USAGE,
+					 "fields: a service has no \"%.40s\": name members that it has without fields",
+					 text);
+		*set |= 1ull << i;
+	}
+	return 0;
+}
+
+static json_t *mean_hold(const struct ac_service_stats *stats)
+{
 	uint64_t holds = 0;
-	json_t *object;
 
 	for (size_t i = 0; i < AC_BUCKETS; i++)
 		holds += stats->hold_time[i];
-	object = json_pack("{si si so so sI}", "number", service->number, "port", key->port, "side",
-			   NAME_JSON(side_names, key->side), "program", json_text(key->comm, sizeof(key->comm)),
-			   "cgroup", N(key->cgroup));
+	return holds ? json_real((double)stats->hold_us / holds) : json_null();
+}
+
+json_t *report_service(const struct engine_service *service, uint64_t set, bool zeros)
+{
+	const struct ac_service_stats *stats = &service->stats;
+	json_t *object = json_object();
+
+#define PUT(bit, name, value) \
+	do { \
+		if (set >> BIT_##bit & 1) \
+			json_object_set_new(object, name, value); \
+	} while (0)
+#define OWN(name, value) PUT(name, #name, value);
+	OWN_MEMBERS(OWN)
 #define MEMBER(kind, ...) MEMBER_##kind(__VA_ARGS__)
-#define MEMBER_COUNT(field, ...) json_object_set_new(object, #field, json_integer(stats->field));
+#define MEMBER_COUNT(field, ...) PUT(field, #field, json_integer(stats->field));
 #define MEMBER_TIME MEMBER_COUNT
 #define MEMBER_SUM MEMBER_COUNT
 /* Counted on different CPUs, so a sum may show the close of a flow before its opening. */
 #define MEMBER_OPEN(name, opened, closed, ...) \
-	json_object_set_new(object, #name, \
-			    json_integer(stats->opened > stats->closed ? stats->opened - stats->closed : 0));
+	PUT(name, #name, json_integer(stats->opened > stats->closed ? stats->opened - stats->closed : 0));
 #define MEMBER_BY(field, names, first, end, ...) \
-	json_object_set_new(object, #field, counters(names, stats->field, first, end));
+	PUT(field, #field, counters(names, stats->field, first, end, zeros));
 #define MEMBER_LIST MEMBER_BY
 #define MEMBER_PART(...)
-#define MEMBER_SPREAD(field, name, ...) \
-	if (histograms) \
-		json_object_set_new(object, name, histogram(stats->field));
+#define MEMBER_SPREAD(field, name, ...) PUT(field, name, histogram(stats->field));
 	AC_COUNTERS(MEMBER)
-	json_object_set_new(object, "managed", json_integer(service->managed));
-	json_object_set_new(object, "mean_hold_us", holds ? json_real((double)stats->hold_us / holds) : json_null());
+#undef PUT
 	return object;
 }
 

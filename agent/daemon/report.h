@@ -14,6 +14,9 @@ void report_log(const struct daemon *daemon);
 json_t *report_agent(const struct daemon *daemon);
 json_t *report_policy(const struct daemon *daemon);
 json_t *report_features(const struct engine_feature *features, size_t count);
-/* histograms: also those. */
-json_t *report_service(const struct engine_service *service, bool histograms);
+/* A set of the members that a service has. spreads: also the histograms. */
+uint64_t report_members(bool spreads);
+int report_members_named(const json_t *names, uint64_t *set, struct fault *fault);
+/* zeros: also the counters by reason and the like that are 0. */
+json_t *report_service(const struct engine_service *service, uint64_t set, bool zeros);
 json_t *report_flow(const struct daemon *daemon, const struct engine_flow *flow);

@@ -10,6 +10,7 @@
 #include "lib/json.h"
 #include "parts/endpoint_part.h"
 #include "policy/explain.h"
+#include "telemetry/series.h"
 #include "telemetry/telemetry.h"
 
 /* A growing array of what a visitor saw; items are written out as the client reads them. */
@@ -135,7 +136,7 @@ static json_t *service_item(struct snapshot *snapshot, const void *row)
 {
 	const struct engine_service *service = row;
 
-	return report_service(service, true);
+	return report_service(service, report_members(true), true);
 }
 
 static struct snapshot *services_snapshot(struct daemon *daemon, struct fault *fault)
@@ -185,41 +186,81 @@ static int op_services(struct daemon *daemon, struct control_client *client, con
 	return 0;
 }
 
-static void add_totals(json_t *totals, const json_t *service)
-{
-	const char *name;
-	const json_t *value;
+/* Which services, and what of each. */
+struct status_request {
+	uint64_t members;
+	json_int_t limit;
+	bool all;
+};
 
-	json_object_foreach((json_t *)service, name, value) {
-		if (!json_is_integer(value) || !strcmp(name, "number") || !strcmp(name, "port") ||
-		    !strcmp(name, "cgroup"))
-			continue;
-		json_object_set_new(totals, name, json_integer(json_number(totals, name) + json_integer_value(value)));
+static int read_status_request(struct status_request *wanted, const json_t *request, struct fault *fault)
+{
+	json_t *fields = NULL;
+	json_error_t error;
+	const char *op;
+
+	*wanted = (struct status_request){ .members = report_members(false) };
+	if (json_unpack_ex((json_t *)request, &error, 0, "{ss s?o s?I !}", "op", &op, "fields", &fields, "limit",
+			   &wanted->limit))
+		return fault_set(fault, EXIT_USAGE, "status: %s: it takes fields, limit", error.text);
+	if (wanted->limit < 0)
+		return fault_set(fault, EXIT_USAGE, "status: limit is out of range: it is above 0");
+	if (fields && !json_is_array(fields))
+		return fault_set(fault, EXIT_USAGE, "status: fields is no list: name members of a service");
+	wanted->all = !fields;
+	return fields ? report_members_named(fields, &wanted->members, fault) : 0;
+}
+
+static json_t *totals_json(const struct engine_service *services, size_t count)
+{
+	struct engine_service sum = { 0 };
+	json_t *object, *totals = json_object();
+	const char *name;
+	json_t *value;
+
+	for (size_t i = 0; i < count; i++) {
+		service_stats_add(&sum.stats, &services[i].stats);
+		sum.managed += services[i].managed;
 	}
+	object = report_service(&sum, report_members(false), true);
+	json_object_foreach(object, name, value)
+		if (json_is_integer(value) && strcmp(name, "number") && strcmp(name, "port") && strcmp(name, "cgroup"))
+			json_object_set(totals, name, value);
+	json_decref(object);
+	return totals;
+}
+
+static int by_writes(const void *x, const void *y)
+{
+	const struct engine_service *a = x, *b = y;
+
+	return (a->stats.writes < b->stats.writes) - (a->stats.writes > b->stats.writes);
 }
 
 static int op_status(struct daemon *daemon, struct control_client *client, const json_t *request, struct fault *fault)
 {
-	struct snapshot *snapshot = no_arguments(request, "status", fault) ? NULL : services_snapshot(daemon, fault);
 	const struct engine_feature *features;
-	json_t *services, *totals, *status, *none;
+	struct status_request wanted;
+	struct engine_service *rows;
+	struct snapshot *snapshot;
+	json_t *services, *totals, *status;
 	size_t count;
 
+	if (read_status_request(&wanted, request, fault))
+		return -1;
+	snapshot = services_snapshot(daemon, fault);
 	if (!snapshot)
 		return -1;
+	rows = (struct engine_service *)snapshot->rows;
+	count = snapshot->count;
+	totals = totals_json(rows, count);
+	if (wanted.limit && count)
+		qsort(rows, count, sizeof(*rows), by_writes);
+	if (wanted.limit && (size_t)wanted.limit < count)
+		count = wanted.limit;
 	services = json_array();
-	totals = json_object();
-	/* The names must be there even while there is no service. */
-	none = report_service(&(struct engine_service){ 0 }, false);
-	add_totals(totals, none);
-	json_decref(none);
-	for (size_t i = 0; i < snapshot->count; i++) {
-		const struct engine_service *service = (struct engine_service *)snapshot->rows + i;
-		json_t *object = report_service(service, false);
-
-		add_totals(totals, object);
-		json_array_append_new(services, object);
-	}
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(services, report_service(&rows[i], wanted.members, wanted.all));
 	snapshot_free(snapshot);
 	features = engine_features(daemon->engine, &count);
 	status = json_pack("{so so so so so}", "agent", report_agent(daemon), "features",

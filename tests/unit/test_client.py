@@ -15,7 +15,8 @@ import time
 
 from run_tests import run_tests
 
-AUTOCORK = pathlib.Path(__file__).resolve().parents[2] / os.environ.get("BUILD", "build") / "autocork"
+HERE = pathlib.Path(__file__).resolve().parent
+AUTOCORK = HERE.parents[1] / os.environ.get("BUILD", "build") / "autocork"
 ITEM = b'{"item": {"phase": "before", "counts": {}}}\n'
 
 
@@ -86,6 +87,39 @@ def members_that_are_missing_or_of_another_kind_do_no_harm():
             with FakeAgent(b'{"item": ' + item + b'}\n{"end": {"items": 1}}\n') as agent:
                 done = run(*command, "--control", agent.path)
             assert done.returncode >= 0, (command, item, done)
+
+
+def status_asks_for_what_it_shows():
+    """With every counter of a thousand services, reading the answer takes longer than all else."""
+    service = {"number": 1, "port": 80, "side": "server", "program": "shown", "writes": 7}
+    members = json.loads((HERE.parents[1] / "docs/schema/services.json").read_text())
+    reply = json.dumps({"reply": {"services": [service]}}).encode() + b"\n"
+    for words, fields in ((), True), (("--json",), False):
+        with FakeAgent(reply) as agent:
+            done = run("status", *words, "--control", agent.path)
+        assert done.returncode == 0 and "shown" in done.stdout, done
+        asked = json.loads(agent.heard.splitlines()[0])
+        assert ("fields" in asked) == fields, (words, asked)
+        assert not fields or set(service) <= set(asked["fields"]) and "released" not in asked["fields"], asked
+        assert set(asked.get("fields", ())) <= set(members["properties"]), asked
+
+
+def status_asks_an_older_agent_as_it_used_to():
+    replies = [b'{"error": {"exit_code": 2, "message": "status: it takes no arguments"}}\n',
+               b'{"reply": {"services": [{"number": 1, "port": 80, "program": "shown"}]}}\n']
+    with FakeAgent(b"") as agent:
+        def serve(client):
+            client.recv(65536)
+            client.sendall(replies[0])
+            again, _ = agent.socket.accept()
+            with again:
+                agent.heard = again.recv(65536)
+                again.sendall(replies[1])
+                again.recv(65536)
+        agent.serving = serve
+        done = run("status", "--control", agent.path)
+    assert done.returncode == 0 and "shown" in done.stdout and not done.stderr, done
+    assert json.loads(agent.heard) == {"op": "status"}, agent.heard
 
 
 def a_signal_or_a_pause_within_a_line_loses_nothing():
@@ -170,6 +204,7 @@ def a_trial_ends_while_its_listener_hears_nothing():
 
 
 TESTS = [an_answer_that_is_none_is_a_fault, members_that_are_missing_or_of_another_kind_do_no_harm,
+         status_asks_for_what_it_shows, status_asks_an_older_agent_as_it_used_to,
          a_signal_or_a_pause_within_a_line_loses_nothing, a_path_that_is_no_agents_is_named,
          what_is_printed_goes_nowhere_else, a_trial_ends_while_its_listener_hears_nothing]
 

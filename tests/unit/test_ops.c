@@ -174,6 +174,58 @@ static void status_adds_up(void **state)
 	json_decref(status);
 }
 
+/* The members, in their order. */
+static const char *member_names(const json_t *object, char *text, size_t size)
+{
+	const char *name;
+	const json_t *value;
+	size_t used = 0;
+
+	*text = 0;
+	json_object_foreach((json_t *)object, name, value)
+		used += snprintf(text + used, size - used, "%s%s", used ? " " : "", name);
+	return text;
+}
+
+static void status_sends_what_is_asked_for(void **state)
+{
+	char text[256];
+	json_t *status, *services;
+
+	fill_services();
+	status = ask(json_pack("{ss s[ssss] si}", "op", "status", "fields", "refused", "port", "flows", "hold_time_us",
+			       "limit", 1));
+	services = json_object_get(status, "services");
+	assert_int_equal(json_array_size(services), 1);
+	assert_string_equal(member_names(json_array_get(services, 0), text, sizeof(text)),
+			    "port flows hold_time_us refused");
+	/* The busiest, though it is not the first. Of counters by reason, those that are not 0. */
+	assert_int_equal(json_number(json_array_get(services, 0), "port"), 80);
+	assert_string_equal(member_names(json_object_get(json_array_get(services, 0), "refused"), text, sizeof(text)),
+			    "no_gain");
+	/* The totals are those of all. */
+	assert_int_equal(json_number(json_object_get(status, "totals"), "writes"), 1005);
+	json_decref(status);
+
+	status = ask(json_pack("{ss s[s]}", "op", "status", "fields", "writes"));
+	services = json_object_get(status, "services");
+	assert_int_equal(json_array_size(services), 2);
+	assert_string_equal(member_names(json_array_get(services, 1), text, sizeof(text)), "writes");
+	json_decref(status);
+
+	status = ask(json_pack("{ss si}", "op", "status", "limit", 9));
+	services = json_object_get(status, "services");
+	assert_int_equal(json_array_size(services), 2);
+	assert_int_equal(json_number(json_array_get(services, 0), "number"), 7);
+	assert_true(json_object_size(json_object_get(json_array_get(services, 0), "refused")) > 1);
+	json_decref(status);
+
+	ask_in_vain(json_pack("{ss s[s]}", "op", "status", "fields", "write"), EXIT_USAGE, "\"write\"");
+	ask_in_vain(json_pack("{ss s[i]}", "op", "status", "fields", 1), EXIT_USAGE, "fields");
+	ask_in_vain(json_pack("{ss ss}", "op", "status", "fields", "writes"), EXIT_USAGE, "fields");
+	ask_in_vain(json_pack("{ss si}", "op", "status", "limit", -1), EXIT_USAGE, "limit");
+}
+
 static void totals_are_there_without_services(void **state)
 {
 	json_t *status = ask(json_pack("{ss}", "op", "status"));
@@ -296,6 +348,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(status_adds_up),
+		TEST(status_sends_what_is_asked_for),
 		TEST(totals_are_there_without_services),
 		TEST(flows_are_filtered),
 		TEST(flow_has_names),
