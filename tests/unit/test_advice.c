@@ -495,6 +495,8 @@ static void cost_is_measured_where_traffic_changes(void **state)
 	/* Steady and far from the budget: rarely. Near it: each time. */
 	pace = (struct budget_pace){ 0 };
 	assert_int_equal(measured_times(&pace, 0, 3600, 5000, 0.0024), 5 + 29);
+	/* It ends while nothing is due. */
+	assert_int_equal(measured_times(&pace, 3600, 5, 0, 0), 1);
 	assert_int_equal(measured_times(&pace, 3635, 600, 5000, 0.0026), 120);
 	/* No bound: it is measured for the metrics only. */
 	pace = (struct budget_pace){ .period = BUDGET_PACE_MAX_S };
