@@ -14,7 +14,7 @@ PKG     ?= pkg-config
 DEPS := bpftool clang gcc libbpf-dev libc6-dev libcap-ng-dev libelf-dev libinih-dev libjansson-dev \
 	libmicrohttpd-dev libncurses-dev libseccomp-dev libsystemd-dev make patch pkg-config uthash-dev xz-utils
 FASTPATH_DEPS := dpdk-dev libdpdk-dev libxdp-dev
-UNIT_DEPS := git groff-base libclang-rt-dev libcmocka-dev mandoc openssl procps prometheus python3 python3-jsonschema
+UNIT_DEPS := check git groff-base libclang-rt-dev libcmocka-dev mandoc openssl procps prometheus python3 python3-jsonschema
 TEST_DEPS := $(UNIT_DEPS) busybox-static chromium debhelper dpdk-doc dpkg-dev ethtool gunicorn haproxy iperf3 iproute2 \
 	lintian memcached nginx-light python3-kubernetes python3-prometheus-client qemu-system-x86 redis-server \
 	redis-tools shellcheck strace tcpdump wrk

@@ -28,3 +28,16 @@ $(BUILD)/tests/unit/fuzz_engine: tests/unit/fuzz_engine.c $(ENGINE_LWIP) agent/e
 .PHONY: fuzz-engine
 fuzz-engine: $(BUILD)/tests/unit/fuzz_engine ## fuzz the receive path of the endpoint's engine
 	$< -max_total_time=$(FUZZ_SECONDS) -max_len=1024 -print_final_stats=1
+
+# lwIP's own unit tests, with our patches in lwIP: tests/unit/test_endpoint_lwip runs them.
+LWIP_TESTS := $(BUILD)/tests/unit/lwip_tests
+LWIP_TEST_FLAGS := -O1 -g -w -std=gnu11 -pipe '-DLWIP_HOOK_FILENAME="hooks.h"' -DLWIP_TCP_TIMESTAMPS=1 -DTCP_MSS_SURE=536 \
+	-DTCP_SMALLER_RTX=3 -DTCP_RTO_MIN=0 -Itests/unit/lwip -I$(LWIP_TESTS).d/test/unit -I$(LWIP)/src/include
+
+$(LWIP_TESTS): $(LWIP)/patched $(wildcard tests/unit/lwip/* tests/unit/lwip/arch/*)
+	$(call say,CC,$@)
+	$(Q)rm -rf $@.d && mkdir -p $@.d/test && cp -r $(LWIP)/test/unit $@.d/test/ && \
+	patch -s -d $@.d -p1 < tests/unit/lwip/tests.patch && \
+	$(CC) $(LWIP_TEST_FLAGS) $(LWIP)/src/core/*.c $(LWIP)/src/core/ipv[46]/*.c $(LWIP)/src/api/*.c $(LWIP)/src/netif/ethernet.c \
+		$(LWIP)/src/apps/mdns/*.c $(LWIP)/src/apps/mqtt/*.c $@.d/test/unit/*.c $@.d/test/unit/*/*.c \
+		$$($(PKG) --cflags --libs check) -lpthread -o $@

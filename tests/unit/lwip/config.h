@@ -1,0 +1,1 @@
+/* lwIP's tests include what their CMake build writes: nothing is needed of it. */
