@@ -1,6 +1,6 @@
 # The engine as a library of its own, which a test can load several times; with AddressSanitizer, as the test is.
 ENGINE_COPY_FLAGS := -O1 -g -std=gnu11 -fPIC -shared -fsanitize=address -fno-omit-frame-pointer -Wno-address \
-	-isystem third_party/lwip -isystem $(LWIP)/src/include
+	-isystem third_party/lwip -isystem $(LWIP)/src/include $(COVERAGE_FLAGS)
 ENGINE_TESTS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_endpoint_engine*.c))
 
 $(BUILD)/tests/unit/engine_copy.so: $(ENGINE_LWIP) $(LWIP)/patched $(wildcard agent/endpoint/*.h third_party/lwip/*.h)

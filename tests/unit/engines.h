@@ -92,7 +92,10 @@ static bool find_neighbour(void *context, const union engine_address *to, uint8_
 static void side_start(struct side *side, const char *v4, const char *v6, struct engine_config config)
 {
 	if (!side->library) {
-		side->library = load_copy("build/tests/unit/engine_copy.so");
+		char path[256];
+
+		snprintf(path, sizeof(path), "%s/tests/unit/engine_copy.so", getenv("BUILD") ?: "build");
+		side->library = load_copy(path);
 #define X(name) side->call.name = (__typeof__(&name))dlsym(side->library, #name); assert(side->call.name);
 		ENGINE_CALLS(X)
 #undef X
