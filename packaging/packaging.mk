@@ -25,7 +25,7 @@ MODE ?= observe
 
 .PHONY: run install uninstall
 run: deps ## install what is missing, build, observe this host with a live table (root)
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) all
 	@BUILD=$(BUILD) MODE=$(MODE) packaging/run
 
 install: all $(BUILD)/man/autocork.1 ## install below DESTDIR and PREFIX
