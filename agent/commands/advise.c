@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/fold.h"
 #include "cli/options.h"
 #include "commands/commands.h"
 #include "commands/service_list.h"
@@ -221,6 +222,8 @@ int command_advise(struct cli *cli, int argc, char **argv)
 		fault_set(&fault, EXIT_USAGE, "--emit: a policy file is no JSON: leave --json out");
 		return cli_fail(cli, &fault);
 	}
+	if (!options.emit)
+		fold_stdout(cli);
 	if (look(cli, &options, &list, &seconds, &fault))
 		return cli_fail(cli, &fault);
 	advised = calloc(list.count + 1, sizeof(*advised));

@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 
 #include "cli/client.h"
+#include "cli/fold.h"
 #include "cli/options.h"
 #include "commands/commands.h"
 #include "daemon/machine.h"
@@ -91,7 +92,8 @@ static void print_findings(const struct cli *cli, const json_t *found)
 	}
 	uname(&kernel);
 	printf("kernel %s, mode %s\n\n", kernel.release, json_member_text(found, "mode"));
-	table_print(table, stdout, cli->colour, cli->width);
+	/* The reason is a sentence, which is not cut: it goes on in the next line. */
+	table_print(table, stdout, cli->colour, 0);
 	table_free(table);
 	json_array_foreach((json_t *)features, i, feature) {
 		if (json_is_true(json_object_get(feature, "works")))
@@ -111,6 +113,7 @@ int command_doctor(struct cli *cli, int argc, char **argv)
 	int code;
 
 	cli_parse(cli, &syntax, argc, argv, &no_agent);
+	fold_stdout(cli);
 	if (no_agent || !client_listens(cli->control) ? try_by_itself(&found, &fault) : ask_agent(cli, &found, &fault))
 		return cli_fail(cli, &fault);
 	code = strcmp(json_member_text(found, "mode"), "autocork") ? EXIT_UNSUPPORTED : EXIT_OK;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/client.h"
+#include "cli/fold.h"
 #include "cli/options.h"
 #include "commands/commands.h"
 #include "commands/endpoint_top.h"
@@ -250,6 +251,8 @@ int command_endpoint(struct cli *cli, int argc, char **argv)
 	int result;
 
 	cli_parse(cli, &syntax, argc, argv, &options);
+	if (!options.action || strcmp(options.action, "top"))
+		fold_stdout(cli);
 	if (options.action && !strcmp(options.action, "status"))
 		result = run_status(cli, &fault);
 	else if (options.action && !strcmp(options.action, "flows"))

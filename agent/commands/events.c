@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/fold.h"
 #include "cli/options.h"
 #include "commands/commands.h"
 #include "lib/json.h"
@@ -141,6 +142,7 @@ int command_events(struct cli *cli, int argc, char **argv)
 	struct listening listening = { .cli = cli, .request = json_pack("{ss}", "op", "events") };
 
 	cli_parse(cli, &events_syntax, argc, argv, &listening);
+	fold_stdout(cli);
 	return listen_to(&listening);
 }
 
@@ -151,5 +153,6 @@ int command_explain(struct cli *cli, int argc, char **argv)
 	listening.request =
 		json_pack("{ss s[ssss]}", "op", "events", "types", "first_hold", "release", "miss", "response");
 	cli_parse(cli, &explain_syntax, argc, argv, &listening);
+	fold_stdout(cli);
 	return listen_to(&listening);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/fold.h"
 #include "cli/options.h"
 #include "commands/commands.h"
 #include "commands/services.h"
@@ -96,6 +97,7 @@ int command_flows(struct cli *cli, int argc, char **argv)
 	int result;
 
 	cli_parse(cli, &syntax, argc, argv, &context);
+	fold_stdout(cli);
 	context.table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
 	result = client_list(cli->control, context.request, print_flow, &context, &fault);
 	if (!result && !cli->json)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "cli/client.h"
+#include "cli/fold.h"
 #include "cli/options.h"
 #include "commands/commands.h"
 #include "lib/json.h"
@@ -180,6 +181,7 @@ static int show(const struct cli *cli, const struct input *input)
 		json_print(stdout, shown);
 		return EXIT_OK;
 	}
+	fold_stdout(cli);
 	if (input->match)
 		policy_explain_print(stdout, shown);
 	else

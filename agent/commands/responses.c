@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cli/client.h"
+#include "cli/fold.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "commands/commands.h"
@@ -161,8 +162,9 @@ int command_responses(struct cli *cli, int argc, char **argv)
 
 	watch.request = json_pack("{ss}", "op", "responses");
 	cli_parse(cli, &syntax, argc, argv, &watch);
+	fold_stdout(cli);
 	if (cli->terminal && !cli->json)
-		fprintf(stderr, "Watching for %g seconds; Ctrl-C ends it early …\n", watch.seconds);
+		fprintf(stderr, "Watching %g s; Ctrl-C ends it early …\n", watch.seconds);
 	start = monotonic_seconds();
 	result = watch.table ? client_watch(cli->control, watch.request, watch.seconds, visit, &watch, &fault)
 			     : OUT_OF_MEMORY;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/fold.h"
 #include "cli/options.h"
 #include "commands/commands.h"
 #include "lib/json.h"
@@ -192,6 +193,7 @@ int command_services(struct cli *cli, int argc, char **argv)
 	struct fault fault;
 
 	cli_parse(cli, &syntax, argc, argv, NULL);
+	fold_stdout(cli);
 	if (client_list(cli->control, json_pack("{ss}", "op", "services"), print_service, &printing, &fault))
 		return cli_fail(cli, &fault);
 	if (!printing.count && !cli->json)

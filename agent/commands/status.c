@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/client.h"
+#include "cli/fold.h"
 #include "cli/options.h"
 #include "commands/commands.h"
 #include "commands/services.h"
@@ -319,6 +320,8 @@ int command_status(struct cli *cli, int argc, char **argv)
 	struct fault fault;
 
 	cli_parse(cli, &syntax, argc, argv, &given);
+	if (!given.watch_s)
+		fold_stdout(cli);
 	if (given.watch_s && cli->terminal && !cli->json)
 		fputs("\033[2J", stdout);
 	for (;;) {

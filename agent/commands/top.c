@@ -4,6 +4,8 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 #include <time.h>
 
 #include "cli/client.h"
@@ -98,6 +100,15 @@ static int read_now(struct top *top)
 
 /* ------------------------------------------------------------------ one screen as text */
 
+/* What is saved stands at the right end: a terminal that would cut it has fewer columns. Its width may change. */
+static bool is_narrow(const struct top *top)
+{
+	struct winsize size;
+	int whole = top->screen == TOP_FLOWS ? 80 : 66;
+
+	return top->cli->terminal && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col && size.ws_col < whole;
+}
+
 static void format_row(const struct top *top, const struct top_row *row, char *text, size_t size, char *trend)
 {
 	struct units open, writes, waited, saved, misses;
@@ -109,7 +120,13 @@ static void format_row(const struct top *top, const struct top_row *row, char *t
 	snprintf(rate, sizeof(rate), "%s%s", about, units_count(&writes, row->writes_per_s));
 	snprintf(share, sizeof(share), "%.0f%%", row->writes ? 100.0 * row->held / row->writes : 0.0);
 	top_sparkline(row, top->ascii, trend);
-	if (top->screen == TOP_FLOWS)
+	if (is_narrow(top) && top->screen == TOP_FLOWS)
+		snprintf(text, size, "%5u %-18.18s %6s %7s", row->port, row->peer,
+			 units_delay(&waited, row->saved_wait_us_per_s), units_count(&saved, row->saved_per_s));
+	else if (is_narrow(top))
+		snprintf(text, size, "%5u %-10.10s %7s %8s %4s", row->port, row->program,
+			 units_delay(&waited, row->saved_wait_us_per_s), units_count(&saved, row->saved_per_s), share);
+	else if (top->screen == TOP_FLOWS)
 		snprintf(text, size, "%5u %-6.6s %-8.8s %-18.18s %5s %*s %6s %7s %4s %4s ", row->port, row->side,
 			 row->program, row->peer, units_age(&open, row->open), width, rate,
 			 units_delay(&waited, row->saved_wait_us_per_s), units_count(&saved, row->saved_per_s), share,
@@ -123,7 +140,11 @@ static void format_row(const struct top *top, const struct top_row *row, char *t
 /* `trend`: the title of the sparkline, which one screen has not. */
 static void format_head(const struct top *top, const char *trend, char *text, size_t size)
 {
-	if (top->screen == TOP_FLOWS)
+	if (is_narrow(top) && top->screen == TOP_FLOWS)
+		snprintf(text, size, "%5s %-18s %6s %7s", "PORT", "PEER", "TIME/s", "SAVED/s");
+	else if (is_narrow(top))
+		snprintf(text, size, "%5s %-10s %7s %8s %4s", "PORT", "PROGRAM", "TIME/s", "SAVED/s", "ALL");
+	else if (top->screen == TOP_FLOWS)
 		snprintf(text, size, "%5s %-6s %-8s %-18s %5s %8s %6s %7s %4s %4s", "PORT", "SIDE", "PROGRAM", "PEER",
 			 "AGE", "WRITES/s", "TIME/s", "SAVED/s", "ALL", "LONG");
 	else

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/fold.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "commands/commands.h"
@@ -263,6 +264,7 @@ int command_trial(struct cli *cli, int argc, char **argv)
 	int result;
 
 	cli_parse(cli, &syntax, argc, argv, &course);
+	fold_stdout(cli);
 	/* Sending it frees it; the thread needs its strings until the end of the process. */
 	kept = json_incref(course.request);
 	/* The agent ends it by itself; the time is only a bound. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/fold.h"
 #include "cli/interrupt.h"
 #include "cli/options.h"
 #include "cli/private_agent.h"
@@ -133,6 +134,7 @@ int command_try(struct cli *cli, int argc, char **argv)
 	int err;
 
 	cli_parse(cli, &syntax, argc, argv, &given);
+	fold_stdout(cli);
 	if (!client_listens(cli->control)) {
 		if (private_agent_start(&agent, &fault))
 			return cli_fail(cli, &fault);

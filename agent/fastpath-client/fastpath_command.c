@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/fold.h"
 #include "cli/options.h"
 #include "fastpath-client/fastpath_json.h"
 #include "fastpath-client/fastpath_stats.h"
@@ -66,6 +67,7 @@ int fastpath_command(struct cli *cli, int argc, char **argv)
 	size_t i;
 
 	cli_parse(cli, &syntax, argc, argv, &dir);
+	fold_stdout(cli);
 	all = fastpath_json(dir);
 	if (cli->json) {
 		json_print(stdout, all);

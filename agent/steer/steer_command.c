@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/fold.h"
 #include "cli/options.h"
 #include "lib/json.h"
 #include "lib/table.h"
@@ -195,6 +196,7 @@ static int run_status(struct cli *cli, const struct steer_options *options, stru
 		json_print(stdout, status);
 		return 0;
 	}
+	fold_stdout(cli);
 	list = json_object_get(status, "interfaces");
 	json_array_foreach(list, i, interface)
 		print_interface(cli, interface);

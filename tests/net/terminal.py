@@ -20,14 +20,15 @@ CONTROL = re.compile(rb"\x1b\[\??([0-9;]*)([A-Za-z])|\x1b[()].|\x1b[=>]|[\x00-\x
 class Terminal:
     """Runs a command on it. A vt100, as the fewest sequences are understood by it."""
 
-    def __init__(self, command, environment=None, columns=COLUMNS):
-        self.columns = columns
+    def __init__(self, command, environment=None, columns=COLUMNS, lines=LINES):
+        self.columns, self.lines = columns, lines
+        self.longest = 0    # columns that a line took, those beyond the right edge too
         self.pid, self.fd = pty.fork()
         if not self.pid:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, self.columns, 0, 0))
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", self.lines, self.columns, 0, 0))
             os.execvpe(command[0], [str(word) for word in command],
                        dict(os.environ, TERM="vt100", **(environment or {})))
-        self.cells = [[" "] * self.columns for _ in range(LINES)]
+        self.cells = [[" "] * self.columns for _ in range(self.lines)]
         self.line = self.column = 0
         self.rest, self.status = b"", None
 
@@ -87,9 +88,10 @@ class Terminal:
 
     def put(self, text):
         for letter in text:
-            if self.line < LINES and self.column < self.columns:
+            if self.line < self.lines and self.column < self.columns:
                 self.cells[self.line][self.column] = letter
             self.column += 1
+            self.longest = max(self.longest, self.column)
 
     def control(self, found):
         numbers = [int(number) if number else 0 for number in (found[1] or b"").split(b";")]
@@ -97,12 +99,12 @@ class Terminal:
         if kind in "Hf" and kind:
             self.line, self.column = max(first, 1) - 1, max(numbers[1] if len(numbers) > 1 else 1, 1) - 1
         elif kind in "AB" and kind:
-            self.line = min(max(self.line + max(first, 1) * (1 if kind == "B" else -1), 0), LINES - 1)
+            self.line = min(max(self.line + max(first, 1) * (1 if kind == "B" else -1), 0), self.lines - 1)
         elif kind in "CD" and kind:
             self.column = max(self.column + max(first, 1) * (1 if kind == "C" else -1), 0)
         elif kind == "J":
             self.cells[self.line][self.column:] = [" "] * max(self.columns - self.column, 0)
-            for line in range(self.line + 1, LINES):
+            for line in range(self.line + 1, self.lines):
                 self.cells[line] = [" "] * self.columns
         elif kind == "K":
             start, end = (0, self.column + 1) if first == 1 else (self.column, self.columns)
@@ -110,6 +112,6 @@ class Terminal:
         elif found[0] == b"\r":
             self.column = 0
         elif found[0] == b"\n":
-            self.line = min(self.line + 1, LINES - 1)
+            self.line = min(self.line + 1, self.lines - 1)
         elif found[0] == b"\b":
             self.column = max(self.column - 1, 0)
