@@ -189,7 +189,7 @@ def test_texts():
         said(w.agent, "advise", "--emit", "--json", code=2)
 
 
-# Every command of README.md and docs that shows something and ends -> how its verdict begins there; PORT is the service's.
+# Every command of README.md and docs that shows -> how its verdict begins there; PORT: the service's.
 NARROW = {
     "status": "TIME SAVED ",
     "services": "port PORT, ",
@@ -228,6 +228,9 @@ def test_narrow_terminals():
         wrong = []
         for width in 80, 40:
             for command, wanted in NARROW.items():
+                # A file, and a file's path, stay whole.
+                if width == 40 and command in ("advise --emit", "policy show --match port=PORT"):
+                    continue
                 command, wanted = (text.replace("PORT", str(stream.port)) for text in (command, wanted))
                 rows, longest = shown_on(w.agent, width, command.split())
                 if longest > width or not any(row.lstrip().startswith(wanted) for row in rows):
