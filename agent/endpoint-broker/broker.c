@@ -21,6 +21,7 @@
 #define PORTS_MAX 64
 #define FRAMES_EACH_WAY 4096
 #define LOOK_EVERY_US 200000
+#define STRANGERS_MAX 64
 
 struct instance {
 	struct broker *broker;
@@ -50,6 +51,8 @@ struct broker {
 	struct instance *instances;
 	unsigned count;
 	struct broker_sum ended;	/* counters of those that are gone: they never fall */
+	pid_t strangers[STRANGERS_MAX];	/* said already: a program asks again every 5 s */
+	unsigned stranger_count;
 	broker_event *event;
 	void *context;
 };
@@ -496,6 +499,20 @@ static unsigned take_fds(struct msghdr *message, int fds[ENDPOINT_FDS_MAX])
 	return count;
 }
 
+static void tell_of_stranger(const struct instance *instance, const char *text)
+{
+	struct broker *broker = instance->broker;
+
+	for (unsigned i = 0; i < broker->stranger_count; i++)
+		if (broker->strangers[i] == instance->peer.pid)
+			return;
+	if (broker->stranger_count == STRANGERS_MAX)
+		return;
+	broker->strangers[broker->stranger_count++] = instance->peer.pid;
+	log_warning("%s (pid %d): %s; until then it goes on without this agent", instance->program, instance->peer.pid,
+		    text);
+}
+
 static int on_request(sd_event_source *source, int fd, uint32_t events, void *context)
 {
 	struct instance *instance = context;
@@ -524,6 +541,7 @@ static int on_request(sd_event_source *source, int fd, uint32_t events, void *co
 	count = take_fds(&message, fds);
 	if (!endpoint_request_valid(&request, length, message.msg_flags & MSG_CTRUNC ? UINT32_MAX : count, &text)) {
 		refuse(instance, EPROTO, text);
+		tell_of_stranger(instance, text);
 		goes_on = false;
 	} else {
 		goes_on = serve(instance, &request, count ? fds[0] : -1);

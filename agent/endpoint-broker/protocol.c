@@ -18,11 +18,10 @@ bool endpoint_request_valid(const void *bytes, size_t size, unsigned fds, const 
 {
 	struct endpoint_request request;
 
-	*text = "the request is of another size: use autocorkd and autocork of one version";
+	*text = "its library is of another version than the agent: restart the older of the two";
 	if (size != sizeof(request))
 		return false;
 	memcpy(&request, bytes, sizeof(request));
-	*text = "the request is of another version: use autocorkd and autocork of one version";
 	if (request.version != ENDPOINT_VERSION || request.op >= ENDPOINT_OP_MAX)
 		return false;
 	*text = "the request has too many or too few descriptors";

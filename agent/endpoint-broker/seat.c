@@ -63,6 +63,19 @@ static void drop_door(const struct seat *seat)
 	close(seat->door);
 }
 
+/* Connections of programs that are gone. A flow does not say which queue it had: the last one takes them all. */
+static void forget_flows(const char *interface, const struct steer_tables *tables)
+{
+	bool taken[STEER_QUEUES_MAX];
+
+	if (steer_seats(interface, tables, taken))
+		return;
+	for (unsigned i = 0; i < STEER_QUEUES_MAX; i++)
+		if (taken[i])
+			return;
+	tables_forget_endpoints(tables);
+}
+
 void seats_sweep(const char *interface)
 {
 	bool taken[STEER_QUEUES_MAX], gone[STEER_QUEUES_MAX];
@@ -78,6 +91,7 @@ void seats_sweep(const char *interface)
 		for (uint32_t i = 0; i < STEER_QUEUES_MAX; i++)
 			if (gone[i])
 				bpf_map_delete_elem(tables.steer_doors, &i);
+		forget_flows(interface, &tables);
 	}
 	tables_close(&tables);
 }
@@ -93,6 +107,18 @@ static uint32_t mtu_of(const char *interface)
 	if (fd >= 0)
 		close(fd);
 	return request.ifr_mtu;
+}
+
+static const char *next_step(int error)
+{
+	switch (error) {
+	case -ENOBUFS: /* xdp_umem_account_pages(), net/xdp/xdp_umem.c */
+		return ": the agent may not lock enough memory: set LimitMEMLOCK=infinity in its unit";
+	case -EOPNOTSUPP:
+		return ": endpoints need Linux 6.4: the kernel serves these ports";
+	default:
+		return "";
+	}
 }
 
 int seat_take(struct seat *seat, const char *interface, uint32_t queue, uint32_t frames, struct ring_xdp *ring,
@@ -112,15 +138,13 @@ int seat_take(struct seat *seat, const char *interface, uint32_t queue, uint32_t
 	ring_xdp_sizes(ring, frames, mtu_of(interface));
 	error = ring_xdp_open(ring, seat->index, queue, 0, &what);
 	if (error) {
-		/* ENOBUFS: xdp_umem_account_pages(), net/xdp/xdp_umem.c. */
 		fault_set(fault, EXIT_FAILED, "%s, queue %u: %s: %s%s", interface, queue, what, strerror(-error),
-			  error == -ENOBUFS
-				  ? ": the agent may not lock enough memory: set LimitMEMLOCK=infinity in its unit"
-				  : "");
+			  next_step(error));
 		tables_close(&seat->tables);
 		return error;
 	}
 	clear_ports(seat);
+	forget_flows(seat->interface, &seat->tables);
 	error = make_door(seat);
 	if (!error && bpf_map_update_elem(seat->tables.xsks_map, &queue, &ring->xsk, BPF_ANY)) {
 		error = -errno;
@@ -179,6 +203,7 @@ void seat_leave(struct seat *seat, bool keep)
 		bpf_map_delete_elem(seat->tables.xsks_map, &seat->queue);
 		drop_door(seat);
 		clear_ports(seat);
+		forget_flows(seat->interface, &seat->tables);
 	}
 	close(seat->xsk);
 	seat->xsk = -1;

@@ -57,6 +57,24 @@ void ring_xdp_sizes(struct ring_xdp *xdp, uint32_t frames_each_way, uint32_t mtu
 	};
 }
 
+/*
+ * Who gets the socket maps its rings when it is bound. Before Linux 6.4 that is refused (EBUSY; commit 5f5a7d8d8bd4,
+ * "xsk: allow remap of fill and/or completion rings").
+ */
+static bool can_be_mapped(int xsk)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	void *ring = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, xsk, XDP_PGOFF_RX_RING);
+
+	if (ring == MAP_FAILED) {
+		if (errno == EBUSY)
+			errno = EOPNOTSUPP;
+		return false;
+	}
+	munmap(ring, page);
+	return true;
+}
+
 static int set_size(int xsk, int option, uint32_t size)
 {
 	return setsockopt(xsk, SOL_XDP, option, &size, sizeof(size)) ? -errno : 0;
@@ -102,6 +120,9 @@ int ring_xdp_open(struct ring_xdp *xdp, int ifindex, uint32_t queue, uint16_t bi
 	}
 	*what = "bind";
 	if (bind(xdp->xsk, (struct sockaddr *)&address, sizeof(address)))
+		goto fail;
+	*what = "mapping the rings of a bound socket";
+	if (!can_be_mapped(xdp->xsk))
 		goto fail;
 	munmap(map, len);
 	return 0;

@@ -49,3 +49,8 @@ struct steer_load {
 };
 /* Forgets idle flows, frees the rules and ports that drained, counts. */
 int tables_tidy(struct steer_tables *tables, struct steer_load *load, struct fault *fault);
+/*
+ * Forgets all flows of rules for endpoints: no queue of the interface has a program any more, so that the kernel
+ * answers what still comes on them.
+ */
+void tables_forget_endpoints(const struct steer_tables *tables);

@@ -19,6 +19,7 @@ struct scan {
 	uint32_t *rule_flows;
 	uint8_t *port_flows;		/* per port: bit 0 = as local port, bit 1 = as remote port */
 	uint32_t half_open, open, closing;
+	bool without_endpoints;		/* flows of rules for endpoints are nobody's */
 };
 
 /* How long a flow may be silent. */
@@ -36,6 +37,11 @@ static void scan_flow(int map, const struct steer_flow_key *key, const struct st
 {
 	int32_t age = scan->now - flow->seen;
 
+	if (scan->without_endpoints) {
+		if (flow->rule < STEER_RULES_MAX && scan->rules[flow->rule].mode == STEER_ENDPOINT)
+			bpf_map_delete_elem(map, key);
+		return;
+	}
 	/* A packet may come between the look and the deletion; after so long a silence that is a risk the program takes
 	 * too. */
 	if (age > limit_of(flow, scan)) {
@@ -81,6 +87,23 @@ static int scan_flows(int map, struct scan *scan)
 	free(keys);
 	free(flows);
 	return -1;
+}
+
+static int scan_all(const struct steer_tables *tables, struct scan *scan)
+{
+	return scan_flows(tables->steer_syns, scan) ?: scan_flows(tables->steer_silent, scan) ?:
+	       scan_flows(tables->steer_flows, scan) ?: scan_flows(tables->steer_closed, scan);
+}
+
+void tables_forget_endpoints(const struct steer_tables *tables)
+{
+	struct steer_rule *rules = tables_read_array(tables->steer_rules, STEER_RULES_MAX, sizeof(*rules));
+	struct scan scan = { .rules = rules, .without_endpoints = true };
+
+	/* What stays because it could not be read is forgotten when it has been silent for long. */
+	if (rules)
+		scan_all(tables, &scan);
+	free(rules);
 }
 
 static void free_ports(struct steer_tables *tables, const struct scan *scan)
@@ -134,9 +157,7 @@ int tables_tidy(struct steer_tables *tables, struct steer_load *load, struct fau
 	/* Coarse like the program's clock, or a flow could have been seen in the future. */
 	scan.now = clock_ns(CLOCK_MONOTONIC_COARSE) >> 30;
 	scan.rules = rules;
-	if (!rules || !scan.rule_flows || !scan.port_flows || scan_flows(tables->steer_syns, &scan) ||
-	    scan_flows(tables->steer_silent, &scan) || scan_flows(tables->steer_flows, &scan) ||
-	    scan_flows(tables->steer_closed, &scan)) {
+	if (!rules || !scan.rule_flows || !scan.port_flows || scan_all(tables, &scan)) {
 		fault_set(fault, EXIT_FAILED, "steering tables: reading the flows failed: %s: try again",
 			  strerror(errno));
 		goto out;

@@ -84,8 +84,13 @@ static int hear(int broker, struct endpoint_answer *answer, int fds[ENDPOINT_FDS
 	do
 		length = REAL(recvmsg)(broker, &message, MSG_CMSG_CLOEXEC);
 	while (length < 0 && errno == EINTR);
-	if (length != sizeof(*answer) || answer->version != ENDPOINT_VERSION)
+	if (length <= 0)
 		return ECONNRESET;
+	if (length != sizeof(*answer) || answer->version != ENDPOINT_VERSION) {
+		strcpy(answer->text,
+		       "the agent is of another version than this program's library: restart the older of the two");
+		return EPROTO;
+	}
 	for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part))
 		if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
 			memcpy(fds, CMSG_DATA(part), part->cmsg_len - CMSG_LEN(0));
