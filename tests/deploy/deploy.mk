@@ -2,7 +2,7 @@
 # playbook takes its time.
 IMAGE := $(BUILD)/autocork-image.tar
 IMAGE_DEPS := buildah debhelper mmdebstrap podman runc
-.PHONY: image check-image check-ansible
+.PHONY: image check-image check-ansible check-fleet
 image: all ## the container image, as an OCI archive in build/ (root)
 	@packaging/install-packages $(IMAGE_DEPS)
 	@deploy/container/build $(IMAGE)
@@ -14,3 +14,7 @@ check-ansible: check-deps ## apply the Ansible role to a copy of this system (ro
 	@packaging/install-packages ansible-core ansible-lint
 	@$(MAKE) --no-print-directory all
 	@TEST=ansible TEST_SECONDS=1800 tests/run deploy
+
+check-fleet: check-deps ## three agents in QEMU, a canary among them, scraped by one Prometheus (root)
+	@$(MAKE) --no-print-directory all
+	@TEST=fleet TEST_SECONDS=3600 tests/run deploy

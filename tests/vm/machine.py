@@ -70,14 +70,15 @@ class Outcome:
 
 class Machine:
     """A kernel image with what its guest gets: files with their libraries, plain files without, scripts, modules, one
-    shell command; and perhaps the disk of a whole system. `without`: modules that every other guest has."""
+    shell command; and perhaps the disk of a whole system. `without`: modules that every other guest has. `more`:
+    further words for QEMU."""
 
     def __init__(self, image, command, files=(), modules=(), memory=1024, plain=(), scripts=None, disk=None,
-                 without=()):
+                 without=(), more=()):
         self.image, self.command, self.files, self.memory = image, command, files, memory
         self.emulated = EMULATED[image.architecture]
         self.modules = [module for module in (*self.emulated.modules, *MODULES, *modules) if module not in without]
-        self.plain, self.scripts, self.disk = plain, scripts or {}, disk
+        self.plain, self.scripts, self.disk, self.more = plain, scripts or {}, disk, more
 
     def initramfs(self, path):
         with open(path, "wb") as stream:
@@ -102,7 +103,7 @@ class Machine:
         return [qemu, "-accel", ACCELERATOR, *self.emulated.machine, "-smp", "2", "-m", str(self.memory), "-nodefaults",
                 "-no-user-config",
                 "-no-reboot", "-display", "none", "-kernel", str(self.image.vmlinuz), "-initrd", str(initramfs),
-                "-append", f"{self.emulated.options} {KERNEL_OPTIONS} {append}", *more]
+                "-append", f"{self.emulated.options} {KERNEL_OPTIONS} {append}", *self.more, *more]
 
     def interactive(self):
         """A shell on the guest's console; returns QEMU's exit status."""
