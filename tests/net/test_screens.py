@@ -189,7 +189,7 @@ def test_texts():
         said(w.agent, "advise", "--emit", "--json", code=2)
 
 
-# Every command of README.md and docs that shows -> how its verdict begins there; PORT: the service's.
+# The commands of README.md and docs that show something and end, and how their verdicts begin; PORT: the service's.
 NARROW = {
     "status": "TIME SAVED ",
     "services": "port PORT, ",
@@ -213,13 +213,14 @@ NARROW = {
     "steer status": "",
     "reload": "",
 }
+LISTS = "status", "flows", "advise --all"   # they have a row of the service
 
 
 def shown_on(agent, width, words):
-    """The command's lines on a terminal so wide, and the longest line that it wrote."""
+    """The command's exit code, its lines on a terminal so wide, and the longest line that it wrote."""
     with Terminal([build("autocork"), *words, "--control", agent.control], columns=width, lines=200) as terminal:
-        terminal.wait(60)
-        return terminal.text().splitlines(), terminal.longest
+        code = terminal.wait(60)
+        return code, terminal.text().splitlines(), terminal.longest
 
 
 def test_narrow_terminals():
@@ -232,9 +233,12 @@ def test_narrow_terminals():
                 if width == 40 and command in ("advise --emit", "policy show --match port=PORT"):
                     continue
                 command, wanted = (text.replace("PORT", str(stream.port)) for text in (command, wanted))
-                rows, longest = shown_on(w.agent, width, command.split())
-                if longest > width or not any(row.lstrip().startswith(wanted) for row in rows):
-                    wrong.append((width, command, longest, rows))
+                code, rows, longest = shown_on(w.agent, width, command.split())
+                good = longest <= width and any(row.lstrip().startswith(wanted) for row in rows)
+                if command in LISTS:
+                    good = good and code == 0 and any(str(stream.port) in row for row in rows)
+                if not good:
+                    wrong.append((width, command, code, longest, rows))
         check(not wrong, wrong)
 
 
