@@ -133,15 +133,18 @@ static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
 /*
  * The connection is over at once, and its send queue is to be thrown away: close() with unread input or SO_LINGER 0,
  * connect(AF_UNSPEC). With the socket locked and still in its old state, what the gate holds goes out as it would have
- * without it.
+ * without it. Where a FIN comes first, it takes along what is held, and the states after it need not be told.
  */
 static __always_inline void ends(struct bpf_sock_ops *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
+	__u32 state = ctx->args[1];
 	struct ac_flow *f;
 	int on = 1;
 
-	if (!sk || ctx->args[1] != TCP_CLOSE)
+	if (state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK)
+		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_STATE_CB_FLAG);
+	if (!sk || state != TCP_CLOSE)
 		return;
 	f = flow_find(sk);
 	if (!f || !f->held_now)
