@@ -9,7 +9,7 @@ import tempfile
 from kernel_image import CACHE, KEYRING, NoKernel, mirror
 
 # What an administrator has, and what the agent's programs are linked with (Makefile, LIBS).
-COMMON = ("systemd", "systemd-sysv", "dbus", "udev", "iproute2", "procps", "kmod", "bpftool", "libbpf1", "libcap-ng0",
+COMMON = ("ansible-core", "systemd", "systemd-sysv", "dbus", "udev", "iproute2", "procps", "kmod", "bpftool", "libbpf1", "libcap-ng0",
           "libinih1",
           "libjansson4", "libncursesw6", "libsystemd0", "libxdp1")
 # autocork-fastpath is built with the DPDK of this machine's release only.
@@ -18,7 +18,7 @@ OF_SUITE = {
                  "librte-mempool-ring23", "librte-net-af-xdp23", "librte-telemetry23"),
     "trixie": ("libelf1t64", "libmicrohttpd12t64"),
 }
-SIZE = "900M"
+SIZE = "1200M"
 
 
 def fetch(suite):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """Whole Debian systems boot, and the agent goes through its life under the unit as `make install` ships it: start,
-adopt, reload, restart and KILL under load, watchdog, steering, DPDK, stop, users and groups."""
+adopt, reload (by Ansible's role too), restart and KILL under load, watchdog, steering, DPDK, stop, users and groups."""
 import concurrent.futures
 import os
 import pathlib
@@ -38,6 +38,7 @@ def installed(folder, no_fastpath):
     for name, where in (("run", "autocork-test"), ("autocork-test.service", "etc/systemd/system")):
         pathlib.Path(folder, where).mkdir(parents=True, exist_ok=True)
         shutil.copy(HERE / "guest" / name, pathlib.Path(folder, where))
+    shutil.copytree(ROOT / "deploy/ansible", pathlib.Path(folder, "autocork-test/ansible"))
     pathlib.Path(folder, "autocork-test/variables").write_text(f"SKIP_DPDK='{no_fastpath}'\n", encoding="ascii")
     return [(path, f"/install/{path.relative_to(folder)}") for path in pathlib.Path(folder).rglob("*")
             if path.is_file() and not path.is_symlink()]
