@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* Tells the agent that a queue is this program's, with a socket that has no right to it: endpoint_join INTERFACE QUEUE
- * xsk|tcp. */
+ * xsk|tcp [VERSION]. */
 #include <err.h>
 #include <linux/if_xdp.h>
 #include <stdio.h>
@@ -28,8 +28,10 @@ int main(int argc, char **argv)
 		.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)
 	};
 
-	if (argc != 4)
-		errx(2, "usage: endpoint_join INTERFACE QUEUE xsk|tcp");
+	if (argc < 4)
+		errx(2, "usage: endpoint_join INTERFACE QUEUE xsk|tcp [VERSION]");
+	if (argc > 4)
+		request.version = strtoul(argv[4], NULL, 10);
 	sock = strcmp(argv[3], "xsk") ? socket(AF_INET, SOCK_STREAM, 0) : socket(AF_XDP, SOCK_RAW, 0);
 	snprintf(request.interface, sizeof(request.interface), "%s", argv[1]);
 	request.queue = strtoul(argv[2], NULL, 10);

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The agent ends and starts again while programs run on their own TCP: they go on, are found again, and nothing
 stays."""
+import contextlib
 import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 from agent import ROOT, build
@@ -50,8 +52,8 @@ class Life(Endpoint):
         dump = subprocess.run(["bpftool", "map", "dump", "pinned", path[0]], capture_output=True, text=True, check=True)
         return dump.stdout.count("key")
 
-    def join(self, queue, kind):
-        program = Program(self.b, [build("tests/net/endpoint_join"), "cable", str(queue), kind])
+    def join(self, queue, kind, *version):
+        program = Program(self.b, [build("tests/net/endpoint_join"), "cable", str(queue), kind, *version])
         with program:
             program.process.wait(10)
             return program.output()
@@ -178,6 +180,37 @@ def test_not_its_queue():
         wait_for(point.instances, 15, "the owner")
         check("is another's now" in point.join(0, "xsk"), "with the owner there")
         point.steered_exchange(point.connect())
+
+
+def answer_strangely(agent):
+    with contextlib.suppress(OSError):
+        while True:
+            conversation, _ = agent.accept()
+            with conversation:
+                conversation.recv(1 << 16)
+                conversation.send(b"an answer of another version")
+
+
+def test_two_versions():
+    """an agent and a library of different versions: each of them says so, and the kernel serves"""
+    with Life() as point:
+        check("its library is of another version" in point.join(0, "xsk", "1"), "the agent's answer")
+        wait_for(lambda: "endpoint_join (pid " in point.keeper.output() and
+                 "its library is of another version" in point.keeper.output(), 10, "the agent's log")
+        point.end_agent(signal.SIGTERM)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as agent:
+            agent.bind("/run/autocork/endpoint.sock")
+            agent.listen()
+            thread = threading.Thread(target=answer_strangely, args=(agent,))
+            thread.start()
+            try:
+                server = point.run("python3", ECHO, "epoll", PORT, options=["--verbose"])
+                said(server, "autocork: the agent is of another version than this program's library: restart the older "
+                             "of the two")
+                point.exchange(point.connect())
+            finally:
+                agent.shutdown(socket.SHUT_RDWR)
+                thread.join()
 
 
 if __name__ == "__main__":
