@@ -148,6 +148,7 @@ static int attach_ends(struct engine *engine, struct fault *fault)
 		const struct bpf_program *program;
 		const char *tracepoint;
 	} ends[] = { { engine->life->progs.flow_closed, "tcp_destroy_sock" },
+		     { engine->life->progs.flow_closed_too, "tcp_destroy_sock" },
 		     { engine->life->progs.flow_resets, "tcp_send_reset" },
 		     { engine->life->progs.flow_ends, "inet_sock_set_state" } };
 

@@ -201,6 +201,24 @@ def test_churn():
         gone(mine)
 
 
+def test_ends_in_an_interrupt():
+    """thousands of connections that a killed program leaves: the kernel ends many of them in an interrupt of the
+    programs that see others end; each is counted as closed, and no record stays"""
+    connections = 10000
+    with world() as w, Program(w.net, [build("autocork"), "bench", "server", "--port", 7100], w.group) as server:
+        wait_port(w.net, 7100, alive=server)
+        for turn in range(1, 4):
+            words = [build("autocork"), "bench", "client", "--no_delay", "--host", "127.0.0.1", "--port", 7100,
+                     "--connections", connections, "--messages", 2 * connections, "--keep", 60]
+            with Program(w.net, words, w.group) as client:
+                wait_for(lambda client=client: "packets per message" in client.output(), 60, "the messages")
+            for side in "client", "server":
+                def closed(side=side):
+                    return (w.agent.service(7100, side) or {}).get("flows_closed")
+                wait_for(lambda closed=closed, turn=turn: closed() == turn * connections, 15,
+                         f"{turn * connections} flows closed")
+
+
 def test_adopt():
     """flows that exist already are adopted where the policy says so, and only there"""
     with world("[policy none]\nmode = off\n") as w, Stream(w.net) as stream, Stream(w.net, "::1") as six:
