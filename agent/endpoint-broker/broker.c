@@ -34,6 +34,7 @@ struct instance {
 	struct {
 		uint16_t number;
 		bool open;	/* false: it gets no new connections, but what it has is its own */
+		bool moves;	/* what it has moves to the kernel when no policy names the port any more */
 	} ports[PORTS_MAX];
 	unsigned port_count;
 	const struct endpoint_page *page;
@@ -203,6 +204,14 @@ static bool refuse(struct instance *instance, int error, const char *text)
 
 	snprintf(refusal.text, sizeof(refusal.text), "%s", text);
 	return answer(instance, &refusal, NULL, 0);
+}
+
+/* A program that does not take it keeps its connections until they end. */
+static void ask_to_move(struct instance *instance, uint16_t port)
+{
+	struct endpoint_answer request = { .version = ENDPOINT_VERSION, .move = port };
+
+	answer(instance, &request, NULL, 0);
 }
 
 static bool names_port(const struct policy_config *config, uint16_t port)
@@ -397,6 +406,7 @@ static bool serve_join(struct instance *instance, const struct endpoint_request 
 static bool serve_listen(struct instance *instance, int listener)
 {
 	struct endpoint_answer done = { .version = ENDPOINT_VERSION };
+	const struct policy_config *config;
 	struct fault fault;
 	int port = proof_port(listener, &fault);
 	unsigned i = 0;
@@ -409,7 +419,8 @@ static bool serve_listen(struct instance *instance, int listener)
 		i++;
 	if (i < instance->port_count && instance->ports[i].open)
 		return answer(instance, &done, NULL, 0);
-	if (!policy_of(instance->broker, port, instance->seat.interface)) {
+	config = policy_of(instance->broker, port, instance->seat.interface);
+	if (!config) {
 		snprintf(fault.text, sizeof(fault.text), "port %d: no policy gives it to an endpoint on %s", port,
 			 instance->seat.interface);
 		return refuse(instance, ENOENT, fault.text);
@@ -418,6 +429,7 @@ static bool serve_listen(struct instance *instance, int listener)
 		return refuse(instance, ENOSPC, "endpoint: it listens on too many ports: the kernel serves this one");
 	instance->ports[i].number = port;
 	instance->ports[i].open = true;
+	instance->ports[i].moves = config->removal == POLICY_REMOVAL_MOVE;
 	if (i == instance->port_count)
 		instance->port_count++;
 	return answer(instance, &done, NULL, 0);
@@ -700,11 +712,15 @@ void broker_reloaded(struct broker *broker)
 		seat_refresh(&it->seat);
 		for (unsigned i = 0; i < it->port_count; i++) {
 			uint16_t port = it->ports[i].number;
+			const struct policy_config *config = policy_of(broker, port, it->seat.interface);
 
-			if (it->ports[i].open && policy_of(broker, port, it->seat.interface))
+			if (config && it->ports[i].open)
 				seat_open_port(&it->seat, port);
 			else
 				seat_close_port(&it->seat, port);
+			if (!config && it->ports[i].moves)
+				ask_to_move(it, port);
+			it->ports[i].moves = config && config->removal == POLICY_REMOVAL_MOVE;
 		}
 	}
 }

@@ -11,6 +11,9 @@
  *   UNLISTEN  with a port                      -> the kernel gets them again
  *   HANDOVER  with a connection, and its bytes -> a kernel socket that goes on with the connection
  *
+ * Unasked, the broker sends an answer with `move` set: the connections to this port are to be handed over, for the
+ * policy is gone.
+ *
  * The listening socket is the proof: who holds it was allowed to bind its port.
  */
 #pragma once
@@ -23,7 +26,7 @@
 #include "endpoint/ring_xdp.h"
 
 #define ENDPOINT_SOCKET "/run/autocork/endpoint.sock"
-#define ENDPOINT_VERSION 4
+#define ENDPOINT_VERSION 5
 #define ENDPOINT_BYTES_MAX (16u << 20)	/* of one connection that is handed over */
 #define ENDPOINT_FDS_MAX 4
 
@@ -40,7 +43,7 @@ enum endpoint_op {
 #define ENDPOINT_REASONS(X)                                                                                        \
 	X(FORK, "fork") X(EXEC, "exec") X(EXIT, "exit") X(PASSED, "passed") X(OPTION, "option") X(STDIO, "stdio") \
 	X(SPLICE, "splice") X(URGENT, "urgent") X(BULK, "bulk") \
-	X(CLOSED, "closed")
+	X(CLOSED, "closed") X(POLICY, "policy")
 enum endpoint_reason {
 #define X(id, name) ENDPOINT_FOR_##id,
 	ENDPOINT_REASONS(X)
@@ -64,6 +67,7 @@ struct endpoint_request {
 struct endpoint_answer {
 	uint32_t version;
 	int32_t error;		/* 0, or an errno value */
+	uint32_t move;		/* a port; 0: this is an answer */
 	/* OPEN */
 	struct ring_xdp ring;	/* its descriptors come beside it */
 	int32_t index;		/* of the interface */

@@ -15,10 +15,10 @@ static const struct policy_place *place_of(const struct section *section, const 
 
 static void check_steering(const struct section *section, struct policy_errors *errors)
 {
-	static const char *const steering[] = { "interface", "queues", "direction", "protocol", "transit" };
+	static const char *const steering[] = { "interface", "queues", "direction", "protocol", "transit", "removal" };
 	static const char *const unknown[] = { "programs", "cgroups", "pods" };
 	const struct policy_config *config = section->values;
-	const struct policy_place *steer = place_of(section, "steer");
+	const struct policy_place *steer = place_of(section, "steer"), *removal = place_of(section, "removal");
 
 	if (!steer->file) {
 		for (size_t i = 0; i < AC_ARRAY_SIZE(steering); i++) {
@@ -51,6 +51,9 @@ static void check_steering(const struct section *section, struct policy_errors *
 			errors, section, steer,
 			"steer = endpoint takes TCP connections that are made to this machine: allowed beside it are "
 			"protocol = tcp and direction = in");
+	if (config->steer != POLICY_STEER_ENDPOINT && removal->file)
+		CHECK_ERROR(errors, section, removal,
+			    "removal without an endpoint: allowed is removal with steer = endpoint");
 	if (config->side != AC_SIDE_ANY &&
 	    config->direction != (config->side == AC_SIDE_SERVER ? POLICY_DIRECTION_IN : POLICY_DIRECTION_OUT))
 		CHECK_ERROR(

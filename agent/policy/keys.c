@@ -19,6 +19,7 @@ static const char *const protocols[] = {
 	[POLICY_PROTOCOL_TCP] = "tcp", [POLICY_PROTOCOL_UDP] = "udp", [POLICY_PROTOCOL_ANY] = "any",
 	[POLICY_PROTOCOL_ICMP] = "icmp", NULL
 };
+static const char *const removals[] = { [POLICY_REMOVAL_DRAIN] = "drain", [POLICY_REMOVAL_MOVE] = "move", NULL };
 static const char *const jobs[] = { [POLICY_JOB_COALESCE] = "coalesce", [POLICY_JOB_REFLECT] = "reflect", NULL };
 
 #define KEY(section_, struct_, name_, field_, type_) \
@@ -94,6 +95,10 @@ static const struct policy_key keys[] = {
 	{ POLICY("transit", transit, yesno), .fallback = "no", .allowed = "yes or no",
 	  .doc = "Whether packets for other machines are steered too: for addresses that this one does not have, other "
 		 "link addresses, multicast." },
+	{ POLICY("removal", removal, name), .names = removals, .fallback = "drain", .allowed = "drain or move",
+	  .doc = "What becomes of open connections of `steer = endpoint` when no policy names their port any more: "
+		 "`drain` leaves them to the program's own TCP until they end, `move` gives them to the kernel, alive. "
+		 "New ones are the kernel's either way." },
 
 	{ AGENT("budget", budget, budget), .least = 0.001, .most = 1, .fallback = "1%",
 	  .allowed = "0.1% to 100%, or off",

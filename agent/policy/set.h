@@ -42,6 +42,7 @@ struct policy_endpoint {
 	char text[108];		/* as given: "/run/autocork/metrics.sock", "127.0.0.1:12675", "[::1]:12675", "off" */
 };
 
+enum policy_removal { POLICY_REMOVAL_DRAIN, POLICY_REMOVAL_MOVE };
 enum policy_steer { POLICY_STEER_NONE, POLICY_STEER_AF_XDP, POLICY_STEER_DPDK, POLICY_STEER_ENDPOINT };
 enum policy_direction { POLICY_DIRECTION_IN, POLICY_DIRECTION_OUT, POLICY_DIRECTION_ANY };
 enum policy_protocol { POLICY_PROTOCOL_TCP, POLICY_PROTOCOL_UDP, POLICY_PROTOCOL_ANY, POLICY_PROTOCOL_ICMP };
@@ -68,6 +69,7 @@ struct policy_config {
 	uint8_t direction;		/* enum policy_direction */
 	uint8_t protocol;		/* enum policy_protocol */
 	bool transit;			/* other machines' addresses too */
+	uint8_t removal;		/* enum policy_removal */
 };
 
 /* [agent] */

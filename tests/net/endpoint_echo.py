@@ -74,6 +74,16 @@ def run_threads():
         threading.Thread(target=serve_blocking, args=(server.accept()[0],), daemon=True).start()
 
 
+def run_hoard():
+    """Accepts no more than one connection until something comes on it."""
+    server = listener()
+    print("ready", flush=True)
+    while not server.accept()[0].recv(1):
+        pass
+    while True:
+        threading.Thread(target=serve_blocking, args=(server.accept()[0],), daemon=True).start()
+
+
 def run_fork():
     server = listener()
     print("ready", flush=True)
@@ -110,7 +120,7 @@ def run_late():
 
 
 KINDS = {
-    "late": run_late,
+    "late": run_late, "hoard": run_hoard,
     "async": lambda: asyncio.run(run_async()), "threads": run_threads, "fork": run_fork,
     "select": lambda: run_selector(selectors.SelectSelector()), "poll": lambda: run_selector(selectors.PollSelector()),
     "epoll": lambda: run_selector(selectors.EpollSelector()),

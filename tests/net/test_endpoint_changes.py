@@ -3,12 +3,14 @@
 """What changes under programs that run on their own TCP: the interface, its MTU and addresses, the neighbour, the
 queues; and how much stays after many connections."""
 import os
+import select
+import signal
 import socket
 import threading
 import time
 
 from agent import ROOT
-from endpoint import PORT, Endpoint, answer, private_mounts
+from endpoint import POLICY, PORT, Endpoint, answer, private_mounts
 from netns import Pair
 from steering import said
 from tap import check, equal, main, wait_for
@@ -122,6 +124,89 @@ def test_queues_change():
         server.process.kill()
         server.process.wait()
         wait_for(lambda: not point.has_consumer() and not point.instances(), 30, "the queue to be free")
+
+
+def keep_talking(connection, until, wrong):
+    while not until.is_set():
+        data = os.urandom(3000)
+        if answer(connection, data, len(data)) != data:
+            wrong.append(connection)
+            return
+
+
+def test_policy_goes():
+    """a reload takes the policy away: with removal = move every open connection goes on in the kernel, also while it is
+    in use, or waits, or was not accepted; with removal = drain they stay; new ones are the kernel's; it comes back"""
+    for kind in "epoll", "select", "threads":
+        with Changing(POLICY + "removal = move\n") as point:
+            point.echo(kind)
+            quiet = [point.connect(), point.connect(address=Pair.B6)]
+            busy = [point.connect(), point.connect(address=Pair.B6)]
+            for connection in quiet:
+                point.exchange(connection)
+            until, wrong = threading.Event(), []
+            talks = [threading.Thread(target=keep_talking, args=(connection, until, wrong)) for connection in busy]
+            for talk in talks:
+                talk.start()
+            time.sleep(0.3)
+            before = point.instances()[0]["connections"]
+            point.reload(point.keeper, "[policy none]\nports = 80\nmode = observe\n")
+            wait_for(lambda: point.instances()[0]["handed_over_for"]["policy"] >= before >= 4, 20,
+                     f"{kind}: {before} connections in the kernel: {point.instances()}")
+            equal(point.instances()[0]["handover_failed"], 0, "failed ones")
+            steered = point.steered()
+            for connection in quiet:
+                point.exchange(connection)
+            time.sleep(0.3)
+            until.set()
+            for talk in talks:
+                talk.join()
+            equal(wrong, [], f"{kind}: bytes of those in use")
+            equal(point.steered(), steered, "packets of them that are steered")
+            accepted = point.accepted()
+            point.exchange(point.connect())
+            equal(point.accepted(), accepted, "new ones on own TCP")
+            point.reload(point.keeper, POLICY)
+            wait_for(lambda: not point.exchange(point.connect()) and point.accepted() > accepted, PATIENCE,
+                     "own TCP again")
+            for connection in quiet:
+                point.exchange(connection)
+    with Changing() as point:
+        point.echo()
+        old = point.connect()
+        point.exchange(old)
+        point.reload(point.keeper, "[policy none]\nports = 80\nmode = observe\n")
+        time.sleep(1)
+        steered = point.steered()
+        point.exchange(old)
+        check(point.steered() > steered, "it has stayed")
+        equal(point.instances()[0]["handed_over"], 0, "in the kernel")
+
+
+def test_policy_goes_before_accept():
+    """a reload takes the policy away while connections wait to be accepted: they go on in the kernel, and so does what
+    the program waits for"""
+    with Changing(POLICY + "removal = move\n") as point:
+        server = point.run("python3", ECHO, "hoard", PORT)
+        said(server, "ready")
+        control = point.connect()
+        point.serves()
+        wait_for(point.instances, 10, "the program's queue")
+        control.close()
+        wait_for(lambda: not point.instances()[0]["connections"], 10, "its end")
+        control = point.connect()
+        waiting = [point.connect(), point.connect(address=Pair.B6)]
+        for connection in waiting:
+            connection.sendall(b"early")
+        wait_for(lambda: point.instances()[0]["accepted"] >= 3, 10, "on own TCP")
+        point.reload(point.keeper, "[policy none]\nports = 80\nmode = observe\n")
+        wait_for(lambda: point.instances()[0]["handed_over"] == 3, 10, f"three in the kernel: {point.instances()}")
+        check(not select.select(waiting, [], [], 0.5)[0], "nothing of them is accepted yet")
+        control.sendall(b"x")
+        for connection in waiting:
+            equal(connection.recv(100), b"early", "what was sent before")
+            point.exchange(connection)
+        point.exchange(point.connect())
 
 
 def test_many_short_connections():

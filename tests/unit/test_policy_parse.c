@@ -143,6 +143,7 @@ static void test_every_key(void **state)
 	assert_int_equal(config->direction, POLICY_DIRECTION_ANY);
 	assert_int_equal(config->protocol, POLICY_PROTOCOL_UDP);
 	assert_true(config->transit);
+	assert_int_equal(config->removal, POLICY_REMOVAL_MOVE);
 	for (size_t i = 0; i < policy_section_kind(POLICY_SECTION_POLICY)->key_count; i++)
 		assert_non_null(all->places[i].file);
 	policy_set_free(set);

@@ -12,7 +12,10 @@
 #include "endpoint/preload/real.h"
 
 #define PATIENCE_S 5
+#define MOVES_MAX 64	/* ports of one program, as the broker's PORTS_MAX */
 
+static uint16_t moves[MOVES_MAX];
+static unsigned move_count;
 static char refusal[sizeof(((struct endpoint_answer *)0)->text)];
 
 static void note_refusal(const char *text)
@@ -33,6 +36,7 @@ int ask_connect(void)
 	struct timeval patience = { .tv_sec = PATIENCE_S };
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
+	move_count = 0;
 	if (fd < 0)
 		return -1;
 	if (REAL(connect)(fd, (struct sockaddr *)&address, sizeof(address)) ||
@@ -66,6 +70,31 @@ static int say(int broker, const struct endpoint_request *request, int fd)
 	return REAL(sendmsg)(broker, &message, MSG_NOSIGNAL) == sizeof(*request) ? 0 : -1;
 }
 
+static bool is_move(const struct endpoint_answer *answer, ssize_t length)
+{
+	if (length != sizeof(*answer) || answer->version != ENDPOINT_VERSION || !answer->move)
+		return false;
+	if (move_count < MOVES_MAX)
+		moves[move_count++] = answer->move;
+	return true;
+}
+
+bool ask_next_move(uint16_t *port)
+{
+	if (!move_count)
+		return false;
+	*port = moves[--move_count];
+	return true;
+}
+
+void ask_hear_unasked(int broker)
+{
+	struct endpoint_answer answer;
+
+	while (is_move(&answer, REAL(recv)(broker, &answer, sizeof(answer), MSG_DONTWAIT)))
+		;
+}
+
 /* The answer and its descriptors; those that do not come are -1. 0, or an errno value. */
 static int hear(int broker, struct endpoint_answer *answer, int fds[ENDPOINT_FDS_MAX])
 {
@@ -83,7 +112,7 @@ static int hear(int broker, struct endpoint_answer *answer, int fds[ENDPOINT_FDS
 		fds[i] = -1;
 	do
 		length = REAL(recvmsg)(broker, &message, MSG_CMSG_CLOEXEC);
-	while (length < 0 && errno == EINTR);
+	while ((length < 0 && errno == EINTR) || is_move(answer, length));
 	if (length <= 0)
 		return ECONNRESET;
 	if (length != sizeof(*answer) || answer->version != ENDPOINT_VERSION) {

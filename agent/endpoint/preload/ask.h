@@ -17,6 +17,10 @@ int ask_open(int broker, int listener, const char *interface, struct endpoint_an
 int ask_join(int broker, int xsk, const char *interface, uint32_t queue, struct ask_pages *pages);
 int ask_listen(int broker, int listener);
 void ask_unlisten(int broker, uint16_t port);
+/* Whether the agent has said, unasked, that the connections to a port are to move to the kernel. */
+bool ask_next_move(uint16_t *port);
+/* Takes in what it has said. */
+void ask_hear_unasked(int broker);
 /* The kernel's socket, or -1. */
 int ask_hand_over(int broker, const struct handover *connection, enum endpoint_reason reason, int bytes, uint32_t size,
 		  uint32_t *taken);

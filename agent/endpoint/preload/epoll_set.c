@@ -304,6 +304,7 @@ static int wait_for(int epfd, struct file *set, struct epoll_event *events, int 
 		int count, ready;
 
 		instance_look();
+		instance_move_away();
 		count = collect(set, events, max);
 		if (count && ++set->turn % LOOK_AT_KERNEL)
 			return count;
@@ -450,6 +451,7 @@ static int poll_for(struct pollfd *fds, nfds_t count, uint64_t deadline, const s
 		int others;
 
 		instance_look();
+		instance_move_away();
 		ready = poll_ours(fds, count, kernel, &used);
 		/* The kernel's are looked at in any case: poll() tells of all that is ready. */
 		if (ready || deadline <= instance_now())

@@ -655,6 +655,9 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 	int result, ready = 0, error;
 
 	instance_look();
+	/* The caller may wait for one that has moved. */
+	if (instance_move_away())
+		return 0;
 	if (it.happened != seen || it.spin || (it.engine && !engine_leaves_with_wait(it.engine)))
 		instance_flush();
 	if (it.happened != seen)
@@ -671,10 +674,10 @@ int instance_sleep(struct pollfd *fds, nfds_t count, uint64_t deadline, const si
 		memcpy(set, fds, count * sizeof(*fds));
 	if (it.engine && it.ring->wait_fd >= 0)
 		set[used++] = (struct pollfd){ it.ring->wait_fd, POLLIN, 0 };
-	/* Its end alone is looked for: it says nothing unasked. */
+	/* Its end, or what it says unasked. */
 	if (link_state.broker >= 0) {
 		broker = &set[used++];
-		*broker = (struct pollfd){ link_state.broker, 0, 0 };
+		*broker = (struct pollfd){ link_state.broker, POLLIN, 0 };
 	}
 	if (!__libc_single_threaded) {
 		if (self.kick < 0)
@@ -851,6 +854,42 @@ int instance_hand_over(struct file *connection, enum endpoint_reason reason)
 	files_release(connection);
 	it.changed = true;
 	return 0;
+}
+
+static void move_port(uint16_t port)
+{
+	for (int fd = files_next(0); fd >= 0; fd = files_next(fd + 1)) {
+		struct file *file = files_find(fd);
+		union engine_address local;
+
+		if (!file->socket)
+			continue;
+		engine_local(file->socket, &local);
+		if (ntohs(local.in.sin_port) != port)
+			continue;
+		if (file->kind == FILE_CONNECTION) {
+			instance_hand_over(file, ENDPOINT_FOR_POLICY);
+		} else if (file->kind == FILE_LISTENER) {
+			/* For those that were not accepted yet. */
+			spill_make(file);
+			instance_stop_serving(file);
+			it.changed = true;
+			/* Until a policy names the port again. */
+			file->try_again = instance_now() + TRY_LAST;
+		}
+	}
+}
+
+bool instance_move_away(void)
+{
+	bool any = false;
+	uint16_t port;
+
+	while (it.engine && ask_next_move(&port)) {
+		any = true;
+		move_port(port);
+	}
+	return any;
 }
 
 void instance_hand_over_all(enum endpoint_reason reason)

@@ -54,6 +54,11 @@ void instance_wake_others(void);
 /* The connection goes on in the kernel, under all its descriptors. 0, or -1: it stays. */
 int instance_hand_over(struct file *connection, enum endpoint_reason reason);
 void instance_hand_over_all(enum endpoint_reason reason);
+/*
+ * Those that the agent has asked for, for a policy is gone. True if there were any: what the caller has looked up of
+ * the files is to be looked up again.
+ */
+bool instance_move_away(void);
 /* A connection that nobody has a descriptor of any more. */
 void instance_end(struct file *file);
 

@@ -99,9 +99,13 @@ void link_forked(void)
 
 static bool lives(void)
 {
-	struct pollfd look = { link_state.broker, 0, 0 };
+	struct pollfd look = { link_state.broker, POLLIN, 0 };
 
-	return !REAL(poll)(&look, 1, 0);
+	if (!REAL(poll)(&look, 1, 0))
+		return true;
+	if (look.revents & POLLIN)
+		ask_hear_unasked(link_state.broker);
+	return !(look.revents & ~POLLIN);
 }
 
 static bool join(void)

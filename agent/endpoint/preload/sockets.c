@@ -262,8 +262,11 @@ static int accept_any(int fd, struct sockaddr *address, socklen_t *size, int fla
 			break;
 		}
 	}
-	if (got == -2 && result > 0)
+	/* Ready there, or no longer served here: what it had taken is in the spill. */
+	if (got == -2 && files_find(fd) == file && (result > 0 || (!result && !file->socket))) {
+		spill = file->spills ? file->spill[0] : -1;
 		return accept_from_kernel(fd, spill, address, size, flags);
+	}
 	instance_unlock();
 	if (got != -2)
 		return got;
