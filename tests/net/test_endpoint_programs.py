@@ -11,7 +11,7 @@ import sys
 from endpoint import KERNEL_PORT, POLICY, PORT, SANITIZED, Endpoint, answer, directory_for, private_mounts
 from netns import Pair, setns
 from programs import Program, program, wait_port
-from tap import check, equal, main, wait_for
+from tap import Skip, check, equal, main, wait_for
 
 PAGE = b"y" * 600
 SERVER = """
@@ -295,6 +295,8 @@ def test_iperf3():
 
 def test_curl_inside():
     """a client under `autocork run`: connect() is the kernel's, to another machine and to its own"""
+    if SANITIZED:
+        raise Skip("curl hangs in setlocale() under the address sanitizer alone, too")
     with Endpoint() as point, directory_for("www-data") as directory:
         large, _ = files(directory)
         tls_nginx(point, directory)
