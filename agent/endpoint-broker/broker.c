@@ -18,7 +18,6 @@
 #include "lib/log.h"
 #include "steer/interface.h"
 
-#define PORTS_MAX 64
 #define FRAMES_EACH_WAY 4096
 #define LOOK_EVERY_US 200000
 #define STRANGERS_MAX 64
@@ -35,7 +34,7 @@ struct instance {
 		uint16_t number;
 		bool open;	/* false: it gets no new connections, but what it has is its own */
 		bool moves;	/* what it has moves to the kernel when no policy names the port any more */
-	} ports[PORTS_MAX];
+	} ports[ENDPOINT_PORTS_MAX];
 	unsigned port_count;
 	const struct endpoint_page *page;
 	struct endpoint_page seen;
@@ -425,7 +424,7 @@ static bool serve_listen(struct instance *instance, int listener)
 			 instance->seat.interface);
 		return refuse(instance, ENOENT, fault.text);
 	}
-	if (i == PORTS_MAX || seat_open_port(&instance->seat, port))
+	if (i == ENDPOINT_PORTS_MAX || seat_open_port(&instance->seat, port))
 		return refuse(instance, ENOSPC, "endpoint: it listens on too many ports: the kernel serves this one");
 	instance->ports[i].number = port;
 	instance->ports[i].open = true;

@@ -29,6 +29,7 @@
 #define ENDPOINT_VERSION 5
 #define ENDPOINT_BYTES_MAX (16u << 20)	/* of one connection that is handed over */
 #define ENDPOINT_FDS_MAX 4
+#define ENDPOINT_PORTS_MAX 64	/* of one program */
 
 enum endpoint_op {
 	ENDPOINT_OPEN,

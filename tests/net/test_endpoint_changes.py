@@ -135,8 +135,8 @@ def keep_talking(connection, until, wrong):
 
 
 def test_policy_goes():
-    """a reload takes the policy away: with removal = move every open connection goes on in the kernel, also while it is
-    in use, or waits, or was not accepted; with removal = drain they stay; new ones are the kernel's; it comes back"""
+    """a reload takes the policy away: with removal = move every open connection goes on in the kernel, whether it is in
+    use or waits; with removal = drain they stay; new ones are the kernel's; it comes back"""
     for kind in "epoll", "select", "threads":
         with Changing(POLICY + "removal = move\n") as point:
             point.echo(kind)

@@ -213,9 +213,8 @@ def test_ends_in_an_interrupt():
             with Program(w.net, words, w.group) as client:
                 wait_for(lambda client=client: "packets per message" in client.output(), 60, "the messages")
             for side in "client", "server":
-                def closed(side=side):
-                    return (w.agent.service(7100, side) or {}).get("flows_closed")
-                wait_for(lambda closed=closed, turn=turn: closed() == turn * connections, 15,
+                wait_for(lambda side=side, ends=turn * connections:
+                         (w.agent.service(7100, side) or {}).get("flows_closed") == ends, 15,
                          f"{turn * connections} flows closed")
 
 

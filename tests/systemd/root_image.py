@@ -9,9 +9,8 @@ import tempfile
 from kernel_image import CACHE, KEYRING, NoKernel, mirror
 
 # What an administrator has, and what the agent's programs are linked with (Makefile, LIBS).
-COMMON = ("ansible-core", "systemd", "systemd-sysv", "dbus", "udev", "iproute2", "procps", "kmod", "bpftool", "libbpf1", "libcap-ng0",
-          "libinih1",
-          "libjansson4", "libncursesw6", "libsystemd0", "libxdp1")
+COMMON = ("ansible-core", "systemd", "systemd-sysv", "dbus", "udev", "iproute2", "procps", "kmod", "bpftool",
+          "libbpf1", "libcap-ng0", "libinih1", "libjansson4", "libncursesw6", "libsystemd0", "libxdp1")
 # autocork-fastpath is built with the DPDK of this machine's release only.
 OF_SUITE = {
     "bookworm": ("libelf1", "libmicrohttpd12", "libbsd0", "libfdt1", "libnuma1", "librte-eal23", "librte-ethdev23",

@@ -12,9 +12,8 @@
 #include "endpoint/preload/real.h"
 
 #define PATIENCE_S 5
-#define MOVES_MAX 64	/* ports of one program, as the broker's PORTS_MAX */
 
-static uint16_t moves[MOVES_MAX];
+static uint16_t moves[ENDPOINT_PORTS_MAX];
 static unsigned move_count;
 static char refusal[sizeof(((struct endpoint_answer *)0)->text)];
 
@@ -74,7 +73,7 @@ static bool is_move(const struct endpoint_answer *answer, ssize_t length)
 {
 	if (length != sizeof(*answer) || answer->version != ENDPOINT_VERSION || !answer->move)
 		return false;
-	if (move_count < MOVES_MAX)
+	if (move_count < ENDPOINT_PORTS_MAX)
 		moves[move_count++] = answer->move;
 	return true;
 }
