@@ -320,6 +320,9 @@ static void want(struct pending *pending, uint32_t netns)
 		pending->netns[pending->count++] = netns;
 }
 
+/* As in the event hub: the kernel may kick faster than it is served. */
+#define KICKS_PER_TURN 256
+
 static int on_kick(void *context, void *data, size_t size)
 {
 	const struct ac_kick *kick = data;
@@ -343,7 +346,7 @@ static int on_kick(void *context, void *data, size_t size)
 			stop_watching(engine, kick->netns);
 		break;
 	}
-	return 0;
+	return --engine->kicks_left ? 0 : -EAGAIN;
 }
 
 static void serve(struct pending *pending, const struct bpf_link *iterator)
@@ -492,10 +495,12 @@ int engine_fd(const struct engine *engine)
 
 int engine_dispatch(struct engine *engine)
 {
-	int err = ring_buffer__consume(engine->kicks);
+	int err;
 
+	engine->kicks_left = KICKS_PER_TURN;
+	err = ring_buffer__consume(engine->kicks);
 	serve(&engine->to_reconcile, engine->iterators[ITERATOR_RECONCILE]);
-	return err < 0 ? err : 0;
+	return err < 0 && err != -EAGAIN ? err : 0;
 }
 
 /* What cannot be read, in a network namespace of one's own for instance, is as the kernel is built. */

@@ -46,6 +46,7 @@ struct engine {
 	struct tables tables;
 	struct recycler *recycler;
 	struct ring_buffer *kicks;
+	unsigned int kicks_left; /* that may still be read in this turn of the loop */
 	bool tried_rest;	/* engine_try_rest() did */
 	struct releaser releaser;
 	struct pending to_reconcile;

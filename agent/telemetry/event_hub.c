@@ -13,10 +13,16 @@
 #include "lib/log.h"
 #include "telemetry/event_format.h"
 
+/* Records read in one turn of the loop. Programs may write faster than an agent reads: the others must have turns. */
+#define RECORDS_PER_TURN 256
+/* All that can lie in the ring at once; the kernel puts 8 bytes before each record. */
+#define RECORDS_IN_RING (AC_EVENT_RING_BYTES / (sizeof(struct ac_event) + 8))
+
 struct event_hub {
 	struct daemon *daemon;
 	struct unit_names *names;
 	struct ring_buffer *ring;	/* NULL while nobody listens */
+	unsigned int records_left;	/* that may still be read in this turn */
 	sd_event_source *source;
 	struct listener *listeners;
 	double boot;			/* Unix time of CLOCK_MONOTONIC's zero */
@@ -74,13 +80,21 @@ static int on_record(void *context, void *data, size_t size)
 
 	if (size < sizeof(*event))
 		return 0;
+	hub->records_left--;
 	names.unit = unit_name(hub->names, event->flow.cgroup);
 	names.policy = event->flow.policy < policy->policy_count ? policy->origins[event->flow.policy].name : NULL;
 	names.time = hub->boot + event->time_ns * 1e-9;
 	for (struct listener *l = hub->listeners; l; l = l->next)
 		if (event_filter_wants(&l->filter, event, names.unit))
 			push(l, event_json(event, &names));
-	return 0;
+	return hub->records_left ? 0 : -EAGAIN;
+}
+
+/* What is left makes the ring readable again. */
+static void read_ring(struct event_hub *hub, unsigned int records)
+{
+	hub->records_left = records;
+	ring_buffer__consume(hub->ring);
 }
 
 static int on_ring(sd_event_source *source, int fd, uint32_t events, void *context)
@@ -89,7 +103,7 @@ static int on_ring(sd_event_source *source, int fd, uint32_t events, void *conte
 	uint64_t lost = engine_events_lost(hub->daemon->engine), more = lost - hub->kernel_lost;
 
 	hub->boot = clock_seconds(CLOCK_REALTIME) - clock_seconds(CLOCK_MONOTONIC);
-	ring_buffer__consume(hub->ring);
+	read_ring(hub, RECORDS_PER_TURN);
 	if (!more)
 		return 0;
 	hub->kernel_lost = lost;
@@ -179,7 +193,7 @@ static void listener_ends(void *context)
 	uint64_t *lost = calloc(1, sizeof(*lost));
 
 	if (listener->hub && listener->hub->ring)
-		ring_buffer__consume(listener->hub->ring);
+		read_ring(listener->hub, RECORDS_IN_RING);
 	if (lost) {
 		*lost = listener->lost;
 		control_list(client, &(struct control_list){ last_words, free, lost });

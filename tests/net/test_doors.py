@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The agent's doors: what other users of the machine can do to it, and what it may do itself."""
+import contextlib
 import os
 import pathlib
 import re
@@ -14,7 +15,7 @@ import urllib.parse
 import urllib.request
 
 from cgroup import root as cgroup_root
-from lib import OBSERVE, Agent, Cgroup, build, check, control, equal, forked, main, no_agent
+from lib import OBSERVE, Agent, Cgroup, Net, build, check, control, equal, forked, main, no_agent
 
 AGENT_LOCK = pathlib.Path("/run/autocork/agent.lock")
 
@@ -148,6 +149,43 @@ def test_many_requests():
         agent._gone()
         for client in clients:
             client.close()
+
+
+def write_on(net):
+    """For some seconds, as fast as it can; reads what it wrote."""
+    with net.inside(), socket.create_server(("127.0.0.1", 0)) as listener, \
+            socket.create_connection(listener.getsockname()) as client:
+        server = listener.accept()[0]
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        end = time.monotonic() + 12
+        while time.monotonic() < end:
+            for _ in range(100):
+                client.send(b"x")
+            server.recv(1 << 16)
+
+
+def test_many_events():
+    """programs that write faster than the agent can tell a listener of it starve neither the heartbeat nor a client"""
+    with Net() as net, Agent(policy=OBSERVE) as agent, contextlib.ExitStack() as stack:
+        os.setpriority(os.PRIO_PROCESS, agent.process.pid, 10)
+        for _ in os.sched_getaffinity(0):
+            stack.enter_context(forked(lambda ready: (ready(), write_on(net))))
+        listener = stack.enter_context(subprocess.Popen(
+            [build("autocork"), "events", "--type", "write", "--json", "--control", agent.control],
+            stdout=subprocess.DEVNULL))
+        try:
+            time.sleep(2)
+            least, answered, end = None, 0, time.monotonic() + 5
+            while time.monotonic() < end:
+                agent.status()
+                answered += 1
+                left = heartbeat_us() / 1e6 - time.monotonic()
+                least = left if least is None else min(least, left)
+                time.sleep(0.05)
+            print(f"# {answered} answers, heartbeat at least {least:.2f} s ahead")
+        finally:
+            listener.kill()
+        check(least > 0, f"the heartbeat was {-least:.1f} s late")
 
 
 def test_idle_readers():
