@@ -23,6 +23,12 @@ OFF = "[policy all]\nmode = off\n"
 # The names of congestion controls are global to the kernel: one agent at a time, whichever checkout it is from.
 LOCK = pathlib.Path("/run/lock/autocork-test.lock")
 START_S = 90  # a machine with 16 ready programs for two processors took more than 30
+# tests/sanitize/run: the address sanitizer of the library comes before what is preloaded. It installs no handlers of
+# its own: they lack SA_RESTART, and the library cannot tell which handler has interrupted a call.
+RUNTIME = os.environ.get("SANITIZER_RUNTIME")
+NO_HANDLERS = "".join(f":handle_{name}=0" for name in ("segv", "sigbus", "sigfpe", "sigill", "abort"))
+SANITIZED = {"LD_PRELOAD": RUNTIME,
+             "ASAN_OPTIONS": os.environ["ASAN_OPTIONS"] + ":verify_asan_link_order=0" + NO_HANDLERS} if RUNTIME else {}
 
 
 @contextlib.contextmanager

@@ -8,18 +8,11 @@ import signal
 import socket
 import subprocess
 
-from agent import build
+from agent import SANITIZED, build
 from netns import Pair, setns
 from programs import Program, wait_port
 from steering import Steered, private_mounts
 from tap import Skip, check, wait_for
-
-# tests/sanitize/run: the address sanitizer of the library comes before what is preloaded. It installs no handlers of
-# its own: they lack SA_RESTART, and the library cannot tell which handler has interrupted a call.
-RUNTIME = os.environ.get("SANITIZER_RUNTIME")
-NO_HANDLERS = "".join(f":handle_{name}=0" for name in ("segv", "sigbus", "sigfpe", "sigill", "abort"))
-SANITIZED = {"LD_PRELOAD": RUNTIME,
-             "ASAN_OPTIONS": os.environ["ASAN_OPTIONS"] + ":verify_asan_link_order=0" + NO_HANDLERS} if RUNTIME else {}
 
 POLICY = "[policy web]\nports = 9000-9009\nsteer = endpoint\ninterface = cable\nmode = off\n"
 PORT, KERNEL_PORT = 9000, 9010

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 
+from agent import RUNTIME, SANITIZED
 from lib import Net, Program, build, check, equal, free_port, main, no_agent, wait_port
 
 try:
@@ -102,7 +103,7 @@ def test_preload():
     library = build("tests/bench/preload_autocork.so")
     check(os.path.exists(library), "not built: make build/tests/bench/preload_autocork.so")
     with Bench() as bench:
-        preload = {"LD_PRELOAD": library}
+        preload = {**SANITIZED, "LD_PRELOAD": " ".join(filter(None, (RUNTIME, library)))}
         packets(bench.client("--messages", 300, "--no_delay", environment=preload)["segments"], 1,
                 "packets with TCP_NODELAY")
         equal(bench.client("--messages", 300, "--no_delay", "--check", "--echo", "--random",

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 
+from agent import ROOT
 from lib import PATIENT, Skip, Stream, build, check, equal, main, wait_for, world
 from terminal import Terminal
 
@@ -299,7 +300,7 @@ def test_replay():
 
     def replay(*words, code=0):
         done = subprocess.run([build("autocork"), "replay", *words], capture_output=True, text=True, check=False,
-                              cwd=build(".."))
+                              cwd=ROOT)
         equal(done.returncode, code, f"exit code of replay {words}: {done.stderr}")
         return done.stdout
     check(replay("--confidence", "0.5", trace) != replay("--confidence", "0.996", trace), "confidence changes nothing")
