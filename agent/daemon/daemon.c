@@ -52,10 +52,16 @@ static int read_policies(struct daemon *daemon, struct policy_set **set, struct 
 
 #define OVERLAY_NAME "(on trial)"
 
+void daemon_beat(struct daemon *daemon)
+{
+	engine_beat(daemon->engine);
+	sd_notify(0, "WATCHDOG=1");
+}
+
 static int apply(struct daemon *daemon, const struct policy_set *set, struct fault *fault)
 {
 	/* Reading thousands of files takes a while, and so does applying them. */
-	engine_beat(daemon->engine);
+	daemon_beat(daemon);
 	return engine_apply(daemon->engine, set, fault);
 }
 

@@ -56,9 +56,12 @@ void daemon_parts_stop(struct daemon *daemon)
 
 void daemon_parts_reloaded(struct daemon *daemon)
 {
-	for (size_t i = 0; i < daemon->parts_started; i++)
-		if (daemon_parts[i].reloaded)
-			daemon_parts[i].reloaded(daemon, daemon->part_data[i]);
+	for (size_t i = 0; i < daemon->parts_started; i++) {
+		if (!daemon_parts[i].reloaded)
+			continue;
+		daemon_beat(daemon);
+		daemon_parts[i].reloaded(daemon, daemon->part_data[i]);
+	}
 }
 
 void daemon_parts_status(struct daemon *daemon, json_t *status)

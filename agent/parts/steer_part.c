@@ -80,6 +80,8 @@ static void bring_up(struct steer_part *part, struct wanted *wanted)
 		strcpy(wanted->error, "the interface does not exist");
 		return;
 	}
+	/* The verifier reads the programs anew for each interface. */
+	daemon_beat(part->daemon);
 	if (claim(wanted, index, &fault) || steer_attach(wanted->name, STEER_ATTACH_AUTO, &fault) ||
 	    steer_apply(wanted->name, part->daemon->policy, &fault)) {
 		/* It is tried again and again: said only when it changes. */
