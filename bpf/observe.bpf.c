@@ -183,6 +183,14 @@ static __always_inline void shadow_runs(struct ac_flow *f, __u64 now_ns)
 	f->ran_us = ran_us;
 }
 
+/* Had the writes before it been held, as the shadow holds them, this one would find nothing on its way to wait for. */
+static __always_inline enum ac_nagle shadow_nagle(const struct ac_flow *f, struct tcp_sock *tp, __u32 bytes, bool read)
+{
+	enum ac_nagle nagle = nagle_of(tp, bytes);
+
+	return nagle == AC_NAGLE_KEEPS && f->predictor.holding && !read ? AC_NAGLE_SENDS : nagle;
+}
+
 /* How a hook sees writes. */
 enum sight {
 	SIGHT_CALL,	/* once per call, before it */
@@ -242,7 +250,7 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 		stall_seen(tp, f, stats, now, tp->write_seq + (sight == SIGHT_RESULT ? 0 : bytes));
 	shadow_runs(f, now_ns);
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, copied_seq != f->copied_seq,
-			  nagle_of(tp, bytes));
+			  shadow_nagle(f, tp, bytes, copied_seq != f->copied_seq));
 	f->copied_seq = copied_seq;
 	if (out.verdict == AC_HOLD) {
 		ac_count(&stats->shadow_held, f->weight);

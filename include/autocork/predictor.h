@@ -130,6 +130,8 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
 		outcome.missed = p->holding | p->overdue;
 		ac_learn(p, t, ac_whole(p, n, read_since), outcome.missed, true);
 		p->overdue = 0;
+		if (read_since) /* it ended the hold; in shadow nobody else said so, and the next one begins anew */
+			p->holding = 0;
 		n = 0;
 	} else if (n && ac_is_late(p, t, gap) && p->paused != n) {
 		ac_note_late(p, t, n, gap);

@@ -662,6 +662,20 @@ def test_saved_beside_nagle():
         check(abs(saved - 50 * (unmanaged - segments)) <= 5, f"{saved} packets saved, {segments} segments a request")
 
 
+def test_predicted_where_nothing_is_merged():
+    """messages of two writes, of which the second waits for an ACK: one packet saved in each, and few misses, though
+    one message had three"""
+    with world(OBSERVED) as w, Stream(w.net, no_delay=False) as stream:
+        for number, writes in (8, 2), (1, 3), (60, 2):
+            stream.exchange(writes, SIZE, number)
+        wait_for(lambda: w.agent.service(stream.port, "client")["bursts"] >= 68, 5, "all bursts")
+        row = w.agent.service(stream.port, "client")
+        check(row["stalls"] > 40, f"stalls: {row}")
+        saved = row["shadow_held"] - row["shadow_merged"]
+        check(55 <= saved <= 70, f"{saved} packets that holding would have saved: {row}")
+        check(row["shadow_misses"] < 30, f"misses that holding would have made: {row}")
+
+
 def test_stalls_that_stay():
     """messages of one or two writes: where the second waits for an ACK, holding the first is worth a miss in between"""
     with world(OBSERVED) as w, Stream(w.net, no_delay=False) as stream:

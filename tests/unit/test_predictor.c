@@ -543,6 +543,17 @@ static void in_shadow_a_pause_shows_what_the_deadline_would_have_done(void **sta
 	assert_int_equal(outcome.missed, 1);
 }
 
+static void in_shadow_a_read_ends_a_wrong_hold(void **state)
+{
+	struct program program = program_new(NULL);
+
+	bursts(&program, 100, 3);
+	assert_int_equal(burst(&program, 2), 0x3); /* the last write was held in vain */
+	program.now += 44000;
+	assert_int_equal(burst(&program, 3), 0x1); /* the first write: its hold begins now, not with that one */
+	assert_int_equal(program.misses, 1);
+}
+
 static void nothing_ends_where_nothing_began(void **state)
 {
 	struct program program = program_new(NULL);
@@ -1367,6 +1378,7 @@ int main(void)
 		cmocka_unit_test(stalls_in_every_burst_end_the_holding),
 		cmocka_unit_test(a_deadline_ends_the_burst_of_a_feed),
 		cmocka_unit_test(in_shadow_a_pause_shows_what_the_deadline_would_have_done),
+		cmocka_unit_test(in_shadow_a_read_ends_a_wrong_hold),
 		cmocka_unit_test(nothing_ends_where_nothing_began),
 		cmocka_unit_test(full_segments_are_not_worth_holding),
 		cmocka_unit_test(full_segments_are_in_no_hurry),
