@@ -120,9 +120,9 @@ class Net:
                             congestion)
 
     def counters(self, protocol="Tcp"):
-        """A section of /proc/net/snmp."""
+        """A section of /proc/net/snmp, or of netstat ("TcpExt")."""
         with self.inside():
-            text = pathlib.Path("/proc/thread-self/net/snmp").read_text()
+            text = pathlib.Path("/proc/thread-self/net", "netstat" if protocol.endswith("Ext") else "snmp").read_text()
         rows = [line.split()[1:] for line in text.splitlines() if line.startswith(protocol + ":")]
         return dict(zip(rows[0], map(int, rows[1])))
 

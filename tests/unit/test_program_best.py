@@ -10,10 +10,10 @@ import program_best  # noqa: E402
 from tap import check, equal, main  # noqa: E402
 
 
-def row(name="x", rate=1.0, p99=1.0, cpu=1.0, misses=0, bursts=20000):
+def row(name="x", rate=1.0, p99=1.0, cpu=1.0, misses=0, bursts=20000, managed=2.0, bpf=0.02):
     return {"program": name, "operation": "GET", "per_second": 1000, "rate": rate, "p99_ratio": p99, "cpu": cpu,
             "p50": 44000.0, "p50_managed": 31.4, "misses": misses, "bursts": bursts, "segments": 4.0,
-            "segments_managed": 2.0}
+            "segments_managed": managed, "bpf_share": bpf}
 
 
 def test_missed():
@@ -26,10 +26,14 @@ def test_missed():
 
 
 def test_verdict():
-    """what is less than noise is the same; who gains in one and loses in the other, loses"""
+    """less than noise is the same; gained here and lost there is a loss; who is left alone does neither"""
     for wanted, values in (("gain", {"rate": 1.02}), ("same", {"rate": 1.01}), ("gain", {"cpu": 0.98}),
                            ("loss", {"cpu": 1.06}), ("loss", {"rate": 1.5, "p99": 1.2}),
-                           ("loss", {"rate": 0.97, "cpu": 0.5})):
+                           ("loss", {"rate": 0.97, "cpu": 0.5}),
+                           ("same", {"rate": 0.7, "p99": 2, "managed": 4.05, "bpf": 0.005}),
+                           ("loss", {"rate": 0.7, "managed": 3.9, "bpf": 0.005}),
+                           ("loss", {"rate": 0.7, "managed": 4.0, "bpf": 0.01}),
+                           ("loss", {"rate": 0.7, "managed": 4.0, "bpf": 0.005, "misses": 5})):
         equal(program_best.verdict(row(**values)), wanted, f"{values}")
 
 
@@ -40,7 +44,7 @@ def test_text():
     text = program_best.text(rows, "Where.")
     lines = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if line.startswith("| ")][2:]
     equal(lines, [f"g{number}" for number in range(11, 1, -1)] + ["late", "slow"], "rows")
-    check("Gained too: g1 (x2.1), g0 (x1.1)." in text and "Neither gained nor lost: same (x1)." in text, text)
+    check("Gained too: g1 (x2.1), g0 (x1.1)." in text and "): same (x1)." in text, text)
     check("44 ms | 31.4 µs" in text and "15 programs" in text and "Where." in text, text)
     check("None lost" not in text and "None lost" in program_best.text(rows[:13], ""), text)
 
