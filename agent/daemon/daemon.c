@@ -52,17 +52,17 @@ static int read_policies(struct daemon *daemon, struct policy_set **set, struct 
 
 #define OVERLAY_NAME "(on trial)"
 
-void daemon_beat(struct daemon *daemon)
+void daemon_stay_alive(struct daemon *daemon)
 {
 	if (daemon->engine) /* parts are also tried without one (tests/net/steer_agent.c) */
-		engine_beat(daemon->engine);
+		engine_stay_alive(daemon->engine);
 	sd_notify(0, "WATCHDOG=1");
 }
 
 static int apply(struct daemon *daemon, const struct policy_set *set, struct fault *fault)
 {
 	/* Reading thousands of files takes a while, and so does applying them. */
-	daemon_beat(daemon);
+	daemon_stay_alive(daemon);
 	return engine_apply(daemon->engine, set, fault);
 }
 

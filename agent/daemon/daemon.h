@@ -49,7 +49,7 @@ struct daemon {
 int daemon_run(const struct daemon_options *options, struct fault *fault);
 /* For what keeps the loop for long, before each of its steps: the kernel's programs and systemd see that the agent
  * lives. */
-void daemon_beat(struct daemon *daemon);
+void daemon_stay_alive(struct daemon *daemon);
 /* Loads the policy files and puts them in force, or keeps what is in force and says why. Tells systemd and the
  * parts. */
 int daemon_reload(struct daemon *daemon, struct fault *fault);

@@ -513,6 +513,11 @@ static void look_at_fragments(struct engine *engine)
 	engine->tables.control->fragments = (uint32_t)strtoul(text, NULL, 10);
 }
 
+void engine_stay_alive(struct engine *engine)
+{
+	__atomic_store_n(&engine->tables.control->alive_until_us, monotonic_us() + ALIVE_US, __ATOMIC_RELEASE);
+}
+
 void engine_beat(struct engine *engine)
 {
 	look_at_fragments(engine);
@@ -527,5 +532,5 @@ void engine_beat(struct engine *engine)
 		engine->releaser.forgave = false;
 		pass_everywhere(engine->iterators[ITERATOR_RECONCILE]);
 	}
-	__atomic_store_n(&engine->tables.control->alive_until_us, monotonic_us() + ALIVE_US, __ATOMIC_RELEASE);
+	engine_stay_alive(engine);
 }

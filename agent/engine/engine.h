@@ -46,6 +46,8 @@ int engine_dispatch(struct engine *engine);
 /* To be called every ENGINE_BEAT_MS: refreshes the heartbeat without which no write is held. */
 #define ENGINE_BEAT_MS 250
 void engine_beat(struct engine *engine);
+/* Refreshes the heartbeat alone, for what keeps the loop from its next beat. Beats count the time, this does not. */
+void engine_stay_alive(struct engine *engine);
 
 /* Visits every service with its totals over all CPUs. A visitor returns non-zero to stop. */
 struct engine_service {

@@ -59,7 +59,7 @@ void daemon_parts_reloaded(struct daemon *daemon)
 	for (size_t i = 0; i < daemon->parts_started; i++) {
 		if (!daemon_parts[i].reloaded)
 			continue;
-		daemon_beat(daemon);
+		daemon_stay_alive(daemon);
 		daemon_parts[i].reloaded(daemon, daemon->part_data[i]);
 	}
 }

@@ -81,7 +81,7 @@ static void bring_up(struct steer_part *part, struct wanted *wanted)
 		return;
 	}
 	/* The verifier reads the programs anew for each interface. */
-	daemon_beat(part->daemon);
+	daemon_stay_alive(part->daemon);
 	if (claim(wanted, index, &fault) || steer_attach(wanted->name, STEER_ATTACH_AUTO, &fault) ||
 	    steer_apply(wanted->name, part->daemon->policy, &fault)) {
 		/* It is tried again and again: said only when it changes. */

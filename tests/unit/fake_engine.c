@@ -44,6 +44,11 @@ void engine_beat(struct engine *engine)
 	fake_engine.beats++;
 }
 
+void engine_stay_alive(struct engine *engine)
+{
+	fake_engine.stayed_alive++;
+}
+
 int engine_services(struct engine *engine, engine_service_visit *visit, void *context)
 {
 	for (size_t i = 0; i < fake_engine.service_count; i++) {

@@ -4,6 +4,7 @@
 #include "engine/engine.h"
 
 struct fake_engine {
+	unsigned int stayed_alive;
 	struct engine_service services[4];
 	size_t service_count;
 	struct engine_flow *flows;

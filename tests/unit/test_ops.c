@@ -143,6 +143,16 @@ static void fill_flows(size_t count)
 		};
 }
 
+static void a_reload_stays_alive_and_is_no_beat(void **state)
+{
+	struct fault fault;
+
+	f.daemon.engine = (struct engine *)&fake_engine; /* opaque, and passed on only */
+	assert_int_equal(daemon_reload(&f.daemon, &fault), 0);
+	assert_true(fake_engine.stayed_alive > 0);
+	assert_int_equal(fake_engine.beats, 0);
+}
+
 static void status_adds_up(void **state)
 {
 	json_t *status, *service, *totals;
@@ -347,6 +357,7 @@ static void bad_reload_keeps_what_is_in_force(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(a_reload_stays_alive_and_is_no_beat),
 		TEST(status_adds_up),
 		TEST(status_sends_what_is_asked_for),
 		TEST(totals_are_there_without_services),
