@@ -24,10 +24,14 @@ def untouched(row):
             and row["bpf_share"] < SHARE)
 
 
+def slower(row):
+    return row["rate"] < RATE or row["p99_ratio"] > P99 or row["cpu"] > CPU
+
+
 def verdict(row):
     if untouched(row):
         return "same"
-    if row["rate"] < RATE or row["p99_ratio"] > P99 or row["cpu"] > CPU:
+    if slower(row):
         return "loss"
     return "gain" if row["rate"] >= 1 + NOTICED or row["cpu"] <= 1 - NOTICED else "same"
 
@@ -51,12 +55,14 @@ def text(rows, how):
     out = [f"{len(rows)} programs as Debian ships them, without and with management, p99 and CPU as ratios "
            f"(`make bench WORK=programs`): {how} [docs/bench.md](docs/bench.md#real-programs) has all of them.", "",
            table.plain([HEAD, ("---",) * 2 + ("---:",) * (len(HEAD) - 3) + ("---",), *map(cells, shown)])]
-    same = (f"Neither gained nor lost (or: the same segments, and less than {SHARE:.0%} of the CPU in BPF programs; "
-            f"what else their times say is the machine's speed, which changes)")
-    for kind, words in ("gain", "Gained too"), ("same", same):
+    for kind, words in ("gain", "Gained too"), ("same", "Neither gained nor lost"):
         names = [f"{row['program']} (x{row['rate']:.3g})" for row in kinds[kind] if row not in shown]
         if names:
             out += ["", f"{words}: {', '.join(names)}."]
-    if not kinds["loss"]:
+    if any(map(untouched, rows)):
+        out += ["", f"A program counts as neither, whatever its times, if it sends as many segments as before, nearly "
+                f"all its holds were right, and BPF programs take less than {SHARE:.0%} of its CPU time: what is left is "
+                f"the speed of the machine."]
+    if not any(map(slower, rows)):
         out += ["", f"None lost more than {1 - RATE:.0%} of its rate, or {P99 - 1:.0%} in p99 or CPU."]
     return "\n".join(out)

@@ -44,8 +44,10 @@ def test_text():
     text = program_best.text(rows, "Where.")
     lines = [line.split(" | ")[0].strip("| ") for line in text.splitlines() if line.startswith("| ")][2:]
     equal(lines, [f"g{number}" for number in range(11, 1, -1)] + ["late", "slow"], "rows")
-    check("Gained too: g1 (x2.1), g0 (x1.1)." in text and "): same (x1)." in text, text)
+    check("Gained too: g1 (x2.1), g0 (x1.1)." in text and "Neither gained nor lost: same (x1)." in text, text)
     check("44 ms | 31.4 µs" in text and "15 programs" in text and "Where." in text, text)
+    left_alone = program_best.text([row(rate=0.7, managed=4.0, bpf=0.005)], "")
+    check("None lost" not in left_alone and "counts as neither" in left_alone, left_alone)
     check("None lost" not in text and "None lost" in program_best.text(rows[:13], ""), text)
 
 
