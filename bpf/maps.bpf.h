@@ -64,7 +64,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, AC_STATS_SLOTS * AC_SERVICES_MAX);
+	__uint(max_entries, (AC_STATS_SLOTS * AC_SERVICES_MAX));
 	__type(key, __u32);
 	__type(value, struct ac_service_stats);
 } service_stats SEC(".maps");

@@ -46,6 +46,7 @@ struct cli_option {
 #define CLI_IN(type, request, name) .offset = offsetof(type, request), .member = (name)
 
 /* Options of several subcommands; what follows the help says where the value goes. */
+/* clang-format off */
 #define CLI_PORT(help, ...) { "port", 'p', "PORT", help, CLI_NUMBER, .low = 1, .high = 65535, __VA_ARGS__ }
 #define CLI_FOR(least, help, ...) \
 	{ "for", 'f', "TIME", help, CLI_SECONDS, .low = least, .high = CLI_DAY_S, __VA_ARGS__ }
@@ -53,6 +54,7 @@ struct cli_option {
 #define CLI_FLOW_PORT(...) CLI_PORT("Only flows with this local or remote port", __VA_ARGS__)
 #define CLI_FLOW_PROGRAM(...) \
 	{ "program", 'P', "PATTERN", "Only flows of programs that match the shell pattern", CLI_TEXT, __VA_ARGS__ }
+/* clang-format on */
 
 struct cli_syntax {
 	const struct cli_option *options; /* ends with an empty row; may be NULL */

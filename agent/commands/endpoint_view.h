@@ -7,15 +7,22 @@
 #include <stdint.h>
 
 /* What is counted. X(id, name in JSON, title of its column) */
-#define ENDPOINT_RATES(X)                                                                                    \
-	X(ACCEPTED, "accepted", "NEW/s") X(IN, "segments_in", "IN/s") X(OUT, "segments_out", "OUT/s")        \
-	X(AGAIN, "retransmitted", "AGAIN/s") X(DROPPED, NULL, "DROPS/s") X(MOVED, "handed_over", "MOVED/s")  \
-	X(POLLS, "polls", "POLLS/s") X(SLEEPS, "sleeps", "SLEEPS/s")
+#define ENDPOINT_RATES(X) \
+	X(ACCEPTED, "accepted", "NEW/s") \
+	X(IN, "segments_in", "IN/s") \
+	X(OUT, "segments_out", "OUT/s") \
+	X(AGAIN, "retransmitted", "AGAIN/s") \
+	X(DROPPED, NULL, "DROPS/s") \
+	X(MOVED, "handed_over", "MOVED/s") \
+	X(POLLS, "polls", "POLLS/s") \
+	X(SLEEPS, "sleeps", "SLEEPS/s")
 enum endpoint_rate {
 #define X(id, name, title) ENDPOINT_##id,
+	/* clang-format off */
 	ENDPOINT_RATES(X)
 #undef X
 	ENDPOINT_RATE_COUNT
+	/* clang-format on */
 };
 
 /* The columns by which rows are sorted, and the letters that choose them. */

@@ -38,6 +38,7 @@ static void take_type(const struct argp_state *state, char *name, void *input)
 }
 
 #define IN(name) CLI_IN(struct listening, request, name)
+/* clang-format off */
 #define FILTERS                                                                                                  \
 	CLI_FLOW_PORT(IN("port")),                                                                               \
 	CLI_FLOW_PROGRAM(IN("program")),                                                                         \
@@ -50,6 +51,7 @@ static void take_type(const struct argp_state *state, char *name, void *input)
 	  .low = 1, .high = UINT32_MAX, IN("netns") },                                                           \
 	{ "count", 'n', "N", "End after N events", CLI_NUMBER, .low = 1, .high = 1e9,                            \
 	  CLI_AT(struct listening, count) }
+/* clang-format on */
 
 static const struct cli_option events_options[] = {
 	FILTERS,
@@ -69,8 +71,10 @@ static const struct cli_syntax events_syntax = {
 	       "  autocork events --type miss --type backoff\n"
 	       "  autocork events --json | jq 'select(.type == \"flow_closed\")'\n"
 	       "\v"
+	       /* clang-format off */
 	       "Without --type: all but release, response, write, read and end, of which there are many. The types:\n"
 	       AC_EVENTS(X),
+	       /* clang-format on */
 };
 
 static const struct cli_syntax explain_syntax = {
@@ -82,8 +86,10 @@ static const struct cli_syntax explain_syntax = {
 	       "  autocork explain --port 80\n"
 	       "  autocork explain --program nginx --count 20\n"
 	       "\v"
+	       /* clang-format off */
 	       "Why held writes left:\n"
 	       AC_REASONS(X),
+	       /* clang-format on */
 };
 
 #undef X

@@ -6,6 +6,7 @@
 #pragma once
 
 static const char *const seccomp_calls[] = {
+	/* clang-format off */
 	"_llseek", "_newselect", "accept", "accept4", "access", "add_key", "alarm", "arch_prctl",
 	"arm_fadvise64_64", "bind", "brk", "cacheflush", "capget", "capset", "chdir", "chmod", "chown", "chown32",
 	"clock_getres", "clock_getres_time64", "clock_gettime", "clock_gettime64", "clock_nanosleep",
@@ -56,4 +57,5 @@ static const char *const seccomp_calls[] = {
 	"tkill", "truncate", "truncate64", "ugetrlimit", "umask", "uname", "unlink", "unlinkat", "uretprobe",
 	"userfaultfd", "utime", "utimensat", "utimensat_time64", "utimes", "vfork", "vmsplice", "wait4", "waitid",
 	"waitpid", "write", "writev",
+	/* clang-format on */
 };

@@ -41,15 +41,25 @@ enum endpoint_op {
 };
 
 /* Why a connection moves to the kernel. X(id, name in JSON and metrics) */
-#define ENDPOINT_REASONS(X)                                                                                        \
-	X(FORK, "fork") X(EXEC, "exec") X(EXIT, "exit") X(PASSED, "passed") X(OPTION, "option") X(STDIO, "stdio") \
-	X(SPLICE, "splice") X(URGENT, "urgent") X(BULK, "bulk") \
-	X(CLOSED, "closed") X(POLICY, "policy")
+#define ENDPOINT_REASONS(X) \
+	X(FORK, "fork") \
+	X(EXEC, "exec") \
+	X(EXIT, "exit") \
+	X(PASSED, "passed") \
+	X(OPTION, "option") \
+	X(STDIO, "stdio") \
+	X(SPLICE, "splice") \
+	X(URGENT, "urgent") \
+	X(BULK, "bulk") \
+	X(CLOSED, "closed") \
+	X(POLICY, "policy")
 enum endpoint_reason {
 #define X(id, name) ENDPOINT_FOR_##id,
+	/* clang-format off */
 	ENDPOINT_REASONS(X)
 #undef X
 	ENDPOINT_REASON_MAX,
+	/* clang-format on */
 };
 extern const char *const endpoint_reasons[ENDPOINT_REASON_MAX];
 

@@ -224,11 +224,13 @@ static void note_default(uint64_t set, struct features *features)
 {
 	/* Only what has a wrapper here is advised. */
 	static const char *const mends[AC_WRAPPER_MAX] = {
+		/* clang-format off */
 		[AC_WRAPPER_NONE] = "one of the wrappers above",
 #define X(id, kernel, wrapper) \
 	[AC_WRAPPER_##id] = "`sysctl net.ipv4.tcp_congestion_control=" kernel "`, and the same in each namespace",
 		AC_WRAPPERS(X)
 #undef X
+		/* clang-format on */
 	};
 	char name[16] = "";	/* TCP_CA_NAME_MAX */
 	FILE *file = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "re");

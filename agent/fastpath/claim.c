@@ -19,10 +19,12 @@
 #define SOCKET_PROGRAM "xsk_def_prog"
 #define CLAIMS "/run/autocork/claims"	/* NAMESPACE-INDEX, a lock file for each interface */
 
-static struct claim {
+struct claim {
 	char path[128];
 	int lock;
-} *claims;
+};
+
+static struct claim *claims;
 static size_t claim_count, claim_room;
 
 /* A place where nobody but us, who are root, can make files: what lies there is believed. */

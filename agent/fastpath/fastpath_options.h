@@ -21,9 +21,11 @@
 
 enum fastpath_job {
 #define X(id, name, text) FASTPATH_JOB_##id,
+	/* clang-format off */
 	FASTPATH_JOBS(X)
 #undef X
 	FASTPATH_JOB_MAX,
+	/* clang-format on */
 };
 
 enum fastpath_wait { FASTPATH_WAIT_INTERRUPT, FASTPATH_WAIT_POLL };

@@ -25,6 +25,7 @@ json_t *replay_json(const struct replay_result *result)
 
 	for (int reason = 0; reason < AC_REASON_MAX; reason++)
 		json_object_set_new(released, reason_names[reason], json_integer(result->released[reason]));
+	/* clang-format off */
 	object = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:I, s:I, s:I, s:o, s:o, s:o}",
 			   "flows", (json_int_t)result->flows,
 			   "flows_gaining", (json_int_t)result->gaining,
@@ -40,6 +41,7 @@ json_t *replay_json(const struct replay_result *result)
 			   "released", released,
 			   "delay_without", delay_json(&result->delay_without),
 			   "delay_with", delay_json(&result->delay_with));
+	/* clang-format on */
 	return object;
 }
 

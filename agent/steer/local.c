@@ -179,8 +179,10 @@ static int collect(struct dump *dump)
 		return errno;
 	/* The kernel then lists the one table that is asked for, not a million routes. */
 	setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &strict, sizeof(strict));
+	/* clang-format off */
 	error = ask(fd, dump, RTM_GETADDR, AF_UNSPEC) ?: ask(fd, dump, RTM_GETLINK, AF_UNSPEC) ?:
 		ask(fd, dump, RTM_GETROUTE, AF_INET) ?: ask(fd, dump, RTM_GETROUTE, AF_INET6) ?: dump->error;
+	/* clang-format on */
 	close(fd);
 	return error;
 }

@@ -287,9 +287,11 @@ int plan_make(struct steer_plan *plan, const struct policy_set *set, const char 
 		    !strcmp(set->origins[i].config.interface, interface))
 			failed = add_rule(plan, &set->origins[i], fault);
 	for (int direction = STEER_IN; direction <= STEER_OUT && !failed; direction++) {
+		/* clang-format off */
 		failed = fill_ports(plan, STEER_TCP, direction, fault) ?:
 			 fill_ports(plan, STEER_UDP, direction, fault) ?:
 			 fill_icmp(plan, direction, fault);
+		/* clang-format on */
 	}
 	if (failed)
 		plan_free(plan);

@@ -7,10 +7,12 @@
 #include "steer/steer_plan.h"
 
 /* X(name): the maps of bpf/steer.bpf.c */
+/* clang-format off */
 #define STEER_TABLES(X)                                                                                          \
 	X(steer_control) X(steer_ports) X(steer_peers) X(steer_locals) X(steer_rules) X(steer_syns)              \
 	X(steer_silent) X(steer_flows) X(steer_closed) X(steer_counts) X(steer_hits) X(steer_events)             \
 	X(steer_listeners) X(steer_doors) X(steer_last) X(steer_seats) X(xsks_map)
+/* clang-format on */
 
 struct steer_tables {
 #define X(name) int name;

@@ -318,6 +318,7 @@ int http_start(struct http **result, sd_event *loop, const struct http_options *
 		free(http);
 		return -1;
 	}
+	/* clang-format off */
 	http->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, answer, http,
 					MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
 					MHD_OPTION_LISTEN_SOCKET, fd,
@@ -326,6 +327,7 @@ int http_start(struct http **result, sd_event *loop, const struct http_options *
 					MHD_OPTION_CONNECTION_TIMEOUT, options->idle_s,
 					MHD_OPTION_NOTIFY_CONNECTION, connection_notify, http,
 					MHD_OPTION_NOTIFY_COMPLETED, request_completed, http, MHD_OPTION_END);
+	/* clang-format on */
 	if (!http->daemon) {
 		close(fd);
 		free(http);

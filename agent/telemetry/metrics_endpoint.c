@@ -16,12 +16,14 @@ static const struct {
 	enum metric_kind kind;
 	size_t at;
 } fields[] = {
+/* clang-format off */
 #define X(name, help) { "endpoint_" #name, help, GAUGE, offsetof(struct endpoint_page, name) },
 	ENDPOINT_GAUGES(X)
 #undef X
 #define X(name, help) { "endpoint_" #name, help, COUNTER, offsetof(struct endpoint_page, name) },
 	ENDPOINT_COUNTERS(X)
 #undef X
+/* clang-format on */
 };
 
 static uint64_t value_of(const struct endpoint_page *page, size_t field)

@@ -29,7 +29,9 @@ struct service_metric {
 };
 
 #define STAT(name) offsetof(struct ac_service_stats, name)
+/* clang-format off */
 #define BUCKETS(first, last, step) { first, last, step }
+/* clang-format on */
 
 #define ROW(kind, ...) ROW_##kind(__VA_ARGS__)
 #define ROW_COUNT(stat, metric, unit, help) { metric, COUNTER, unit, help, .field = STAT(stat) },
@@ -40,9 +42,11 @@ struct service_metric {
 	{ metric, COUNTER, "", help, .field = STAT(stat), .reasons = names, .reason_first = first, .reason_end = end },
 #define ROW_LIST(...)
 #define ROW_PART(stat, index, metric, help) { metric, COUNTER, "", help, .field = STAT(stat[index]) },
+/* clang-format off */
 #define ROW_SPREAD(stat, member, total, metric, unit, help, some, every, factor) \
 	{ metric, HISTOGRAM, unit, help, .field = STAT(stat), .sum = STAT(total), .few = BUCKETS some, \
 	  .all = BUCKETS every, .scale = factor },
+/* clang-format on */
 
 static const struct service_metric service_metrics[] = {
 	AC_COUNTERS(ROW)

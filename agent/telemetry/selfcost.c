@@ -218,11 +218,13 @@ void selfcost_free(struct selfcost *cost)
 	free(cost);
 }
 
+struct map_seen {
+	uint32_t id;
+	struct telemetry_map shown;
+};
+
 struct maps {
-	struct map_seen {
-		uint32_t id;
-		struct telemetry_map shown;
-	} *list;
+	struct map_seen *list;
 	size_t count, room;
 };
 

@@ -247,6 +247,7 @@ WEB_FILES(X)
 #undef X
 
 static const struct http_route routes[] = {
+	/* clang-format off */
 	{ "/metrics", NULL, answer_metrics },
 	{ "/-/healthy", NULL, answer_good },
 	{ "/-/ready", NULL, answer_ready },
@@ -254,6 +255,7 @@ static const struct http_route routes[] = {
 #define X(path, name, mime) FILE_ROUTE(path, name)
 	WEB_FILES(X)
 #undef X
+	/* clang-format on */
 };
 
 /* The agent does its work without a page; that it is missing is said once, and in the status. */

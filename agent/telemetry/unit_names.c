@@ -18,13 +18,15 @@
 #define NAMES_MAX 4096		/* then all are forgotten and asked for again: containers come and go */
 #define FILEID_KERNFS 0xfe	/* linux/exportfs.h, since 5.9 (commit 33c5ac9175195c36) */
 
+struct known {
+	uint64_t cgroup;
+	char name[UNIT_NAME_LEN];
+	char container[CONTAINER_ID_LEN];
+	UT_hash_handle hh;
+};
+
 struct unit_names {
-	struct known {
-		uint64_t cgroup;
-		char name[UNIT_NAME_LEN];
-		char container[CONTAINER_ID_LEN];
-		UT_hash_handle hh;
-	} *known;
+	struct known *known;
 	const char *root;
 	int mount;
 };

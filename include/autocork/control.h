@@ -13,7 +13,7 @@ enum ac_kick_what {
 
 struct ac_kick {
 	__u32 what;		/* enum ac_kick_what */
-	__u32 netns; /* inode number of the flow's network namespace, 0 = all; of AC_KICK_DISMISS: control.watch_begins */
+	__u32 netns; /* inode number of the flow's network namespace, 0 = all; AC_KICK_DISMISS: control.watch_begins */
 };
 
 /* What the reconcile iterator is to do. */

@@ -35,9 +35,11 @@
 
 enum ac_event_type {
 #define X(id, name, text) AC_EVENT_##id,
+	/* clang-format off */
 	AC_EVENTS(X)
 #undef X
 	AC_EVENT_MAX,
+	/* clang-format on */
 };
 
 #define AC_EVENT_BIT(type) (1u << (type))

@@ -18,9 +18,11 @@
 
 enum ac_reason {
 #define X(id, name, text) AC_REASON_##id,
+	/* clang-format off */
 	AC_REASONS(X)
 #undef X
 	AC_REASON_MAX,
+	/* clang-format on */
 };
 
 /* Why a flow that a policy wants managed is left alone. */
@@ -43,9 +45,11 @@ enum ac_reason {
 
 enum ac_refusal {
 #define X(id, name, text) AC_REFUSAL_##id,
+	/* clang-format off */
 	AC_REFUSALS(X)
 #undef X
 	AC_REFUSAL_MAX,
+	/* clang-format on */
 };
 
 /* Congestion controls with a wrapper. X(id, kernel name, wrapper name (at most 15 characters)) */
@@ -58,9 +62,11 @@ enum ac_refusal {
 enum ac_wrapper {
 	AC_WRAPPER_NONE,
 #define X(id, kernel, wrapper) AC_WRAPPER_##id,
+	/* clang-format off */
 	AC_WRAPPERS(X)
 #undef X
 	AC_WRAPPER_MAX,
+	/* clang-format on */
 };
 
 /* Socket options whose calls are counted. X(id, name of the option, value of the kernel's TCP_… constant) */
@@ -70,9 +76,11 @@ enum ac_wrapper {
 
 enum ac_option {
 #define X(id, name, value) AC_OPTION_##id,
+	/* clang-format off */
 	AC_OPTIONS(X)
 #undef X
 	AC_OPTION_MAX,
+	/* clang-format on */
 };
 
 /* What is known of a write call when it begins. */

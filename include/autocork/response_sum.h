@@ -34,9 +34,11 @@
 
 enum ac_waste {
 #define X(id, name, unit, text, advice) AC_WASTE_##id,
+	/* clang-format off */
 	AC_WASTES(X)
 #undef X
 	AC_WASTE_MAX,
+	/* clang-format on */
 };
 
 /* Classes, by ac_response_class(). */

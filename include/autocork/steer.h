@@ -56,7 +56,7 @@ enum steer_direction {
 };
 
 #define STEER_SLOTS 4		/* TCP and UDP, each in and out */
-#define STEER_SLOT(protocol, direction) ((protocol) * STEER_DIRECTION_MAX + (direction))
+#define STEER_SLOT(protocol, direction) (STEER_DIRECTION_MAX * (protocol) + (direction))
 #define STEER_SLOT_GROUP (1u << 31)	/* the number is a group's, to be looked up with the peer in steer_peers */
 #define STEER_SLOT_DRAIN (1u << 30)	/* no rule any more, or another one, but flows may live: look them up */
 #define STEER_SLOT_NUMBER (STEER_SLOT_DRAIN - 1)
@@ -162,9 +162,11 @@ struct steer_flow {
 
 enum steer_verdict {
 #define X(id, name, text) STEER_VERDICT_##id,
+	/* clang-format off */
 	STEER_VERDICTS(X)
 #undef X
 	STEER_VERDICT_MAX,
+	/* clang-format on */
 };
 #define STEER_VERDICT_LOST_FIRST STEER_VERDICT_LOST_RING	/* this one and those behind it are losses */
 

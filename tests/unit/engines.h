@@ -14,12 +14,14 @@
 #include "endpoint/tcp_engine.h"
 #include "ring_memory.h"
 
+/* clang-format off */
 #define ENGINE_CALLS(X) \
 	X(engine_create) X(engine_destroy) X(engine_poll) X(engine_flush) X(engine_deadline) X(engine_set_link) \
 	X(engine_listen) X(engine_accept) X(engine_connect) X(engine_set_tag) X(engine_tag) X(engine_local) \
 	X(engine_peer) X(engine_ready) X(engine_unread) X(engine_unsent) X(engine_take_error) X(engine_read) \
 	X(engine_write) X(engine_shutdown) X(engine_close) X(engine_abort) X(engine_drop) X(engine_set_option) \
 	X(engine_get_option) X(engine_stats) X(engine_state) X(engine_each)
+/* clang-format on */
 
 struct engine_calls {
 #define X(name) __typeof__(&name) name;

@@ -134,6 +134,7 @@ static const uint8_t broken[4] = { 1, 1, 8, 10 };
 static const uint8_t authenticated[20] = { 29, 18, [18] = 1, 1 };
 static const uint8_t without_length[4] = { 200, 0, 1, 1 }, of_length_one[4] = { 200, 1, 1, 1 };
 
+/* clang-format off */
 static void differ_gap(struct frame_spec *spec) { spec->sequence += 1; }
 static void differ_repeat(struct frame_spec *spec) { spec->sequence -= 50; }
 static void differ_ack(struct frame_spec *spec) { spec->ack += 1; }
@@ -150,6 +151,7 @@ static void differ_no_ack(struct frame_spec *spec) { spec->flags &= ~0x10; }
 static void differ_urg(struct frame_spec *spec) { spec->flags |= 0x20; }
 static void differ_ece(struct frame_spec *spec) { spec->flags |= 0x40; }
 static void differ_cwr(struct frame_spec *spec) { spec->flags |= 0x80; }
+/* clang-format on */
 
 static const struct difference differences[] = {
 	{ "gap", differ_gap }, { "repeat", differ_repeat }, { "ack", differ_ack }, { "tos", differ_tos },

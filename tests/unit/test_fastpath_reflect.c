@@ -112,6 +112,7 @@ static void resum(uint8_t *frame)
 	frame_sum(frame, protocol, protocol == 17 ? 6 : 2);
 }
 
+/* clang-format off */
 static void other_station(uint8_t *frame) { frame[5] = 9; }
 static void broadcast(uint8_t *frame) { memset(frame, 0xff, 6); }
 static void group_source(uint8_t *frame) { frame[6] |= 1; }
@@ -134,6 +135,7 @@ static void from_the_same(uint8_t *frame) { put16(frame + frame_l4(frame), 9000)
 static void short_udp(uint8_t *frame) { put16(frame + frame_l4(frame) + 4, 20), resum(frame); }
 static void no_sum6(uint8_t *frame) { put16(frame + frame_l4(frame) + 6, 0); }
 static void a_fragment(uint8_t *frame) { frame[14 + 7] = 1, resum(frame); }
+/* clang-format on */
 
 static const struct refusal refusals[] = {
 	{ "other station", 0, 0, other_station }, { "broadcast", 0, 1, broadcast },

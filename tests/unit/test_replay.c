@@ -21,6 +21,7 @@ static const struct fixture {
 	const char *name;
 	unsigned int bursts, packets_without, packets_with, misses;
 } fixtures[] = {
+	/* clang-format off */
 	{ "alternating_2_5",                 300,  1050,   456,  0 },
 	{ "around_100",                       60,  6006,  2187,  3 },
 	{ "bulk",                             29,  1821,  1821,  0 },
@@ -76,6 +77,7 @@ static const struct fixture {
 	{ "shrinking",                       100,  2550,  2446,  3 },
 	{ "single",                          300,   300,   300,  0 },
 	{ "slow_writes",                     882,  1500,  1500,  0 },
+	/* clang-format on */
 };
 
 static void read_trace(FILE *in, const char *name, struct trace *trace)

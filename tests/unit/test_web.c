@@ -83,10 +83,12 @@ WEB_FILES(X)
 #undef X
 
 static const struct http_route routes[] = {
+	/* clang-format off */
 	{ "/api/overview", NULL, answer_overview },
 #define X(path, name, mime) { path, NULL, answer_##name },
 	WEB_FILES(X)
 #undef X
+	/* clang-format on */
 };
 
 static int start(void **state)

@@ -18,10 +18,12 @@ static const struct {
 	uint32_t bit;
 	char name[20];
 } bits[] = {
+/* clang-format off */
 #define BIT(name) { (uint32_t)MTCP_##name, "MTCP_" #name }
 	BIT(EPOLLIN), BIT(EPOLLPRI), BIT(EPOLLOUT), BIT(EPOLLERR), BIT(EPOLLHUP), BIT(EPOLLRDNORM), BIT(EPOLLRDBAND),
 	BIT(EPOLLWRNORM), BIT(EPOLLWRBAND), BIT(EPOLLMSG), BIT(EPOLLRDHUP), BIT(EPOLLONESHOT), BIT(EPOLLET),
 #undef BIT
+/* clang-format on */
 };
 #define SAME(name) static_assert((uint32_t)MTCP_##name == (uint32_t)name, "the kernel's bits")
 SAME(EPOLLIN);

@@ -515,11 +515,13 @@ static void publish(uint64_t now)
 		return;
 	engine_stats(it.engine, &stats);
 	page->version = ENDPOINT_VERSION;
+/* clang-format off */
 #define COPY(name) page->name = stats.name;
 	COPY(connections) COPY(half_open) COPY(time_wait) COPY(listeners) COPY(accepted) COPY(reset) COPY(segments_in)
 	COPY(segments_out) COPY(retransmitted) COPY(bad_frame) COPY(bad_checksum) COPY(no_memory) COPY(limit_hit)
 	COPY(no_neighbour) COPY(neighbours)
 #undef COPY
+/* clang-format on */
 	page->rx_dropped = stats.ring.rx_dropped;
 	page->tx_full = stats.ring.tx_full;
 }

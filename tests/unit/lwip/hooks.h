@@ -3,7 +3,7 @@
 #ifndef AUTOCORK_TESTS_LWIP_HOOKS_H
 #define AUTOCORK_TESTS_LWIP_HOOKS_H
 
-#define LWIP_HOOK_TCP_HASH(local, local_port, remote, remote_port) ((local_port) * 31u + (remote_port))
+#define LWIP_HOOK_TCP_HASH(local, local_port, remote, remote_port) (31u * (local_port) + (remote_port))
 #define LWIP_HOOK_TCP_SYN(listener) TCP_WND
 
 #endif
