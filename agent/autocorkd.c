@@ -39,7 +39,8 @@ static const struct argp_option options[] = {
 	{ "log-level", OPTION_LOG_LEVEL, "LEVEL", 0, "error, warning, info (default) or debug", 0 },
 	{ "max-flows", OPTION_MAX_FLOWS, "NUMBER", 0,
 	  "Follow at most so many flows at once; those above are left alone, and counted "
-	  "(default " TEXT_OF(AC_FLOWS_DEFAULT) ")", 0 },
+	  "(default " TEXT_OF(AC_FLOWS_DEFAULT) ")",
+	  0 },
 	{ "without-fentry", OPTION_WITHOUT_FENTRY, 0, 0, "Use tracepoints even where fentry works", 0 },
 	{ "without-wrappers", OPTION_WITHOUT_WRAPPERS, 0, 0, "Only observe: hold nothing, whatever the policies say",
 	  0 },

@@ -58,21 +58,21 @@ static __always_inline void burst_count(struct ac_service_stats *stats, const st
 struct socket_counts {
 	__u64 segments, retransmits, packets_out, packets_in, sent_bytes, received_bytes;
 	__u32 write_seq, mss;
-	bool shut;	/* the FIN is among the bytes written */
+	bool shut; /* the FIN is among the bytes written */
 };
 
-#define SOCKET_COUNTS(counts, tp, READ)                                                                              \
-	do {                                                                                                         \
-		(counts)->segments = READ(tp, data_segs_out);                                                        \
-		(counts)->retransmits = READ(tp, total_retrans);                                                     \
-		(counts)->packets_out = READ(tp, segs_out);                                                          \
-		(counts)->packets_in = READ(tp, segs_in);                                                            \
-		(counts)->sent_bytes = READ(tp, bytes_sent);                                                         \
-		(counts)->received_bytes = received_payload(READ(tp, bytes_received),                                \
+#define SOCKET_COUNTS(counts, tp, READ) \
+	do { \
+		(counts)->segments = READ(tp, data_segs_out); \
+		(counts)->retransmits = READ(tp, total_retrans); \
+		(counts)->packets_out = READ(tp, segs_out); \
+		(counts)->packets_in = READ(tp, segs_in); \
+		(counts)->sent_bytes = READ(tp, bytes_sent); \
+		(counts)->received_bytes = received_payload(READ(tp, bytes_received), \
 							    READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_flags)); \
-		(counts)->write_seq = READ(tp, write_seq);                                                           \
-		(counts)->mss = READ(tp, mss_cache);                                                                 \
-		(counts)->shut = fin_in_state(READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_state));               \
+		(counts)->write_seq = READ(tp, write_seq); \
+		(counts)->mss = READ(tp, mss_cache); \
+		(counts)->shut = fin_in_state(READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_state)); \
 	} while (0)
 
 #define READ_LOCKED(tp, member) ((tp)->member)

@@ -330,8 +330,7 @@ static __always_inline void flow_watch_new(struct ac_flow *f, struct ac_control 
 	/* Observed flows all count, so a service that has some, by another policy, is followed whole. */
 	if (f->mode == AC_MODE_OBSERVE)
 		memory->left_alone = 0;
-	if (flow_is_open(f, c) ||
-	    (f->mode != AC_MODE_OBSERVE && !f->refusal && memory->no_gain < AC_NO_GAIN_KNOWN)) {
+	if (flow_is_open(f, c) || (f->mode != AC_MODE_OBSERVE && !f->refusal && memory->no_gain < AC_NO_GAIN_KNOWN)) {
 		flow_watch(f, c);
 	} else if (f->mode != AC_MODE_OBSERVE && !f->refusal) {
 		memory->left_alone = c->policy_generation;
@@ -384,22 +383,22 @@ static __always_inline void flow_enrolled(struct tcp_sock *tp, struct ac_flow *f
  * Puts the flow on the wrapper that fits. `ctx` is what bpf_setsockopt() takes in the calling program: the sockops
  * context or the socket; hence a macro.
  */
-#define flow_manage(ctx, tp, f, c)                                                                              \
-	do {                                                                                                    \
-		__u32 wrapper_ = flow_wrapper(tp, f, c);                                                        \
-		long err_ = 0;                                                                                  \
-		if (wrapper_ && wrapper_ < AC_WRAPPER_MAX)                                                      \
+#define flow_manage(ctx, tp, f, c) \
+	do { \
+		__u32 wrapper_ = flow_wrapper(tp, f, c); \
+		long err_ = 0; \
+		if (wrapper_ && wrapper_ < AC_WRAPPER_MAX) \
 			err_ = bpf_setsockopt(ctx, SOL_TCP, TCP_CONGESTION, (void *)&wrapper_names[wrapper_], 16); \
-		flow_enrolled(tp, f, c, wrapper_, err_);                                                           \
+		flow_enrolled(tp, f, c, wrapper_, err_); \
 	} while (0)
 
 /* A new flow goes on its wrapper at once where its siblings gained; else the observer looks whether there is anything
  * to gain. */
-#define flow_place(ctx, tp, f, c)                                                                               \
-	do {                                                                                                    \
-		rto_apply(ctx, tp, f, flow_rto_us(tp, f, c));                                                   \
-		if (!(f)->refusal && flow_begins_on_gate(f))                                                    \
-			flow_manage(ctx, tp, f, c);                                                             \
-		else                                                                                            \
-			flow_watch_new(f, c);                                                                   \
+#define flow_place(ctx, tp, f, c) \
+	do { \
+		rto_apply(ctx, tp, f, flow_rto_us(tp, f, c)); \
+		if (!(f)->refusal && flow_begins_on_gate(f)) \
+			flow_manage(ctx, tp, f, c); \
+		else \
+			flow_watch_new(f, c); \
 	} while (0)

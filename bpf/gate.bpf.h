@@ -356,8 +356,8 @@ static __always_inline void gate_retry(struct tcp_sock *tp, struct ac_flow *f, _
 		return;
 	}
 	length = ac_on_burst_end(&f->predictor, &f->tuning,
-				 reason == AC_REASON_APP_WAIT || reason == AC_REASON_CLOSING ? AC_END_READ
-											     : AC_END_DEADLINE);
+				 reason == AC_REASON_APP_WAIT || reason == AC_REASON_CLOSING ? AC_END_READ :
+											       AC_END_DEADLINE);
 	/* 0: the next write will tell whether that was the burst's end or a stall in it. */
 	if (length)
 		gate_burst_ended(sk_of(tp), f, length, f->write_seq, true);

@@ -10,7 +10,7 @@
 #define INDEX_PLACES 8
 
 struct index_bucket {
-	__u64 entry[INDEX_PLACES];	/* tag of the socket (upper half), number of its record; 0 = free */
+	__u64 entry[INDEX_PLACES]; /* tag of the socket (upper half), number of its record; 0 = free */
 };
 
 /* Mappable for its alignment only: other arrays begin their values at multiples of 8. */

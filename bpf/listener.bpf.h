@@ -7,11 +7,11 @@ struct listener_key {
 	__u32 netns;
 	__u16 port;
 	__u16 family;
-	__u8 address[16];	/* 0 = any */
+	__u8 address[16]; /* 0 = any */
 };
 
 struct listener {
-	char comm[AC_COMM_LEN];	/* who accepted last; until then, who listens */
+	char comm[AC_COMM_LEN]; /* who accepted last; until then, who listens */
 	__u8 seen;		/* connections in a row that this program accepted, saturating at LISTENER_SURE */
 	__u8 mixed;		/* several programs accept: SO_REUSEPORT, or one that got the socket from another */
 };

@@ -326,7 +326,7 @@ static __always_inline bool flow_may_change(const struct ac_flow *f)
 /* A kick may get lost, or find the namespace gone for a moment: ask again now and then. */
 static __always_inline bool flow_asks_again(const struct ac_flow *f)
 {
-	__u32 bursts = f->bursts - f->watched_from;	/* or what counts like one */
+	__u32 bursts = f->bursts - f->watched_from; /* or what counts like one */
 
 	return bursts < 64 || !(bursts & 63);
 }

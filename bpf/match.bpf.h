@@ -7,13 +7,13 @@
 #include <autocork/policy_match.h>
 
 /* Both halves of each table, one after the other. */
-#define POLICY_TABLE(name_, type_, max_)                    \
-	struct {                                            \
-		__uint(type, BPF_MAP_TYPE_ARRAY);           \
-		__uint(map_flags, BPF_F_MMAPABLE);          \
-		__uint(max_entries, 2 * (max_));            \
-		__type(key, __u32);                         \
-		__type(value, type_);                       \
+#define POLICY_TABLE(name_, type_, max_) \
+	struct { \
+		__uint(type, BPF_MAP_TYPE_ARRAY); \
+		__uint(map_flags, BPF_F_MMAPABLE); \
+		__uint(max_entries, 2 * (max_)); \
+		__type(key, __u32); \
+		__type(value, type_); \
 	} name_ SEC(".maps")
 
 POLICY_TABLE(ports, struct ac_port, AC_PORTS);
@@ -28,8 +28,8 @@ POLICY_TABLE(policies, struct ac_policy, AC_POLICIES_MAX);
 #define PATTERNS_TRIED 4
 
 struct pattern_key {
-	__u32 generation;	/* of the policies */
-	__u32 list;		/* where it starts in links[], in either half */
+	__u32 generation; /* of the policies */
+	__u32 list;	  /* where it starts in links[], in either half */
 	__u32 side;
 	char comm[AC_COMM_LEN];
 };
@@ -38,7 +38,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct pattern_key);
-	__type(value, __u32);	/* a rule, AC_CHAIN_END: none fits */
+	__type(value, __u32); /* a rule, AC_CHAIN_END: none fits */
 } pattern_answers SEC(".maps");
 
 /* Levels of the cgroup tree that are told apart; deeper cgroups count as their ancestor. */
@@ -46,34 +46,34 @@ struct {
 
 /* What the next step of a match looks at. */
 enum match_at {
-	MATCH_NAME,	/* the program in names[] */
-	MATCH_GROUP,	/* one of its control groups in groups[] */
-	MATCH_CHAIN,	/* the first link of a chain */
-	MATCH_TURN,	/* what to look for in it */
-	MATCH_SLOT,	/* a slot of it */
-	MATCH_LIST,	/* a list of rules */
-	MATCH_RULE,	/* one rule, which is all that the slot has */
+	MATCH_NAME,  /* the program in names[] */
+	MATCH_GROUP, /* one of its control groups in groups[] */
+	MATCH_CHAIN, /* the first link of a chain */
+	MATCH_TURN,  /* what to look for in it */
+	MATCH_SLOT,  /* a slot of it */
+	MATCH_LIST,  /* a list of rules */
+	MATCH_RULE,  /* one rule, which is all that the slot has */
 };
 
 struct match {
 	struct ac_facts facts;
 	__u64 cgroups[CGROUP_DEPTH]; /* ids of the flow's cgroup and its ancestors, root first */
 	struct ac_search search;
-	__u32 numbers[CGROUP_DEPTH];	/* of those that rules name, the deepest first */
+	__u32 numbers[CGROUP_DEPTH]; /* of those that rules name, the deepest first */
 	__u32 number_count;
-	__u32 name;	/* the program's number, AC_NAME_ANY if no rule names it */
-	__u32 at;	/* enum match_at */
-	__u32 place;	/* of what is looked at in its table */
-	__u32 level;	/* of the control group that is looked for */
-	__u32 first, slots, flags, on;	/* of the chain: see struct ac_link */
-	__u32 turn;	/* names, patterns, all programs of the first control group; the same of the next … */
-	__u32 key;	/* what is looked for */
-	__u32 left;	/* rules of the list */
-	__u32 list;	/* to be answered, AC_CHAIN_END: its answer is not kept */
+	__u32 name;		       /* the program's number, AC_NAME_ANY if no rule names it */
+	__u32 at;		       /* enum match_at */
+	__u32 place;		       /* of what is looked at in its table */
+	__u32 level;		       /* of the control group that is looked for */
+	__u32 first, slots, flags, on; /* of the chain: see struct ac_link */
+	__u32 turn; /* names, patterns, all programs of the first control group; the same of the next … */
+	__u32 key;  /* what is looked for */
+	__u32 left; /* rules of the list */
+	__u32 list; /* to be answered, AC_CHAIN_END: its answer is not kept */
 	__u32 half;
 	__u32 generation;
-	__u32 rest;	/* chain to search after this one, AC_CHAIN_END: none */
-	__u32 policy;	/* the answer */
+	__u32 rest;   /* chain to search after this one, AC_CHAIN_END: none */
+	__u32 policy; /* the answer */
 	__u32 borrowed;
 };
 

@@ -193,9 +193,9 @@ static __always_inline enum ac_nagle shadow_nagle(const struct ac_flow *f, struc
 
 /* How a hook sees writes. */
 enum sight {
-	SIGHT_CALL,	/* once per call, before it */
-	SIGHT_PIECE,	/* before each piece of it */
-	SIGHT_RESULT,	/* once per call, after it, with what it queued */
+	SIGHT_CALL,   /* once per call, before it */
+	SIGHT_PIECE,  /* before each piece of it */
+	SIGHT_RESULT, /* once per call, after it, with what it queued */
 };
 
 static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flags, enum sight sight)

@@ -7,8 +7,8 @@
 
 struct option_call {
 	enum ac_option option;
-	bool on;	/* what it is set to */
-	bool idle;	/* it will change nothing */
+	bool on;   /* what it is set to */
+	bool idle; /* it will change nothing */
 };
 
 /* tp of a socket that the verifier lets us read little of: its address, taken as a number, for probing reads only. */

@@ -115,8 +115,7 @@ static __noinline int tell_call(struct sock *sk, struct ac_flow *f, __u32 type, 
 	e->call.mss = tp->mss_cache;
 	e->call.rtt_us = tp->rtt_min.s[0].v;
 	e->call.nodelay = !!(nonagle(tp) & TCP_NAGLE_OFF);
-	e->call.more = type == AC_EVENT_WRITE &&
-		       (tp->pushed_seq != tp->write_seq || nonagle(tp) & TCP_NAGLE_CORK);
+	e->call.more = type == AC_EVENT_WRITE && (tp->pushed_seq != tp->write_seq || nonagle(tp) & TCP_NAGLE_CORK);
 	bpf_ringbuf_submit(e, 0);
 	return 0;
 }

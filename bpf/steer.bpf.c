@@ -12,13 +12,13 @@
 #include "steer_parse.bpf.h"
 
 #define STEER_MAP(map_name, map_type, key_type, value_type, entries, flags) \
-	struct {                                                            \
-		__uint(type, map_type);                                     \
-		__type(key, key_type);                                      \
-		__type(value, value_type);                                  \
-		__uint(max_entries, entries);                               \
-		__uint(map_flags, flags);                                   \
-		__uint(pinning, LIBBPF_PIN_BY_NAME);                        \
+	struct { \
+		__uint(type, map_type); \
+		__type(key, key_type); \
+		__type(value, value_type); \
+		__uint(max_entries, entries); \
+		__uint(map_flags, flags); \
+		__uint(pinning, LIBBPF_PIN_BY_NAME); \
 	} map_name SEC(".maps")
 
 STEER_MAP(steer_control, BPF_MAP_TYPE_ARRAY, __u32, struct steer_control, 1, 0);

@@ -7,7 +7,7 @@ STEER_MAP(steer_silent, BPF_MAP_TYPE_HASH, struct steer_flow_key, struct steer_f
 STEER_MAP(steer_flows, BPF_MAP_TYPE_HASH, struct steer_flow_key, struct steer_flow, STEER_FLOWS_MAX, 0);
 STEER_MAP(steer_closed, BPF_MAP_TYPE_LRU_HASH, struct steer_flow_key, struct steer_flow, STEER_CLOSED_MAX, 0);
 
-#define STEER_ANSWER_MAX (1u << 30)	/* an acknowledgement further from our SYN is an old or a wrong one */
+#define STEER_ANSWER_MAX (1u << 30) /* an acknowledgement further from our SYN is an old or a wrong one */
 
 enum steer_place { STEER_PLACE_OPEN, STEER_PLACE_SILENT, STEER_PLACE_SYNS, STEER_PLACE_CLOSED };
 

@@ -12,8 +12,8 @@
 #include <bpf/bpf_helpers.h>
 #include <autocork/steer.h>
 
-#define STEER_VLANS 2		/* 802.1Q, or 802.1ad around it */
-#define STEER_EXTENSIONS 8	/* IPv6 extension headers; a longer chain goes to the kernel as malformed */
+#define STEER_VLANS 2	   /* 802.1Q, or 802.1ad around it */
+#define STEER_EXTENSIONS 8 /* IPv6 extension headers; a longer chain goes to the kernel as malformed */
 
 #define STEER_TCP_FIN 0x01
 #define STEER_TCP_SYN 0x02
@@ -43,13 +43,13 @@ enum {
 
 struct steer_packet {
 	struct steer_flow_key key;
-	__u32 protocol;		/* enum steer_protocol */
-	__u32 flags;		/* TCP's; for ICMP: 0 = echo request, 1 = echo reply */
+	__u32 protocol; /* enum steer_protocol */
+	__u32 flags;	/* TCP's; for ICMP: 0 = echo request, 1 = echo reply */
 	__u32 queue;
-	__u32 bytes;		/* of the frame */
-	__u32 version;		/* 4 or 6 */
-	__u32 sequence, acknowledged, data;	/* TCP: the numbers, and bytes of data */
-	__u64 station;		/* the link address it is for, in the first 6 bytes */
+	__u32 bytes;			    /* of the frame */
+	__u32 version;			    /* 4 or 6 */
+	__u32 sequence, acknowledged, data; /* TCP: the numbers, and bytes of data */
+	__u64 station;			    /* the link address it is for, in the first 6 bytes */
 };
 
 struct steer_vlan {

@@ -7,9 +7,9 @@
 #include "maps.bpf.h"
 #include "option.bpf.h"
 
-#define WRAPPER_PREFIX 9	/* "autocork_", before the kernel's name */
-#define CC_NAME_SIZE 16		/* TCP_CA_NAME_MAX */
-#define INFO_SND_CWND 80	/* struct tcp_info, tcpi_snd_cwnd; user-space ABI */
+#define WRAPPER_PREFIX 9 /* "autocork_", before the kernel's name */
+#define CC_NAME_SIZE 16	 /* TCP_CA_NAME_MAX */
+#define INFO_SND_CWND 80 /* struct tcp_info, tcpi_snd_cwnd; user-space ABI */
 
 /* Does this answer need no change? */
 static __always_inline bool view_name(struct bpf_sockopt *ctx)

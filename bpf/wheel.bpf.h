@@ -12,14 +12,14 @@
 
 struct wheel_clock {
 	struct bpf_timer timer;
-	__u32 checked;		/* slots before this tick are empty, but for late comers */
-	__u32 next;		/* number of the record at which the last turn stopped */
-	__u32 taken;		/* tick when a slot last had somebody */
-	__u32 moved_us;		/* when the readers of `dues` last moved on … */
-	__u32 kicked_us;	/* … and when the agent was last told that one is stuck */
-	__u64 position;		/* theirs */
-	__u32 wary_us;		/* until then by what wrong holds there were: see wheel_is_wary() */
-	__u32 wrong;		/* ac_wheel.wrong at that time */
+	__u32 checked;	 /* slots before this tick are empty, but for late comers */
+	__u32 next;	 /* number of the record at which the last turn stopped */
+	__u32 taken;	 /* tick when a slot last had somebody */
+	__u32 moved_us;	 /* when the readers of `dues` last moved on … */
+	__u32 kicked_us; /* … and when the agent was last told that one is stuck */
+	__u64 position;	 /* theirs */
+	__u32 wary_us;	 /* until then by what wrong holds there were: see wheel_is_wary() */
+	__u32 wrong;	 /* ac_wheel.wrong at that time */
 };
 
 struct {
@@ -30,7 +30,7 @@ struct {
 } wheel_clock SEC(".maps");
 
 #define CLOCK_MONOTONIC 1
-#define WHEEL_TICKS (1u << (32 - AC_WHEEL_SHIFT))	/* where they wrap */
+#define WHEEL_TICKS (1u << (32 - AC_WHEEL_SHIFT)) /* where they wrap */
 /* Slots looked at once more: a CPU may have been away between finding its slot and joining it. */
 #define WHEEL_BACK 32
 /* Slots looked ahead for the time of the next turn. */
@@ -115,10 +115,10 @@ static __always_inline void wheel_put_later(struct ac_wheel *w, struct ac_flow *
 
 struct wheel_walk {
 	__u32 now;
-	__u32 tick, end;	/* slots still to be emptied */
-	__u32 next;		/* number of the record to be looked at */
+	__u32 tick, end; /* slots still to be emptied */
+	__u32 next;	 /* number of the record to be looked at */
 	__u32 taken;
-	__u32 sooner;		/* who is due so soon is due now: the next turn would be too late */
+	__u32 sooner; /* who is due so soon is due now: the next turn would be too late */
 };
 
 /* A flow that was in a slot. */

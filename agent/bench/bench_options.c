@@ -75,8 +75,7 @@ static const struct cli_option client_table[] = {
 static const struct cli_option server_table[] = {
 	{ "host", 0, "HOST", "address to listen on [all]", CLI_TEXT, AT(host), .group = 1 },
 	{ "port", 'p', "PORT", "port to listen on, 0 for a free one [" BENCH_PORT "]", CLI_DIGITS, .high = 65535,
-	  AT(port),
-	  .group = 1 },
+	  AT(port), .group = 1 },
 	{ "ipv4", '4', 0, "IPv4 only", CLI_FLAG, .set = AF_INET, AT(family), .group = 1 },
 	{ "ipv6", '6', 0, "IPv6 only", CLI_FLAG, .set = AF_INET6, AT(family), .group = 1 },
 	{ "connections", 0, "N", "leave after N connections [0 = never]", NUMBER(0, UINT32_MAX), AT(connections),
@@ -141,8 +140,15 @@ static const struct cli_syntax server_syntax = {
 void bench_client_parse(struct bench_client_options *options, struct cli *cli, int argc, char **argv)
 {
 	*options = (struct bench_client_options){
-		.port = BENCH_PORT, .family = AF_UNSPEC, .messages = 10000, .connections = 1,
-		.buffers = 15, .size = 2, .response = 2, .response_writes = 1, .seed = 1,
+		.port = BENCH_PORT,
+		.family = AF_UNSPEC,
+		.messages = 10000,
+		.connections = 1,
+		.buffers = 15,
+		.size = 2,
+		.response = 2,
+		.response_writes = 1,
+		.seed = 1,
 	};
 	cli_parse(cli, &client_syntax, argc, argv, options);
 	options->json = cli->json;

@@ -20,17 +20,17 @@
 
 struct connection {
 	int fd;
-	bool greeted;			/* the hello is out */
-	uint32_t left;			/* messages still to send */
-	uint64_t sent, received;	/* bytes, for the pattern's position */
+	bool greeted;		 /* the hello is out */
+	uint32_t left;		 /* messages still to send */
+	uint64_t sent, received; /* bytes, for the pattern's position */
 	struct bench_counted start;
 };
 
 struct client {
 	const struct bench_client_options *options;
 	struct connection *connections;
-	uint8_t *room;			/* a hello, then a message */
-	uint8_t *response;		/* a response, then a report */
+	uint8_t *room;	   /* a hello, then a message */
+	uint8_t *response; /* a response, then a report */
 	uint32_t message_size;
 	struct bench_result result;
 	struct fault *fault;
@@ -104,13 +104,16 @@ static uint32_t writes_of_next(struct client *client, uint64_t *random)
 	const struct bench_client_options *o = client->options;
 
 	switch (o->cut) {
-	case BENCH_CUT_SINGLE: return 1;
-	case BENCH_CUT_HEADER: return 2;
+	case BENCH_CUT_SINGLE:
+		return 1;
+	case BENCH_CUT_HEADER:
+		return 2;
 	case BENCH_CUT_RANDOM:
 		/* Knuth's MMIX generator: the same cuts for the same seed on every machine. */
 		*random = *random * 6364136223846793005u + 1442695040888963407u;
 		return 1 + (uint32_t)(*random >> 33) % o->buffers;
-	default: return o->buffers;
+	default:
+		return o->buffers;
 	}
 }
 
@@ -271,7 +274,9 @@ static int client_allocate(struct client *client)
 int bench_client_run(const struct bench_client_options *options, struct fault *fault)
 {
 	struct client client = {
-		.options = options, .fault = fault, .message_size = options->buffers * options->size,
+		.options = options,
+		.fault = fault,
+		.message_size = options->buffers * options->size,
 		.result.messages = options->messages,
 	};
 	int status = -1;

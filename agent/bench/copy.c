@@ -18,8 +18,8 @@
 #include "bench/wire.h"
 #include "lib/clock.h"
 
-#define TICK_NS 1000000u		/* what is due is sent a thousand times a second */
-#define PATIENCE_S 10			/* a receiver that takes nothing for so long is given up */
+#define TICK_NS 1000000u /* what is due is sent a thousand times a second */
+#define PATIENCE_S 10	 /* a receiver that takes nothing for so long is given up */
 
 struct copy {
 	const struct bench_copy_options *options;
@@ -109,7 +109,9 @@ static int prepare(struct copy *copy)
 {
 	struct bench_hello hello = {
 		.flags = htole32(BENCH_HELLO_SINK | (copy->options->check ? BENCH_HELLO_CHECK : 0)),
-		.message_size = htole32(BENCH_COPY_SOURCE), .response_size = htole32(1), .response_writes = htole32(1),
+		.message_size = htole32(BENCH_COPY_SOURCE),
+		.response_size = htole32(1),
+		.response_writes = htole32(1),
 	};
 	struct timeval patience = { .tv_sec = PATIENCE_S };
 	int on = 1;
@@ -178,8 +180,8 @@ static int measure_all(struct copy *copy, const struct addrinfo *list, const cha
 }
 
 /* Every round counts here, not only the median. */
-static int check_bytes(const struct bench_copy_options *o,
-		       struct bench_copy_sample (*samples)[BENCH_COPY_ROUNDS_MAX], struct fault *fault)
+static int check_bytes(const struct bench_copy_options *o, struct bench_copy_sample (*samples)[BENCH_COPY_ROUNDS_MAX],
+		       struct fault *fault)
 {
 	for (int mode = 0; mode < BENCH_COPY_MODES; mode++)
 		for (uint32_t round = 0; round < o->rounds; round++)
@@ -215,9 +217,9 @@ int bench_copy_run(const struct bench_copy_options *options, struct fault *fault
 	for (int mode = 0; mode < BENCH_COPY_MODES; mode++)
 		if (options->modes & 1u << mode)
 			medians[mode] = bench_copy_median(samples[mode], options->rounds);
-	status = bench_copy_print(options, medians)
-			 ? 0
-			 : fault_set(fault, EXIT_FAILED, "stdout: %s: make room", strerror(errno));
+	status = bench_copy_print(options, medians) ?
+			 0 :
+			 fault_set(fault, EXIT_FAILED, "stdout: %s: make room", strerror(errno));
 close:
 	bench_copy_close(&copy.source);
 out:

@@ -10,22 +10,26 @@
 /* Every mode sends the same bytes again and again, from memory or from a file in memory: more than a cache of the first
  * levels holds, and a multiple of the page. */
 #define BENCH_COPY_SOURCE (8u << 20)
-#define BENCH_COPY_SIZE_MAX (1u << 20)	/* bytes of a call; the largest pipe an unprivileged user may have */
+#define BENCH_COPY_SIZE_MAX (1u << 20) /* bytes of a call; the largest pipe an unprivileged user may have */
 #define BENCH_COPY_ROUNDS_MAX 99u
 
 enum bench_copy_mode {
-	BENCH_COPY_SEND, BENCH_COPY_UNALIGNED, BENCH_COPY_READ, BENCH_COPY_ZEROCOPY, BENCH_COPY_SENDFILE,
+	BENCH_COPY_SEND,
+	BENCH_COPY_UNALIGNED,
+	BENCH_COPY_READ,
+	BENCH_COPY_ZEROCOPY,
+	BENCH_COPY_SENDFILE,
 	BENCH_COPY_SPLICE,
 	BENCH_COPY_MODES,
 };
 
 struct bench_copy_options {
-	const char *host, *port;	/* host NULL: a sink of its own on loopback */
+	const char *host, *port; /* host NULL: a sink of its own on loopback */
 	int family;
-	uint32_t rate_mbit;		/* of payload, 10^6 bits per second */
-	double seconds;			/* per mode and round */
+	uint32_t rate_mbit; /* of payload, 10^6 bits per second */
+	double seconds;	    /* per mode and round */
 	uint32_t size, rounds;
-	uint32_t modes;			/* bit per enum bench_copy_mode */
+	uint32_t modes; /* bit per enum bench_copy_mode */
 	bool check, json;
 };
 
@@ -33,8 +37,8 @@ struct bench_copy_options {
 struct bench_copy_sample {
 	uint64_t elapsed_ns, user_ns, system_ns, server_cpu_ns;
 	uint64_t bytes, calls, segments, wrong_bytes;
-	uint64_t zerocopy_done, zerocopy_copied;	/* calls whose completion came; of them copied by the kernel
-							 * after all */
+	uint64_t zerocopy_done, zerocopy_copied; /* calls whose completion came; of them copied by the kernel
+						  * after all */
 };
 
 /* Name and explanation of a mode, from agent/bench/copy_modes.c's table. */

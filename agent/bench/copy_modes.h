@@ -9,7 +9,7 @@
 /* The same BENCH_COPY_SOURCE bytes three times: page-aligned in memory, one byte behind a page, in a file in memory. */
 struct bench_copy_source {
 	uint8_t *aligned, *unaligned;
-	uint8_t *bounce;		/* BENCH_COPY_SIZE_MAX bytes, page-aligned */
+	uint8_t *bounce; /* BENCH_COPY_SIZE_MAX bytes, page-aligned */
 	int file, pipe[2];
 };
 

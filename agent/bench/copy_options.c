@@ -30,8 +30,8 @@ static const struct cli_option table[] = {
 	  AT(port), .group = 1 },
 	{ "ipv4", '4', 0, "IPv4 only", CLI_FLAG, .set = AF_INET, AT(family), .group = 1 },
 	{ "ipv6", '6', 0, "IPv6 only", CLI_FLAG, .set = AF_INET6, AT(family), .group = 1 },
-	{ "rate", 'r', "MBIT", "megabits per second that every mode sends [2000]", CLI_NUMBER, .low = 1,
-	  .high = 400000, AT(rate_mbit), .group = 2 },
+	{ "rate", 'r', "MBIT", "megabits per second that every mode sends [2000]", CLI_NUMBER, .low = 1, .high = 400000,
+	  AT(rate_mbit), .group = 2 },
 	{ "for", 0, "TIME", "how long each mode sends in a round [1s]", CLI_SECONDS, .low = 0.01, .high = 3600,
 	  AT(seconds), .group = 2 },
 	{ "rounds", 0, "N", "rounds, in each of which every mode has its turn; medians count [3]", CLI_NUMBER, .low = 1,
@@ -61,7 +61,12 @@ static const struct cli_syntax syntax = {
 void bench_copy_parse(struct bench_copy_options *options, struct cli *cli, int argc, char **argv)
 {
 	*options = (struct bench_copy_options){
-		.port = BENCH_PORT, .family = AF_UNSPEC, .rate_mbit = 2000, .seconds = 1, .size = 8192, .rounds = 3,
+		.port = BENCH_PORT,
+		.family = AF_UNSPEC,
+		.rate_mbit = 2000,
+		.seconds = 1,
+		.size = 8192,
+		.rounds = 3,
 		.modes = (1u << BENCH_COPY_MODES) - 1,
 	};
 	cli_parse(cli, &syntax, argc, argv, options);

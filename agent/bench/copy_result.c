@@ -102,8 +102,9 @@ static void print_notes(const struct bench_copy_options *o, const struct bench_c
 bool bench_copy_print(const struct bench_copy_options *options, const struct bench_copy_sample *const *medians)
 {
 	static const struct table_column columns[] = {
-		{ "MODE", TABLE_LEFT }, { "CPU", TABLE_RIGHT }, { "USER", TABLE_RIGHT }, { "SYSTEM", TABLE_RIGHT },
-		{ "US/MB", TABLE_RIGHT }, { "RATIO", TABLE_RIGHT }, { "MBIT/S", TABLE_RIGHT }, { "WHAT", TABLE_LEFT },
+		{ "MODE", TABLE_LEFT },	   { "CPU", TABLE_RIGHT },   { "USER", TABLE_RIGHT },
+		{ "SYSTEM", TABLE_RIGHT }, { "US/MB", TABLE_RIGHT }, { "RATIO", TABLE_RIGHT },
+		{ "MBIT/S", TABLE_RIGHT }, { "WHAT", TABLE_LEFT },
 	};
 	const struct bench_copy_sample *plain = medians[BENCH_COPY_SEND];
 	struct table *table;

@@ -52,8 +52,8 @@ static size_t figures(const struct bench_result *r, struct figure *list)
 	return count;
 }
 
-static void print_json(const struct bench_client_options *o, const struct bench_result *r,
-		       const struct figure *list, size_t count)
+static void print_json(const struct bench_client_options *o, const struct bench_result *r, const struct figure *list,
+		       size_t count)
 {
 	json_t *object = json_pack("{s:i, s:i, s:i, s:b, s:b}", "messages", (int)r->messages, "buffers",
 				   (int)o->buffers, "size", (int)o->size, "no_delay", o->no_delay, "cork", o->cork);
@@ -67,15 +67,20 @@ static void print_json(const struct bench_client_options *o, const struct bench_
 	json_decref(object);
 }
 
-static void print_text(const struct bench_client_options *o, const struct bench_result *r,
-		       const struct figure *list, size_t count)
+static void print_text(const struct bench_client_options *o, const struct bench_result *r, const struct figure *list,
+		       size_t count)
 {
 	double ms = (double)r->elapsed_ns / 1e6, bytes = (double)r->messages * o->buffers * o->size;
 
 	if (o->verbose)
 		printf("%u packets (%u buffers) sent in %f ms: %f bytes/ms%s\n", r->messages,
-		       o->cut == BENCH_CUT_SINGLE ? 1 : o->cut == BENCH_CUT_HEADER ? 2 : o->buffers, ms, bytes / ms,
-		       o->cork ? " using TCP_CORK" : o->no_delay ? " using TCP_NODELAY" : "");
+		       o->cut == BENCH_CUT_SINGLE ? 1 :
+		       o->cut == BENCH_CUT_HEADER ? 2 :
+						    o->buffers,
+		       ms, bytes / ms,
+		       o->cork	   ? " using TCP_CORK" :
+		       o->no_delay ? " using TCP_NODELAY" :
+				     "");
 	for (size_t i = 0; i < count; i++)
 		printf("%-24s %12.2f %s\n", list[i].label, list[i].value, list[i].unit);
 	if (o->check)

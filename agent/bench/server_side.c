@@ -23,13 +23,13 @@
 
 struct peer {
 	int fd;
-	uint32_t hello_have;		/* bytes of the hello that are here */
-	struct bench_hello hello;	/* host byte order once complete */
+	uint32_t hello_have;	  /* bytes of the hello that are here */
+	struct bench_hello hello; /* host byte order once complete */
 	/* a response, then room for the report; with echo the message is collected here */
 	uint8_t *reply;
-	uint32_t have;			/* bytes of the message under way */
+	uint32_t have; /* bytes of the message under way */
 	uint32_t reply_size, reply_sent, reply_cut;
-	bool replying;			/* a response waits for room in the send queue */
+	bool replying; /* a response waits for room in the send queue */
 	uint32_t messages;
 	uint64_t received, sent;
 	uint64_t wrong_bytes;
@@ -345,7 +345,7 @@ int bench_server_run(const struct bench_server_options *options, struct fault *f
 
 	server = (struct server){ .options = options, .listener = -1 };
 	signal(SIGPIPE, SIG_IGN);
-	setlinebuf(stdout);	/* whoever started the server waits for the line that names the port */
+	setlinebuf(stdout); /* whoever started the server waits for the line that names the port */
 	bench_allow_files(BENCH_CONNECTIONS_MAX);
 	server.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (server.epoll < 0)

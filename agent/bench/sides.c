@@ -116,6 +116,6 @@ void bench_allow_files(uint32_t connections)
 		return;
 	limit.rlim_cur = need;
 	if (limit.rlim_max < need)
-		limit.rlim_max = need;	/* root may */
+		limit.rlim_max = need; /* root may */
 	setrlimit(RLIMIT_NOFILE, &limit);
 }

@@ -22,7 +22,7 @@ int bench_read_all(int fd, void *bytes, size_t size);
 
 /* What the kernel counted on a connection. */
 struct bench_counted {
-	uint32_t segments;		/* data segments sent, retransmissions included */
+	uint32_t segments; /* data segments sent, retransmissions included */
 	uint32_t retransmits;
 };
 void bench_count(int fd, struct bench_counted *counted);

@@ -12,9 +12,9 @@
 #define BENCH_MAGIC "acbench1"
 
 enum bench_hello_flags {
-	BENCH_HELLO_CHECK = 1,		/* compare every byte with bench_fill()'s */
-	BENCH_HELLO_ECHO = 2,		/* the response is the message */
-	BENCH_HELLO_NO_DELAY = 4,	/* the server sets TCP_NODELAY */
+	BENCH_HELLO_CHECK = 1,	  /* compare every byte with bench_fill()'s */
+	BENCH_HELLO_ECHO = 2,	  /* the response is the message */
+	BENCH_HELLO_NO_DELAY = 4, /* the server sets TCP_NODELAY */
 	/* All that follows is read and answered once, after its end, with a bench_sink_report; message_size is the
 	 * period of its bytes. */
 	BENCH_HELLO_SINK = 8,
@@ -26,20 +26,20 @@ struct bench_hello {
 	uint32_t message_size;
 	uint32_t response_size;
 	uint32_t response_writes;
-	uint32_t messages;		/* the report follows this many responses */
-	uint32_t warmup;		/* the report counts from here */
+	uint32_t messages; /* the report follows this many responses */
+	uint32_t warmup;   /* the report counts from here */
 };
 
 struct bench_report {
-	uint64_t cpu_ns;		/* of the server process, from the end of the warm-up */
-	uint32_t segments;		/* data segments the server sent on this connection meanwhile */
-	uint32_t wrong_bytes;		/* with BENCH_HELLO_CHECK */
+	uint64_t cpu_ns;      /* of the server process, from the end of the warm-up */
+	uint32_t segments;    /* data segments the server sent on this connection meanwhile */
+	uint32_t wrong_bytes; /* with BENCH_HELLO_CHECK */
 };
 
 struct bench_sink_report {
-	uint64_t cpu_ns;		/* of the server process, from the hello on */
-	uint64_t bytes;			/* received after the hello */
-	uint64_t wrong_bytes;		/* with BENCH_HELLO_CHECK */
+	uint64_t cpu_ns;      /* of the server process, from the hello on */
+	uint64_t bytes;	      /* received after the hello */
+	uint64_t wrong_bytes; /* with BENCH_HELLO_CHECK */
 };
 
 _Static_assert(sizeof(struct bench_hello) == 32, "wire layout");

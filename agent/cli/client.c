@@ -127,8 +127,8 @@ static int send_request(const char *path, FILE *stream, json_t *request, struct 
 	return 0;
 }
 
-#define SILENT (-2)	/* the socket's timeout passed */
-#define SIGNALLED (-3)	/* a signal came: SIGCONT too ends a read that has a timeout */
+#define SILENT (-2)    /* the socket's timeout passed */
+#define SIGNALLED (-3) /* a signal came: SIGCONT too ends a read that has a timeout */
 
 /* What the agent sends, and the part of a line that came before a timeout or a signal. */
 struct answer {
@@ -216,8 +216,8 @@ int client_call(const char *control, json_t *request, json_t **reply, struct fau
 		goto out;
 	*reply = json_incref(json_object_get(value, "reply"));
 	json_decref(value);
-	result = *reply ? 0
-			: fault_set(fault, EXIT_FAILED,
+	result = *reply ? 0 :
+			  fault_set(fault, EXIT_FAILED,
 				    "%s: the answer is of another kind than asked for: use the agent's own autocork",
 				    control);
 out:

@@ -10,7 +10,7 @@
 struct found {
 	const struct command_set *set;
 	const struct command *command;
-	int at;		/* index of the command's name in argv */
+	int at; /* index of the command's name in argv */
 };
 
 /* The command whose name is most like the word; NULL if none is like it. */

@@ -16,8 +16,8 @@ struct fold {
 	size_t blanks; /* before the word that is not written yet … */
 	char word[256];
 	size_t length, columns; /* … its bytes, and its width on the screen */
-	bool begun; /* the line has a word */
-	bool escape; /* inside a sequence, which takes no room */
+	bool begun;		/* the line has a word */
+	bool escape;		/* inside a sequence, which takes no room */
 };
 
 static void put_word(struct fold *fold)

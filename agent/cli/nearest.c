@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define LONGEST 63	/* of a word; what follows is not looked at */
+#define LONGEST 63 /* of a word; what follows is not looked at */
 
 static size_t least(size_t a, size_t b)
 {

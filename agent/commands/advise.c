@@ -15,7 +15,7 @@
 #include "lib/units.h"
 
 struct options {
-	double seconds;		/* 0 = since the agent started */
+	double seconds; /* 0 = since the agent started */
 	long port;
 	bool emit;
 	bool all;
@@ -54,9 +54,9 @@ static const struct cli_syntax syntax = {
 
 /* What matters most comes first: a narrow terminal cuts the right end. */
 static const struct table_column columns[] = {
-	{ "ADVICE", TABLE_LEFT },     { "PORT", TABLE_RIGHT },	    { "PROGRAM", TABLE_LEFT },
-	{ "STALL", TABLE_RIGHT },     { "PACKETS/S", TABLE_RIGHT }, { "OF WRITES", TABLE_RIGHT },
-	{ "CPU", TABLE_RIGHT },	      { "SIDE", TABLE_LEFT },	    { "TOO LONG/S", TABLE_RIGHT },
+	{ "ADVICE", TABLE_LEFT },      { "PORT", TABLE_RIGHT },	     { "PROGRAM", TABLE_LEFT },
+	{ "STALL", TABLE_RIGHT },      { "PACKETS/S", TABLE_RIGHT }, { "OF WRITES", TABLE_RIGHT },
+	{ "CPU", TABLE_RIGHT },	       { "SIDE", TABLE_LEFT },	     { "TOO LONG/S", TABLE_RIGHT },
 	{ "CONFIDENCE", TABLE_RIGHT }, { "COPIED/S", TABLE_RIGHT },  { "ID", TABLE_LEFT },
 };
 
@@ -73,7 +73,7 @@ static int by_harm(const void *x, const void *y)
 static void add_row(struct table *table, const struct advised *advised)
 {
 	static const enum table_style styles[] = {
-		[ADVICE_UNKNOWN] = TABLE_DIM, [ADVICE_LEAVE] = TABLE_DIM,   [ADVICE_DOUBTFUL] = TABLE_WARN,
+		[ADVICE_UNKNOWN] = TABLE_DIM, [ADVICE_LEAVE] = TABLE_DIM,     [ADVICE_DOUBTFUL] = TABLE_WARN,
 		[ADVICE_MANAGE] = TABLE_GOOD, [ADVICE_MANAGED] = TABLE_PLAIN, [ADVICE_CORKS] = TABLE_DIM,
 	};
 	const struct advice *advice = &advised->advice;
@@ -137,11 +137,10 @@ static json_t *to_json(const struct advised *advised, double seconds)
 			 advice->cpu_share, "stall_seconds_per_second", advice->stall_s_per_s,
 			 "stall_seconds_per_burst", advice->stall_s_per_burst, "misses_per_second",
 			 advice->misses_per_s, "copied_bytes_per_second", advice->copied_bytes_per_s, "confidence",
-			 advice->confidence, "one_in", advice->one_in, "seen", "writes",
-			 N(counts->writes), "bursts", N(counts->bursts), "held",
-			 N(counts->held + counts->shadow_held), "misses", N(counts->misses + counts->shadow_misses),
-			 "merged", N(counts->shadow_merged), "stall_us", N(counts->shadow_stall_us),
-			 "large_copied_bytes", N(counts->large_copied_bytes));
+			 advice->confidence, "one_in", advice->one_in, "seen", "writes", N(counts->writes), "bursts",
+			 N(counts->bursts), "held", N(counts->held + counts->shadow_held), "misses",
+			 N(counts->misses + counts->shadow_misses), "merged", N(counts->shadow_merged), "stall_us",
+			 N(counts->shadow_stall_us), "large_copied_bytes", N(counts->large_copied_bytes));
 }
 
 /* What happened, and in how many seconds. */

@@ -96,8 +96,8 @@ static void print_ports(struct table *table, const json_t *ports)
 
 static void print_instances(const struct cli *cli, const json_t *instances)
 {
-	static const char *const shown[] = { "connections", "accepted", "segments_in", "segments_out", "retransmitted",
-					     "handed_over" };
+	static const char *const shown[] = { "connections",  "accepted",      "segments_in",
+					     "segments_out", "retransmitted", "handed_over" };
 	static const struct table_column columns[] = {
 		{ "PROGRAM", TABLE_LEFT },   { "PID", TABLE_RIGHT },	     { "INTERFACE", TABLE_LEFT },
 		{ "QUEUE", TABLE_RIGHT },    { "PORTS", TABLE_LEFT },	     { "OPEN", TABLE_RIGHT },
@@ -177,11 +177,11 @@ static void show_flow(struct listing *listing, const char *interface, const stru
 	print_end(remote, sizeof(remote), key->remote, key->remote_port);
 	listing->count++;
 	if (listing->cli->json) {
-		json_print(stdout, json_pack("{so so so so ss sI}", "interface", json_text_or_null(interface), "policy",
-					     json_text(rule->policy, sizeof(rule->policy)), "local",
-					     json_text_or_null(local), "remote", json_text_or_null(remote), "state",
-					     flow->state == STEER_OPEN ? "open" : "closing", "idle_seconds",
-					     (json_int_t)idle));
+		json_print(stdout,
+			   json_pack("{so so so so ss sI}", "interface", json_text_or_null(interface), "policy",
+				     json_text(rule->policy, sizeof(rule->policy)), "local", json_text_or_null(local),
+				     "remote", json_text_or_null(remote), "state",
+				     flow->state == STEER_OPEN ? "open" : "closing", "idle_seconds", (json_int_t)idle));
 		return;
 	}
 	table_cell(listing->table, TABLE_PLAIN, "%s", interface);

@@ -79,8 +79,8 @@ static json_t *row_json(const struct endpoint_row *row)
 {
 	json_t *json = json_pack("{sI ss ss sI sI sf sf}", "pid", (json_int_t)row->pid, "program", row->program,
 				 "interface", row->interface, "queue", (json_int_t)row->queue, "connections",
-				 (json_int_t)row->open, "dropped_per_second",
-				 row->rate[ENDPOINT_DROPPED], "sleep_percent", endpoint_sleep_share(row));
+				 (json_int_t)row->open, "dropped_per_second", row->rate[ENDPOINT_DROPPED],
+				 "sleep_percent", endpoint_sleep_share(row));
 	char name[40];
 
 	for (int i = 0; i < ENDPOINT_RATE_COUNT; i++) {

@@ -24,7 +24,7 @@ static const char *const names[ENDPOINT_RATE_COUNT] = {
 
 uint64_t endpoint_dropped(const json_t *instance)
 {
-	static const char *const drops[] = { "bad_frame", "bad_checksum", "no_memory",	"limit_hit",
+	static const char *const drops[] = { "bad_frame",  "bad_checksum", "no_memory",	  "limit_hit",
 					     "rx_dropped", "tx_full",	   "no_neighbour" };
 	uint64_t sum = 0;
 
@@ -121,8 +121,8 @@ static int by_order(const void *x, const void *y, void *context)
 	const struct endpoint_row *a = x, *b = y;
 	double left = value_of(a, order->column), right = value_of(b, order->column);
 	/* Names from a to z, numbers from the largest, unless reversed. */
-	int result = order->column == ENDPOINT_BY_PROGRAM ? -strcmp(a->program, b->program)
-							  : (left > right) - (left < right);
+	int result = order->column == ENDPOINT_BY_PROGRAM ? -strcmp(a->program, b->program) :
+							    (left > right) - (left < right);
 
 	if (!result) /* equal rows must not dance about */
 		return (a->pid > b->pid) - (a->pid < b->pid) ?: (a->queue > b->queue) - (a->queue < b->queue);

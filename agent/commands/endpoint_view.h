@@ -51,7 +51,7 @@ struct endpoint_row {
 struct endpoint_rows {
 	struct endpoint_row *rows;
 	size_t count;
-	double time;	/* CLOCK_MONOTONIC, seconds */
+	double time; /* CLOCK_MONOTONIC, seconds */
 };
 
 /* The frames and segments of an instance that were dropped, for every reason together. */

@@ -12,15 +12,15 @@
 #include "telemetry/event_format.h"
 #include "telemetry/explanation.h"
 
-#define MANAGED_FLOWS 1024	/* of others, what is told may be told twice */
-#define ENOUGH 1	/* what the visitor returns when it has seen as many as were asked for */
+#define MANAGED_FLOWS 1024 /* of others, what is told may be told twice */
+#define ENOUGH 1	   /* what the visitor returns when it has seen as many as were asked for */
 
 struct listening {
 	const struct cli *cli;
 	json_t *request;
-	long count;	/* 0 = for ever */
+	long count; /* 0 = for ever */
 	bool explain;
-	json_int_t managed[MANAGED_FLOWS];	/* cookies of flows whose releases were told */
+	json_int_t managed[MANAGED_FLOWS]; /* cookies of flows whose releases were told */
 };
 
 static void take_type(const struct argp_state *state, char *name, void *input)
@@ -74,7 +74,7 @@ static const struct cli_syntax events_syntax = {
 	       /* clang-format off */
 	       "Without --type: all but release, response, write, read and end, of which there are many. The types:\n"
 	       AC_EVENTS(X),
-	       /* clang-format on */
+	/* clang-format on */
 };
 
 static const struct cli_syntax explain_syntax = {
@@ -89,7 +89,7 @@ static const struct cli_syntax explain_syntax = {
 	       /* clang-format off */
 	       "Why held writes left:\n"
 	       AC_REASONS(X),
-	       /* clang-format on */
+	/* clang-format on */
 };
 
 #undef X

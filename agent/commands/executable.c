@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCRIPTS_MAX 4	/* as the kernel: a script's interpreter may be a script */
+#define SCRIPTS_MAX 4 /* as the kernel: a script's interpreter may be a script */
 
 static bool is_program(const char *path)
 {

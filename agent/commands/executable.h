@@ -8,9 +8,9 @@
 enum executable_kind {
 	EXECUTABLE_DYNAMIC,
 	EXECUTABLE_STATIC,
-	EXECUTABLE_GO,		/* makes its system calls itself */
-	EXECUTABLE_SETUID,	/* the linker ignores LD_PRELOAD there */
-	EXECUTABLE_FOREIGN,	/* of another architecture or word size */
+	EXECUTABLE_GO,	    /* makes its system calls itself */
+	EXECUTABLE_SETUID,  /* the linker ignores LD_PRELOAD there */
+	EXECUTABLE_FOREIGN, /* of another architecture or word size */
 	EXECUTABLE_UNREADABLE,
 };
 

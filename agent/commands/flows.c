@@ -45,9 +45,10 @@ static const struct cli_syntax syntax = {
 
 /* Whether it is managed, or why not, comes first: a narrow terminal cuts the right end. */
 static const struct table_column columns[] = {
-	{ "MANAGED", TABLE_LEFT },  { "LOCAL", TABLE_LEFT },   { "TIME SAVED", TABLE_RIGHT }, { "PACKETS", TABLE_RIGHT },
-	{ "REMOTE", TABLE_LEFT },   { "SIDE", TABLE_LEFT },    { "PROGRAM", TABLE_LEFT },     { "POLICY", TABLE_LEFT },
-	{ "MODE", TABLE_LEFT },	    { "AGE", TABLE_RIGHT },    { "WRITES", TABLE_RIGHT },     { "MESSAGES", TABLE_RIGHT },
+	{ "MANAGED", TABLE_LEFT },   { "LOCAL", TABLE_LEFT },	{ "TIME SAVED", TABLE_RIGHT },
+	{ "PACKETS", TABLE_RIGHT },  { "REMOTE", TABLE_LEFT },	{ "SIDE", TABLE_LEFT },
+	{ "PROGRAM", TABLE_LEFT },   { "POLICY", TABLE_LEFT },	{ "MODE", TABLE_LEFT },
+	{ "AGE", TABLE_RIGHT },	     { "WRITES", TABLE_RIGHT }, { "MESSAGES", TABLE_RIGHT },
 	{ "TOO LONG", TABLE_RIGHT },
 };
 

@@ -19,8 +19,8 @@ struct live {
 	void *context;
 	char *filter;
 	bool paused, typing, help;
-	size_t first;			/* row at the top of the screen */
-	struct fault fault;		/* of the last reading */
+	size_t first;	    /* row at the top of the screen */
+	struct fault fault; /* of the last reading */
 	bool failed;
 };
 

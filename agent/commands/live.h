@@ -9,21 +9,21 @@
 #include "lib/fault.h"
 
 #define LIVE_LINE 256
-#define LIVE_TREND 64	/* room for what stands behind a row, and may be cut off */
+#define LIVE_TREND 64 /* room for what stands behind a row, and may be cut off */
 #define LIVE_FILTER 40
 
 enum live_colour { LIVE_PLAIN, LIVE_GOOD, LIVE_BAD };
 
 struct live_view {
 	const char *title;
-	const char *keys;		/* the line at the bottom */
-	const char *const *own_keys;	/* lines of the help, ended by NULL: keys that it adds … */
-	const char *const *words;	/* … and what its columns mean */
-	const char *nothing;		/* said where there is no row */
-	int (*read)(void *context, struct fault *fault);	/* the next reading */
+	const char *keys;				 /* the line at the bottom */
+	const char *const *own_keys;			 /* lines of the help, ended by NULL: keys that it adds … */
+	const char *const *words;			 /* … and what its columns mean */
+	const char *nothing;				 /* said where there is no row */
+	int (*read)(void *context, struct fault *fault); /* the next reading */
 	size_t (*count)(const void *context);
 	bool (*matches)(const void *context, size_t row, const char *filter);
-	const char *(*name)(const void *context);	/* of the screen, behind the time */
+	const char *(*name)(const void *context); /* of the screen, behind the time */
 	void (*summary)(const void *context, char *text, size_t size);
 	void (*head)(const void *context, char *text, size_t size);
 	enum live_colour (*row)(const void *context, size_t row, char text[LIVE_LINE], char trend[LIVE_TREND]);

@@ -40,7 +40,10 @@ static void take_file(struct argp_state *state, char *file, void *data)
 	input->files[input->file_count++] = file;
 }
 
-#define POLICY_DIR(help) { "policy-dir", 0, "DIR", help, CLI_OTHER, .take = take_dir }
+#define POLICY_DIR(help) \
+	{ \
+		"policy-dir", 0, "DIR", help, CLI_OTHER, .take = take_dir \
+	}
 
 static const struct cli_option check_options[] = {
 	POLICY_DIR("Without FILE: check the *.conf of DIR; may be given again"),
@@ -107,8 +110,8 @@ static int check(const struct cli *cli, const struct input *input)
 	for (size_t i = 0; i < errors.count && !cli->json; i++) {
 		const struct policy_error *error = &errors.list[i];
 
-		char *line = error->line ? memory_format("%s:%d: %s", error->file, error->line, error->what)
-					 : memory_format("%s: %s", error->file, error->what);
+		char *line = error->line ? memory_format("%s:%d: %s", error->file, error->line, error->what) :
+					   memory_format("%s: %s", error->file, error->what);
 
 		cli_complain("", line);
 		free(line);

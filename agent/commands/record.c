@@ -18,17 +18,17 @@
 #include "replay/recorder.h"
 
 #define FOR_DEFAULT_S 10
-#define FULL 1	/* of the visitor */
+#define FULL 1 /* of the visitor */
 
 struct recording {
 	const struct cli *cli;
 	json_t *request;
 	double seconds;
-	const char *path;	/* NULL: standard output */
-	enum ac_side side;	/* AC_SIDE_ANY: both */
+	const char *path;  /* NULL: standard output */
+	enum ac_side side; /* AC_SIDE_ANY: both */
 	struct recorder *recorder;
 	FILE *out;
-	bool created;		/* the file was not there before */
+	bool created; /* the file was not there before */
 };
 
 static void check(const struct argp_state *state, void *input)
@@ -44,8 +44,8 @@ static void check(const struct argp_state *state, void *input)
 static const struct cli_option options[] = {
 	CLI_FLOW_PORT(CLI_IN(struct recording, request, "port")),
 	CLI_FLOW_PROGRAM(CLI_IN(struct recording, request, "program")),
-	{ "side", 's', "SIDE", "Where both ends are on this machine: only the server's or the client's",
-	  CLI_WORD, .words = side_names, CLI_AT(struct recording, side) },
+	{ "side", 's', "SIDE", "Where both ends are on this machine: only the server's or the client's", CLI_WORD,
+	  .words = side_names, CLI_AT(struct recording, side) },
 	CLI_FOR(0.1, "Record for TIME (30s, 2m); 10s without it", CLI_AT(struct recording, seconds)),
 	{ "output", 'o', "FILE", "Write the trace to FILE instead of standard output", CLI_TEXT,
 	  CLI_AT(struct recording, path) },
@@ -172,11 +172,12 @@ static int record(struct recording *recording, struct fault *fault)
 		return -1;
 	trace = recorder_trace(recording->recorder);
 	if (!recorder_counts(recording->recorder).writes)
-		return fault_set(fault, EXIT_FAILED,
-				 "port %lld: nothing was written there within %.3g s: record while its programs are busy "
-				 "(autocork flows --port %lld lists what the agent sees)",
-				 (long long)json_number(recording->request, "port"), recording->seconds,
-				 (long long)json_number(recording->request, "port"));
+		return fault_set(
+			fault, EXIT_FAILED,
+			"port %lld: nothing was written there within %.3g s: record while its programs are busy "
+			"(autocork flows --port %lld lists what the agent sees)",
+			(long long)json_number(recording->request, "port"), recording->seconds,
+			(long long)json_number(recording->request, "port"));
 	/* A pipe or a device cannot be emptied, and need not be. */
 	if (recording->path && ftruncate(fileno(recording->out), 0) && errno != EINVAL)
 		return fault_set(fault, EXIT_FAILED, "%s: cannot be emptied: %s: name another --output FILE",

@@ -18,9 +18,9 @@ struct entry {
 };
 
 struct response_table {
-	struct entry *entries;		/* the hash: all but `other` */
+	struct entry *entries; /* the hash: all but `other` */
 	struct entry **order;
-	struct entry *other;		/* NULL until there is no room */
+	struct entry *other; /* NULL until there is no room */
 	size_t count;
 };
 

@@ -14,17 +14,17 @@
 #include "commands/response_waste.h"
 
 #define RESPONSE_PATTERNS_MAX 512
-#define RESPONSE_PROGRAM_LEN 64	/* a comm whose every byte is escaped as \xNN */
+#define RESPONSE_PROGRAM_LEN 64 /* a comm whose every byte is escaped as \xNN */
 
 struct response_service {
-	uint16_t port;		/* of the service: local on a server's side, remote on a client's */
-	char side[8];		/* as in events */
+	uint16_t port; /* of the service: local on a server's side, remote on a client's */
+	char side[8];  /* as in events */
 	char program[RESPONSE_PROGRAM_LEN];
 };
 
 struct response_pattern {
 	struct response_service service;
-	bool other;		/* what found no room: service is empty */
+	bool other; /* what found no room: service is empty */
 	struct ac_response_sum sum;
 };
 

@@ -26,7 +26,7 @@ struct watch {
 	struct response_table *table;
 };
 
-#define OUT_OF_MEMORY 1	/* of the visitor */
+#define OUT_OF_MEMORY 1 /* of the visitor */
 
 static const struct cli_option options[] = {
 	CLI_FOR(0.1, "Watch for TIME (30s, 2m); 10s without it", CLI_AT(struct watch, seconds)),
@@ -52,9 +52,9 @@ static const struct cli_syntax syntax = {
 
 /* What matters most comes first: a narrow terminal cuts the right end. */
 static const struct table_column columns[] = {
-	{ "PORT", TABLE_RIGHT },     { "WASTE", TABLE_LEFT },	  { "RESPONSES", TABLE_RIGHT },
-	{ "PROGRAM", TABLE_LEFT },   { "SEGMENTS", TABLE_RIGHT }, { "NEEDED", TABLE_RIGHT },
-	{ "WRITES", TABLE_RIGHT },   { "OPTIONS", TABLE_RIGHT },  { "BYTES", TABLE_RIGHT },
+	{ "PORT", TABLE_RIGHT },   { "WASTE", TABLE_LEFT },	{ "RESPONSES", TABLE_RIGHT },
+	{ "PROGRAM", TABLE_LEFT }, { "SEGMENTS", TABLE_RIGHT }, { "NEEDED", TABLE_RIGHT },
+	{ "WRITES", TABLE_RIGHT }, { "OPTIONS", TABLE_RIGHT },	{ "BYTES", TABLE_RIGHT },
 	{ "SIDE", TABLE_LEFT },
 };
 
@@ -75,8 +75,7 @@ static void range_cell(struct table *table, const struct ac_response_range *rang
 	if (range->min == range->max)
 		table_cell(table, TABLE_PLAIN, "%llu", range->min);
 	else
-		table_cell(table, TABLE_PLAIN, "%llu/%.1f/%llu", range->min, (double)range->total / count,
-			   range->max);
+		table_cell(table, TABLE_PLAIN, "%llu/%.1f/%llu", range->min, (double)range->total / count, range->max);
 }
 
 static void waste_cell(struct table *table, const struct response_pattern *pattern)
@@ -119,8 +118,8 @@ static void print_wastes(const struct ac_response_sum *sum)
 
 		if (!sum->waste[i].responses)
 			continue;
-		printf("\n%s: in %llu of %llu responses, %llu %s in all: %s.\n", text->name,
-		       sum->waste[i].responses, sum->count, sum->waste[i].amount, text->unit, text->text);
+		printf("\n%s: in %llu of %llu responses, %llu %s in all: %s.\n", text->name, sum->waste[i].responses,
+		       sum->count, sum->waste[i].amount, text->unit, text->text);
 		printf("  %s.\n", text->advice);
 	}
 }
@@ -166,8 +165,8 @@ int command_responses(struct cli *cli, int argc, char **argv)
 	if (cli->terminal && !cli->json)
 		fprintf(stderr, "Watching %g s; Ctrl-C ends it early …\n", watch.seconds);
 	start = monotonic_seconds();
-	result = watch.table ? client_watch(cli->control, watch.request, watch.seconds, visit, &watch, &fault)
-			     : OUT_OF_MEMORY;
+	result = watch.table ? client_watch(cli->control, watch.request, watch.seconds, visit, &watch, &fault) :
+			       OUT_OF_MEMORY;
 	if (result == OUT_OF_MEMORY)
 		result = fault_set(&fault, EXIT_FAILED, "responses: out of memory: watch one --port");
 	elapsed = monotonic_seconds() - start;

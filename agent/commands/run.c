@@ -15,13 +15,13 @@
 #include "commands/executable.h"
 #include "endpoint-broker/protocol.h"
 
-#define SPIN_MAX 0.01	/* seconds */
+#define SPIN_MAX 0.01 /* seconds */
 #define LIBRARY "libautocork-endpoint.so"
 
 struct run {
-	double spin;		/* seconds */
+	double spin; /* seconds */
 	bool verbose;
-	int at;			/* index of the program in argv; 0: none */
+	int at; /* index of the program in argv; 0: none */
 };
 
 static void take_spin(const struct argp_state *state, char *arg, void *input)

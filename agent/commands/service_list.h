@@ -10,18 +10,18 @@
 
 struct listed_service {
 	uint16_t port;
-	uint8_t side;			/* enum ac_side */
-	bool overflow;			/* flows that found no service of their own */
+	uint8_t side;  /* enum ac_side */
+	bool overflow; /* flows that found no service of their own */
 	char program[64];
 	struct advice_counts counts;
-	uint64_t flows, managed;	/* open now */
+	uint64_t flows, managed; /* open now */
 	uint64_t hold_us, releases;
 };
 
 struct service_list {
-	struct listed_service *services;	/* sorted by port, side, program */
+	struct listed_service *services; /* sorted by port, side, program */
 	size_t count;
-	double time;			/* CLOCK_MONOTONIC, seconds, when it was asked for */
+	double time; /* CLOCK_MONOTONIC, seconds, when it was asked for */
 };
 
 /* `exact_s`: so long from now on the agent counts all flows, whatever its budget. */

@@ -116,8 +116,8 @@ static void add_row(struct table *table, const json_t *service)
 json_t *services_fields(void)
 {
 	static const char *const names[] = {
-		"number", "port", "side", "program", "flows", "managed", "held", "saved_wait_us", "refused", "bursts",
-		"inferred_bursts", "writes", "misses", "mean_hold_us",
+		"number",	 "port",    "side",   "program",	 "flows",  "managed", "held",
+		"saved_wait_us", "refused", "bursts", "inferred_bursts", "writes", "misses",  "mean_hold_us",
 	};
 	json_t *fields = json_array();
 

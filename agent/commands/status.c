@@ -19,10 +19,10 @@
 
 #define WATCH_TERMINAL_S 1
 #define WATCH_FILE_S 5
-#define COPIES_NAMED 3	/* services whose copies are told apart */
+#define COPIES_NAMED 3 /* services whose copies are told apart */
 
 struct options {
-	long watch_s; /* 0 = once */
+	long watch_s;	  /* 0 = once */
 	const char *note; /* NULL = none */
 };
 

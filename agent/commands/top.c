@@ -18,7 +18,7 @@
 #include "lib/table.h"
 #include "lib/units.h"
 
-#define FLOWS_MAX 5000	/* more would only be scrolled past */
+#define FLOWS_MAX 5000 /* more would only be scrolled past */
 
 struct top {
 	struct cli *cli;
@@ -40,8 +40,8 @@ static void take_filter(const struct argp_state *state, char *text, void *input)
 	strcpy(top->filter, text);
 }
 
-static const char *const sorts[TOP_COLUMNS + 1] = { "port", "program", "open",  "writes",
-						  "time", "saved",   "share", "misses" };
+static const char *const sorts[TOP_COLUMNS + 1] = { "port", "program", "open",	"writes",
+						    "time", "saved",   "share", "misses" };
 
 static const struct cli_option options[] = {
 	{ "once", 'o', 0, "Print one screen after one interval, and end", CLI_FLAG, CLI_AT(struct top, once) },
@@ -164,12 +164,11 @@ static void totals(const struct top *top, double *writes, double *saved, double 
 
 static json_t *row_json(const struct top *top, const struct top_row *row)
 {
-	json_t *json =
-		json_pack("{si ss ss sI sI sI sf sf sf sb sb}", "port", row->port, "side", row->side, "program",
-			  row->program, "writes", (json_int_t)row->writes, "held", (json_int_t)row->held, "misses",
-			  (json_int_t)row->misses, "writes_per_second", row->writes_per_s, "saved_per_second",
-			  row->saved_per_s, "misses_per_second", row->misses_per_s, "managed", row->managed,
-			  "sampled", row->sampled);
+	json_t *json = json_pack("{si ss ss sI sI sI sf sf sf sb sb}", "port", row->port, "side", row->side, "program",
+				 row->program, "writes", (json_int_t)row->writes, "held", (json_int_t)row->held,
+				 "misses", (json_int_t)row->misses, "writes_per_second", row->writes_per_s,
+				 "saved_per_second", row->saved_per_s, "misses_per_second", row->misses_per_s,
+				 "managed", row->managed, "sampled", row->sampled);
 
 	json_object_set_new(json, top->screen == TOP_FLOWS ? "age_seconds" : "flows", json_integer(row->open));
 	if (top->screen == TOP_FLOWS)
@@ -238,9 +237,10 @@ static void summary(const void *context, char *text, size_t size)
 	struct units a, b, c;
 
 	totals(top, &writes, &saved, &waited_us);
-	snprintf(text, size, "%s waiting, %s packets saved/s of %s writes/s, %.0f%%; by %s%s", units_delay(&c, waited_us),
-		 units_count(&b, saved), units_count(&a, writes), writes > 0 ? 100 * saved / writes : 0,
-		 top->screen == TOP_FLOWS ? by->flow_title : by->title, top->ascending ? ", reversed" : "");
+	snprintf(text, size, "%s waiting, %s packets saved/s of %s writes/s, %.0f%%; by %s%s",
+		 units_delay(&c, waited_us), units_count(&b, saved), units_count(&a, writes),
+		 writes > 0 ? 100 * saved / writes : 0, top->screen == TOP_FLOWS ? by->flow_title : by->title,
+		 top->ascending ? ", reversed" : "");
 }
 
 static void head(const void *context, char *text, size_t size)

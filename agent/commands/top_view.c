@@ -11,10 +11,10 @@
 #include "lib/text.h"
 
 const struct top_column_text top_columns[TOP_COLUMNS] = {
-	[TOP_PORT] = { 'p', "PORT", "PORT" },	   [TOP_PROGRAM] = { 'n', "PROGRAM", "PROGRAM" },
-	[TOP_OPEN] = { 'o', "FLOWS", "AGE" },	   [TOP_WRITES] = { 'w', "WRITES/s", "WRITES/s" },
-	[TOP_TIME] = { 't', "TIME/s", "TIME/s" },   [TOP_SAVED] = { 's', "SAVED/s", "SAVED/s" },
-	[TOP_SHARE] = { 'r', "ALL", "ALL" },	   [TOP_MISSES] = { 'm', "LONG", "LONG" },
+	[TOP_PORT] = { 'p', "PORT", "PORT" },	  [TOP_PROGRAM] = { 'n', "PROGRAM", "PROGRAM" },
+	[TOP_OPEN] = { 'o', "FLOWS", "AGE" },	  [TOP_WRITES] = { 'w', "WRITES/s", "WRITES/s" },
+	[TOP_TIME] = { 't', "TIME/s", "TIME/s" }, [TOP_SAVED] = { 's', "SAVED/s", "SAVED/s" },
+	[TOP_SHARE] = { 'r', "ALL", "ALL" },	  [TOP_MISSES] = { 'm', "LONG", "LONG" },
 };
 
 static uint64_t hash(const char *text)
@@ -158,7 +158,7 @@ static int by_order(const void *x, const void *y, void *context)
 	if (order->column == TOP_PROGRAM)
 		result = -strcmp(a->program,
 				 b->program); /* names from a to z, numbers from the largest, unless reversed */
-	if (!result) /* equal rows must not dance about */
+	if (!result)			      /* equal rows must not dance about */
 		return (a->writes < b->writes) - (a->writes > b->writes) ?: by_id(a, b);
 	return order->ascending ? result : -result;
 }

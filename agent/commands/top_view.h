@@ -6,40 +6,48 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TOP_TREND 16	/* readings that a sparkline shows */
+#define TOP_TREND 16 /* readings that a sparkline shows */
 
 enum top_screen { TOP_SERVICES, TOP_FLOWS };
 
 /* Columns by which rows are sorted; the letters that choose them are theirs in top_columns[]. */
 enum top_column {
-	TOP_PORT, TOP_PROGRAM, TOP_OPEN, TOP_WRITES, TOP_TIME, TOP_SAVED, TOP_SHARE, TOP_MISSES, TOP_COLUMNS
+	TOP_PORT,
+	TOP_PROGRAM,
+	TOP_OPEN,
+	TOP_WRITES,
+	TOP_TIME,
+	TOP_SAVED,
+	TOP_SHARE,
+	TOP_MISSES,
+	TOP_COLUMNS
 };
 extern const struct top_column_text {
 	char key;
 	const char *title;
-	const char *flow_title;	/* on the flows screen */
+	const char *flow_title; /* on the flows screen */
 } top_columns[TOP_COLUMNS];
 
 struct top_row {
-	uint64_t id;			/* flow: cookie; service: hash of what names it */
+	uint64_t id; /* flow: cookie; service: hash of what names it */
 	uint16_t port;
 	char side[8];
 	char program[64];
-	char peer[56];			/* flow: the remote end */
-	uint64_t open;			/* service: flows open; flow: its age in seconds */
-	uint64_t writes, held, misses, inferred;	/* counters; bursts inferred from a sample */
-	uint64_t saved_wait_us;		/* waiting for ACKs that was spared; of a flow its share of the service's */
+	char peer[56];				 /* flow: the remote end */
+	uint64_t open;				 /* service: flows open; flow: its age in seconds */
+	uint64_t writes, held, misses, inferred; /* counters; bursts inferred from a sample */
+	uint64_t saved_wait_us; /* waiting for ACKs that was spared; of a flow its share of the service's */
 	double writes_per_s, saved_per_s, misses_per_s, saved_wait_us_per_s;
-	float trend[TOP_TREND];		/* saved per second, oldest first */
+	float trend[TOP_TREND]; /* saved per second, oldest first */
 	bool flow;
 	bool managed;
-	bool sampled;			/* the rate of writes rests on a sample */
+	bool sampled; /* the rate of writes rests on a sample */
 };
 
 struct top_table {
 	struct top_row *rows;
 	size_t count, room;
-	double time;			/* CLOCK_MONOTONIC, seconds */
+	double time; /* CLOCK_MONOTONIC, seconds */
 };
 
 /* Adds a row from an item of the "services" or "flows" operation. Non-zero without memory. */

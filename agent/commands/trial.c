@@ -14,16 +14,16 @@
 #include "lib/table.h"
 #include "lib/units.h"
 
-#define DONE 1	/* what the visitor returns at the end: no error, no more to come */
+#define DONE 1 /* what the visitor returns at the end: no error, no more to come */
 
 struct course {
 	const struct cli *cli;
 	json_t *request;
 	int result;
 	struct fault *fault;
-	char phase[8];	/* that was printed last */
+	char phase[8]; /* that was printed last */
 	struct trial_times_result times[TRIAL_TIMES_PHASES];
-	bool listening;	/* to the responses */
+	bool listening; /* to the responses */
 	bool timed;	/* there are enough of both */
 };
 
@@ -101,9 +101,9 @@ static void print_phase(struct course *course, const char *name, const json_t *c
 /* What the agent says that it did. */
 static const char *whereabouts(const json_t *item)
 {
-	return json_is_true(json_object_get(item, "taken_back"))
-		       ? "The policy is taken back"
-		       : "The policy could NOT be taken back and is still in force: see the agent's log, then autocork reload";
+	return json_is_true(json_object_get(item, "taken_back")) ?
+		       "The policy is taken back" :
+		       "The policy could NOT be taken back and is still in force: see the agent's log, then autocork reload";
 }
 
 static void row(struct table *table, const char *title)
@@ -131,7 +131,9 @@ static double per_message(const json_t *phase, const char *key)
 static void print_comparison(const struct course *course, const json_t *item)
 {
 	static const struct table_column columns[] = {
-		{ "FOR EACH MESSAGE", TABLE_LEFT }, { "BEFORE", TABLE_RIGHT }, { "TRIAL", TABLE_RIGHT },
+		{ "FOR EACH MESSAGE", TABLE_LEFT },
+		{ "BEFORE", TABLE_RIGHT },
+		{ "TRIAL", TABLE_RIGHT },
 	};
 	const json_t *before = json_object_get(item, "before"), *trial = json_object_get(item, "trial");
 	const json_t *segments = json_object_get(item, "segments_per_burst");
@@ -165,7 +167,8 @@ static void print_end(struct course *course, const json_t *item)
 		putchar('\n');
 	if (!strcmp(verdict, "idle")) {
 		printf("\nToo little was written to tell. %s; try again while the service is busy "
-		       "(autocork status names its port).\n", whereabouts(item));
+		       "(autocork status names its port).\n",
+		       whereabouts(item));
 		return;
 	}
 	printf("\n%s packets were saved, %.1f%% of the writes; %.1f%% were predicted.\n",
@@ -201,9 +204,9 @@ static void add_times(struct course *course, json_t *item)
 
 	course->timed = trial_times_read(TRIAL_TIMES_TRIAL, trial) && both;
 	json_object_set_new(item, "response",
-			    course->timed
-				    ? json_pack("{so so}", "before", times_json(before), "trial", times_json(trial))
-				    : json_null());
+			    course->timed ?
+				    json_pack("{so so}", "before", times_json(before), "trial", times_json(trial)) :
+				    json_null());
 }
 
 /* Once the agent has begun. */
@@ -223,9 +226,9 @@ static int visit(json_t *item, void *context)
 
 	if (!strcmp(phase, "failed"))
 		return fault_set(course->fault, EXIT_FAILED, "trial: %s: %s", json_member_text(item, "error"),
-				 json_is_true(json_object_get(item, "taken_back"))
-					 ? "nothing of it is in force: see the agent's log"
-					 : whereabouts(item));
+				 json_is_true(json_object_get(item, "taken_back")) ?
+					 "nothing of it is in force: see the agent's log" :
+					 whereabouts(item));
 	if (!strcmp(phase, "before") && !course->listening) {
 		start_times(course);
 		course->listening = true;
@@ -259,8 +262,10 @@ int command_trial(struct cli *cli, int argc, char **argv)
 {
 	static json_t *kept __attribute__((used));
 	struct fault fault;
-	struct course course = { .cli = cli, .request = json_pack("{ss sf}", "op", "trial", "seconds", 60.0),
-				 .result = EXIT_FAILED, .fault = &fault };
+	struct course course = { .cli = cli,
+				 .request = json_pack("{ss sf}", "op", "trial", "seconds", 60.0),
+				 .result = EXIT_FAILED,
+				 .fault = &fault };
 	int result;
 
 	cli_parse(cli, &syntax, argc, argv, &course);

@@ -10,7 +10,7 @@
 #include "cli/client.h"
 #include "lib/json.h"
 
-#define ENOUGH 1	/* of the visitor */
+#define ENOUGH 1 /* of the visitor */
 
 /* One trial in a process. The thread lives as long as the process. */
 static struct {

@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #define TRIAL_TIMES_MAX 5000
-#define TRIAL_TIMES_MIN 20	/* fewer have no p99 worth showing */
+#define TRIAL_TIMES_MIN 20 /* fewer have no p99 worth showing */
 
 enum trial_times_phase { TRIAL_TIMES_BEFORE, TRIAL_TIMES_TRIAL, TRIAL_TIMES_PHASES };
 
@@ -21,7 +21,7 @@ struct trial_times_result {
 struct trial_times_of {
 	const char *control;
 	long port;
-	const char *side, *program;	/* NULL: any */
+	const char *side, *program; /* NULL: any */
 };
 
 /* False where no thread can be had; then there are no times. */

@@ -117,8 +117,8 @@ static int observe(struct cli *cli, const struct options *given, struct fault *f
 	}
 	for (size_t i = 0; i < list.count; i++)
 		if (!list.services[i].overflow && list.services[i].counts.writes)
-			found[count++] = (struct found){ &list.services[i],
-							 finding_make(&list.services[i].counts, seconds) };
+			found[count++] =
+				(struct found){ &list.services[i], finding_make(&list.services[i].counts, seconds) };
 	qsort(found, count, sizeof(*found), worst_first);
 	print(cli, given, found, count);
 	free(found);

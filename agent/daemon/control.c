@@ -246,8 +246,8 @@ static void handle_line(struct control_client *client, const char *line, size_t 
 
 	client->answered = false;
 	if (!request)
-		result = fault_set(&fault, EXIT_USAGE, "request: not JSON: %s: send one JSON object a line",
-				   error.text);
+		result =
+			fault_set(&fault, EXIT_USAGE, "request: not JSON: %s: send one JSON object a line", error.text);
 	else
 		result = run_request(client, request, &fault);
 	if (result && !client->answered)

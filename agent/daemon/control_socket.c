@@ -128,9 +128,8 @@ int control_socket_open(struct control_socket *control, const char *path, struct
 
 	*control = (struct control_socket){ .fd = -1, .lock = -1 };
 	if (!*path || strlen(path) >= sizeof(address.sun_path))
-		return fault_set(fault, EXIT_USAGE,
-				 "--control %s: a socket's path has 1 to %zu bytes: name another", path,
-				 sizeof(address.sun_path) - 1);
+		return fault_set(fault, EXIT_USAGE, "--control %s: a socket's path has 1 to %zu bytes: name another",
+				 path, sizeof(address.sun_path) - 1);
 	strcpy(control->path, path);
 	strcpy(address.sun_path, path);
 	if (make_directory(path, fault))

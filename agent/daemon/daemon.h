@@ -24,16 +24,16 @@ struct daemon_options {
 struct reload_state {
 	int64_t at; /* CLOCK_REALTIME, seconds */
 	bool ok;
-	uint32_t good, bad; /* attempts so far */
+	uint32_t good, bad;   /* attempts so far */
 	uint64_t fingerprint; /* of the files then: policy_fingerprint() */
-	char error[512];    /* why the last one was refused; "" if it was not */
+	char error[512];      /* why the last one was refused; "" if it was not */
 };
 
 struct daemon {
 	struct daemon_options options;
 	sd_event *loop;
 	struct engine *engine;
-	struct policy_set *policy; /* in force */
+	struct policy_set *policy;  /* in force */
 	struct policy_set *beneath; /* with a policy on trial: what is in force without it; else NULL */
 	char *overlay;		    /* the text of that policy, or NULL */
 	struct control *control;

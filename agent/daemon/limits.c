@@ -5,9 +5,9 @@
 
 #include "lib/log.h"
 
-#define WANTED 16384	/* clients, pages, programs' descriptors, and room */
-#define NEEDED 512	/* the engine with all wrappers has some 200, clients and pages 100 */
-#define LEAST 90	/* the engine without wrappers, and some clients */
+#define WANTED 16384 /* clients, pages, programs' descriptors, and room */
+#define NEEDED 512   /* the engine with all wrappers has some 200, clients and pages 100 */
+#define LEAST 90     /* the engine without wrappers, and some clients */
 
 int limits_raise(bool *few, struct fault *fault)
 {

@@ -77,7 +77,8 @@ static int refuse_second(struct fault *fault)
 		return 0;
 	return fault_set(fault, EXIT_FAILED,
 			 "machine: another autocorkd manages it, with a /run of its own: stop that one; "
-			 "`bpftool map show id %u` names its process", map);
+			 "`bpftool map show id %u` names its process",
+			 map);
 }
 
 /*
@@ -126,9 +127,11 @@ static int refuse_later(int claim, struct fault *fault)
 	}
 	if (!earlier)
 		return 0;
-	return fault_set(fault, EXIT_FAILED,
-			 "machine: another autocorkd has started before this one, with a /run of its own: stop that one; "
-			 "`bpftool map show id %u` names its process", earlier);
+	return fault_set(
+		fault, EXIT_FAILED,
+		"machine: another autocorkd has started before this one, with a /run of its own: stop that one; "
+		"`bpftool map show id %u` names its process",
+		earlier);
 }
 
 static int take_lock(struct fault *fault)

@@ -5,8 +5,8 @@
 #include "lib/fault.h"
 
 struct machine {
-	int lock;	/* in /run; -1 = the machine is not ours */
-	int claim;	/* a map that others see, whatever their /run is */
+	int lock;  /* in /run; -1 = the machine is not ours */
+	int claim; /* a map that others see, whatever their /run is */
 };
 
 /* 0, or -1 with a fault that names the process that is in the way. */

@@ -68,9 +68,9 @@ void report_log(const struct daemon *daemon)
 json_t *report_agent(const struct daemon *daemon)
 {
 	return json_pack("{ss si sI sI ss so so sI}", "version", AUTOCORK_VERSION, "pid", getpid(), "started",
-			 N(daemon->started), "uptime_seconds", N((monotonic_us() - daemon->started_us) / 1000000), "mode",
-			 report_daemon_mode(daemon), "control", json_text_or_null(daemon->options.control), "cgroup",
-			 json_text_or_null(daemon->options.engine.cgroup), "flows_lost",
+			 N(daemon->started), "uptime_seconds", N((monotonic_us() - daemon->started_us) / 1000000),
+			 "mode", report_daemon_mode(daemon), "control", json_text_or_null(daemon->options.control),
+			 "cgroup", json_text_or_null(daemon->options.engine.cgroup), "flows_lost",
 			 N(engine_flows_lost(daemon->engine)));
 }
 
@@ -82,7 +82,8 @@ json_t *report_policy(const struct daemon *daemon)
 	for (size_t i = 0; i < daemon->policy->file_count; i++)
 		json_array_append_new(files, json_text(daemon->policy->files[i], SIZE_MAX));
 	return json_pack("{sI so so s{sI sb so sI sI}}", "policies", N(daemon->policy->policy_count - 1), "files",
-			 files, "unmet", json_text_or_null(report_unmet(daemon)), "reload", "at", N(reload->at), "ok", reload->ok, "error",
+			 files, "unmet", json_text_or_null(report_unmet(daemon)), "reload", "at", N(reload->at), "ok",
+			 reload->ok, "error",
 			 reload->ok ? json_null() : json_text(reload->error, sizeof(reload->error)), "good",
 			 N(reload->good), "bad", N(reload->bad));
 }
@@ -117,10 +118,10 @@ static json_t *histogram(const __u64 *buckets)
 
 	for (size_t i = 0; i < AC_BUCKETS; i++)
 		if (buckets[i])
-			json_array_append_new(
-				list,
-				json_pack("[oI]", i + 1 < AC_BUCKETS ? json_integer(ac_bucket_top(i)) : json_null(),
-					  N(buckets[i])));
+			json_array_append_new(list, json_pack("[oI]",
+							      i + 1 < AC_BUCKETS ? json_integer(ac_bucket_top(i)) :
+										   json_null(),
+							      N(buckets[i])));
 	return list;
 }
 
@@ -227,8 +228,7 @@ json_t *report_service(const struct engine_service *service, uint64_t set, bool 
 /* Counted on different CPUs, so a sum may show the close of a flow before its opening. */
 #define MEMBER_OPEN(name, opened, closed, ...) \
 	PUT(name, #name, json_integer(stats->opened > stats->closed ? stats->opened - stats->closed : 0));
-#define MEMBER_BY(field, names, first, end, ...) \
-	PUT(field, #field, counters(names, stats->field, first, end, zeros));
+#define MEMBER_BY(field, names, first, end, ...) PUT(field, #field, counters(names, stats->field, first, end, zeros));
 #define MEMBER_LIST MEMBER_BY
 #define MEMBER_PART(...)
 #define MEMBER_SPREAD(field, name, ...) PUT(field, name, histogram(stats->field));
@@ -240,15 +240,16 @@ json_t *report_service(const struct engine_service *service, uint64_t set, bool 
 json_t *report_flow(const struct daemon *daemon, const struct engine_flow *flow)
 {
 	const struct policy_set *policy = daemon->policy;
-	json_t *object = json_pack(
-		"{sI sI so si so si so so so so so si so}", "cookie", N(flow->cookie), "netns", N(flow->netns), "local",
-		json_address(flow->local), "local_port", flow->local_port, "remote", json_address(flow->remote),
-		"remote_port", flow->remote_port, "side", NAME_JSON(side_names, flow->side), "mode",
-		NAME_JSON(mode_names, flow->mode), "wrapper", NAME_JSON(wrapper_names, flow->wrapper),
-		"refusal", flow->refusal ? NAME_JSON(refusal_names, flow->refusal) : json_null(), "program",
-		json_text(flow->comm, sizeof(flow->comm)), "service", flow->service, "policy",
-		flow->policy < policy->policy_count ? json_text(policy->origins[flow->policy].name, SIZE_MAX)
-						    : json_null());
+	json_t *object = json_pack("{sI sI so si so si so so so so so si so}", "cookie", N(flow->cookie), "netns",
+				   N(flow->netns), "local", json_address(flow->local), "local_port", flow->local_port,
+				   "remote", json_address(flow->remote), "remote_port", flow->remote_port, "side",
+				   NAME_JSON(side_names, flow->side), "mode", NAME_JSON(mode_names, flow->mode),
+				   "wrapper", NAME_JSON(wrapper_names, flow->wrapper), "refusal",
+				   flow->refusal ? NAME_JSON(refusal_names, flow->refusal) : json_null(), "program",
+				   json_text(flow->comm, sizeof(flow->comm)), "service", flow->service, "policy",
+				   flow->policy < policy->policy_count ?
+					   json_text(policy->origins[flow->policy].name, SIZE_MAX) :
+					   json_null());
 
 #define PUT(name) json_object_set_new(object, #name, json_integer(flow->name))
 	PUT(writes);

@@ -13,11 +13,11 @@
 
 /* Beyond @system-service. */
 static const char *const more_calls[] = {
-	"bpf",			/* the engine */
-	"open_by_handle_at",	/* the names of cgroups */
-	"pidfd_getfd",		/* ending holds by the program's own descriptor */
+	"bpf",		     /* the engine */
+	"open_by_handle_at", /* the names of cgroups */
+	"pidfd_getfd",	     /* ending holds by the program's own descriptor */
 #ifdef __SANITIZE_ADDRESS__
-	"ptrace",		/* the search for leaks at the end */
+	"ptrace", /* the search for leaks at the end */
 #endif
 };
 
@@ -48,12 +48,13 @@ static int fill(scmp_filter_ctx filter)
 	for (size_t i = 0; i < COUNT(families) && !error; i++)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
 					 SCMP_A0(SCMP_CMP_EQ, families[i]));
-	error = error ?: seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-					  SCMP_A0(SCMP_CMP_MASKED_EQ, OTHER_NAMESPACES, 0));
+	error = error ?:
+			seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+					 SCMP_A0(SCMP_CMP_MASKED_EQ, OTHER_NAMESPACES, 0));
 	/* RestrictNamespaces=net. Of clone3() the flags cannot be looked at: the C library falls back to clone(). */
-	error = error
-			?: seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setns), 1,
-					    SCMP_A1(SCMP_CMP_EQ, CLONE_NEWNET));
+	error = error ?:
+			seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setns), 1,
+					 SCMP_A1(SCMP_CMP_EQ, CLONE_NEWNET));
 	error = error ?: seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	/* A binary tree instead of some 300 comparisons, where the library can (2.5). */
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);

@@ -29,17 +29,17 @@ struct instance {
 	int fd;
 	struct ucred peer;
 	char program[16];
-	struct seat seat;	/* .xsk < 0: it has no queue yet */
+	struct seat seat; /* .xsk < 0: it has no queue yet */
 	struct {
 		uint16_t number;
-		bool open;	/* false: it gets no new connections, but what it has is its own */
-		bool moves;	/* what it has moves to the kernel when no policy names the port any more */
+		bool open;  /* false: it gets no new connections, but what it has is its own */
+		bool moves; /* what it has moves to the kernel when no policy names the port any more */
 	} ports[ENDPOINT_PORTS_MAX];
 	unsigned port_count;
 	const struct endpoint_page *page;
 	struct endpoint_page seen;
-	uint64_t kept_since;	/* as it was at the last look */
-	uint64_t moved[ENDPOINT_REASON_MAX];	/* connections handed over, by why */
+	uint64_t kept_since;		     /* as it was at the last look */
+	uint64_t moved[ENDPOINT_REASON_MAX]; /* connections handed over, by why */
 };
 
 struct broker {
@@ -51,7 +51,7 @@ struct broker {
 	struct instance *instances;
 	unsigned count;
 	struct broker_sum ended;	/* counters of those that are gone: they never fall */
-	pid_t strangers[STRANGERS_MAX];	/* said already: a program asks again every 5 s */
+	pid_t strangers[STRANGERS_MAX]; /* said already: a program asks again every 5 s */
 	unsigned stranger_count;
 	broker_event *event;
 	void *context;
@@ -367,8 +367,8 @@ static bool serve_open(struct instance *instance, const char *wanted, int listen
 	if (sent) {
 		look_on(instance->broker);
 		tell(instance, "started", NULL);
-		log_info("%s: queue %u is taken by %s (pid %d, uid %u)", instance->seat.interface,
-			 instance->seat.queue, instance->program, instance->peer.pid, instance->peer.uid);
+		log_info("%s: queue %u is taken by %s (pid %d, uid %u)", instance->seat.interface, instance->seat.queue,
+			 instance->program, instance->peer.pid, instance->peer.uid);
 	}
 	return sent;
 }

@@ -38,8 +38,8 @@ static bool is_here(int fd)
 
 struct owners {
 	uint16_t port;
-	bool found;		/* the proof itself is among the listeners */
-	uint32_t owner;		/* of the proof */
+	bool found;	/* the proof itself is among the listeners */
+	uint32_t owner; /* of the proof */
 	uint64_t cookie;
 	unsigned count;
 	uint32_t uids[64];
@@ -69,9 +69,12 @@ static int list(int netlink, uint8_t family, struct owners *owners)
 		struct nlmsghdr head;
 		struct inet_diag_req_v2 body;
 	} request = {
-		.head = { .nlmsg_len = sizeof(request), .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		.head = { .nlmsg_len = sizeof(request),
+			  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
-		.body = { .sdiag_family = family, .sdiag_protocol = IPPROTO_TCP, .idiag_states = 1 << TCP_LISTEN,
+		.body = { .sdiag_family = family,
+			  .sdiag_protocol = IPPROTO_TCP,
+			  .idiag_states = 1 << TCP_LISTEN,
 			  .id.idiag_sport = htons(owners->port) },
 	};
 	_Alignas(struct nlmsghdr) char buffer[32768];

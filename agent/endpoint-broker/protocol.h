@@ -27,9 +27,9 @@
 
 #define ENDPOINT_SOCKET "/run/autocork/endpoint.sock"
 #define ENDPOINT_VERSION 5
-#define ENDPOINT_BYTES_MAX (16u << 20)	/* of one connection that is handed over */
+#define ENDPOINT_BYTES_MAX (16u << 20) /* of one connection that is handed over */
 #define ENDPOINT_FDS_MAX 4
-#define ENDPOINT_PORTS_MAX 64	/* of one program */
+#define ENDPOINT_PORTS_MAX 64 /* of one program */
 
 enum endpoint_op {
 	ENDPOINT_OPEN,
@@ -65,11 +65,11 @@ extern const char *const endpoint_reasons[ENDPOINT_REASON_MAX];
 
 struct endpoint_request {
 	uint32_t version;
-	uint32_t op;		/* enum endpoint_op */
-	uint32_t port;		/* UNLISTEN */
-	uint32_t bytes;		/* HANDOVER: in the memfd that comes along */
-	uint32_t reason;	/* HANDOVER: enum endpoint_reason */
-	uint32_t queue;		/* JOIN */
+	uint32_t op;		     /* enum endpoint_op */
+	uint32_t port;		     /* UNLISTEN */
+	uint32_t bytes;		     /* HANDOVER: in the memfd that comes along */
+	uint32_t reason;	     /* HANDOVER: enum endpoint_reason */
+	uint32_t queue;		     /* JOIN */
 	char interface[IF_NAMESIZE]; /* JOIN, and OPEN (of the queue that is wanted; empty: a policy's), ended by a zero
 				      */
 	struct handover connection;
@@ -77,29 +77,29 @@ struct endpoint_request {
 
 struct endpoint_answer {
 	uint32_t version;
-	int32_t error;		/* 0, or an errno value */
-	uint32_t move;		/* a port; 0: this is an answer */
+	int32_t error; /* 0, or an errno value */
+	uint32_t move; /* a port; 0: this is an answer */
 	/* OPEN */
-	struct ring_xdp ring;	/* its descriptors come beside it */
-	int32_t index;		/* of the interface */
+	struct ring_xdp ring; /* its descriptors come beside it */
+	int32_t index;	      /* of the interface */
 	uint32_t queue;
 	char interface[IF_NAMESIZE];
 	/* HANDOVER */
-	uint32_t taken;		/* bytes that were not sent yet and that the kernel has taken */
-	char text[200];		/* why not, ended by a zero */
+	uint32_t taken; /* bytes that were not sent yet and that the kernel has taken */
+	char text[200]; /* why not, ended by a zero */
 };
 
 /*
  * What a program tells of itself in the page that it shares with the broker. The broker believes none of it. X(name,
  * what the metric of it says)
  */
-#define ENDPOINT_GAUGES(X)                                                                            \
+#define ENDPOINT_GAUGES(X) \
 	X(connections, "Connections that programs serve themselves, in all states except TIME_WAIT.") \
 	X(half_open, "Connections whose handshake is not complete.") \
 	X(time_wait, "Connections in TIME_WAIT.") \
 	X(listeners, "Listeners.") \
 	X(neighbours, "Next hops whose link-layer address is known.")
-#define ENDPOINT_COUNTERS(X)                                                                          \
+#define ENDPOINT_COUNTERS(X) \
 	X(accepted, "Connections whose handshake was completed.") \
 	X(reset, "Connections that ended by a reset.") \
 	X(segments_in, "TCP segments received.") \
@@ -108,7 +108,8 @@ struct endpoint_answer {
 	X(bad_frame, "Frames dropped because they held no complete TCP segment for this program.") \
 	X(bad_checksum, "Frames dropped because of a wrong checksum.") \
 	X(no_memory, "Frames dropped or connections refused because memory ran out.") \
-	X(limit_hit, "New connections not accepted because a limit was reached: open, half-open or waiting for accept().") \
+	X(limit_hit, \
+	  "New connections not accepted because a limit was reached: open, half-open or waiting for accept().") \
 	X(no_neighbour, "Segments not sent because the next hop's address was unknown.") \
 	X(rx_dropped, "Frames that the kernel dropped because the program was too slow.") \
 	X(tx_full, "Segments not sent at once because the transmit queue was full.") \
@@ -118,7 +119,7 @@ struct endpoint_answer {
 	X(sleeps, "Times a program slept in the kernel because there was nothing to do.")
 struct endpoint_page {
 	uint32_t version;
-	uint64_t kept_since;	/* CLOCK_MONOTONIC, ns: what waits in its ring for its next wait; 0: nothing */
+	uint64_t kept_since; /* CLOCK_MONOTONIC, ns: what waits in its ring for its next wait; 0: nothing */
 #define X(name, help) uint32_t name;
 	ENDPOINT_GAUGES(X)
 #undef X

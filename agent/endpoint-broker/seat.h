@@ -13,8 +13,8 @@ struct seat {
 	char interface[IF_NAMESIZE];
 	int index;
 	uint32_t queue;
-	int xsk;		/* -1: none */
-	int door;		/* a map of struct steer_door, which the program maps */
+	int xsk;  /* -1: none */
+	int door; /* a map of struct steer_door, which the program maps */
 	struct steer_tables tables;
 };
 

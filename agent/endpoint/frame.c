@@ -156,7 +156,7 @@ void frame_input(struct engine *engine, const struct ring_frame *frame)
 	}
 	memcpy(&header, tcp, sizeof(header));
 	if (moved_is(engine, &ip_data.current_iphdr_dest, ntohs(header.dest), &ip_data.current_iphdr_src,
-	             ntohs(header.source), header.syn)) {
+		     ntohs(header.source), header.syn)) {
 		stats->moved++;
 		goto drop;
 	}
@@ -218,7 +218,7 @@ static void put_segment(uint8_t *to, const struct pbuf *p, uint64_t sum)
 static err_t start_frame(struct engine *engine, const ip_addr_t *dest, uint16_t protocol, uint32_t size,
 			 uint8_t **frame)
 {
-	struct ethhdr ethernet = {.h_proto = htons(protocol)};
+	struct ethhdr ethernet = { .h_proto = htons(protocol) };
 
 	if (size > engine->ring->room)
 		return ERR_BUF;
@@ -245,13 +245,13 @@ static err_t end_frame(struct engine *engine, uint32_t size)
 }
 
 err_t ip4_output_if(struct pbuf *p, const ip4_addr_t *src, const ip4_addr_t *dest, u8_t ttl, u8_t tos, u8_t proto,
-                    struct netif *netif)
+		    struct netif *netif)
 {
 	struct engine *engine = engine_current;
 	uint32_t size = ETH_HLEN + sizeof(struct iphdr) + p->tot_len;
-	struct iphdr ip = {.version = 4, .ihl = 5, .tos = tos, .ttl = ttl, .protocol = proto};
+	struct iphdr ip = { .version = 4, .ihl = 5, .tos = tos, .ttl = ttl, .protocol = proto };
 	uint8_t *frame = NULL;
-	ip_addr_t to = {0};
+	ip_addr_t to = { 0 };
 	err_t err;
 
 	ip_addr_set_ip4_u32(&to, dest->addr);
@@ -270,13 +270,13 @@ err_t ip4_output_if(struct pbuf *p, const ip4_addr_t *src, const ip4_addr_t *des
 }
 
 err_t ip6_output_if(struct pbuf *p, const ip6_addr_t *src, const ip6_addr_t *dest, u8_t hl, u8_t tc, u8_t nexth,
-                    struct netif *netif)
+		    struct netif *netif)
 {
 	struct engine *engine = engine_current;
-	struct ipv6hdr ip = {.version = 6, .priority = tc >> 4, .nexthdr = nexth, .hop_limit = hl};
+	struct ipv6hdr ip = { .version = 6, .priority = tc >> 4, .nexthdr = nexth, .hop_limit = hl };
 	uint32_t size = ETH_HLEN + sizeof(ip) + p->tot_len;
 	uint8_t *frame = NULL;
-	ip_addr_t to = {0};
+	ip_addr_t to = { 0 };
 	err_t err;
 
 	memcpy(ip_2_ip6(&to)->addr, dest->addr, 16);

@@ -75,21 +75,24 @@ static int set_options(int sock, const struct handover *s)
 	struct tcp_repair_opt options[4];
 	unsigned count = 0;
 
-	options[count++] = (struct tcp_repair_opt){OPTION_MSS, s->mss};
+	options[count++] = (struct tcp_repair_opt){ OPTION_MSS, s->mss };
 	if (s->window_scaled)
 		options[count++] =
 			(struct tcp_repair_opt){ OPTION_WINDOW, s->snd_wscale | (uint32_t)s->rcv_wscale << 16 };
 	if (s->sack)
-		options[count++] = (struct tcp_repair_opt){OPTION_SACK, 0};
+		options[count++] = (struct tcp_repair_opt){ OPTION_SACK, 0 };
 	if (s->timestamps)
-		options[count++] = (struct tcp_repair_opt){OPTION_TIMESTAMP, 0};
+		options[count++] = (struct tcp_repair_opt){ OPTION_TIMESTAMP, 0 };
 	return setsockopt(sock, IPPROTO_TCP, TCP_REPAIR_OPTIONS, options, count * sizeof(*options)) ? -errno : 0;
 }
 
 static int set_window(int sock, const struct handover *s)
 {
-	struct tcp_repair_window window = {.snd_wl1 = s->snd_wl1, .snd_wnd = s->snd_wnd, .max_window = s->max_window,
-	                                   .rcv_wnd = s->rcv_wnd, .rcv_wup = s->rcv_wup};
+	struct tcp_repair_window window = { .snd_wl1 = s->snd_wl1,
+					    .snd_wnd = s->snd_wnd,
+					    .max_window = s->max_window,
+					    .rcv_wnd = s->rcv_wnd,
+					    .rcv_wup = s->rcv_wup };
 
 	return setsockopt(sock, IPPROTO_TCP, TCP_REPAIR_WINDOW, &window, sizeof(window)) ? -errno : 0;
 }
@@ -164,7 +167,7 @@ struct fin {
 
 static void make_fin(struct fin *fin, const struct handover *s, uint32_t ack)
 {
-	uint32_t stamps[2] = {htonl(s->ts_recent), htonl(s->ts_value)};
+	uint32_t stamps[2] = { htonl(s->ts_recent), htonl(s->ts_value) };
 
 	*fin = (struct fin){ .tcp = { .source = s->peer.in.sin_port,
 				      .dest = s->local.in.sin_port,
@@ -200,8 +203,8 @@ static int repeat_fin(const struct handover *s, uint32_t ack)
 {
 	bool ip4 = is_ip4(&s->local);
 	uint8_t packet[sizeof(struct ipv6hdr) + sizeof(struct fin)];
-	struct sockaddr_in to4 = {.sin_family = AF_INET};
-	struct sockaddr_in6 to6 = {.sin6_family = AF_INET6};
+	struct sockaddr_in to4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 to6 = { .sin6_family = AF_INET6 };
 	struct fin fin;
 	uint64_t sum;
 	uint32_t len;
@@ -241,7 +244,7 @@ static int repeat_fin(const struct handover *s, uint32_t ack)
 	if (raw < 0)
 		return -errno;
 	if (sendto(raw, packet, header + len, MSG_DONTWAIT, ip4 ? (struct sockaddr *)&to4 : (struct sockaddr *)&to6,
-	           ip4 ? sizeof(to4) : sizeof(to6)) < 0)
+		   ip4 ? sizeof(to4) : sizeof(to6)) < 0)
 		err = -errno;
 	close(raw);
 	return err;

@@ -16,7 +16,7 @@
 /* Plain data: it crosses the control socket. The bytes follow it: unread, unacknowledged, unsent. */
 struct handover {
 	union engine_address local, peer;
-	uint8_t state;         /* TCP_ESTABLISHED, TCP_CLOSE_WAIT, TCP_FIN_WAIT1, ... */
+	uint8_t state;	       /* TCP_ESTABLISHED, TCP_CLOSE_WAIT, TCP_FIN_WAIT1, ... */
 	uint8_t fin_received;  /* the peer's FIN is part of rcv_nxt */
 	uint8_t fin_sent;      /* ours is to be sent after the bytes (shut down for writing) */
 	uint8_t window_scaled; /* both sides offered the option */

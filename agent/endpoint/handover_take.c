@@ -94,7 +94,7 @@ int64_t handover_take(struct engine_socket *socket, struct handover *snapshot, v
 		snapshot->snd_wl1 = snapshot->rcv_nxt;
 	if (size > room)
 		return (int64_t)size;
-	struct iovec iov = {buffer, socket->queue.bytes};
+	struct iovec iov = { buffer, socket->queue.bytes };
 	queue_copy(&socket->queue, &iov, 1);
 	copy_segments(pcb->unacked, first, (uint8_t *)buffer + socket->queue.bytes);
 	copy_segments(pcb->unsent, first, (uint8_t *)buffer + socket->queue.bytes);

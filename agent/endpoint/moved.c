@@ -19,11 +19,11 @@ void moved_note(struct engine *engine, const struct tcp_pcb *pcb)
 	uint64_t key = key_of(&pcb->local_ip, pcb->local_port, &pcb->remote_ip, pcb->remote_port);
 
 	engine->moved_until = engine->now + MOVED_NS;
-	engine->moved[key % MOVED] = (struct moved){key, engine->moved_until};
+	engine->moved[key % MOVED] = (struct moved){ key, engine->moved_until };
 }
 
 bool moved_is(struct engine *engine, const ip_addr_t *local, uint16_t local_port, const ip_addr_t *peer,
-              uint16_t peer_port, bool syn)
+	      uint16_t peer_port, bool syn)
 {
 	struct moved *moved;
 	uint64_t key;

@@ -188,7 +188,7 @@ static int get_number(const struct engine_socket *socket, int level, int name, i
 
 int engine_get_option(const struct engine_socket *socket, int level, int name, void *value, socklen_t *len)
 {
-	struct linger linger = {socket->linger >= 0, socket->linger >= 0 ? socket->linger : 0};
+	struct linger linger = { socket->linger >= 0, socket->linger >= 0 ? socket->linger : 0 };
 	struct tcp_info info;
 	const void *from;
 	socklen_t size;

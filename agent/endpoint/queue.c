@@ -38,7 +38,7 @@ bool queue_append(struct receive_queue *queue, const void *data, uint32_t len)
 		struct chunk *chunk = malloc(sizeof(*chunk) + size);
 		if (!chunk)
 			return false;
-		*chunk = (struct chunk){.size = size, .end = len};
+		*chunk = (struct chunk){ .size = size, .end = len };
 		memcpy(chunk->data, at, len);
 		if (last)
 			last->next = chunk;

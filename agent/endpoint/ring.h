@@ -37,16 +37,16 @@ struct ring_ops {
 	int (*flush)(struct ring *ring);
 	void (*stats)(struct ring *ring, struct ring_stats *stats);
 	void (*close)(struct ring *ring);
-	bool (*waits)(struct ring *ring); /* NULL: no */
+	bool (*waits)(struct ring *ring);    /* NULL: no */
 	bool (*withdraw)(struct ring *ring); /* NULL: no */
 };
 
 /* The head of each implementation's own structure. */
 struct ring {
 	const struct ring_ops *ops;
-	int wait_fd;        /* readable when frames are there; -1: none, the caller has to poll */
-	uint32_t mtu;       /* of the interface: the longest IP packet */
-	uint32_t room;      /* bytes in a frame to send */
+	int wait_fd;	    /* readable when frames are there; -1: none, the caller has to poll */
+	uint32_t mtu;	    /* of the interface: the longest IP packet */
+	uint32_t room;	    /* bytes in a frame to send */
 	uint32_t rx_frames; /* how many received frames can be held before the queue runs dry */
 };
 

@@ -83,9 +83,11 @@ static int set_size(int xsk, int option, uint32_t size)
 int ring_xdp_open(struct ring_xdp *xdp, int ifindex, uint32_t queue, uint16_t bind_flags, const char **what)
 {
 	size_t len = (size_t)xdp->frames * xdp->frame_size;
-	struct sockaddr_xdp address = {.sxdp_family = AF_XDP, .sxdp_ifindex = (uint32_t)ifindex, .sxdp_queue_id = queue,
-	                               .sxdp_flags = bind_flags | XDP_USE_NEED_WAKEUP};
-	struct xdp_umem_reg reg = {.len = len, .chunk_size = xdp->frame_size};
+	struct sockaddr_xdp address = { .sxdp_family = AF_XDP,
+					.sxdp_ifindex = (uint32_t)ifindex,
+					.sxdp_queue_id = queue,
+					.sxdp_flags = bind_flags | XDP_USE_NEED_WAKEUP };
+	struct xdp_umem_reg reg = { .len = len, .chunk_size = xdp->frame_size };
 	void *map = MAP_FAILED;
 	int err;
 
@@ -139,7 +141,7 @@ fail:
 }
 
 static bool map_queue(struct queue *queue, int xsk, uint64_t page, const struct xdp_ring_offset *offset, uint32_t size,
-                      size_t entry)
+		      size_t entry)
 {
 	queue->map_len = offset->desc + size * entry;
 	queue->map = mmap(NULL, queue->map_len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, xsk, (off_t)page);
@@ -191,8 +193,8 @@ static unsigned xdp_receive(struct ring *ring, struct ring_frame *frames, unsign
 		const struct xdp_desc *desc = &((struct xdp_desc *)xr->rx.entries)[xr->rx.cached & xr->rx.mask];
 		if (desc->addr >= xr->umem_len || desc->len > xr->umem_len - desc->addr)
 			continue;
-		frames[taken++] = (struct ring_frame){xr->umem + desc->addr, desc->len,
-		                                      desc->addr & ~(uint64_t)(xr->xdp.frame_size - 1)};
+		frames[taken++] = (struct ring_frame){ xr->umem + desc->addr, desc->len,
+						       desc->addr & ~(uint64_t)(xr->xdp.frame_size - 1) };
 		xr->stats.rx_bytes += desc->len;
 	}
 	xr->stats.rx_frames += taken;
@@ -240,7 +242,7 @@ static void xdp_submit(struct ring *ring, uint32_t len)
 	struct xdp_ring *xr = (struct xdp_ring *)ring;
 	struct xdp_desc *desc = &((struct xdp_desc *)xr->tx.entries)[xr->tx.cached & xr->tx.mask];
 
-	*desc = (struct xdp_desc){.addr = xr->reserved, .len = len};
+	*desc = (struct xdp_desc){ .addr = xr->reserved, .len = len };
 	xr->tx.cached++;
 	store(xr->tx.producer, xr->tx.cached);
 	xr->has_reserved = false;
@@ -296,7 +298,7 @@ static int xdp_flush(struct ring *ring)
 static void xdp_stats(struct ring *ring, struct ring_stats *stats)
 {
 	struct xdp_ring *xr = (struct xdp_ring *)ring;
-	struct xdp_statistics kernel = {0};
+	struct xdp_statistics kernel = { 0 };
 	socklen_t len = sizeof(kernel);
 
 	*stats = xr->stats;
@@ -373,8 +375,11 @@ struct ring *ring_xdp_attach(const struct ring_xdp *xdp)
 	if (!xr)
 		return NULL;
 	xr->xdp = *xdp;
-	xr->ring = (struct ring){.ops = &XDP_OPS, .wait_fd = xdp->xsk, .mtu = xdp->mtu, .room = xdp->frame_size,
-	                         .rx_frames = xdp->rx_frames};
+	xr->ring = (struct ring){ .ops = &XDP_OPS,
+				  .wait_fd = xdp->xsk,
+				  .mtu = xdp->mtu,
+				  .room = xdp->frame_size,
+				  .rx_frames = xdp->rx_frames };
 	xr->umem_len = (size_t)xdp->frames * xdp->frame_size;
 	xr->tx_free = calloc(xdp->frames - xdp->rx_frames, sizeof(*xr->tx_free));
 	xr->umem = mmap(NULL, xr->umem_len, PROT_READ | PROT_WRITE, MAP_SHARED, xdp->umem, 0);
@@ -385,7 +390,7 @@ struct ring *ring_xdp_attach(const struct ring_xdp *xdp)
 	    !map_queue(&xr->tx, xdp->xsk, XDP_PGOFF_TX_RING, &offsets.tx, xdp->tx_ring, sizeof(struct xdp_desc)) ||
 	    !map_queue(&xr->fill, xdp->xsk, XDP_UMEM_PGOFF_FILL_RING, &offsets.fr, xdp->fill_ring, sizeof(uint64_t)) ||
 	    !map_queue(&xr->completion, xdp->xsk, XDP_UMEM_PGOFF_COMPLETION_RING, &offsets.cr, xdp->completion_ring,
-	               sizeof(uint64_t))) {
+		       sizeof(uint64_t))) {
 		err = errno ? errno : ENOMEM;
 		release_memory(xr);
 		errno = err;

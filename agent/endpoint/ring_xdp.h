@@ -11,8 +11,8 @@
 #include "endpoint/ring.h"
 
 struct ring_xdp {
-	int xsk;             /* the bound AF_XDP socket */
-	int umem;            /* a memfd of frames * frame_size bytes, sealed against a change of its size */
+	int xsk;	     /* the bound AF_XDP socket */
+	int umem;	     /* a memfd of frames * frame_size bytes, sealed against a change of its size */
 	uint32_t frames;     /* rx_frames of them are for receiving, the others for sending */
 	uint32_t frame_size; /* a power of two, 2048 or 4096 */
 	uint32_t rx_frames;

@@ -36,8 +36,8 @@ static inline void sip_round(uint64_t v[4])
 /* SipHash-c-d of whole words (J.-P. Aumasson, D. J. Bernstein, 2012). */
 static uint64_t sip_hash(const uint64_t key[2], const uint64_t *words, unsigned count, int c, int d)
 {
-	uint64_t v[4] = {key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261,
-	                 key[1] ^ 0x7465646279746573};
+	uint64_t v[4] = { key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261,
+			  key[1] ^ 0x7465646279746573 };
 
 	for (unsigned i = 0; i <= count; i++) {
 		uint64_t word = i < count ? words[i] : (uint64_t)count << 59;

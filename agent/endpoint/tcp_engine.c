@@ -14,7 +14,7 @@
 #include "lwip/netif.h"
 
 #define MANY_HALF_OPEN 4096 /* as the kernel; far below the limit, for what the ring holds already is still taken */
-#define MSS_LEAST 48 /* the kernel's (TCP_MIN_SND_MSS): no more than its options fit below */
+#define MSS_LEAST 48	    /* the kernel's (TCP_MIN_SND_MSS): no more than its options fit below */
 #define FEW_HALF_OPEN 64    /* where the limit is so small, it alone decides */
 
 struct engine *engine_current;
@@ -175,8 +175,8 @@ static uint32_t half_open(void)
 bool engine_is_flooded(const struct engine *engine, bool was)
 {
 	const struct engine_config *config = &engine->config;
-	uint32_t most = config->max_half_open < config->max_connections ? config->max_half_open
-									: config->max_connections;
+	uint32_t most =
+		config->max_half_open < config->max_connections ? config->max_half_open : config->max_connections;
 	uint32_t many = most / 4 * 3 < MANY_HALF_OPEN ? most / 4 * 3 : MANY_HALF_OPEN;
 
 	return many >= FEW_HALF_OPEN && half_open() > (was ? many / 4 : many);

@@ -34,7 +34,7 @@ union engine_address {
 
 struct engine_config {
 	struct ring *ring; /* stays the caller's; it outlives the engine */
-	uint8_t mac[6];    /* of the interface */
+	uint8_t mac[6];	   /* of the interface */
 	/* Local addresses of the interface (ports are ignored). A frame for another address is not taken. */
 	union engine_address addresses[ENGINE_ADDRESSES];
 	unsigned address_count;
@@ -56,10 +56,10 @@ struct engine_config {
 
 	/* Limits; 0 is the default in brackets. */
 	uint32_t max_connections; /* [65536] with those in TIME_WAIT and those not accepted yet */
-	uint32_t max_half_open;   /* [16384] SYN received */
-	uint32_t max_time_wait;   /* [16384] the oldest goes first */
+	uint32_t max_half_open;	  /* [16384] SYN received */
+	uint32_t max_time_wait;	  /* [16384] the oldest goes first */
 	uint32_t receive_buffer;  /* [1 MB] of a connection, at most 4 MB */
-	uint32_t send_buffer;     /* [1 MB] of a connection, at most 4 MB */
+	uint32_t send_buffer;	  /* [1 MB] of a connection, at most 4 MB */
 };
 
 struct engine *engine_create(const struct engine_config *config); /* NULL with errno */
@@ -85,7 +85,7 @@ uint64_t engine_deadline(const struct engine *engine);
 
 /* A wildcard address listens on all. v6only is for an IPv6 wildcard. -EADDRINUSE, -EADDRNOTAVAIL, -ENOMEM. */
 int engine_listen(struct engine *engine, const union engine_address *local, int backlog, bool v6only,
-                  struct engine_socket **listener);
+		  struct engine_socket **listener);
 void engine_backlog(struct engine_socket *listener, int backlog);
 /* Its connections whose handshake is not complete. */
 uint32_t engine_half_open(const struct engine_socket *listener);
@@ -93,7 +93,7 @@ uint32_t engine_half_open(const struct engine_socket *listener);
 struct engine_socket *engine_accept(struct engine_socket *listener);
 /* local: with address and port, which the caller has reserved. 0: it has begun; EPOLLOUT or EPOLLERR tells the end. */
 int engine_connect(struct engine *engine, const union engine_address *local, const union engine_address *peer,
-                   struct engine_socket **socket);
+		   struct engine_socket **socket);
 
 void engine_set_tag(struct engine_socket *socket, void *tag);
 void *engine_tag(const struct engine_socket *socket);
@@ -102,10 +102,10 @@ void engine_peer(const struct engine_socket *socket, union engine_address *addre
 bool engine_is_listener(const struct engine_socket *socket);
 int engine_state(const struct engine_socket *socket); /* TCP_ESTABLISHED and so on, of <netinet/tcp.h> */
 
-uint32_t engine_ready(const struct engine_socket *socket); /* the level: what poll() would say now */
+uint32_t engine_ready(const struct engine_socket *socket);  /* the level: what poll() would say now */
 uint32_t engine_unread(const struct engine_socket *socket); /* FIONREAD */
 uint32_t engine_unsent(const struct engine_socket *socket); /* SIOCOUTQ: not acknowledged, sent or not */
-int engine_take_error(struct engine_socket *socket);        /* SO_ERROR: a positive errno, then 0 */
+int engine_take_error(struct engine_socket *socket);	    /* SO_ERROR: a positive errno, then 0 */
 
 /* flags: MSG_PEEK; MSG_TRUNC throws the bytes away. 0: end of the stream. -EAGAIN, -ECONNRESET, -ENOTCONN. */
 ssize_t engine_read(struct engine_socket *socket, const struct iovec *iov, int count, int flags);
@@ -115,7 +115,7 @@ int engine_shutdown(struct engine_socket *socket, int how);
 /* The socket is gone for the caller. Unread data: RST. Else the stack sends the rest and FIN (SO_LINGER 0: RST). */
 void engine_close(struct engine_socket *socket);
 void engine_abort(struct engine_socket *socket); /* RST, and gone */
-void engine_drop(struct engine_socket *socket);  /* no segment, and gone: after a hand-over */
+void engine_drop(struct engine_socket *socket);	 /* no segment, and gone: after a hand-over */
 
 /*
  * Levels and names are the kernel's: SO_KEEPALIVE, SO_SNDBUF, SO_RCVBUF, SO_LINGER, SO_ERROR, SO_RCVLOWAT; TCP_NODELAY,
@@ -130,10 +130,10 @@ struct engine_stats {
 	uint64_t accepted, connected, refused, reset;
 	uint64_t segments_in, segments_out, retransmitted;
 	uint64_t bad_frame, bad_checksum, not_ours, no_neighbour, no_memory;
-	uint64_t moved;         /* late frames of connections that were handed over */
-	uint64_t limit_hit;     /* a SYN that max_connections, max_half_open or a backlog turned away */
+	uint64_t moved;		/* late frames of connections that were handed over */
+	uint64_t limit_hit;	/* a SYN that max_connections, max_half_open or a backlog turned away */
 	uint64_t challenge_ack; /* RFC 5961 */
-	uint64_t paws_dropped;  /* RFC 7323 */
+	uint64_t paws_dropped;	/* RFC 7323 */
 	struct ring_stats ring;
 };
 /* More handshakes are open than honest clients leave; once it `was` so, until a quarter of that is left. */

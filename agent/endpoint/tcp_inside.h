@@ -77,8 +77,8 @@ struct engine_socket {
 
 	struct receive_queue queue;
 	int error;
-	uint32_t sndbuf, rcvbuf, rcvlowat; /* sndbuf and rcvbuf as the kernel reports them */
-	int linger;                        /* s; -1: off */
+	uint32_t sndbuf, rcvbuf, rcvlowat;	  /* sndbuf and rcvbuf as the kernel reports them */
+	int linger;				  /* s; -1: off */
 	uint32_t keep_idle, keep_intvl, keep_cnt; /* a listener's, for its connections: ms, ms, probes */
 	bool nodelay;
 	bool is_listener, v6only;
@@ -147,7 +147,7 @@ void neighbour_learn(struct engine *engine, const ip_addr_t *address, const uint
 /* moved.c */
 void moved_note(struct engine *engine, const struct tcp_pcb *pcb);
 bool moved_is(struct engine *engine, const ip_addr_t *local, uint16_t local_port, const ip_addr_t *peer,
-              uint16_t peer_port, bool syn);
+	      uint16_t peer_port, bool syn);
 
 /* address.c */
 bool address_to_ip(const union engine_address *from, ip_addr_t *to, uint16_t *port, bool *mapped);

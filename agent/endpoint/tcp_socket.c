@@ -250,7 +250,7 @@ static bool listeners_clash(const ip_addr_t *a, const ip_addr_t *b)
 }
 
 int engine_listen(struct engine *engine, const union engine_address *local, int backlog, bool v6only,
-                  struct engine_socket **listener)
+		  struct engine_socket **listener)
 {
 	struct engine_socket *socket;
 	struct tcp_pcb *pcb, *listening;
@@ -314,7 +314,7 @@ struct engine_socket *engine_accept(struct engine_socket *listener)
 }
 
 int engine_connect(struct engine *engine, const union engine_address *local, const union engine_address *peer,
-                   struct engine_socket **result)
+		   struct engine_socket **result)
 {
 	struct engine_socket *socket;
 	struct tcp_pcb *pcb;
@@ -385,10 +385,10 @@ bool engine_is_listener(const struct engine_socket *socket)
 int engine_state(const struct engine_socket *socket)
 {
 	static const uint8_t states[] = {
-		[CLOSED] = KERNEL_CLOSE,           [LISTEN] = KERNEL_LISTEN,         [SYN_SENT] = KERNEL_SYN_SENT,
-		[SYN_RCVD] = KERNEL_SYN_RECV,      [ESTABLISHED] = KERNEL_ESTABLISHED, [FIN_WAIT_1] = KERNEL_FIN_WAIT1,
-		[FIN_WAIT_2] = KERNEL_FIN_WAIT2,   [CLOSE_WAIT] = KERNEL_CLOSE_WAIT, [CLOSING] = KERNEL_CLOSING,
-		[LAST_ACK] = KERNEL_LAST_ACK,      [TIME_WAIT] = KERNEL_TIME_WAIT,
+		[CLOSED] = KERNEL_CLOSE,	 [LISTEN] = KERNEL_LISTEN,	     [SYN_SENT] = KERNEL_SYN_SENT,
+		[SYN_RCVD] = KERNEL_SYN_RECV,	 [ESTABLISHED] = KERNEL_ESTABLISHED, [FIN_WAIT_1] = KERNEL_FIN_WAIT1,
+		[FIN_WAIT_2] = KERNEL_FIN_WAIT2, [CLOSE_WAIT] = KERNEL_CLOSE_WAIT,   [CLOSING] = KERNEL_CLOSING,
+		[LAST_ACK] = KERNEL_LAST_ACK,	 [TIME_WAIT] = KERNEL_TIME_WAIT,
 	};
 
 	return socket->pcb ? states[socket->pcb->state] : KERNEL_CLOSE;

@@ -44,8 +44,10 @@ static void size_maps(struct engine *engine, struct bpf_object *object)
 	const struct {
 		const char *name;
 		unsigned int entries;
-	} maps[] = { { "flow_index", index_buckets(engine->max_flows) }, { "free_records", engine->max_flows },
-		     { "records", engine->max_flows + 1 }, { "owners", engine->max_flows + 1 },
+	} maps[] = { { "flow_index", index_buckets(engine->max_flows) },
+		     { "free_records", engine->max_flows },
+		     { "records", engine->max_flows + 1 },
+		     { "owners", engine->max_flows + 1 },
 		     { "service_stats", engine_stats_slots() * AC_SERVICES_MAX } };
 
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
@@ -73,11 +75,9 @@ static int load(struct engine *engine, struct bpf_object *object, const char *na
 }
 
 #define OPEN_AND_LOAD(engine, name, fault) \
-	((engine)->name = OBJECTS_OPEN(name), \
-	 load(engine, (engine)->name ? (engine)->name->obj : NULL, #name, fault))
+	((engine)->name = OBJECTS_OPEN(name), load(engine, (engine)->name ? (engine)->name->obj : NULL, #name, fault))
 
-static int attach_iterator(struct engine *engine, enum iterator which, struct bpf_program *program,
-			   struct fault *fault)
+static int attach_iterator(struct engine *engine, enum iterator which, struct bpf_program *program, struct fault *fault)
 {
 	engine->iterators[which] = bpf_program__attach_iter(program, NULL);
 	if (!engine->iterators[which])
@@ -118,7 +118,8 @@ static int open_cgroup(struct engine *engine, const char *path, struct fault *fa
 		return fault_set(fault, EXIT_UNSUPPORTED,
 				 "%s: shows only what is in the agent's cgroup namespace: start its container with "
 				 "--cgroupns=host, or give it the host's mount beside its own: "
-				 "-v /sys/fs/cgroup:/host/cgroup:ro", root);
+				 "-v /sys/fs/cgroup:/host/cgroup:ro",
+				 root);
 	whole = realpath(path ? path : root, NULL);
 	fd = whole ? open(whole, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (fd < 0) {
@@ -182,7 +183,7 @@ static int attach_sockops(struct engine *engine, const char *path, struct fault 
 #define PATIENCE 2
 #define GLANCE_BEATS 16
 #define GLANCE_BEATS_QUIET 256
-#define GLANCE_PACKETS 16	/* four seconds of a message each second, both ends here */
+#define GLANCE_PACKETS 16 /* four seconds of a message each second, both ends here */
 
 static void start_watching(struct engine *engine)
 {

@@ -17,7 +17,7 @@ struct engine;
 struct engine_options {
 	/* cgroup v2 directory whose flows are handled; NULL = the root, found from the mounts */
 	const char *cgroup;
-	unsigned int max_flows;	/* followed at once; 0 = AC_FLOWS_DEFAULT */
+	unsigned int max_flows; /* followed at once; 0 = AC_FLOWS_DEFAULT */
 	bool without_fentry;	/* force the tracepoint fallback */
 	bool without_wrappers;	/* force observe-only */
 	bool few_descriptors;	/* as many as it takes to observe, not more */
@@ -25,11 +25,11 @@ struct engine_options {
 
 /* A kernel feature that was tried. */
 struct engine_feature {
-	const char *name;	/* "fentry", "wrapper cubic", "write hook" … */
+	const char *name; /* "fentry", "wrapper cubic", "write hook" … */
 	bool works;
-	char reason[160];	/* why not, or which variant is used */
-	const char *without;	/* what then does not work */
-	const char *mend;	/* how to get it */
+	char reason[160];    /* why not, or which variant is used */
+	const char *without; /* what then does not work */
+	const char *mend;    /* how to get it */
 };
 
 /* Loads and attaches everything. On failure nothing stays in the kernel. */
@@ -54,7 +54,7 @@ struct engine_service {
 	uint32_t number;
 	struct ac_service_key key;
 	struct ac_service_stats stats;
-	uint64_t managed;		/* open flows on a wrapper */
+	uint64_t managed; /* open flows on a wrapper */
 };
 typedef int engine_service_visit(const struct engine_service *service, void *context);
 int engine_services(struct engine *engine, engine_service_visit *visit, void *context);
@@ -77,14 +77,14 @@ void engine_sample(struct engine *engine, unsigned int weight);
 
 /* One live flow, as the iterator saw it. */
 struct engine_flow {
-	uint64_t cookie;	/* socket cookie, unique per boot */
-	uint64_t netns;		/* inode number of the network namespace */
-	uint8_t local[16], remote[16];	/* IPv6, or v4-mapped */
+	uint64_t cookie;	       /* socket cookie, unique per boot */
+	uint64_t netns;		       /* inode number of the network namespace */
+	uint8_t local[16], remote[16]; /* IPv6, or v4-mapped */
 	uint16_t local_port, remote_port;
-	uint8_t side, mode, wrapper, refusal;	/* enum ac_side, ac_mode, ac_wrapper, ac_refusal */
+	uint8_t side, mode, wrapper, refusal; /* enum ac_side, ac_mode, ac_wrapper, ac_refusal */
 	uint32_t service, policy;
 	uint64_t writes, written_bytes, bursts, held, misses;
-	uint64_t saved_wait_us;	/* its share of the service's, by the packets it saved: kept by flow it would cost each
+	uint64_t saved_wait_us; /* its share of the service's, by the packets it saved: kept by flow it would cost each
 				 * record */
 	uint64_t segments;	/* data segments sent */
 	uint64_t age_us;
@@ -100,7 +100,7 @@ int engine_flows(struct engine *engine, engine_flow_visit *visit, void *context)
 struct engine_watch;
 struct engine_response {
 	struct ac_service_key service;
-	bool other;		/* patterns for which there was no room: no service and no calls */
+	bool other; /* patterns for which there was no room: no service and no calls */
 	struct ac_response_calls calls;
 	struct ac_response_sum sum;
 };

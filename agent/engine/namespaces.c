@@ -29,7 +29,7 @@ struct search {
 	namespace_visit *visit;
 	void *context;
 	struct seen *seen;
-	uint32_t wanted;	/* 0 = all */
+	uint32_t wanted; /* 0 = all */
 	int found;
 };
 

@@ -37,8 +37,7 @@ static void log_last_lines(char *text)
 		log_debug("%s", line);
 }
 
-__attribute__((format(printf, 2, 0)))
-static int print(enum libbpf_print_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int print(enum libbpf_print_level level, const char *format, va_list args)
 {
 	char *text;
 

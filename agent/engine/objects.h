@@ -10,7 +10,7 @@
 struct shared_maps {
 	struct {
 		char name[32];
-		int fd;		/* owned by the object that created it */
+		int fd; /* owned by the object that created it */
 	} map[48];
 	size_t count;
 };

@@ -16,12 +16,14 @@
  * ends a table. */
 struct way {
 	const char *how;
-	size_t programs[HOOK_PROGRAMS];	/* PROGRAM(), up to the first 0 */
+	size_t programs[HOOK_PROGRAMS]; /* PROGRAM(), up to the first 0 */
 	bool fentry;
 };
 
 static const struct way writes[] = {
-	{ "fentry tcp_sendmsg_locked and do_tcp_sendpages", { PROGRAM(write_fentry), PROGRAM(sendpage_fentry) }, .fentry = true },
+	{ "fentry tcp_sendmsg_locked and do_tcp_sendpages",
+	  { PROGRAM(write_fentry), PROGRAM(sendpage_fentry) },
+	  .fentry = true },
 	{ "fentry tcp_sendmsg_locked", { PROGRAM(write_fentry) }, .fentry = true },
 	{ "tracepoint tcp_sendmsg_locked", { PROGRAM(write_tracepoint) }, .fentry = false },
 	{ "tracepoint sock_send_length", { PROGRAM(write_length) }, .fentry = false },

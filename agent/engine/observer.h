@@ -15,14 +15,14 @@ enum hook_purpose { HOOK_WRITES, HOOK_READS, HOOK_WAITS, HOOK_OPTIONS, HOOK_PACK
 
 /* What serves one purpose: loaded for as long as the agent runs, attached when it is wanted. */
 struct hook {
-	struct observe_bpf *opened;	/* NULL where the kernel takes no way to serve it */
-	struct bpf_program *programs[HOOK_PROGRAMS];	/* up to the first NULL */
+	struct observe_bpf *opened;		     /* NULL where the kernel takes no way to serve it */
+	struct bpf_program *programs[HOOK_PROGRAMS]; /* up to the first NULL */
 	struct bpf_link *links[HOOK_PROGRAMS];
 };
 
 struct observer {
 	struct hook hooks[HOOK_PURPOSES];
-	int cgroup;	/* descriptor, the caller's */
+	int cgroup; /* descriptor, the caller's */
 };
 
 /* Loads the best set of hooks that works, and attaches those that are always there. Returns 0 even where no hook

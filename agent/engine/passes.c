@@ -12,7 +12,7 @@
 
 struct run {
 	const struct bpf_link *iterator;
-	uint32_t netns;	/* 0 = all */
+	uint32_t netns; /* 0 = all */
 	int failed;	/* namespaces that could not be entered */
 	int err;	/* of the pass itself */
 };

@@ -102,7 +102,7 @@ struct flow_visit {
 	const struct engine *engine;
 	engine_flow_visit *visit;
 	void *context;
-	double wait_us[AC_SERVICES_MAX];	/* that a packet saved spared, by service; below 0: not looked at */
+	double wait_us[AC_SERVICES_MAX]; /* that a packet saved spared, by service; below 0: not looked at */
 };
 
 static double wait_per_packet(struct flow_visit *v, uint32_t service)

@@ -23,17 +23,17 @@
  * free.
  */
 struct slot {
-	uint64_t opened;	/* flows_opened at the last run */
-	unsigned int idle;	/* runs */
+	uint64_t opened;   /* flows_opened at the last run */
+	unsigned int idle; /* runs */
 	bool leaving;
 };
 
 struct recycler {
 	struct slot slots[AC_SERVICES_MAX];
-	struct ac_service_key keys[AC_SERVICES_MAX];	/* all zero: no service */
+	struct ac_service_key keys[AC_SERVICES_MAX]; /* all zero: no service */
 	struct ac_service_stats gone;
-	uint32_t refused;	/* control.services_refused at the last run */
-	unsigned int rests;	/* after the last run: 0, 1, 3, 7 … while there is nothing to do */
+	uint32_t refused;   /* control.services_refused at the last run */
+	unsigned int rests; /* after the last run: 0, 1, 3, 7 … while there is nothing to do */
 	unsigned int rests_left;
 };
 

@@ -8,7 +8,7 @@ struct recycler;
 
 /* NULL without memory. */
 struct recycler *recycler_new(void);
-void recycler_free(struct recycler *recycler);	/* NULL is allowed */
+void recycler_free(struct recycler *recycler); /* NULL is allowed */
 /* To be called now and then, 250 ms apart at least. */
 void recycler_run(struct recycler *recycler, struct engine *engine);
 /* What the services that are gone have counted: number 0 goes on with it, so that no total falls. */

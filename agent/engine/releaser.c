@@ -68,7 +68,7 @@ static size_t workers_wanted(void)
 static int spawn(struct releaser *releaser, size_t place, int report)
 {
 	const int given[] = { releaser->dues, releaser->owners_map, releaser->state_map, releaser->find, report };
-	char sample[16], count[24], which[24], workers[24];	/* an int, the rest as wide as size_t */
+	char sample[16], count[24], which[24], workers[24]; /* an int, the rest as wide as size_t */
 	const char *const arguments[] = { sample, count, which, workers, NULL };
 	pid_t *pid = &releaser->worker[place].pid;
 	/* In real time from its first instruction on: on a busy machine it would else take long to start. */
@@ -196,9 +196,13 @@ bool releaser_start(struct releaser *releaser, const struct shared_maps *shared,
 	int err;
 
 	*releaser = (struct releaser){
-		.dues = objects_map(shared, "dues"), .owners_map = objects_map(shared, "owners"),
-		.state_map = objects_map(shared, "releaser"), .avoided = objects_map(shared, "avoided"), .find = find,
-		.control = control, .owner_count = owners,
+		.dues = objects_map(shared, "dues"),
+		.owners_map = objects_map(shared, "owners"),
+		.state_map = objects_map(shared, "releaser"),
+		.avoided = objects_map(shared, "avoided"),
+		.find = find,
+		.control = control,
+		.owner_count = owners,
 	};
 	releaser->state = mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, releaser->state_map, 0);
 	releaser->owners = mmap(NULL, owners * sizeof(struct ac_owner), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -236,9 +240,9 @@ bool releaser_start(struct releaser *releaser, const struct shared_maps *shared,
 		features, "release in time", !report.realtime && !report.locked,
 		"on a busy machine a wrong hold lasts some milliseconds longer, counted in autocork_holds_late_total",
 		"CAP_SYS_NICE and CAP_IPC_LOCK, and RestrictRealtime=no in a unit", "%s%s%s",
-		report.realtime ? "no real-time scheduling: "
-		: report.locked ? "memory cannot be locked: "
-				: "SCHED_FIFO 1, memory locked",
+		report.realtime ? "no real-time scheduling: " :
+		report.locked	? "memory cannot be locked: " :
+				  "SCHED_FIFO 1, memory locked",
 		report.realtime || report.locked ? strerror(report.realtime ? report.realtime : report.locked) : "",
 		"");
 	tell(releaser);

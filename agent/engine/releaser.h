@@ -17,22 +17,22 @@
 
 struct releaser {
 	struct releaser_worker {
-		pid_t pid;		/* 0 = none */
-		bool killed;		/* it waits for a lock, and there was no room to leave it behind */
-		int error;		/* why the last one could not be started */
+		pid_t pid;   /* 0 = none */
+		bool killed; /* it waits for a lock, and there was no room to leave it behind */
+		int error;   /* why the last one could not be started */
 	} worker[AC_RELEASE_WORKERS];
-	size_t workers;			/* 0: nothing may be held */
+	size_t workers; /* 0: nothing may be held */
 	struct releaser_stuck {
-		pid_t pid;		/* 0 = this place is free */
+		pid_t pid; /* 0 = this place is free */
 		uint64_t since_us;
-		uint32_t number;	/* of the record whose socket it waits for; 0 = something else */
+		uint32_t number;	 /* of the record whose socket it waits for; 0 = something else */
 		uint64_t cookie, cgroup; /* of that socket */
 	} stuck[RELEASER_STUCK_MAX];
-	bool forgave;			/* a control group may be managed again: its flows are to be looked at */
+	bool forgave; /* a control group may be managed again: its flows are to be looked at */
 	struct ac_releaser *state;
 	struct ac_owner *owners;
 	size_t owner_count;
-	int dues, owners_map, state_map, find, avoided;	/* descriptors, somebody else's */
+	int dues, owners_map, state_map, find, avoided; /* descriptors, somebody else's */
 	struct ac_control *control;
 };
 

@@ -8,7 +8,7 @@
 #define RESPONSES_LINKS 6
 
 struct responses {
-	struct responses_bpf *opened;	/* NULL while nobody listens */
+	struct responses_bpf *opened; /* NULL while nobody listens */
 	struct bpf_link *links[RESPONSES_LINKS];
 };
 

@@ -14,7 +14,7 @@
 
 static const struct {
 	const char *map;
-	size_t stride, half;	/* bytes per value, values per half */
+	size_t stride, half; /* bytes per value, values per half */
 } layout[TABLE_MAX] = {
 	[TABLE_PORTS] = { "ports", STRIDE(struct ac_port), AC_PORTS },
 	[TABLE_SPANS] = { "spans", STRIDE(struct ac_span), AC_SPANS_MAX },

@@ -12,10 +12,10 @@ enum table { TABLE_PORTS, TABLE_SPANS, TABLE_LINKS, TABLE_NAMES, TABLE_GROUPS, T
 struct tables {
 	struct ac_control *control;
 	void *table[TABLE_MAX];
-	struct ac_live *live;	/* by service number */
-	struct ac_service_stats *stats;	/* by ac_stats_at() */
+	struct ac_live *live;		/* by service number */
+	struct ac_service_stats *stats; /* by ac_stats_at() */
 	unsigned int stats_slots;
-	struct ac_flow_record *dumped;	/* AC_WALK_STEP of them */
+	struct ac_flow_record *dumped; /* AC_WALK_STEP of them */
 };
 
 /* How many slots of counters a service has on this machine. */

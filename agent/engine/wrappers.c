@@ -47,8 +47,7 @@ static const struct variant {
 static const struct {
 	const char *feature, *mend;
 } wrapper_texts[AC_WRAPPER_MAX] = {
-	[AC_WRAPPER_CUBIC] = { "wrapper cubic",
-			       SINCE "a kernel with CONFIG_BPF_JIT, CONFIG_DEBUG_INFO_BTF and CUBIC" },
+	[AC_WRAPPER_CUBIC] = { "wrapper cubic", SINCE "a kernel with CONFIG_BPF_JIT, CONFIG_DEBUG_INFO_BTF and CUBIC" },
 	[AC_WRAPPER_BBR] = { "wrapper bbr", SINCE "`modprobe tcp_bbr`, then restart autocorkd" },
 	[AC_WRAPPER_RENO] = { "wrapper reno", "a kernel with CONFIG_BPF_JIT and CONFIG_DEBUG_INFO_BTF" },
 	[AC_WRAPPER_DCTCP] = { "wrapper dctcp", SINCE "`modprobe tcp_dctcp`, then restart autocorkd" },
@@ -108,7 +107,7 @@ static void set_app_limited_writable(struct bpf_object *object, bool writable)
 enum step { STEP_OPEN, STEP_LOAD, STEP_REGISTER, STEP_MAX };
 
 static const struct {
-	const char *name, *mend;	/* mend: NULL = the wrapper's own */
+	const char *name, *mend; /* mend: NULL = the wrapper's own */
 } steps[STEP_MAX] = {
 	[STEP_OPEN] = { "open", "libbpf 1.1 or later, and the packages of one release" },
 	[STEP_LOAD] = { "load", NULL },
@@ -119,8 +118,8 @@ static const struct {
 /* What is known of the tries so far: the one that came farthest. */
 struct attempt {
 	enum step step;
-	int err;		/* 0 = registered */
-	char complaint[160];	/* libbpf's, "" = none */
+	int err;	     /* 0 = registered */
+	char complaint[160]; /* libbpf's, "" = none */
 };
 
 /*
@@ -135,8 +134,9 @@ static int register_map(struct wrapper *w, struct bpf_map *map, bool linked)
 		return -errno;
 	if (linked) {
 		/* For a map with BPF_F_LINK libbpf 1.1 has only stored the value; from 1.2 on it has made the link. */
-		w->link = bpf_link__fd(link) != bpf_map__fd(map) ? bpf_link__fd(link) :
-			  bpf_link_create(bpf_map__fd(map), 0, BPF_STRUCT_OPS_ATTACH, NULL);
+		w->link = bpf_link__fd(link) != bpf_map__fd(map) ?
+				  bpf_link__fd(link) :
+				  bpf_link_create(bpf_map__fd(map), 0, BPF_STRUCT_OPS_ATTACH, NULL);
 		if (w->link < 0) {
 			int err = -errno;
 
@@ -232,7 +232,7 @@ static void note_default(uint64_t set, struct features *features)
 #undef X
 		/* clang-format on */
 	};
-	char name[16] = "";	/* TCP_CA_NAME_MAX */
+	char name[16] = ""; /* TCP_CA_NAME_MAX */
 	FILE *file = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "re");
 	int there = AC_WRAPPER_NONE;
 	bool works = false;

@@ -7,9 +7,9 @@
 #include "engine/objects.h"
 
 struct wrapper {
-	struct bpf_object *object;	/* NULL = not registered */
-	int link;			/* struct_ops link, gone with this process; -1 before 6.4 */
-	int map;			/* the struct_ops map, for registrations without a link */
+	struct bpf_object *object; /* NULL = not registered */
+	int link;		   /* struct_ops link, gone with this process; -1 before 6.4 */
+	int map;		   /* the struct_ops map, for registrations without a link */
 };
 
 /* Removes registrations that an agent killed on a kernel without struct_ops links has left behind. Returns how many. */

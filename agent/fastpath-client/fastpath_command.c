@@ -32,11 +32,9 @@ static void print_queues(const struct cli *cli, const json_t *queues)
 {
 	static const char *const shown[] = { "rx_packets", "tx_packets", "tx_dropped", "ignored", "merged", "flows" };
 	static const struct table_column columns[] = {
-		{ "INTERFACE", TABLE_LEFT }, { "QUEUE", TABLE_RIGHT }, { "CORE", TABLE_RIGHT },
-		{ "RECEIVED", TABLE_RIGHT },
-		{ "SENT", TABLE_RIGHT }, { "DROPPED", TABLE_RIGHT }, { "IGNORED", TABLE_RIGHT },
-		{ "MERGED", TABLE_RIGHT },
-		{ "FLOWS", TABLE_RIGHT },
+		{ "INTERFACE", TABLE_LEFT }, { "QUEUE", TABLE_RIGHT },	{ "CORE", TABLE_RIGHT },
+		{ "RECEIVED", TABLE_RIGHT }, { "SENT", TABLE_RIGHT },	{ "DROPPED", TABLE_RIGHT },
+		{ "IGNORED", TABLE_RIGHT },  { "MERGED", TABLE_RIGHT }, { "FLOWS", TABLE_RIGHT },
 	};
 	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
 	struct units units;
@@ -51,8 +49,8 @@ static void print_queues(const struct cli *cli, const json_t *queues)
 		table_cell(table, TABLE_PLAIN, "%" PRIdMAX, (intmax_t)json_number(queue, "core"));
 		for (size_t k = 0; k < sizeof(shown) / sizeof(shown[0]); k++)
 			table_cell(table,
-				   !strcmp(shown[k], "tx_dropped") && json_number(counters, shown[k]) ? TABLE_WARN
-												      : TABLE_PLAIN,
+				   !strcmp(shown[k], "tx_dropped") && json_number(counters, shown[k]) ? TABLE_WARN :
+													TABLE_PLAIN,
 				   "%s", units_count(&units, json_number(counters, shown[k])));
 	}
 	table_print(table, stdout, cli->colour, cli->width);

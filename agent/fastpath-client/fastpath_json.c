@@ -7,7 +7,7 @@
 #include "lib/clock.h"
 #include "lib/json.h"
 
-#define STALLED_S 3	/* a living process beats four times a second */
+#define STALLED_S 3 /* a living process beats four times a second */
 
 static json_t *queue_json(const struct fastpath_queue *queue)
 {

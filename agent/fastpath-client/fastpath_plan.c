@@ -6,8 +6,8 @@
 #include <string.h>
 
 #define WORDS_MAX 64
-#define PORTS_MAX 4096	/* characters */
-#define INTERFACES_MAX 16	/* what autocork-fastpath takes */
+#define PORTS_MAX 4096	  /* characters */
+#define INTERFACES_MAX 16 /* what autocork-fastpath takes */
 
 struct interfaces {
 	const char *list[INTERFACES_MAX];

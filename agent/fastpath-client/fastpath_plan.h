@@ -4,7 +4,7 @@
 #include "lib/fault.h"
 #include "policy/set.h"
 
-#define FASTPATH_AGENT_NAME "agent"	/* the instance that the agent runs */
+#define FASTPATH_AGENT_NAME "agent" /* the instance that the agent runs */
 
 /*
  * One process takes the interfaces of all policies with `steer = dpdk` and those of [fastpath]. *argv: NULL if there

@@ -94,7 +94,8 @@ struct fastpath_file *fastpath_stats_create(const char *path, uint32_t queues, i
 		if (flock(*fd, LOCK_EX | LOCK_NB)) {
 			fault_set(fault, EXIT_FAILED,
 				  "%s: another autocork-fastpath of this name runs: stop it or choose another "
-				  "--name", path);
+				  "--name",
+				  path);
 			close(*fd);
 			return NULL;
 		}

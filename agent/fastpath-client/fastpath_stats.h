@@ -11,54 +11,54 @@
 
 #include "lib/fault.h"
 
-#define FASTPATH_RUN_DIR "/run/autocork/fastpath"	/* NAME.stats, one per instance */
-#define FASTPATH_NAME_LEN 32	/* letters, digits, '-', '_', '.'; not starting with '.' */
-#define FASTPATH_QUEUES_MAX 128	/* receive queues over all ports */
+#define FASTPATH_RUN_DIR "/run/autocork/fastpath" /* NAME.stats, one per instance */
+#define FASTPATH_NAME_LEN 32			  /* letters, digits, '-', '_', '.'; not starting with '.' */
+#define FASTPATH_QUEUES_MAX 128			  /* receive queues over all ports */
 
 /* X(field, kind, help): one per receive queue. kind is counter or gauge. Only appended to: a new one raises
  * FASTPATH_STATS_VERSION. */
-#define FASTPATH_COUNTERS(X)                                                                                  \
-	X(rx_packets, counter, "Frames received.")                                                            \
-	X(rx_bytes, counter, "Bytes received.")                                                               \
-	X(tx_packets, counter, "Frames sent.")                                                                \
-	X(tx_bytes, counter, "Bytes sent.")                                                                   \
-	X(tx_dropped, counter, "Frames dropped because the sending port was full.")                           \
-	X(ignored, counter, "Frames that the reflector could not answer.")                                        \
-	X(merged, counter, "Segments merged into the previous one: packets saved.")                             \
-	X(delayed, counter, "Frames that waited for the whole hold time.")                                    \
-	X(evicted, counter, "Flows forgotten because the flow table was full.")                               \
+#define FASTPATH_COUNTERS(X) \
+	X(rx_packets, counter, "Frames received.") \
+	X(rx_bytes, counter, "Bytes received.") \
+	X(tx_packets, counter, "Frames sent.") \
+	X(tx_bytes, counter, "Bytes sent.") \
+	X(tx_dropped, counter, "Frames dropped because the sending port was full.") \
+	X(ignored, counter, "Frames that the reflector could not answer.") \
+	X(merged, counter, "Segments merged into the previous one: packets saved.") \
+	X(delayed, counter, "Frames that waited for the whole hold time.") \
+	X(evicted, counter, "Flows forgotten because the flow table was full.") \
 	X(bad_checksum, counter, "Small segments passed on untouched because of a wrong or unfinished checksum.") \
-	X(opaque, counter, "Packets of unknown flow (fragments, malformed).")                                 \
-	X(flows, gauge, "Flows remembered.")                                                                  \
-	X(held, gauge, "Frames held.")                                                                        \
-	X(bursts, counter, "Receive bursts that held at least one frame.")                                    \
-	X(busy_cycles, counter, "Time-stamp counter cycles spent on those bursts.")                           \
-	X(sleeps, counter, "Times the queue's core went to sleep with nothing to do.")                        \
+	X(opaque, counter, "Packets of unknown flow (fragments, malformed).") \
+	X(flows, gauge, "Flows remembered.") \
+	X(held, gauge, "Frames held.") \
+	X(bursts, counter, "Receive bursts that held at least one frame.") \
+	X(busy_cycles, counter, "Time-stamp counter cycles spent on those bursts.") \
+	X(sleeps, counter, "Times the queue's core went to sleep with nothing to do.") \
 	X(too_long, counter, "Frames sent although they exceed the sending port's MTU; the port may drop them.")
 
 /* One receive queue; written by its core alone. */
 struct fastpath_queue {
-	uint32_t port;		/* number of the port it receives on */
-	uint32_t queue;		/* number of the queue on that port */
+	uint32_t port;	/* number of the port it receives on */
+	uint32_t queue; /* number of the queue on that port */
 	uint32_t core;
 	uint32_t pad;
-	char interface[32];	/* kernel interface where there is one, else the device's name */
+	char interface[32]; /* kernel interface where there is one, else the device's name */
 #define X(field, kind, help) uint64_t field;
 	FASTPATH_COUNTERS(X)
 #undef X
-} __attribute__((aligned(64)));	/* no two cores write to one cache line */
+} __attribute__((aligned(64))); /* no two cores write to one cache line */
 
-#define FASTPATH_STATS_MAGIC 0x53465041u	/* "APFS" */
+#define FASTPATH_STATS_MAGIC 0x53465041u /* "APFS" */
 #define FASTPATH_STATS_VERSION 2
 
 /* The file: this, then `queues` times struct fastpath_queue. */
 struct fastpath_file {
-	uint32_t magic;		/* written last: a file without it is still being made */
+	uint32_t magic; /* written last: a file without it is still being made */
 	uint32_t version;
 	uint32_t queues;
 	uint32_t pid;
-	uint64_t started;	/* seconds since the epoch */
-	uint64_t beat;		/* CLOCK_MONOTONIC seconds, refreshed at least twice a second while the process turns */
+	uint64_t started; /* seconds since the epoch */
+	uint64_t beat;	  /* CLOCK_MONOTONIC seconds, refreshed at least twice a second while the process turns */
 	uint64_t cycles_per_second;
 	char job[16];
 	char name[FASTPATH_NAME_LEN];
@@ -69,7 +69,7 @@ _Static_assert(sizeof(struct fastpath_file) == 128, "the queues start on a cache
 
 struct fastpath_counter {
 	const char *name, *help;
-	size_t offset;		/* of its uint64_t in struct fastpath_queue */
+	size_t offset; /* of its uint64_t in struct fastpath_queue */
 	bool gauge;
 };
 extern const struct fastpath_counter fastpath_counters[];

@@ -8,7 +8,7 @@
 #include <rte_mbuf.h>
 
 #ifndef AF_XDP
-#define AF_XDP 44	/* linux/socket.h, 4.18 */
+#define AF_XDP 44 /* linux/socket.h, 4.18 */
 #endif
 
 void af_xdp_snapshot(struct af_xdp_sockets *sockets)

@@ -3,7 +3,7 @@
 #pragma once
 #include <stdint.h>
 
-#define AF_XDP_POOL_CACHE 256	/* per core */
+#define AF_XDP_POOL_CACHE 256 /* per core */
 
 struct rte_mempool;
 
@@ -13,7 +13,7 @@ struct rte_mempool;
  * descriptor or -1.
  */
 struct af_xdp_sockets {
-	uint64_t bits[1024 / 64];	/* descriptors above 1023 are not seen: such a queue has none */
+	uint64_t bits[1024 / 64]; /* descriptors above 1023 are not seen: such a queue has none */
 };
 void af_xdp_snapshot(struct af_xdp_sockets *sockets);
 int af_xdp_new_socket(const struct af_xdp_sockets *before, const struct af_xdp_sockets *after);

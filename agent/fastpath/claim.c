@@ -17,7 +17,7 @@
 
 /* What libxdp calls its own program for AF_XDP sockets, and adopts; the agent's steering program is named so too. */
 #define SOCKET_PROGRAM "xsk_def_prog"
-#define CLAIMS "/run/autocork/claims"	/* NAMESPACE-INDEX, a lock file for each interface */
+#define CLAIMS "/run/autocork/claims" /* NAMESPACE-INDEX, a lock file for each interface */
 
 struct claim {
 	char path[128];

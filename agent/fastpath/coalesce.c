@@ -17,15 +17,15 @@
 
 struct slot {
 	struct packet_key key;
-	uint64_t seen_ns;	/* last small segment of the flow, 0 if there was none */
-	uint32_t ack;		/* what it acknowledged */
-	uint32_t largest;	/* IP packet of the flow so far */
+	uint64_t seen_ns; /* last small segment of the flow, 0 if there was none */
+	uint32_t ack;	  /* what it acknowledged */
+	uint32_t largest; /* IP packet of the flow so far */
 	struct repeats repeats;
-	uint64_t deadline_ns;	/* while a frame is held: when it must leave */
-	struct coalesce_frame frame;	/* handle NULL: nothing is held */
-	struct segment segment;	/* of the frame */
-	uint32_t next, prev;	/* neighbours in the queue the slot is in */
-	bool waits;		/* in the hold queue, not in the burst queue */
+	uint64_t deadline_ns;	     /* while a frame is held: when it must leave */
+	struct coalesce_frame frame; /* handle NULL: nothing is held */
+	struct segment segment;	     /* of the frame */
+	uint32_t next, prev;	     /* neighbours in the queue the slot is in */
+	bool waits;		     /* in the hold queue, not in the burst queue */
 };
 
 /* Held slots in the order in which they must leave: every element of one queue waits equally long. */
@@ -37,8 +37,8 @@ struct coalescer {
 	struct coalesce_options options;
 	struct coalesce_stats stats;
 	struct queue burst, hold;
-	uint32_t mask;		/* number of buckets - 1 */
-	uint32_t *tags;		/* hash of each slot's key; 0 = free */
+	uint32_t mask;	/* number of buckets - 1 */
+	uint32_t *tags; /* hash of each slot's key; 0 = free */
 	struct slot *slots;
 };
 

@@ -25,38 +25,38 @@ struct mss_table;
 
 #define COALESCE_FLOWS_MIN 8
 #define COALESCE_FLOWS_MAX (1u << 20)
-#define COALESCE_HOLD_MAX_NS 10000000ull	/* 10 ms: longer would upset the sender's round-trip estimate */
+#define COALESCE_HOLD_MAX_NS 10000000ull /* 10 ms: longer would upset the sender's round-trip estimate */
 
 /* A frame in a linear buffer. */
 struct coalesce_frame {
-	void *handle;		/* the caller's name for the buffer, not NULL */
+	void *handle; /* the caller's name for the buffer, not NULL */
 	uint8_t *data;
 	uint32_t length;
-	uint32_t room;		/* bytes that fit from data on; at least length */
+	uint32_t room; /* bytes that fit from data on; at least length */
 };
 
 struct coalesce_options {
-	uint32_t flows;		/* flows remembered, rounded up to a power of two; COALESCE_FLOWS_MIN …
-				 * COALESCE_FLOWS_MAX */
-	uint32_t max_len;	/* largest IP datagram made: the MTU of the wire it leaves on; at most 65,535 */
-	struct mss_table *mss;	/* of both directions of the wire; NULL: every receiver takes max_len */
-	uint64_t hold_ns;	/* 0 … COALESCE_HOLD_MAX_NS */
-	uint64_t seed;		/* of the hash; random, so that nobody can aim flows at one bucket */
-	void (*emit)(void *context, const struct coalesce_frame *frame);	/* the frame leaves: send it */
-	void (*absorb)(void *context, void *handle);	/* its bytes are in another frame: free the buffer */
+	uint32_t flows;	       /* flows remembered, rounded up to a power of two; COALESCE_FLOWS_MIN …
+				* COALESCE_FLOWS_MAX */
+	uint32_t max_len;      /* largest IP datagram made: the MTU of the wire it leaves on; at most 65,535 */
+	struct mss_table *mss; /* of both directions of the wire; NULL: every receiver takes max_len */
+	uint64_t hold_ns;      /* 0 … COALESCE_HOLD_MAX_NS */
+	uint64_t seed;	       /* of the hash; random, so that nobody can aim flows at one bucket */
+	void (*emit)(void *context, const struct coalesce_frame *frame); /* the frame leaves: send it */
+	void (*absorb)(void *context, void *handle); /* its bytes are in another frame: free the buffer */
 	void *context;
 };
 
 /* Counters only grow, except flows and held. */
 struct coalesce_stats {
-	uint64_t merged;	/* frames absorbed into another: packets saved */
-	uint64_t held;		/* frames held now */
-	uint64_t flows;		/* flows remembered now */
-	uint64_t evicted;	/* flows forgotten because their bucket was full */
+	uint64_t merged;  /* frames absorbed into another: packets saved */
+	uint64_t held;	  /* frames held now */
+	uint64_t flows;	  /* flows remembered now */
+	uint64_t evicted; /* flows forgotten because their bucket was full */
 	/* small segments passed on untouched because a checksum was wrong (or left to hardware) */
 	uint64_t bad_checksum;
-	uint64_t opaque;	/* packets of unknown flow: everything held was sent before them */
-	uint64_t delayed;	/* frames that left because hold_ns ran out */
+	uint64_t opaque;  /* packets of unknown flow: everything held was sent before them */
+	uint64_t delayed; /* frames that left because hold_ns ran out */
 };
 
 struct coalescer;

@@ -42,8 +42,7 @@ void diagnose_af_xdp(char *text, size_t size)
 			 (unsigned long long)locked.rlim_cur / 1024);
 		return;
 	}
-	snprintf(
-		text, size,
-		"another user of the queue, a foreign XDP program, or a veth with fewer receive queues than its peer "
-		"has transmit queues: see autocork steer status, ip link, ethtool -l");
+	snprintf(text, size,
+		 "another user of the queue, a foreign XDP program, or a veth with fewer receive queues than its peer "
+		 "has transmit queues: see autocork steer status, ip link, ethtool -l");
 }

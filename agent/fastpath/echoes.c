@@ -10,7 +10,7 @@
 
 struct echo {
 	uint64_t hash;
-	uint64_t empty_ns;	/* when its bucket is empty again: each answer fills in REFILL_NS */
+	uint64_t empty_ns; /* when its bucket is empty again: each answer fills in REFILL_NS */
 };
 
 /* A bucket that leaks, for each datagram seen of late. */

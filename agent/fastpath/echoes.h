@@ -14,7 +14,7 @@
 
 struct echoes;
 
-struct echoes *echoes_new(void);	/* NULL: out of memory */
+struct echoes *echoes_new(void); /* NULL: out of memory */
 void echoes_free(struct echoes *echoes);
 /* May it be answered? `hash`: of the datagram's ends and bytes, with a seed. Counts it. */
 bool echoes_allow(struct echoes *echoes, uint64_t hash, uint64_t now_ns);

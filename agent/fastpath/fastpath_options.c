@@ -15,7 +15,7 @@
 #include "lib/version.h"
 
 #define FLOWS_DEFAULT 16384
-#define MTU_MIN 576		/* RFC 791: what every host takes */
+#define MTU_MIN 576 /* RFC 791: what every host takes */
 
 enum key {
 	KEY_HOLD = 256,
@@ -52,15 +52,14 @@ static const struct argp_option table[] = {
 	{ 0 },
 };
 
-static const char doc[] =
-	"Forwards, merges or answers packets in user space, with DPDK.\v"
-	"Examples:\n"
-	"  autocork-fastpath -i eth1 -i eth2              merge, add no delay\n"
-	"  autocork-fastpath -i eth1 -i eth2 --hold 50us  wait for more, up to 50 us\n"
-	"  autocork-fastpath -j reflect -i eth1           answer ping and UDP echo\n"
-	"  autocork-fastpath -c 2 -w poll -- -a 0000:03:00.0 -a 0000:03:00.1\n"
-	"\n"
-	"What follows \"--\" goes to DPDK (--vdev, -a, -d, --log-level …).";
+static const char doc[] = "Forwards, merges or answers packets in user space, with DPDK.\v"
+			  "Examples:\n"
+			  "  autocork-fastpath -i eth1 -i eth2              merge, add no delay\n"
+			  "  autocork-fastpath -i eth1 -i eth2 --hold 50us  wait for more, up to 50 us\n"
+			  "  autocork-fastpath -j reflect -i eth1           answer ping and UDP echo\n"
+			  "  autocork-fastpath -c 2 -w poll -- -a 0000:03:00.0 -a 0000:03:00.1\n"
+			  "\n"
+			  "What follows \"--\" goes to DPDK (--vdev, -a, -d, --log-level …).";
 
 static const char *const job_names[] = {
 #define X(id, name, text) [FASTPATH_JOB_##id] = name,
@@ -322,7 +321,7 @@ int options_eal_arguments(const struct fastpath_options *options, const bool *ap
 	ADD(huge ? "--in-memory" : "--no-huge");
 	if (!huge)
 		ADD("--no-shconf");
-	ADD("--no-telemetry");	/* the counters file works in every mode, DPDK's socket only with files shared */
+	ADD("--no-telemetry"); /* the counters file works in every mode, DPDK's socket only with files shared */
 	ADD("-m");
 	ADD("%u", memory_mib);
 	if (options->cores) {

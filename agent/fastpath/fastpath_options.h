@@ -14,9 +14,9 @@
 #define FASTPATH_PORTS_MAX 16
 
 /* X(id, name, text) */
-#define FASTPATH_JOBS(X)                                                                     \
+#define FASTPATH_JOBS(X) \
 	X(COALESCE, "coalesce", "forward between pairs of ports, merging small TCP segments") \
-	X(FORWARD, "forward", "forward between pairs of ports, changing nothing")             \
+	X(FORWARD, "forward", "forward between pairs of ports, changing nothing") \
 	X(REFLECT, "reflect", "answer ICMP echo and UDP echo on every port")
 
 enum fastpath_job {
@@ -37,16 +37,16 @@ struct fastpath_options {
 	enum fastpath_memory memory;
 	char name[FASTPATH_NAME_LEN];
 	char run_dir[PATH_MAX / 2];
-	char interfaces[FASTPATH_PORTS_MAX][IF_NAMESIZE];	/* each becomes a net_af_xdp port, in this order */
+	char interfaces[FASTPATH_PORTS_MAX][IF_NAMESIZE]; /* each becomes a net_af_xdp port, in this order */
 	size_t interface_count;
-	uint32_t queues;	/* per port; 0 = as many as the interface has */
+	uint32_t queues; /* per port; 0 = as many as the interface has */
 	uint64_t hold_ns;
-	uint32_t flows;		/* per receive queue */
-	uint32_t mtu;		/* largest IP datagram made; 0 = the sending port's MTU */
-	struct reflect_options reflect;	/* its addresses */
-	const char *cores;	/* EAL core list, NULL = all that this process may run on */
+	uint32_t flows;			/* per receive queue */
+	uint32_t mtu;			/* largest IP datagram made; 0 = the sending port's MTU */
+	struct reflect_options reflect; /* its addresses */
+	const char *cores;		/* EAL core list, NULL = all that this process may run on */
 	bool keep_privileges;
-	char **eal;		/* arguments after "--" */
+	char **eal; /* arguments after "--" */
 	int eal_count;
 };
 

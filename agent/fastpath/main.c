@@ -25,7 +25,7 @@
 #include "lib/log.h"
 #include "lib/streams.h"
 
-#define FILES_MIN 64		/* what the EAL and its libraries open */
+#define FILES_MIN 64 /* what the EAL and its libraries open */
 #define FILES_PER_SOCKET 8
 
 static volatile bool stop;
@@ -134,7 +134,8 @@ static int allow_files(uint32_t sockets, struct fault *fault)
 	}
 	return fault_set(fault, EXIT_FAILED,
 			 "open files: %llu are allowed, %llu are needed: allow more (ulimit -n, LimitNOFILE= of its "
-			 "service)", (unsigned long long)files.rlim_max, (unsigned long long)needed);
+			 "service)",
+			 (unsigned long long)files.rlim_max, (unsigned long long)needed);
 }
 
 static bool may_use(const char *list)
@@ -190,7 +191,8 @@ static int start_eal(struct fastpath_options *options, struct fault *fault)
 	if (options->cores && !may_use(options->cores))
 		return fault_set(fault, EXIT_USAGE,
 				 "--cores: %s: not all of them are this process's to use: `taskset -cp $$` names "
-				 "those that are", options->cores);
+				 "those that are",
+				 options->cores);
 	argc = options_eal_arguments(options, apart, huge, mib, &argv);
 	if (argc < 0)
 		return fault_set(fault, EXIT_FAILED, "memory: exhausted");
@@ -286,8 +288,8 @@ static int run(struct fastpath_options *options, struct fault *fault)
 	on_signal(0);
 	rte_eal_mp_wait_lcore();
 	failed = all.lost ? fault_set(fault, EXIT_FAILED, "%s: the interface is gone: start again when it is back",
-				      all.lost)
-			  : 0;
+				      all.lost) :
+			    0;
 free_workers:
 	workers_free(&all);
 	fastpath_stats_destroy(all.file, path, lock);

@@ -19,9 +19,9 @@
 #define OPTION_NOP 1
 #define OPTION_MSS 2
 #define ICMP_UNREACHABLE 3
-#define ICMP_TOO_BIG 4		/* its code "fragmentation needed" */
+#define ICMP_TOO_BIG 4 /* its code "fragmentation needed" */
 #define ICMP6_TOO_BIG 2
-#define IP4_HEADERS 40		/* IPv4's and TCP's, without options: RFC 6691 counts those in the MSS */
+#define IP4_HEADERS 40 /* IPv4's and TCP's, without options: RFC 6691 counts those in the MSS */
 #define IP6_HEADERS 60
 #define IP4_CAREFUL 576
 #define IP6_CAREFUL 1280

@@ -18,7 +18,7 @@
 #define ICMP_HEADER 8
 
 #ifndef ETHERTYPE_QINQ
-#define ETHERTYPE_QINQ 0x88a8	/* IEEE 802.1ad; net/ethernet.h has no name for it */
+#define ETHERTYPE_QINQ 0x88a8 /* IEEE 802.1ad; net/ethernet.h has no name for it */
 #endif
 
 static void parse_transport(const uint8_t *data, struct packet *packet, uint8_t protocol)

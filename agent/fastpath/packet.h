@@ -7,37 +7,37 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PACKET_VLANS 2		/* 802.1ad outside, 802.1Q inside; deeper stacks are PACKET_OTHER */
-#define PACKET_EXTENSIONS 8	/* IPv6 extension headers followed; more make a packet opaque */
+#define PACKET_VLANS 2	    /* 802.1ad outside, 802.1Q inside; deeper stacks are PACKET_OTHER */
+#define PACKET_EXTENSIONS 8 /* IPv6 extension headers followed; more make a packet opaque */
 
 enum packet_kind {
-	PACKET_OTHER,		/* cannot carry bytes of a TCP flow: not IP, or another protocol */
+	PACKET_OTHER, /* cannot carry bytes of a TCP flow: not IP, or another protocol */
 	PACKET_ARP,
 	PACKET_TCP,
 	PACKET_UDP,
 	PACKET_ICMP,
 	PACKET_ICMP6,
-	PACKET_OPAQUE,		/* may carry bytes of some TCP flow, unknown of which: fragments, cut or malformed
-				 * headers */
+	PACKET_OPAQUE, /* may carry bytes of some TCP flow, unknown of which: fragments, cut or malformed
+			* headers */
 };
 
 /* Who talks to whom. Compared and hashed as bytes, so every byte is set; addresses of IPv4 use the first four bytes. */
 struct packet_key {
 	uint8_t source[16], target[16];
-	uint16_t source_port, target_port;	/* network order */
-	uint16_t vlan[PACKET_VLANS];		/* VLAN ids, network order; 0xffff where there is no tag */
-	uint8_t version;			/* 4 or 6 */
+	uint16_t source_port, target_port; /* network order */
+	uint16_t vlan[PACKET_VLANS];	   /* VLAN ids, network order; 0xffff where there is no tag */
+	uint8_t version;		   /* 4 or 6 */
 	uint8_t pad[7];
 };
 _Static_assert(sizeof(struct packet_key) == 48, "no hidden padding");
 
 struct packet {
 	enum packet_kind kind;
-	uint8_t version;	/* 4 or 6; 0 if not IP */
-	bool plain;		/* no IP options, no extension headers, and the length fields agree with the frame */
-	uint16_t l3, l4;	/* offsets into the frame; l4 is set for TCP, UDP, ICMP and ICMP6 */
-	uint16_t payload;	/* TCP only: offset of the first data byte */
-	uint16_t end;		/* end of the IP datagram; bytes after it are padding */
+	uint8_t version;  /* 4 or 6; 0 if not IP */
+	bool plain;	  /* no IP options, no extension headers, and the length fields agree with the frame */
+	uint16_t l3, l4;  /* offsets into the frame; l4 is set for TCP, UDP, ICMP and ICMP6 */
+	uint16_t payload; /* TCP only: offset of the first data byte */
+	uint16_t end;	  /* end of the IP datagram; bytes after it are padding */
 };
 
 /* Frames longer than 65,535 bytes are PACKET_OPAQUE. */

@@ -20,14 +20,14 @@
 #include "fastpath/diagnose.h"
 #include "lib/log.h"
 
-#define RING 2048u		/* descriptors per queue and direction: the default of the AF_XDP driver */
+#define RING 2048u /* descriptors per queue and direction: the default of the AF_XDP driver */
 /* A queue keeps both rings full at worst, the AF_XDP driver another two rings in its fill queue; some are held or
  * cached. */
 #define BUFFERS_PER_QUEUE (4 * RING + 1024)
-#define LINK_OVERHEAD 26	/* Ethernet header, two VLAN tags, checksum */
-#define KERNEL_HEADROOM 256	/* XDP_PACKET_HEADROOM: the kernel leaves it before the packet, behind DPDK's own */
+#define LINK_OVERHEAD 26    /* Ethernet header, two VLAN tags, checksum */
+#define KERNEL_HEADROOM 256 /* XDP_PACKET_HEADROOM: the kernel leaves it before the packet, behind DPDK's own */
 #define BUFFER_ROOM_MIN 2048u
-#define EAL_MIB 48		/* what the EAL and the drivers take besides */
+#define EAL_MIB 48 /* what the EAL and the drivers take besides */
 
 static int interface_ioctl(unsigned long request, struct ifreq *ifr)
 {
@@ -110,8 +110,8 @@ static int describe(struct port *port, struct fault *fault)
 
 /* Some queues of a port: those of one of its devices. */
 struct share {
-	uint16_t id;		/* of the device */
-	uint32_t first, count;	/* the port's queues, which are 0 to count - 1 of the device */
+	uint16_t id;	       /* of the device */
+	uint32_t first, count; /* the port's queues, which are 0 to count - 1 of the device */
 };
 
 /* Finds out how the queue of the device can wake a core. */
@@ -257,8 +257,8 @@ int ports_open(struct ports *ports, const struct fastpath_options *options, stru
 	if (sockets)
 		ports->sockets = af_xdp_pool("sockets", sockets * each, room);
 	if (sockets < ports->count)
-		ports->others = rte_pktmbuf_pool_create("others", (ports->count - sockets) * each, AF_XDP_POOL_CACHE, 0, room,
-							SOCKET_ID_ANY);
+		ports->others = rte_pktmbuf_pool_create("others", (ports->count - sockets) * each, AF_XDP_POOL_CACHE, 0,
+							room, SOCKET_ID_ANY);
 	if ((sockets && !ports->sockets) || (sockets < ports->count && !ports->others))
 		return fault_set(fault, EXIT_FAILED,
 				 "buffers: %s: free memory or huge pages, use fewer queues, or give DPDK more with -- "

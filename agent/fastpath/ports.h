@@ -11,22 +11,22 @@
 struct rte_mempool;
 
 struct port {
-	uint16_t id;		/* DPDK's, of its first device */
-	uint16_t devices;	/* 1, or one for each queue: then their numbers follow each other */
-	char name[32];		/* kernel interface, or the device's name where there is none */
-	int if_index;		/* 0 = no kernel interface */
+	uint16_t id;	  /* DPDK's, of its first device */
+	uint16_t devices; /* 1, or one for each queue: then their numbers follow each other */
+	char name[32];	  /* kernel interface, or the device's name where there is none */
+	int if_index;	  /* 0 = no kernel interface */
 	bool af_xdp;
-	uint32_t mtu;		/* read again by one thread while the others look at it */
+	uint32_t mtu; /* read again by one thread while the others look at it */
 	uint8_t mac[6];
-	struct sleeper_queue *queues;	/* one per receive queue, with DPDK's numbers for it */
+	struct sleeper_queue *queues; /* one per receive queue, with DPDK's numbers for it */
 };
 
 struct ports {
 	struct port list[FASTPATH_PORTS_MAX];
 	size_t count;
-	uint32_t queues;	/* per port, the same for all */
-	struct rte_mempool *sockets, *others;	/* buffers of the AF_XDP ports, of the other ports; NULL where there are
-						 * none */
+	uint32_t queues;		      /* per port, the same for all */
+	struct rte_mempool *sockets, *others; /* buffers of the AF_XDP ports, of the other ports; NULL where there are
+					       * none */
 };
 
 /*

@@ -29,7 +29,7 @@
 #define NEIGHBOUR_SOLICIT 135
 #define NEIGHBOUR_ADVERT 136
 #define NEIGHBOUR_SIZE 24	/* up to the options */
-#define NEIGHBOUR_LINK_OPTION 8	/* type, length in units of 8, MAC */
+#define NEIGHBOUR_LINK_OPTION 8 /* type, length in units of 8, MAC */
 #define ARP_SIZE 28
 
 static void swap(uint8_t *a, uint8_t *b, size_t length)
@@ -96,7 +96,7 @@ static bool reflect_neighbour(const struct reflect_options *options, uint8_t *da
 	icmp[0] = NEIGHBOUR_ADVERT;
 	memset(icmp + ICMP_CHECK, 0, 2);
 	memset(icmp + 4, 0, 4);
-	icmp[4] = 0x60;	/* solicited, override */
+	icmp[4] = 0x60; /* solicited, override */
 	option[0] = 2;	/* target link-layer address */
 	memcpy(option + 2, options->mac, MAC);
 	check = ~sum_fold(sum_bytes(icmp, length, packet_pseudo_sum(data, packet, IPPROTO_ICMPV6, length)));
@@ -195,8 +195,8 @@ static bool reflect_udp(const struct reflect_options *options, const struct refl
 	uint16_t length = packet->end - packet->l4;
 	bool unchecked = !udp[UDP_CHECK] && !udp[UDP_CHECK + 1];
 
-	if (packet_get16(udp + UDP_LENGTH) != length ||
-	    !answers(options, packet_get16(udp), packet_get16(udp + 2)) || (unchecked && packet->version == 6))
+	if (packet_get16(udp + UDP_LENGTH) != length || !answers(options, packet_get16(udp), packet_get16(udp + 2)) ||
+	    (unchecked && packet->version == 6))
 		return false;
 	if (!unchecked && !sum_right(data, packet, packet_pseudo_sum(data, packet, IPPROTO_UDP, length)))
 		return false;

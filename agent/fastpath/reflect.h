@@ -16,10 +16,10 @@
 
 #define REFLECT_ADDRESSES 16
 #define REFLECT_PORT_WORDS (65536 / 64)
-#define REFLECT_SOURCE_MIN 1024	/* below are services, which may answer an answer */
+#define REFLECT_SOURCE_MIN 1024 /* below are services, which may answer an answer */
 
 struct reflect_options {
-	uint8_t mac[6];		/* the port's: frames to other stations are not answered */
+	uint8_t mac[6]; /* the port's: frames to other stations are not answered */
 	/*
 	 * IPv6, or IPv4 in v4-mapped form. None: every address that reaches this MAC is answered for (what a steering
 	 * rule let through), and ARP and neighbour discovery are left to the kernel.

@@ -4,7 +4,7 @@
 
 #define WHOLE_MAX (1u << 30)
 #define AGAIN_MIN 4096
-#define MEMORY (256u << 10)	/* merged bytes after which both counts are halved: what is long past matters less */
+#define MEMORY (256u << 10) /* merged bytes after which both counts are halved: what is long past matters less */
 #define PENANCE_MIN (1u << 20)
 #define PENANCE_MAX (1u << 30)
 

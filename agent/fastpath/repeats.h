@@ -11,13 +11,13 @@
 
 struct repeats {
 	bool known;
-	uint32_t next;		/* sequence number behind all that came */
-	uint32_t whole;		/* bytes before `next` that came without a hole */
-	uint32_t filled;	/* sequence number behind the last segment that filled a hole, or followed on one */
-	uint32_t merged;	/* bytes added to packets that were above the careful size by then */
-	uint32_t again;		/* bytes that came a second time, though they had come whole */
-	uint32_t careful;	/* so many more bytes are merged to careful sizes only */
-	uint32_t penance;	/* how many that were the last time */
+	uint32_t next;	  /* sequence number behind all that came */
+	uint32_t whole;	  /* bytes before `next` that came without a hole */
+	uint32_t filled;  /* sequence number behind the last segment that filled a hole, or followed on one */
+	uint32_t merged;  /* bytes added to packets that were above the careful size by then */
+	uint32_t again;	  /* bytes that came a second time, though they had come whole */
+	uint32_t careful; /* so many more bytes are merged to careful sizes only */
+	uint32_t penance; /* how many that were the last time */
 };
 
 /* A segment came. True if no packet above the careful size may be made of it. */

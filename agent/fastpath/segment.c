@@ -31,7 +31,7 @@
 #define FLAG_RST 0x04
 #define FLAG_PSH 0x08
 #define FLAG_ACK 0x10
-#define MERGEABLE_MASK 0x0ff7	/* reserved bits, AE, CWR, ECE, URG, ACK, RST, SYN, FIN: all but PSH */
+#define MERGEABLE_MASK 0x0ff7 /* reserved bits, AE, CWR, ECE, URG, ACK, RST, SYN, FIN: all but PSH */
 
 /* IANA, TCP option kind numbers. */
 #define OPTION_END 0
@@ -166,7 +166,7 @@ uint32_t segment_append(uint8_t *head_frame, uint32_t frame_length, struct segme
 	extend(check, head->length & 1 ? sum_shift(next->data_sum) : next->data_sum);
 	packet_put16(grown, next->length);
 	memcpy(&sum, grown, sizeof(sum));
-	extend(check, sum);	/* the pseudo header's length */
+	extend(check, sum); /* the pseudo header's length */
 	replace(tcp + TCP_WINDOW, packet_get16(last + TCP_WINDOW), check);
 	replace(tcp + TCP_OFFSET_FLAGS, packet_get16(tcp + TCP_OFFSET_FLAGS) | (last[TCP_FLAGS] & FLAG_PSH), check);
 

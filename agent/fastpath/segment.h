@@ -4,18 +4,18 @@
 #include "fastpath/packet.h"
 
 enum segment_verdict {
-	SEGMENT_SMALL,		/* may be merged with others */
-	SEGMENT_OTHER,		/* nothing may be merged with it: no data, too long, other flags … */
-	SEGMENT_CORRUPT,	/* the same, because a checksum is wrong: merging would make the damage look right */
-	SEGMENT_LAST,		/* the same, and its flow ends or starts: SYN, FIN, RST */
+	SEGMENT_SMALL,	 /* may be merged with others */
+	SEGMENT_OTHER,	 /* nothing may be merged with it: no data, too long, other flags … */
+	SEGMENT_CORRUPT, /* the same, because a checksum is wrong: merging would make the damage look right */
+	SEGMENT_LAST,	 /* the same, and its flow ends or starts: SYN, FIN, RST */
 };
 
 /* What is known of a segment that may be merged. Offsets into its frame. */
 struct segment {
-	uint32_t sequence;	/* of the first data byte */
+	uint32_t sequence; /* of the first data byte */
 	uint32_t ack;
-	uint32_t length;	/* data bytes */
-	uint16_t data_sum;	/* one's complement sum of the data as it arrived, folded */
+	uint32_t length;   /* data bytes */
+	uint16_t data_sum; /* one's complement sum of the data as it arrived, folded */
 	uint16_t l3, l4, data, end;
 	uint8_t version;
 };

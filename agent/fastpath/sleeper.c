@@ -10,7 +10,7 @@
 #include <rte_ethdev.h>
 #include <rte_interrupts.h>
 
-#define NAP_MIN_NS 20000u	/* first sleep of a queue that cannot wake us, then twice as long each time */
+#define NAP_MIN_NS 20000u /* first sleep of a queue that cannot wake us, then twice as long each time */
 #define NAP_MAX_NS 500000u
 /* A packet between the last look and the arming of an interrupt may raise none with some drivers. */
 #define INTERRUPT_MAX_NS 10000000u

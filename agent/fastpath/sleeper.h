@@ -9,23 +9,23 @@
 
 /* How a queue wakes its core. */
 enum sleeper_kind {
-	SLEEPER_SOCKET,		/* the driver's AF_XDP socket: readable while there is a packet */
-	SLEEPER_INTERRUPT,	/* the driver's receive interrupt */
-	SLEEPER_NONE,		/* not at all: look again after a short sleep */
+	SLEEPER_SOCKET,	   /* the driver's AF_XDP socket: readable while there is a packet */
+	SLEEPER_INTERRUPT, /* the driver's receive interrupt */
+	SLEEPER_NONE,	   /* not at all: look again after a short sleep */
 };
 
 /* A queue, as it was found while it was set up. */
 struct sleeper_queue {
 	enum sleeper_kind kind;
-	int fd;			/* SLEEPER_SOCKET: the socket; else -1 */
+	int fd; /* SLEEPER_SOCKET: the socket; else -1 */
 	uint16_t port, queue;
 };
 
 struct sleeper {
-	struct pollfd fds[FASTPATH_QUEUES_MAX + 2];	/* first the wake-up descriptor and the interrupts' epoll */
+	struct pollfd fds[FASTPATH_QUEUES_MAX + 2]; /* first the wake-up descriptor and the interrupts' epoll */
 	struct sleeper_queue queues[FASTPATH_QUEUES_MAX];
 	int count;
-	bool blind;		/* some queue cannot wake us */
+	bool blind; /* some queue cannot wake us */
 	uint32_t nap_ns;
 };
 

@@ -22,9 +22,9 @@
 
 /* The ring of the other port is full: it may drain while we try; then frames are dropped. */
 #define SEND_TRIES 16
-#define TICKS_PER_SECOND 4	/* heartbeat, counters, the look for vanished interfaces */
-#define SPIN_US 10		/* looks go on this long after the last frame before the core sleeps */
-#define WAKE_US 100		/* a sleep may end this late: closer to a deadline we keep looking instead */
+#define TICKS_PER_SECOND 4 /* heartbeat, counters, the look for vanished interfaces */
+#define SPIN_US 10	   /* looks go on this long after the last frame before the core sleeps */
+#define WAKE_US 100	   /* a sleep may end this late: closer to a deadline we keep looking instead */
 
 /* Nanoseconds of the clock that the coalescer gets. */
 static uint64_t cycles_to_ns(const struct workers *all, uint64_t cycles)

@@ -17,8 +17,11 @@ const char *units_count(struct units *units, uint64_t count)
 	/* 999.5 would be printed as 1000 of the smaller unit */
 	for (value /= 1000; value >= 999.5 && prefixes[prefix + 1]; prefix++)
 		value /= 1000;
-	snprintf(units->text, sizeof(units->text), "%.*f%c", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value,
-		 prefixes[prefix]);
+	snprintf(units->text, sizeof(units->text), "%.*f%c",
+		 value < 9.995 ? 2 :
+		 value < 99.95 ? 1 :
+				 0,
+		 value, prefixes[prefix]);
 	return units->text;
 }
 

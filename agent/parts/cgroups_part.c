@@ -15,11 +15,11 @@
 
 struct groups {
 	struct daemon *daemon;
-	struct cgroup_watch *named;	/* paths */
-	struct dir_watch *around; /* where what patterns and pods stand for comes and goes; NULL: there are none */
-	struct policy_strings dirs;	/* watched by it */
-	const char **list;		/* the same, ended by NULL */
-	char error[640];		/* why what they stand for now is not in force; "" if it is */
+	struct cgroup_watch *named; /* paths */
+	struct dir_watch *around;   /* where what patterns and pods stand for comes and goes; NULL: there are none */
+	struct policy_strings dirs; /* watched by it */
+	const char **list;	    /* the same, ended by NULL */
+	char error[640];	    /* why what they stand for now is not in force; "" if it is */
 };
 
 static void warn(const struct fault *fault)

@@ -16,7 +16,7 @@
 #include "telemetry/telemetry.h"
 
 struct endpoint_part {
-	struct broker *broker;	/* NULL: it could not start, or no policy asks for it yet */
+	struct broker *broker; /* NULL: it could not start, or no policy asks for it yet */
 };
 
 static bool is_wanted(const struct policy_set *set)

@@ -23,20 +23,20 @@
 #include "lib/log.h"
 
 #define DELAY_MAX_S 30u
-#define STEADY_S 60		/* one that ran this long did not fail at once: the next delay is short again */
-#define STOP_MS 5000		/* to end after SIGTERM */
+#define STEADY_S 60  /* one that ran this long did not fail at once: the next delay is short again */
+#define STOP_MS 5000 /* to end after SIGTERM */
 
 struct fastpath_part {
 	struct daemon *daemon;
 	char program[PATH_MAX], run_dir[PATH_MAX], stats[PATH_MAX];
-	char **wanted, **running;	/* commands, NULL = none */
-	pid_t pid;			/* 0 = none runs */
+	char **wanted, **running; /* commands, NULL = none */
+	pid_t pid;		  /* 0 = none runs */
 	int pidfd;
 	time_t since;
-	unsigned int failures;		/* in a row */
+	unsigned int failures; /* in a row */
 	uint64_t restarts;
 	sd_event_source *exit, *timer;
-	char error[512];		/* why none runs; "" if one does or none is wanted */
+	char error[512]; /* why none runs; "" if one does or none is wanted */
 };
 
 /* Beside the agent's own program, wherever that was installed or built. */
@@ -207,8 +207,8 @@ static void start(struct fastpath_part *part)
 	if (!spawn(command, &pid, &err)) {
 		fastpath_plan_free(command);
 		snprintf(why, sizeof(why), "%.200s: %s", part->program,
-			 err == ENOENT ? "not installed, it is built where DPDK's development files are"
-				       : strerror(err));
+			 err == ENOENT ? "not installed, it is built where DPDK's development files are" :
+					 strerror(err));
 		failed(part, why);
 		return;
 	}

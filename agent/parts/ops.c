@@ -43,9 +43,9 @@ static json_t *snapshot_next(void *context)
 {
 	struct snapshot *snapshot = context;
 
-	return snapshot->at < snapshot->count
-		       ? snapshot->item(snapshot, snapshot->rows + snapshot->at++ * snapshot->row_size)
-		       : NULL;
+	return snapshot->at < snapshot->count ?
+		       snapshot->item(snapshot, snapshot->rows + snapshot->at++ * snapshot->row_size) :
+		       NULL;
 }
 
 static void snapshot_list(struct control_client *client, struct snapshot *snapshot)
@@ -114,9 +114,8 @@ static int op_flows(struct daemon *daemon, struct control_client *client, const 
 	wanted.snapshot = calloc(1, sizeof(*wanted.snapshot));
 	if (!wanted.snapshot)
 		return fault_set(fault, EXIT_FAILED, "flows: out of memory");
-	*wanted.snapshot = (struct snapshot){ .daemon = daemon,
-					      .row_size = sizeof(struct engine_flow),
-					      .item = flow_item };
+	*wanted.snapshot =
+		(struct snapshot){ .daemon = daemon, .row_size = sizeof(struct engine_flow), .item = flow_item };
 	if (engine_flows(daemon->engine, add_flow, &wanted) < 0) {
 		snapshot_free(wanted.snapshot);
 		return fault_set(fault, EXIT_FAILED, "flows: cannot be read from the kernel: see the agent's log");

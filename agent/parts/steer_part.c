@@ -19,26 +19,26 @@
 #include "steer/steer_lock.h"
 #include "steer/steer_tables.h"
 
-#define TIDY_S 30	/* how often idle flows are forgotten and drained interfaces let go */
-#define RETRY_S 1	/* until the lock is free */
-#define SETTLE_US 50000	/* from a change of interfaces to the look at it */
-#define STEER_REPORTED 64	/* interfaces whose losses are looked at */
+#define TIDY_S 30	  /* how often idle flows are forgotten and drained interfaces let go */
+#define RETRY_S 1	  /* until the lock is free */
+#define SETTLE_US 50000	  /* from a change of interfaces to the look at it */
+#define STEER_REPORTED 64 /* interfaces whose losses are looked at */
 
 struct wanted {
 	char name[IF_NAMESIZE];
-	bool ready;		/* attached, its rules in force */
-	int index;		/* when it was attached; names change */
-	int owned;		/* lock on its rules, -1 = none */
-	uint64_t lost;		/* packets that the hand-over lost, when that was said last */
-	char error[512];	/* why not; said once */
+	bool ready;	 /* attached, its rules in force */
+	int index;	 /* when it was attached; names change */
+	int owned;	 /* lock on its rules, -1 = none */
+	uint64_t lost;	 /* packets that the hand-over lost, when that was said last */
+	char error[512]; /* why not; said once */
 };
 
 struct steer_part {
 	struct daemon *daemon;
 	struct handoff *handoff;
 	sd_event_source *links, *tidy, *retry;
-	bool unapplied;		/* what the policies say is not in force yet */
-	char busy[512];		/* why nothing can be changed; said once */
+	bool unapplied; /* what the policies say is not in force yet */
+	char busy[512]; /* why nothing can be changed; said once */
 	int netlink;
 	struct wanted *wanted;
 	size_t count;
@@ -236,7 +236,8 @@ static void report_losses(struct steer_part *part)
 			lost += counters[i].packets[verdict];
 		if (wanted && lost > wanted->lost)
 			log_warning("%s: %llu packets were lost on the way to the consumer: `autocork steer status %s` "
-				    "says why", wanted->name, (unsigned long long)(lost - wanted->lost), wanted->name);
+				    "says why",
+				    wanted->name, (unsigned long long)(lost - wanted->lost), wanted->name);
 		if (wanted)
 			wanted->lost = lost;
 	}
@@ -368,11 +369,11 @@ void steer_part_status(struct daemon *daemon, void *data, json_t *status)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < part->count; i++)
-		json_array_append_new(list, json_pack("{so, sb, so}", "interface",
-						      json_text_or_null(part->wanted[i].name), "steered",
-						      (int)part->wanted[i].ready, "error",
-						      json_text_or_null(*part->wanted[i].error ? part->wanted[i].error
-											       : NULL)));
+		json_array_append_new(list,
+				      json_pack("{so, sb, so}", "interface", json_text_or_null(part->wanted[i].name),
+						"steered", (int)part->wanted[i].ready, "error",
+						json_text_or_null(*part->wanted[i].error ? part->wanted[i].error :
+											   NULL)));
 	json_object_set_new(status, "steer", list);
 }
 

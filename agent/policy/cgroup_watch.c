@@ -18,7 +18,7 @@
 
 struct cgroup_watch {
 	char *root;
-	char **paths;		/* as the policies give them */
+	char **paths; /* as the policies give them */
 	size_t path_count;
 	int fd;
 	sd_event_source *source;

@@ -22,7 +22,7 @@ struct group {
 	uint32_t first_rule, rule_count;
 	uint32_t width;
 	enum part_kind part;
-	uint32_t slot;		/* where in active[] of the part */
+	uint32_t slot; /* where in active[] of the part */
 	uint64_t hash[2];
 };
 
@@ -35,14 +35,14 @@ struct boundary {
 /* What a set of groups was put together to. */
 struct known_rules {
 	uint64_t hash[2];
-	struct ac_port at;	/* of which PART_ANY_PEER has the chain, PART_PEERS the spans */
+	struct ac_port at; /* of which PART_ANY_PEER has the chain, PART_PEERS the spans */
 	UT_hash_handle hh;
 };
 
 struct part {
-	uint32_t *active;	/* groups in force, in no order */
+	uint32_t *active; /* groups in force, in no order */
 	size_t active_count, active_rules;
-	uint64_t hash[2];	/* of the groups in force */
+	uint64_t hash[2]; /* of the groups in force */
 	struct known_rules *known;
 };
 

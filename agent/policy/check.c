@@ -8,8 +8,8 @@ static const struct policy_place *place_of(const struct section *section, const 
 }
 
 /* At the key's place if it was set, else at the section's heading. */
-#define CHECK_ERROR(errors, section, place, format, ...)                                                     \
-	policy_error_add(errors, (place)->file ? (place)->file : (section)->file,                            \
+#define CHECK_ERROR(errors, section, place, format, ...) \
+	policy_error_add(errors, (place)->file ? (place)->file : (section)->file, \
 			 (place)->file ? (place)->line : (section)->line, "[%s]: " format, (section)->title, \
 			 ##__VA_ARGS__)
 

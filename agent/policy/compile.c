@@ -13,7 +13,7 @@
 /* Where in set->cgroups a path is. */
 struct known_path {
 	const char *path;
-	uint32_t index;		/* plus one */
+	uint32_t index; /* plus one */
 	UT_hash_handle hh;
 };
 

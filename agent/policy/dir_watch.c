@@ -26,7 +26,7 @@
 struct dir_watch {
 	const char *const *dirs;
 	size_t dir_count;
-	int *inside;		/* per directory: its watch, or -1 while it does not exist */
+	int *inside; /* per directory: its watch, or -1 while it does not exist */
 	uint32_t mask;
 	int fd;
 	sd_event_source *source, *timer;
@@ -164,9 +164,14 @@ int dir_watch_new(struct dir_watch **watch, sd_event *event, const char *const *
 	while (dirs[it->dir_count])
 		it->dir_count++;
 	*it = (struct dir_watch){
-		.dirs = dirs, .dir_count = it->dir_count, .fd = -1, .settle_us = settle_us,
+		.dirs = dirs,
+		.dir_count = it->dir_count,
+		.fd = -1,
+		.settle_us = settle_us,
 		.mask = of == DIR_WATCH_FILES ? FILES : INSIDE,
-		.changed = changed, .context = context, .inside = memory_zeroed(it->dir_count, sizeof(*it->inside)),
+		.changed = changed,
+		.context = context,
+		.inside = memory_zeroed(it->dir_count, sizeof(*it->inside)),
 	};
 	result = start(it, event);
 	if (result) {

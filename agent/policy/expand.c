@@ -16,7 +16,7 @@
 struct expand_places expand_places = { NULL, "/var/log/containers", "/var/log/pods" };
 
 struct expansion {
-	const char *root;	/* NULL: no cgroup v2 */
+	const char *root; /* NULL: no cgroup v2 */
 	bool pods_known;
 	struct pods pods;
 };

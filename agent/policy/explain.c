@@ -16,7 +16,7 @@ struct flow {
 	const struct policy_set *set;
 	struct ac_facts facts;
 	bool peer_known;
-	char cgroup[4096];	/* empty: not known */
+	char cgroup[4096]; /* empty: not known */
 };
 
 #define FLOW_FORM "write it as 'port=443 side=server peer=10.0.0.1 program=nginx cgroup=/a/b'"
@@ -183,8 +183,8 @@ static uint32_t walk(struct flow *flow, json_t *considered, size_t *more)
 		/* Beyond EXPLAIN_MAX only what matches is listed. */
 		if (!because || listed < EXPLAIN_MAX || (rule->policy == last && !*more))
 			entry = json_pack("{s:s, s:o, s:b, s:s?}", "policy", set->origins[rule->policy].name, "origin",
-					  policy_explain_place(&set->origins[rule->policy]), "matches", !because, "because",
-					  because);
+					  policy_explain_place(&set->origins[rule->policy]), "matches", !because,
+					  "because", because);
 		if (rule->policy == last && !*more)
 			json_array_set_new(considered, listed - 1, entry);
 		else if (entry)
@@ -245,7 +245,7 @@ void policy_explain_print(FILE *out, const json_t *explained)
 	fprintf(out, "%s: mode %s (%s)\n", json_member_text(explained, "policy"), json_member_text(explained, "mode"),
 		json_member_text(explained, "origin"));
 	json_array_foreach(json_object_get(explained, "steered"), index, entry)
-		fprintf(out, "%s: steered on %s to %s, before the kernel sees it (%s)\n", json_member_text(entry, "policy"),
-			json_member_text(entry, "interface"), json_member_text(entry, "steer"),
-			json_member_text(entry, "origin"));
+		fprintf(out, "%s: steered on %s to %s, before the kernel sees it (%s)\n",
+			json_member_text(entry, "policy"), json_member_text(entry, "interface"),
+			json_member_text(entry, "steer"), json_member_text(entry, "origin"));
 }

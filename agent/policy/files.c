@@ -8,13 +8,12 @@
 #include "lib/memory.h"
 #include "policy/sections.h"
 
-const char *const policy_default_dirs[] = {
-	"/usr/lib/autocork/policy.d", "/run/autocork/policy.d", "/etc/autocork/policy.d", NULL
-};
+const char *const policy_default_dirs[] = { "/usr/lib/autocork/policy.d", "/run/autocork/policy.d",
+					    "/etc/autocork/policy.d", NULL };
 
 struct drop_in {
 	char *path;
-	const char *name;	/* inside path */
+	const char *name; /* inside path */
 	size_t dir;
 };
 

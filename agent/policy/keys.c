@@ -8,17 +8,19 @@
 #include "lib/paths.h"
 #include "lib/names.h"
 
-static const char *const steers[] = {
-	[POLICY_STEER_NONE] = "none", [POLICY_STEER_AF_XDP] = "af_xdp", [POLICY_STEER_DPDK] = "dpdk",
-	[POLICY_STEER_ENDPOINT] = "endpoint", NULL
-};
+static const char *const steers[] = { [POLICY_STEER_NONE] = "none",
+				      [POLICY_STEER_AF_XDP] = "af_xdp",
+				      [POLICY_STEER_DPDK] = "dpdk",
+				      [POLICY_STEER_ENDPOINT] = "endpoint",
+				      NULL };
 static const char *const directions[] = {
 	[POLICY_DIRECTION_IN] = "in", [POLICY_DIRECTION_OUT] = "out", [POLICY_DIRECTION_ANY] = "any", NULL
 };
-static const char *const protocols[] = {
-	[POLICY_PROTOCOL_TCP] = "tcp", [POLICY_PROTOCOL_UDP] = "udp", [POLICY_PROTOCOL_ANY] = "any",
-	[POLICY_PROTOCOL_ICMP] = "icmp", NULL
-};
+static const char *const protocols[] = { [POLICY_PROTOCOL_TCP] = "tcp",
+					 [POLICY_PROTOCOL_UDP] = "udp",
+					 [POLICY_PROTOCOL_ANY] = "any",
+					 [POLICY_PROTOCOL_ICMP] = "icmp",
+					 NULL };
 static const char *const removals[] = { [POLICY_REMOVAL_DRAIN] = "drain", [POLICY_REMOVAL_MOVE] = "move", NULL };
 static const char *const jobs[] = { [POLICY_JOB_COALESCE] = "coalesce", [POLICY_JOB_REFLECT] = "reflect", NULL };
 

@@ -17,23 +17,23 @@ struct policy_type {
 	char *(*parse)(const struct policy_key *key, const char *text, void *field);
 	/* Writes what parse() would accept again. */
 	void (*print)(const struct policy_key *key, const void *field, FILE *out);
-	void (*clear)(void *field);	/* may be NULL */
+	void (*clear)(void *field); /* may be NULL */
 };
 
 struct policy_key {
 	enum policy_section section;
 	const char *name;
 	const struct policy_type *type;
-	size_t offset;			/* of the field in the section's struct */
-	const char *fallback;		/* the default, as text; NULL = none: empty, or must be given */
-	const char *allowed;		/* ends every error about this key */
+	size_t offset;	      /* of the field in the section's struct */
+	const char *fallback; /* the default, as text; NULL = none: empty, or must be given */
+	const char *allowed;  /* ends every error about this key */
 	const char *doc;
-	const char *const *names;	/* of an enumeration, by value, ended by NULL */
-	double least, most;		/* of a number, in the unit of the field */
+	const char *const *names; /* of an enumeration, by value, ended by NULL */
+	double least, most;	  /* of a number, in the unit of the field */
 };
 
 struct policy_section_kind {
-	const char *name;		/* [NAME] or, for policies, [NAME x] */
+	const char *name; /* [NAME] or, for policies, [NAME x] */
 	size_t size;
 	const struct policy_key *keys;
 	size_t key_count;
@@ -55,16 +55,16 @@ void policy_values_init(enum policy_section section, void *values);
 void policy_values_clear(enum policy_section section, void *values);
 
 /* The types, in values.c and lists.c */
-extern const struct policy_type policy_type_name;	/* one of key->names, a byte */
+extern const struct policy_type policy_type_name; /* one of key->names, a byte */
 extern const struct policy_type policy_type_yesno;
-extern const struct policy_type policy_type_duration;	/* microseconds, uint32_t */
-extern const struct policy_type policy_type_floor;	/* the same, or 0 */
-extern const struct policy_type policy_type_fraction;	/* 0.98 or 98% */
-extern const struct policy_type policy_type_budget;	/* 1%, or off: 0 */
-extern const struct policy_type policy_type_series;	/* a number, or all: POLICY_SERIES_ALL; uint16_t */
+extern const struct policy_type policy_type_duration; /* microseconds, uint32_t */
+extern const struct policy_type policy_type_floor;    /* the same, or 0 */
+extern const struct policy_type policy_type_fraction; /* 0.98 or 98% */
+extern const struct policy_type policy_type_budget;   /* 1%, or off: 0 */
+extern const struct policy_type policy_type_series;   /* a number, or all: POLICY_SERIES_ALL; uint16_t */
 extern const struct policy_type policy_type_interface;
 extern const struct policy_type policy_type_endpoint;
-extern const struct policy_type policy_type_ranges;	/* within least … most; the word "all" is the empty list */
+extern const struct policy_type policy_type_ranges; /* within least … most; the word "all" is the empty list */
 extern const struct policy_type policy_type_globs;
 extern const struct policy_type policy_type_paths;
 extern const struct policy_type policy_type_pods;

@@ -17,14 +17,14 @@
 /* A rule of the chain that is put together. */
 struct entry {
 	uint32_t key;
-	uint32_t order;		/* in the chain */
+	uint32_t order; /* in the chain */
 	uint32_t rule;
 };
 
 struct builder {
 	struct policy_set *set;
-	uint32_t *names;	/* per rule: its program's number */
-	struct entry *entries;	/* of one chain */
+	uint32_t *names;       /* per rule: its program's number */
+	struct entry *entries; /* of one chain */
 };
 
 /* The program's place in names[]; it gets one if it has none. */
@@ -100,8 +100,9 @@ static uint32_t flags_of(uint32_t key)
 {
 	uint32_t name = key & 0xffff;
 
-	return (key >> 16 ? AC_LINK_GROUPS : 0) |
-	       (name == AC_NAME_PATTERN ? AC_LINK_PATTERNS : name == AC_NAME_ANY ? 0 : AC_LINK_NAMES);
+	return (key >> 16 ? AC_LINK_GROUPS : 0) | (name == AC_NAME_PATTERN ? AC_LINK_PATTERNS :
+						   name == AC_NAME_ANY	   ? 0 :
+									     AC_LINK_NAMES);
 }
 
 static size_t count_slots(const struct entry *entries, size_t count)
@@ -156,7 +157,7 @@ void links_build(struct policy_set *set)
 	for (size_t start = 0, end; start < set->chain_count; start = end + 1) {
 		uint32_t link;
 
-		for (end = start; !(set->chain[end] & AC_CHAIN_ON); end++)	/* AC_CHAIN_END has that bit too */
+		for (end = start; !(set->chain[end] & AC_CHAIN_ON); end++) /* AC_CHAIN_END has that bit too */
 			;
 		link = set->chain[end];
 		/* A chain goes on with an earlier one. */
@@ -166,8 +167,7 @@ void links_build(struct policy_set *set)
 	for (size_t port = 0; port < AC_PORTS; port++)
 		set->ports[port].links = built[set->ports[port].chain];
 	for (size_t i = 0; i < set->span_count; i++)
-		set->spans[i].links =
-			set->spans[i].chain == AC_CHAIN_END ? AC_CHAIN_END : built[set->spans[i].chain];
+		set->spans[i].links = set->spans[i].chain == AC_CHAIN_END ? AC_CHAIN_END : built[set->spans[i].chain];
 	free(b.entries);
 	free(b.names);
 	free(built);

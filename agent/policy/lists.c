@@ -75,8 +75,8 @@ static int range_order(const void *a, const void *b)
 {
 	const struct policy_range *x = a, *y = b;
 
-	return x->first != y->first ? (x->first > y->first) - (x->first < y->first)
-				    : (x->last > y->last) - (x->last < y->last);
+	return x->first != y->first ? (x->first > y->first) - (x->first < y->first) :
+				      (x->last > y->last) - (x->last < y->last);
 }
 
 static void range_print(const struct policy_range *range, FILE *out)
@@ -290,13 +290,12 @@ static char *interfaces_parse(const struct policy_key *key, const char *text, vo
 	return strings_parse(key, text, field, interfaces_take);
 }
 
-const struct policy_type policy_type_interfaces = {
-	sizeof(struct policy_strings), interfaces_parse, strings_print, strings_clear
-};
+const struct policy_type policy_type_interfaces = { sizeof(struct policy_strings), interfaces_parse, strings_print,
+						    strings_clear };
 
 /* ------------------------------------------------------------------ networks */
 
-#define V4_BITS 96	/* ::ffff:0:0/96 holds IPv4 */
+#define V4_BITS 96 /* ::ffff:0:0/96 holds IPv4 */
 
 static bool peer_is_v4(const struct policy_peer *peer)
 {
@@ -333,7 +332,7 @@ static void peer_mask(struct policy_peer *peer)
 {
 	for (unsigned int i = 0; i < 128; i++) {
 		if (i >= peer->bits)
-			peer->address[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+			peer->address[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
 	}
 }
 

@@ -14,13 +14,13 @@
 
 /* What is known of prefixes while they are gone through: those that the place reached is in, the widest first. */
 struct cover {
-	uint8_t last[16];	/* its last address */
+	uint8_t last[16]; /* its last address */
 	uint32_t chain;
 };
 
 struct walk {
 	struct policy_set *set;
-	struct cover covers[128];	/* prefixes inside each other differ in their length, 1 to 128 */
+	struct cover covers[128]; /* prefixes inside each other differ in their length, 1 to 128 */
 	size_t count;
 };
 
@@ -51,7 +51,8 @@ static uint32_t chain_around(const struct walk *walk)
 static void span_append(struct walk *walk, size_t first, const uint8_t address[16])
 {
 	struct policy_set *set = walk->set;
-	struct ac_span span = { .high = ac_address_half(address), .low = ac_address_half(address + 8),
+	struct ac_span span = { .high = ac_address_half(address),
+				.low = ac_address_half(address + 8),
 				.chain = chain_around(walk) };
 	struct ac_span *last = set->span_count > first ? &set->spans[set->span_count - 1] : NULL;
 

@@ -16,7 +16,7 @@
 #include "lib/memory.h"
 
 #define ID_LENGTH 64
-#define UID_MIN 32	/* of a static pod: a hash */
+#define UID_MIN 32 /* of a static pod: a hash */
 #define UID_MAX 36
 #define DEPTH_MAX 16
 

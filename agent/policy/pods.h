@@ -7,14 +7,14 @@
 #define PODS_DIRS_MAX 8192
 
 struct pod {
-	char *name;	/* "NAMESPACE/NAME" */
-	char *path;	/* of a control group that is the pod's, or one container's of it, below the root */
+	char *name; /* "NAMESPACE/NAME" */
+	char *path; /* of a control group that is the pod's, or one container's of it, below the root */
 };
 
 struct pods {
 	struct pod *list;
 	size_t count;
-	bool cut;	/* there are more control groups than are looked at: PODS_DIRS_MAX */
+	bool cut; /* there are more control groups than are looked at: PODS_DIRS_MAX */
 };
 
 /* Adds those that have a control group. Directories that do not exist hold none. */

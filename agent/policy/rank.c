@@ -52,7 +52,7 @@ uint64_t rank_of(const struct rank_facts *facts)
 	rank = rank << 5 | program_rank(facts->program);
 	rank = rank << 17 | (AC_PORTS - facts->width);
 	rank = rank << 1 | (facts->side != AC_SIDE_ANY);
-	return rank << 16 | facts->policy;	/* a tie: the later policy */
+	return rank << 16 | facts->policy; /* a tie: the later policy */
 }
 _Static_assert(AC_POLICIES_MAX <= 65536, "a policy's number fits in the rank");
 

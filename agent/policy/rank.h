@@ -15,12 +15,12 @@ struct ranked {
 
 /* What makes one policy more specific than another for a flow. */
 struct rank_facts {
-	uint8_t peer_bits;	/* of the prefix that holds the peer; 0 = no peers */
-	uint64_t cgroup_depth;	/* 0 = no cgroups */
-	const char *program;	/* AC_COMM_LEN bytes; NULL = none */
-	uint32_t width;		/* of the range that holds the port; AC_PORTS = no ports */
-	uint8_t side;		/* enum ac_side */
-	uint32_t policy;	/* its number, which decides a tie */
+	uint8_t peer_bits;     /* of the prefix that holds the peer; 0 = no peers */
+	uint64_t cgroup_depth; /* 0 = no cgroups */
+	const char *program;   /* AC_COMM_LEN bytes; NULL = none */
+	uint32_t width;	       /* of the range that holds the port; AC_PORTS = no ports */
+	uint8_t side;	       /* enum ac_side */
+	uint32_t policy;       /* its number, which decides a tie */
 };
 
 /* The one order of precedence, for the data path's tables, for `policy show --match` and for steering. */

@@ -14,9 +14,9 @@
 #include "lib/memory.h"
 
 #define FILE_BYTES_MAX (16u << 20)
-#define LINE_BYTES_MAX (256u << 10)	/* holds a list of every other port */
+#define LINE_BYTES_MAX (256u << 10) /* holds a list of every other port */
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-#define NAME_LENGTH_MAX 32		/* libinih cuts headings at 49 characters without a word */
+#define NAME_LENGTH_MAX 32 /* libinih cuts headings at 49 characters without a word */
 
 /*
  * libinih tells its handler of keys only: neither of headings, so that an empty or a repeated section would go
@@ -28,10 +28,10 @@ struct reader {
 	struct policy_errors *errors;
 	const char *file;
 	const char *next, *end;
-	int line;			/* number of the line handed out last */
-	bool expects_key;		/* that line must make libinih call the handler */
-	struct section *section;	/* NULL: before the first heading, or after a bad one */
-	bool skip;			/* keys belong to a heading that is wrong: one error is enough */
+	int line;		 /* number of the line handed out last */
+	bool expects_key;	 /* that line must make libinih call the handler */
+	struct section *section; /* NULL: before the first heading, or after a bad one */
+	bool skip;		 /* keys belong to a heading that is wrong: one error is enough */
 };
 
 __attribute__((format(printf, 2, 3))) static void reader_error(struct reader *reader, const char *format, ...)
@@ -162,8 +162,8 @@ static char *read_line(char *buffer, int size, void *stream)
 	reader->line++;
 	if (length >= (size_t)size || memchr(reader->next, '\0', length)) {
 		reader_error(reader,
-			     length >= (size_t)size ? "line too long: allowed are %u bytes"
-						    : "a NUL byte: allowed is text in lines of at most %u bytes",
+			     length >= (size_t)size ? "line too long: allowed are %u bytes" :
+						      "a NUL byte: allowed is text in lines of at most %u bytes",
 			     LINE_BYTES_MAX);
 		strcpy(buffer, "\n");
 		reader->next += length;
@@ -272,7 +272,7 @@ static int open_file(const char *path, struct stat *status, struct policy_errors
 	if (place < 0 || fstat(place, status)) {
 		policy_error_add(errors, path, 0, "cannot be read: %s: allowed is a readable file", strerror(errno));
 	} else if (S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 3)) {
-		status->st_size = 0;	/* a link to /dev/null masks a namesake; it is not read */
+		status->st_size = 0; /* a link to /dev/null masks a namesake; it is not read */
 		return place;
 	} else if (!S_ISREG(status->st_mode)) {
 		policy_error_add(errors, path, 0,

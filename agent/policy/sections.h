@@ -8,19 +8,19 @@
 /* One [policy NAME], [agent] or [fastpath], with the values of all files that speak of it. */
 struct section {
 	enum policy_section kind;
-	char *title;			/* "policy web", "agent": the key of the hash */
-	const char *file;		/* of the last heading */
+	char *title;	  /* "policy web", "agent": the key of the hash */
+	const char *file; /* of the last heading */
 	int line;
-	void *values;			/* the struct of the kind */
-	struct policy_place *places;	/* per key */
-	bool wrong;			/* an error was reported: no second one for what may follow from it */
-	UT_hash_handle hh;		/* kept in the order of the last headings */
+	void *values;		     /* the struct of the kind */
+	struct policy_place *places; /* per key */
+	bool wrong;		     /* an error was reported: no second one for what may follow from it */
+	UT_hash_handle hh;	     /* kept in the order of the last headings */
 };
 
 struct sections {
 	struct section *by_title;
-	char **files;			/* every file read; the places point to these strings */
-	struct policy_text *texts;	/* what each of them says */
+	char **files;		   /* every file read; the places point to these strings */
+	struct policy_text *texts; /* what each of them says */
 	size_t file_count;
 	size_t policies;
 };

@@ -22,24 +22,24 @@ struct policy_range {
 };
 struct policy_ranges {
 	struct policy_range *list;
-	size_t count;		/* 0 = all */
+	size_t count; /* 0 = all */
 };
 struct policy_strings {
 	char **list;
-	size_t count;		/* 0 = any */
+	size_t count; /* 0 = any */
 };
 struct policy_peer {
-	uint8_t address[16];	/* IPv6, or v4-mapped */
-	uint8_t bits;		/* leading bits that count, of 128 */
+	uint8_t address[16]; /* IPv6, or v4-mapped */
+	uint8_t bits;	     /* leading bits that count, of 128 */
 };
 struct policy_peers {
 	struct policy_peer *list;
-	size_t count;		/* 0 = any */
+	size_t count; /* 0 = any */
 };
 struct policy_endpoint {
 	struct sockaddr_storage address;
-	socklen_t length;	/* 0 = off */
-	char text[108];		/* as given: "/run/autocork/metrics.sock", "127.0.0.1:12675", "[::1]:12675", "off" */
+	socklen_t length; /* 0 = off */
+	char text[108];	  /* as given: "/run/autocork/metrics.sock", "127.0.0.1:12675", "[::1]:12675", "off" */
 };
 
 enum policy_removal { POLICY_REMOVAL_DRAIN, POLICY_REMOVAL_MOVE };
@@ -52,39 +52,39 @@ enum policy_job { POLICY_JOB_COALESCE, POLICY_JOB_REFLECT };
 struct policy_config {
 	struct policy_ranges ports;
 	uint8_t side;			/* enum ac_side */
-	struct policy_strings programs;	/* shell patterns for the comm */
+	struct policy_strings programs; /* shell patterns for the comm */
 	struct policy_strings cgroups;	/* paths below the cgroup v2 root, starting with '/'; shell patterns */
 	struct policy_strings pods;	/* NAMESPACE/NAME, shell patterns */
 	struct policy_peers peers;
-	uint8_t mode;			/* enum ac_mode */
+	uint8_t mode; /* enum ac_mode */
 	uint32_t max_hold_us;
 	uint32_t burst_gap_us;
-	double confidence;		/* 0.5 … 0.996 */
-	uint32_t packet_worth_us;	/* 5 … 10,000 */
+	double confidence;	  /* 0.5 … 0.996 */
+	uint32_t packet_worth_us; /* 5 … 10,000 */
 	bool adopt;
-	uint32_t rto_min_us;		/* 5,000 … 200,000; 0 = the flow's own */
-	uint8_t steer;			/* enum policy_steer; the rest is for the fast path */
-	char interface[16];		/* IFNAMSIZ; empty = none */
+	uint32_t rto_min_us; /* 5,000 … 200,000; 0 = the flow's own */
+	uint8_t steer;	     /* enum policy_steer; the rest is for the fast path */
+	char interface[16];  /* IFNAMSIZ; empty = none */
 	struct policy_ranges queues;
-	uint8_t direction;		/* enum policy_direction */
-	uint8_t protocol;		/* enum policy_protocol */
-	bool transit;			/* other machines' addresses too */
-	uint8_t removal;		/* enum policy_removal */
+	uint8_t direction; /* enum policy_direction */
+	uint8_t protocol;  /* enum policy_protocol */
+	bool transit;	   /* other machines' addresses too */
+	uint8_t removal;   /* enum policy_removal */
 };
 
 /* [agent] */
 struct policy_agent {
-	double budget;			/* share of one CPU for observing, 0.001 … 1; 0 = no limit */
+	double budget; /* share of one CPU for observing, 0.001 … 1; 0 = no limit */
 	struct policy_endpoint metrics;
-	uint16_t series;		/* of one service on the metrics page; POLICY_SERIES_ALL */
-	bool small_packets;		/* count them: costs every packet of the machine */
+	uint16_t series;    /* of one service on the metrics page; POLICY_SERIES_ALL */
+	bool small_packets; /* count them: costs every packet of the machine */
 };
 #define POLICY_SERIES_ALL UINT16_MAX
 
 /* [fastpath] */
 struct policy_fastpath {
-	uint8_t job;			/* enum policy_job */
-	uint32_t hold_us;		/* 0 = merge only within one receive burst */
+	uint8_t job;	  /* enum policy_job */
+	uint32_t hold_us; /* 0 = merge only within one receive burst */
 	struct policy_strings interfaces;
 };
 
@@ -98,39 +98,39 @@ struct policy_text {
 
 /* Where a value was set. file is NULL for a default. */
 struct policy_place {
-	const char *file;	/* lives as long as the set */
+	const char *file; /* lives as long as the set */
 	int line;
 };
 
 /* User-side record of a policy. */
 struct policy_origin {
-	char *name;		/* [policy NAME]; "built-in" for number 0 */
-	const char *file;	/* of its last heading, which decides ties; NULL for number 0 */
+	char *name;	  /* [policy NAME]; "built-in" for number 0 */
+	const char *file; /* of its last heading, which decides ties; NULL for number 0 */
 	int line;
-	bool ruled;		/* has a mode, so the data path knows it; false: it only steers */
+	bool ruled; /* has a mode, so the data path knows it; false: it only steers */
 	struct policy_config config;
-	struct policy_strings paths;	/* what its cgroups and pods stood for when the set was compiled */
-	struct policy_place *places;	/* per key, in the order of its section's keys (keys.h) */
+	struct policy_strings paths; /* what its cgroups and pods stood for when the set was compiled */
+	struct policy_place *places; /* per key, in the order of its section's keys (keys.h) */
 };
 
 /* A cgroup that a rule names. */
 struct policy_cgroup {
-	char *path;		/* as given */
-	uint64_t id;		/* AC_CGROUP_UNRESOLVED until it exists */
+	char *path;  /* as given */
+	uint64_t id; /* AC_CGROUP_UNRESOLVED until it exists */
 };
 
 struct policy_set {
-	struct ac_policy *policies;	/* [0] is the built-in default */
-	struct policy_origin *origins;	/* same index */
+	struct ac_policy *policies;    /* [0] is the built-in default */
+	struct policy_origin *origins; /* same index */
 	size_t policy_count;
 	struct ac_rule *rules;
-	uint32_t *rule_cgroups;		/* per rule: index into cgroups + 1, or 0 = any */
+	uint32_t *rule_cgroups; /* per rule: index into cgroups + 1, or 0 = any */
 	size_t rule_count;
 	uint32_t *chain;
 	size_t chain_count;
 	struct ac_link *links;
 	size_t link_count;
-	struct ac_name *names;		/* AC_NAMES of them */
+	struct ac_name *names; /* AC_NAMES of them */
 	struct ac_span *spans;
 	size_t span_count;
 	struct ac_port ports[AC_PORTS];
@@ -141,9 +141,9 @@ struct policy_set {
 	struct policy_place *fastpath_places;
 	struct policy_cgroup *cgroups;
 	size_t cgroup_count;
-	char **files;			/* read, in order */
-	bool pods_cut;			/* some pods may be missing: there are more control groups than are looked at */
-	struct policy_text *texts;	/* what each of them said: what is put over a set needs no file */
+	char **files;		   /* read, in order */
+	bool pods_cut;		   /* some pods may be missing: there are more control groups than are looked at */
+	struct policy_text *texts; /* what each of them said: what is put over a set needs no file */
 	size_t file_count;
 };
 
@@ -151,8 +151,8 @@ struct policy_set {
 
 struct policy_error {
 	char *file;
-	int line;		/* 0 where the file as a whole is meant */
-	char *what;		/* "WHAT: WHAT IS ALLOWED" */
+	int line;   /* 0 where the file as a whole is meant */
+	char *what; /* "WHAT: WHAT IS ALLOWED" */
 };
 struct policy_errors {
 	struct policy_error *list;

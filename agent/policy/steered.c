@@ -39,8 +39,10 @@ uint32_t policy_steered_by(const struct policy_set *set, const struct ac_facts *
 	for (uint32_t policy = 0; policy < set->policy_count; policy++) {
 		const struct policy_config *config = &set->origins[policy].config;
 		int bits = peer_bits(&config->peers, facts, peer_known);
-		struct rank_facts known = { .peer_bits = bits, .width = policy_width_at(&config->ports, facts->port),
-					    .side = config->side, .policy = policy };
+		struct rank_facts known = { .peer_bits = bits,
+					    .width = policy_width_at(&config->ports, facts->port),
+					    .side = config->side,
+					    .policy = policy };
 
 		if (bits < 0 || !known.width || !steers(config, facts, interface) || rank_of(&known) < best)
 			continue;
@@ -60,8 +62,8 @@ static bool is_named_before(const struct policy_set *set, uint32_t policy)
 
 static json_t *value_json(const struct policy_config *config, const char *key)
 {
-	char *text = policy_key_text(&policy_section_kind(POLICY_SECTION_POLICY)
-					     ->keys[policy_key_find(POLICY_SECTION_POLICY, key)], config);
+	char *text = policy_key_text(
+		&policy_section_kind(POLICY_SECTION_POLICY)->keys[policy_key_find(POLICY_SECTION_POLICY, key)], config);
 	json_t *json = json_text(text, SIZE_MAX);
 
 	free(text);
@@ -80,12 +82,11 @@ json_t *policy_steered_json(const struct policy_set *set, const struct ac_facts 
 			continue;
 		by = policy_steered_by(set, facts, peer_known, interface);
 		if (by != AC_POLICY_DEFAULT)
-			json_array_append_new(
-				list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "interface", interface, "policy",
-						set->origins[by].name, "origin",
-						policy_explain_place(&set->origins[by]), "steer",
-						value_json(&set->origins[by].config, "steer"), "queues",
-						value_json(&set->origins[by].config, "queues")));
+			json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o, s:o}", "interface", interface,
+							      "policy", set->origins[by].name, "origin",
+							      policy_explain_place(&set->origins[by]), "steer",
+							      value_json(&set->origins[by].config, "steer"), "queues",
+							      value_json(&set->origins[by].config, "queues")));
 	}
 	return list;
 }

@@ -25,7 +25,7 @@ int descriptor_take(pid_t process, int fd)
 #define OPEN_PROCESSES 64
 
 static struct open_process {
-	pid_t process;	/* 0 = none */
+	pid_t process; /* 0 = none */
 	int pidfd;
 } open_processes[OPEN_PROCESSES];
 

@@ -25,8 +25,9 @@ int dues_map(struct dues *dues, int fd)
 	given = mmap(NULL, page + 2 * (size_t)info.max_entries, PROT_READ, MAP_SHARED, fd, page);
 	if (taken == MAP_FAILED || given == MAP_FAILED)
 		return errno;
-	*dues = (struct dues){ .fd = fd, .taken = taken, .given = given, .data = (char *)given + page,
-			       .mask = info.max_entries - 1 };
+	*dues = (struct dues){
+		.fd = fd, .taken = taken, .given = given, .data = (char *)given + page, .mask = info.max_entries - 1
+	};
 	return 0;
 }
 

@@ -11,9 +11,9 @@
 
 struct dues {
 	int fd;
-	unsigned long *taken;		/* up to here, by all processes; the kernel reads it */
-	const unsigned long *given;	/* up to here, by the kernel */
-	const char *data;		/* twice one after the other, so that no record is in two parts */
+	unsigned long *taken;	    /* up to here, by all processes; the kernel reads it */
+	const unsigned long *given; /* up to here, by the kernel */
+	const char *data;	    /* twice one after the other, so that no record is in two parts */
 	size_t mask;
 };
 

@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 enum finder_result {
-	FINDER_FOUND,	/* tgid and fd of the owner say where */
-	FINDER_NOBODY,	/* no process has one that can be taken */
-	FINDER_LATER,	/* not all processes were looked at: that was done a moment ago */
+	FINDER_FOUND,  /* tgid and fd of the owner say where */
+	FINDER_NOBODY, /* no process has one that can be taken */
+	FINDER_LATER,  /* not all processes were looked at: that was done a moment ago */
 };
 
 /* Looks at the process that `owner` says has written, and then, now and then only, at all processes. */

@@ -15,21 +15,21 @@
 
 /* What it is given, by descriptor. */
 enum release_fd {
-	RELEASE_DUES = 3,	/* the maps of these names … */
+	RELEASE_DUES = 3, /* the maps of these names … */
 	RELEASE_OWNERS,
-	RELEASE_STATE,		/* `releaser` */
-	RELEASE_FIND,		/* … and the program bpf/find.bpf.c */
-	RELEASE_REPORT,		/* a pipe to the agent */
+	RELEASE_STATE,	/* `releaser` */
+	RELEASE_FIND,	/* … and the program bpf/find.bpf.c */
+	RELEASE_REPORT, /* a pipe to the agent */
 	RELEASE_FD_END,
 };
 
 /* What it tells when it has started. Errors are numbers as in errno. */
 struct release_report {
-	int takes;	/* 0, or why it may not take descriptors of others */
-	int realtime;	/* 0, or why it is not scheduled in real time */
-	int locked;	/* 0, or why its memory is not locked */
-	int finds;	/* 0, or why descriptors cannot be found */
-	bool capable;	/* it has CAP_SYS_PTRACE */
+	int takes;    /* 0, or why it may not take descriptors of others */
+	int realtime; /* 0, or why it is not scheduled in real time */
+	int locked;   /* 0, or why its memory is not locked */
+	int finds;    /* 0, or why descriptors cannot be found */
+	bool capable; /* it has CAP_SYS_PTRACE */
 };
 
 /* The first thing that main() asks. */

@@ -14,7 +14,7 @@ const char *const recorder_types[] = { "flow_opened", "write", "read", "end", "l
 struct recorded_flow {
 	char key[160];
 	uint32_t number;
-	uint32_t corked;	/* bytes written and not pushed: they leave with the next write, as one */
+	uint32_t corked; /* bytes written and not pushed: they leave with the next write, as one */
 	UT_hash_handle hh;
 };
 
@@ -22,8 +22,8 @@ struct recorder {
 	struct trace trace;
 	struct recorded_flow *flows;
 	struct recorder_counts counts;
-	uint64_t nodelay;	/* writes on sockets with TCP_NODELAY */
-	uint32_t mss, rtt_us;	/* the largest, and the shortest that is known */
+	uint64_t nodelay;     /* writes on sockets with TCP_NODELAY */
+	uint32_t mss, rtt_us; /* the largest, and the shortest that is known */
 };
 
 struct recorder *recorder_new(void)

@@ -14,9 +14,9 @@ struct recorder;
 
 struct recorder_counts {
 	uint64_t flows, writes, reads;
-	uint64_t left_out;	/* calls of connections beyond TRACE_FLOWS_MAX */
-	uint64_t lost;		/* events that the agent could not deliver */
-	bool full;		/* TRACE_EVENTS_MAX was reached */
+	uint64_t left_out; /* calls of connections beyond TRACE_FLOWS_MAX */
+	uint64_t lost;	   /* events that the agent could not deliver */
+	bool full;	   /* TRACE_EVENTS_MAX was reached */
 };
 
 /* NULL: no memory. */

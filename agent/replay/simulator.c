@@ -6,23 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DELACK_US 40000		/* TCP_DELACK_MIN: how long a peer with nothing to say waits before it acknowledges */
+#define DELACK_US 40000 /* TCP_DELACK_MIN: how long a peer with nothing to say waits before it acknowledges */
 
 /* One direction of one connection as the kernel would send it. */
 struct pipe {
-	uint64_t queued;	/* bytes written and not sent */
-	uint64_t since_us;	/* when the first of them was written */
-	uint64_t acked_us;	/* when all that was sent will have been acknowledged */
-	uint64_t *packets;	/* where the result counts them */
+	uint64_t queued;   /* bytes written and not sent */
+	uint64_t since_us; /* when the first of them was written */
+	uint64_t acked_us; /* when all that was sent will have been acknowledged */
+	uint64_t *packets; /* where the result counts them */
 	struct replay_delay *delay;
 };
 
 struct flow {
 	bool open;
-	bool read_since;	/* read since the last write */
-	bool waited_since;	/* the same, or wanted to */
-	bool held;		/* the queue of `with` is held by the gate … */
-	uint32_t limit_us;	/* … for so long at most */
+	bool read_since;   /* read since the last write */
+	bool waited_since; /* the same, or wanted to */
+	bool held;	   /* the queue of `with` is held by the gate … */
+	uint32_t limit_us; /* … for so long at most */
 	struct pipe without, with;
 	struct ac_predictor predictor;
 };
@@ -156,8 +156,8 @@ static void on_write(struct simulation *sim, struct flow *flow, uint32_t bytes)
 	if (outcome.verdict == AC_HOLD && flow->with.queued < sim->mss) {
 		sim->result->held++;
 		if (!flow->held)
-			flow->limit_us = ac_hold_limit(&flow->predictor, &sim->options->tuning,
-						       sim->options->max_hold_us);
+			flow->limit_us =
+				ac_hold_limit(&flow->predictor, &sim->options->tuning, sim->options->max_hold_us);
 		flow->held = true;
 		return;
 	}
@@ -216,9 +216,9 @@ static void on_close(struct simulation *sim, struct flow *flow, enum ac_burst_en
 		pipe_send(sim, &flow->with, sim->now_us, flow->with.queued);
 	}
 	ended(sim, flow,
-	      cause == AC_END_CLOSE && !flow->waited_since ?
-		      ac_on_fin(&flow->predictor, tuning, sim->now_us) :
-		      ac_on_burst_end(&flow->predictor, tuning, cause), missed);
+	      cause == AC_END_CLOSE && !flow->waited_since ? ac_on_fin(&flow->predictor, tuning, sim->now_us) :
+							     ac_on_burst_end(&flow->predictor, tuning, cause),
+	      missed);
 	ac_prior_learn(&sim->prior, &flow->predictor);
 	sim->result->gaining += ac_predictor_gains(predictor);
 	flow->open = false;

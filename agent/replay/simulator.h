@@ -14,18 +14,20 @@ struct replay_options {
 	struct ac_tuning tuning;
 	uint32_t max_hold_us;
 	uint32_t packet_worth_us;
-	uint32_t mss;		/* 0: as the trace says */
+	uint32_t mss; /* 0: as the trace says */
 	enum { REPLAY_AS_TRACED, REPLAY_NODELAY, REPLAY_NAGLE } nagle;
-	bool no_prior;		/* flows of the trace learn nothing from each other */
-	bool no_app_wait;	/* a read or poll does not end a wrong hold (no fentry): max_hold does */
+	bool no_prior;	  /* flows of the trace learn nothing from each other */
+	bool no_app_wait; /* a read or poll does not end a wrong hold (no fentry): max_hold does */
 };
 
 /* burst_gap 200 us, confidence 0.98, max_hold 2 ms, packet_worth 40 us: what a policy says if it says nothing. */
 #define REPLAY_DEFAULTS \
-	{ .tuning = { .burst_gap_us = 200, .need_max = 50 }, .max_hold_us = 2000, .packet_worth_us = 40 }
+	{ \
+		.tuning = { .burst_gap_us = 200, .need_max = 50 }, .max_hold_us = 2000, .packet_worth_us = 40 \
+	}
 
 struct replay_delay {
-	uint64_t count;		/* times something waited */
+	uint64_t count; /* times something waited */
 	uint64_t total_us;
 	uint64_t max_us;
 };
@@ -35,9 +37,9 @@ struct replay_result {
 	uint64_t bursts, held, misses;
 	uint64_t packets_without, packets_with;
 	uint64_t released[AC_REASON_MAX];
-	uint64_t gaining;	/* flows that were worth being managed when they closed or the trace ended */
-	struct replay_delay delay_without;	/* of the first waiting byte, by Nagle's algorithm */
-	struct replay_delay delay_with;		/* the same, by holding (and by Nagle, where holding left that) */
+	uint64_t gaining;		   /* flows that were worth being managed when they closed or the trace ended */
+	struct replay_delay delay_without; /* of the first waiting byte, by Nagle's algorithm */
+	struct replay_delay delay_with;	   /* the same, by holding (and by Nagle, where holding left that) */
 };
 
 /* Replays a trace; -1 if there is no memory. */

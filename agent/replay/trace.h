@@ -22,7 +22,7 @@
 #define TRACE_VERSION 1
 #define TRACE_MSS_MAX 65535
 #define TRACE_RTT_MAX 10000000
-#define TRACE_EVENTS_MAX 4000000	/* 96 MB in memory */
+#define TRACE_EVENTS_MAX 4000000 /* 96 MB in memory */
 #define TRACE_FLOWS_MAX 65536
 #define TRACE_BYTES_MAX (1u << 30)
 #define TRACE_TIME_MAX (1ull << 52)
@@ -38,17 +38,17 @@ enum trace_kind {
 struct trace_event {
 	uint64_t time_us;
 	uint32_t bytes;
-	uint32_t flow;		/* below flow_count */
+	uint32_t flow; /* below flow_count */
 	enum trace_kind kind;
 };
 
 struct trace {
 	struct trace_event *events;
 	size_t count, room;
-	uint32_t flow_count;	/* highest flow + 1 */
-	uint32_t mss;		/* bytes of a full segment; 1448 if the trace does not say */
-	uint32_t rtt_us;	/* 100 if the trace does not say */
-	bool nodelay;		/* the program set TCP_NODELAY; true if the trace does not say */
+	uint32_t flow_count; /* highest flow + 1 */
+	uint32_t mss;	     /* bytes of a full segment; 1448 if the trace does not say */
+	uint32_t rtt_us;     /* 100 if the trace does not say */
+	bool nodelay;	     /* the program set TCP_NODELAY; true if the trace does not say */
 };
 
 /* Reads a whole trace. On error (-1) the fault names file and line, and nothing needs to be freed. */

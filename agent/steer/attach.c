@@ -26,10 +26,10 @@
 /* Where an interface stands, from its pins. */
 struct attached {
 	char directory[PATH_MAX];
-	bool tables;		/* it has pins */
-	int link;		/* descriptor, or -1 */
-	uint32_t program;	/* id, of the link */
-	uint32_t index;		/* interface of the link; 0 = it vanished */
+	bool tables;	  /* it has pins */
+	int link;	  /* descriptor, or -1 */
+	uint32_t program; /* id, of the link */
+	uint32_t index;	  /* interface of the link; 0 = it vanished */
 };
 
 static int look(const char *root, const char *interface, struct attached *attached, struct fault *fault)
@@ -195,8 +195,8 @@ static int update(struct steer_bpf *steer, const struct attached *attached, cons
 		close(old);
 	return error ? fault_set(fault, EXIT_FAILED,
 				 "%s: bringing the steering program up to date failed: %s: the old one goes on",
-				 interface, strerror(-error))
-		     : 0;
+				 interface, strerror(-error)) :
+		       0;
 }
 
 /* Second names for the tables, where a program that DPDK loads by itself looks for them. */
@@ -425,8 +425,8 @@ int steer_apply(const char *interface, const struct policy_set *set, struct faul
 			result = fault_set(fault, EXIT_CONFIG, "%s: %s has no receive queue %u: it has queues 0 to %u",
 					   plan.rules[i].policy, interface, plan.rules[i].queue_limit - 1, queues - 1);
 	lock = result ? -1 : steer_lock(fault);
-	result = lock < 0 || steer_may_change(index, interface, fault) || tables_open(&tables, interface, fault) ? -1
-														 : 0;
+	result = lock < 0 || steer_may_change(index, interface, fault) || tables_open(&tables, interface, fault) ? -1 :
+														   0;
 	if (!result) {
 		result = local_refresh(&tables, index, fault) ?: tables_apply(&tables, &plan, fault);
 		tables_close(&tables);
@@ -458,6 +458,6 @@ int steer_export(const char *path, struct fault *fault)
 		bad = true;
 	return bad ? fault_set(fault, EXIT_FAILED,
 			       "%s: writing failed: %s: name a file in a directory you may write to", path,
-			       strerror(errno))
-		   : 0;
+			       strerror(errno)) :
+		     0;
 }

@@ -16,9 +16,9 @@
 #include "steer/steer_tables.h"
 
 struct handoff_client {
-	struct handoff *handoff;	/* NULL = this place is free */
+	struct handoff *handoff; /* NULL = this place is free */
 	int fd;
-	bool connected;			/* it said /connect */
+	bool connected; /* it said /connect */
 	sd_event_source *readable, *idle;
 };
 
@@ -26,7 +26,7 @@ struct handoff {
 	sd_event *loop;
 	sd_event_source *listening, *again;
 	int fd;
-	bool refusing;	/* said already */
+	bool refusing; /* said already */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	struct handoff_client clients[HANDOFF_CLIENTS_MAX];
 };
@@ -145,7 +145,8 @@ static void rest(struct handoff *handoff, int error)
 		log_warning("%s: accepting a client failed: %s: it is tried again each second%s", handoff->path,
 			    strerror(error),
 			    error == EMFILE ? "; allow the agent more open files (LimitNOFILE= of its service, "
-					      "ulimit -n)" : "");
+					      "ulimit -n)" :
+					      "");
 	handoff->refusing = true;
 	if (sd_event_source_set_time_relative(handoff->again, HANDOFF_REST_S * 1000000ull) < 0 ||
 	    sd_event_source_set_enabled(handoff->again, SD_EVENT_ONESHOT) < 0)

@@ -19,10 +19,10 @@
 /* Its members may take the flows that rules steer. Without the group only root may. */
 #define HANDOFF_GROUP "autocork-xdp"
 #define HANDOFF_VERSION "0.1"
-#define HANDOFF_REQUEST_MAX 255		/* DPDK sends at most 255 bytes (UDS_MAX_CMD_LEN 64 before 24.11) */
+#define HANDOFF_REQUEST_MAX 255 /* DPDK sends at most 255 bytes (UDS_MAX_CMD_LEN 64 before 24.11) */
 #define HANDOFF_CLIENTS_MAX 16
 #define HANDOFF_IDLE_S 60
-#define HANDOFF_REST_S 1		/* after a connection that could not be accepted */
+#define HANDOFF_REST_S 1 /* after a connection that could not be accepted */
 
 struct handoff;
 

@@ -57,7 +57,8 @@ static void program_name(uint32_t id, char *name, size_t size)
 	if (!bpf_obj_get_info_by_fd(fd, &info, &length) && info.name[0])
 		snprintf(name, size, "%s", info.name);
 	if (info.btf_id && info.nr_func_info) {
-		info = (struct bpf_prog_info){ .nr_func_info = 1, .func_info_rec_size = sizeof(function),
+		info = (struct bpf_prog_info){ .nr_func_info = 1,
+					       .func_info_rec_size = sizeof(function),
 					       .func_info = (uint64_t)(uintptr_t)&function };
 		length = sizeof(info);
 		btf = bpf_obj_get_info_by_fd(fd, &info, &length) ? NULL : btf__load_from_kernel_by_id(info.btf_id);
@@ -110,8 +111,10 @@ void interface_xdp_advice(const char *name, const struct interface_xdp *xdp, cha
 int interface_xdp(int index, struct interface_xdp *xdp, struct fault *fault)
 {
 	static const char *const modes[] = {
-		[XDP_ATTACHED_DRV] = "native", [XDP_ATTACHED_SKB] = "generic",
-		[XDP_ATTACHED_HW] = "offloaded", [XDP_ATTACHED_MULTI] = "several",
+		[XDP_ATTACHED_DRV] = "native",
+		[XDP_ATTACHED_SKB] = "generic",
+		[XDP_ATTACHED_HW] = "offloaded",
+		[XDP_ATTACHED_MULTI] = "several",
 	};
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
 	int error = bpf_xdp_query(index, 0, &query);

@@ -7,11 +7,11 @@
 #include "lib/fault.h"
 
 struct interface_xdp {
-	uint32_t program;	/* id; 0 = none */
-	const char *mode;	/* "native", "generic", "offloaded", "several"; NULL if none */
-	uint32_t modes[3];	/* programs in native, generic and offloaded mode; 0 = none */
-	uint32_t link;		/* id of the BPF link that holds it; 0 = it was attached by netlink */
-	char name[64];		/* of the program, from its BTF where that is longer than the kernel's 15 characters */
+	uint32_t program;  /* id; 0 = none */
+	const char *mode;  /* "native", "generic", "offloaded", "several"; NULL if none */
+	uint32_t modes[3]; /* programs in native, generic and offloaded mode; 0 = none */
+	uint32_t link;	   /* id of the BPF link that holds it; 0 = it was attached by netlink */
+	char name[64];	   /* of the program, from its BTF where that is longer than the kernel's 15 characters */
 };
 
 /* Number of the interface, or -1. */

@@ -13,7 +13,7 @@
 
 #include "lib/array.h"
 
-#define LOOPBACK_INDEX 1	/* in every network namespace */
+#define LOOPBACK_INDEX 1 /* in every network namespace */
 #define ANSWER_MAX 65536
 
 /* An interface, as far as frames for it may come in by another one. */
@@ -26,7 +26,7 @@ struct dump {
 	struct steer_local_key *locals;
 	struct link *links;
 	size_t local_count, local_room, link_count, link_room;
-	bool loopback;		/* 127.0.0.0/8 and ::1 too */
+	bool loopback; /* 127.0.0.0/8 and ::1 too */
 	int error;
 };
 
@@ -202,8 +202,9 @@ static void list_stations(const struct dump *dump, uint32_t index, uint64_t stat
 	stations[count++] = own->station;
 	for (size_t i = 0; i < dump->link_count && count < STEER_STATIONS; i++) {
 		const struct link *link = &dump->links[i];
-		bool above = link->lower == index || (own->master && (link->index == own->master ||
-								      link->lower == own->master)), known = false;
+		bool above = link->lower == index ||
+			     (own->master && (link->index == own->master || link->lower == own->master)),
+		     known = false;
 
 		for (size_t k = 0; k < count; k++)
 			known |= stations[k] == link->station;
@@ -263,8 +264,10 @@ int local_refresh(const struct steer_tables *tables, int ifindex, struct fault *
 	if (error == ENOSPC)
 		return fault_set(fault, EXIT_FAILED,
 				 "steering: this machine has more than %d addresses: use `transit = yes`, which does "
-				 "not look at them", STEER_LOCALS_MAX);
+				 "not look at them",
+				 STEER_LOCALS_MAX);
 	return error ? fault_set(fault, EXIT_FAILED,
-				 "steering: asking for this machine's addresses failed: %s: try again", strerror(error))
-		     : 0;
+				 "steering: asking for this machine's addresses failed: %s: try again",
+				 strerror(error)) :
+		       0;
 }

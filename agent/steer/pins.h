@@ -7,8 +7,8 @@
 
 #include "lib/fault.h"
 
-#define PINS_SYSTEM "/sys/fs/bpf"		/* where systemd, and everybody else, mounts the bpffs */
-#define PINS_PRIVATE "/run/autocork/bpf"	/* mounted here if there is none */
+#define PINS_SYSTEM "/sys/fs/bpf"	 /* where systemd, and everybody else, mounts the bpffs */
+#define PINS_PRIVATE "/run/autocork/bpf" /* mounted here if there is none */
 
 /*
  * The directory above those of the interfaces. create: mount a bpffs and make the directory where there is none.

@@ -55,7 +55,7 @@ static bool vanished(const char *root, const char *name)
 
 struct moves {
 	char root[PATH_MAX];
-	char before[256][IF_NAMESIZE];	/* as many as pins_each() visits */
+	char before[256][IF_NAMESIZE]; /* as many as pins_each() visits */
 	int index[256];
 	size_t count;
 };

@@ -19,10 +19,10 @@
 #include "policy/set.h"
 
 enum steer_attach_mode {
-	STEER_ATTACH_AUTO,	/* native, else generic */
+	STEER_ATTACH_AUTO, /* native, else generic */
 	STEER_ATTACH_NATIVE,
 	STEER_ATTACH_GENERIC,
-	STEER_ATTACH_SHARE,	/* tables only: who loads the program (DPDK's xdp_prog=) finds them pinned by name */
+	STEER_ATTACH_SHARE, /* tables only: who loads the program (DPDK's xdp_prog=) finds them pinned by name */
 	STEER_ATTACH_MODE_MAX,
 };
 
@@ -49,7 +49,7 @@ json_t *steer_status(const char *interface, struct fault *fault);
 struct steer_counters {
 	char interface[IF_NAMESIZE];
 	bool attached;
-	uint32_t queues, consumers;	/* receive queues, and how many of them have a socket */
+	uint32_t queues, consumers; /* receive queues, and how many of them have a socket */
 	uint64_t packets[STEER_VERDICT_MAX];
 };
 /* Fills at most max of them, one per interface of this network namespace that has tables; how many. */

@@ -18,10 +18,10 @@ static const char *const mode_words[] = { "auto", "native", "generic", "share", 
 
 struct steer_options {
 	const char *action;
-	const char *subject;	/* interface, or file of export */
+	const char *subject; /* interface, or file of export */
 	enum steer_attach_mode mode;
 	bool force;
-	const char *policy;	/* directory instead of the usual ones */
+	const char *policy; /* directory instead of the usual ones */
 };
 
 struct action {
@@ -34,9 +34,8 @@ static const struct cli_option argp_options[] = {
 	{ "mode", 0, "MODE",
 	  "attach: auto (native, else generic), native, generic, or share (tables only, for a program that DPDK loads)",
 	  CLI_WORD, .words = mode_words, CLI_AT(struct steer_options, mode) },
-	{ "policy-dir", 0, "DIR",
-	  "attach, apply: read the policy files of this directory instead of the usual ones", CLI_TEXT,
-	  CLI_AT(struct steer_options, policy) },
+	{ "policy-dir", 0, "DIR", "attach, apply: read the policy files of this directory instead of the usual ones",
+	  CLI_TEXT, CLI_AT(struct steer_options, policy) },
 	{ "force", 0, 0, "detach: even while steered connections live; they will be reset", CLI_FLAG,
 	  CLI_AT(struct steer_options, force) },
 	{ 0 },
@@ -109,9 +108,9 @@ static json_int_t sum_of(const json_t *rules, const char *key)
 static void print_rules(const struct cli *cli, const json_t *rules)
 {
 	static const struct table_column columns[] = {
-		{ "POLICY", TABLE_LEFT }, { "STEER", TABLE_LEFT },        { "STATE", TABLE_LEFT },
-		{ "FLOWS", TABLE_RIGHT }, { "OPENED", TABLE_RIGHT },      { "PACKETS", TABLE_RIGHT },
-		{ "BYTES", TABLE_RIGHT }, { "LOST", TABLE_RIGHT },        { "NO CONSUMER", TABLE_RIGHT },
+		{ "POLICY", TABLE_LEFT }, { "STEER", TABLE_LEFT },   { "STATE", TABLE_LEFT },
+		{ "FLOWS", TABLE_RIGHT }, { "OPENED", TABLE_RIGHT }, { "PACKETS", TABLE_RIGHT },
+		{ "BYTES", TABLE_RIGHT }, { "LOST", TABLE_RIGHT },   { "NO CONSUMER", TABLE_RIGHT },
 	};
 	struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
 	struct units units;
@@ -288,7 +287,7 @@ static int run_export(struct cli *cli, const struct steer_options *options, stru
 
 static const struct action actions[] = {
 	{ "status", SUBJECT_NONE_OR_ONE, run_status }, { "attach", SUBJECT_ONE, run_attach },
-	{ "apply", SUBJECT_ONE, run_apply },           { "detach", SUBJECT_ONE, run_detach },
+	{ "apply", SUBJECT_ONE, run_apply },	       { "detach", SUBJECT_ONE, run_detach },
 	{ "export", SUBJECT_ONE, run_export },
 };
 

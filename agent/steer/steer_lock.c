@@ -17,7 +17,7 @@
 #include "steer/steer_tables.h"
 
 #define LOCK "/run/autocork/steer.lock"
-#define OWNERS "/run/autocork/owners"	/* NAMESPACE-INDEX, a lock file for each interface; root's alone */
+#define OWNERS "/run/autocork/owners" /* NAMESPACE-INDEX, a lock file for each interface; root's alone */
 #define WAIT_MS 10000
 #define LOOK_MS 20
 

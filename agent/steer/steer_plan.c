@@ -91,8 +91,10 @@ static int add_peer(struct steer_plan *plan, const struct plan_peer *peer, size_
 		return fault_set(fault, EXIT_FAILED, "steering rules: out of memory: use fewer peers");
 	/* Half of the map: while a plan replaces another, both are in it. */
 	if (plan->peer_count >= STEER_PEERS_MAX / 2)
-		return fault_set(fault, EXIT_CONFIG, "steering rules: more than %d combinations of ports and peers: "
-				 "give policies with the same ports fewer peers", STEER_PEERS_MAX / 2);
+		return fault_set(fault, EXIT_CONFIG,
+				 "steering rules: more than %d combinations of ports and peers: "
+				 "give policies with the same ports fewer peers",
+				 STEER_PEERS_MAX / 2);
 	plan->peers[plan->peer_count++] = *peer;
 	return 0;
 }
@@ -158,8 +160,8 @@ static int by_port(const void *a, const void *b)
 {
 	const struct edge *x = a, *y = b;
 
-	return x->port != y->port ? (x->port > y->port) - (x->port < y->port)
-				  : (x->rule > y->rule) - (x->rule < y->rule);
+	return x->port != y->port ? (x->port > y->port) - (x->port < y->port) :
+				    (x->rule > y->rule) - (x->rule < y->rule);
 }
 
 /* Puts the rule into the sorted list, or takes it out. */
@@ -227,7 +229,7 @@ static int fill_ports(struct steer_plan *plan, enum steer_protocol protocol, enu
 			continue;
 		for (size_t j = 0; j < (config->ports.count ?: 1); j++) {
 			struct policy_range range = config->ports.count ? config->ports.list[j] :
-								    (struct policy_range){ 0, STEER_PORTS - 1 };
+									  (struct policy_range){ 0, STEER_PORTS - 1 };
 
 			edges[edge_count++] = (struct edge){ range.first, i + 1, false };
 			edges[edge_count++] = (struct edge){ range.last + 1u, i + 1, true };

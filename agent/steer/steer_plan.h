@@ -14,12 +14,12 @@
 #include "policy/set.h"
 
 struct plan_rule {
-	const char *policy;		/* lives as long as the policy set */
+	const char *policy; /* lives as long as the policy set */
 	enum steer_mode mode;
 	bool transit;
 	bool all_queues;
 	uint64_t queues[STEER_QUEUES_MAX / 64];
-	unsigned int queue_limit;	/* one more than the highest queue named; 0 with all_queues */
+	unsigned int queue_limit; /* one more than the highest queue named; 0 with all_queues */
 	const struct policy_config *config;
 };
 
@@ -31,14 +31,14 @@ struct plan_peer {
 };
 
 struct steer_plan {
-	struct plan_rule *rules;	/* [0] is rule number 1 */
+	struct plan_rule *rules; /* [0] is rule number 1 */
 	size_t rule_count;
-	struct steer_port *ports;	/* STEER_PORTS of them */
+	struct steer_port *ports; /* STEER_PORTS of them */
 	struct plan_peer *peers;
 	size_t peer_count, peer_room;
 	uint32_t group_count;
 	uint32_t icmp[STEER_DIRECTION_MAX];
-	bool out;			/* some port has an `out` slot */
+	bool out; /* some port has an `out` slot */
 };
 
 /*

@@ -153,8 +153,10 @@ static void describe_program(json_t *status, const char *interface, const struct
 	const char *state = "vanished";
 
 	if (index > 0 && !interface_xdp(index, &xdp, &fault))
-		state = linked ? "attached" : !xdp.program ? "not attached" :
-			uses_tables(xdp.program, tables->xsks_map) ? "shared" : "foreign program";
+		state = linked					   ? "attached" :
+			!xdp.program				   ? "not attached" :
+			uses_tables(xdp.program, tables->xsks_map) ? "shared" :
+								     "foreign program";
 	json_object_set_new(status, "state", json_string(state));
 	json_object_set_new(status, "mode", xdp.mode ? json_string(xdp.mode) : json_null());
 	json_object_set_new(status, "program_id", xdp.program ? json_integer(xdp.program) : json_null());

@@ -71,8 +71,8 @@ int tables_open(struct steer_tables *tables, const char *interface, struct fault
 		*list[i].fd = bpf_obj_get(path);
 		failed = *list[i].fd < 0;
 	}
-	if (!failed && !bpf_map_lookup_elem(tables->steer_control, &zero, &control) &&
-	    control.netns && control.netns != tables_namespace()) {
+	if (!failed && !bpf_map_lookup_elem(tables->steer_control, &zero, &control) && control.netns &&
+	    control.netns != tables_namespace()) {
 		tables_close(tables);
 		tables->elsewhere = true;
 		return fault_set(fault, EXIT_FAILED,
@@ -93,9 +93,9 @@ int tables_open(struct steer_tables *tables, const char *interface, struct fault
 
 void tables_close(struct steer_tables *tables)
 {
-#define X(map)                          \
-	if (tables->map >= 0)           \
-		close(tables->map);     \
+#define X(map) \
+	if (tables->map >= 0) \
+		close(tables->map); \
 	tables->map = -1;
 	STEER_TABLES(X)
 #undef X

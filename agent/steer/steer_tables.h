@@ -18,7 +18,7 @@ struct steer_tables {
 #define X(name) int name;
 	STEER_TABLES(X)
 #undef X
-	bool elsewhere;		/* opening failed because they belong to an interface of another network namespace */
+	bool elsewhere; /* opening failed because they belong to an interface of another network namespace */
 };
 
 /* -1 if the interface is not attached: EXIT_FAILED with a next step. */
@@ -42,12 +42,12 @@ int tables_owner(int steer_control);
 
 /* What tables_tidy() found. */
 struct steer_load {
-	uint32_t flows;			/* open */
+	uint32_t flows; /* open */
 	uint32_t half_open;
-	uint32_t closing;		/* FIN or RST seen, and not silent for long yet */
-	uint32_t draining;		/* rules that no policy asks for any more, but flows still use */
-	uint32_t active;		/* rules in force */
-	uint32_t *rule_flows;		/* per rule, STEER_RULES_MAX; freed by the caller if not NULL */
+	uint32_t closing;     /* FIN or RST seen, and not silent for long yet */
+	uint32_t draining;    /* rules that no policy asks for any more, but flows still use */
+	uint32_t active;      /* rules in force */
+	uint32_t *rule_flows; /* per rule, STEER_RULES_MAX; freed by the caller if not NULL */
 };
 /* Forgets idle flows, frees the rules and ports that drained, counts. */
 int tables_tidy(struct steer_tables *tables, struct steer_load *load, struct fault *fault);

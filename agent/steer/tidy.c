@@ -17,9 +17,9 @@ struct scan {
 	uint32_t now;
 	const struct steer_rule *rules;
 	uint32_t *rule_flows;
-	uint8_t *port_flows;		/* per port: bit 0 = as local port, bit 1 = as remote port */
+	uint8_t *port_flows; /* per port: bit 0 = as local port, bit 1 = as remote port */
 	uint32_t half_open, open, closing;
-	bool without_endpoints;		/* flows of rules for endpoints are nobody's */
+	bool without_endpoints; /* flows of rules for endpoints are nobody's */
 };
 
 /* How long a flow may be silent. */
@@ -91,8 +91,10 @@ static int scan_flows(int map, struct scan *scan)
 
 static int scan_all(const struct steer_tables *tables, struct scan *scan)
 {
-	return scan_flows(tables->steer_syns, scan) ?: scan_flows(tables->steer_silent, scan) ?:
-	       scan_flows(tables->steer_flows, scan) ?: scan_flows(tables->steer_closed, scan);
+	return scan_flows(tables->steer_syns, scan)	      ?:
+		       scan_flows(tables->steer_silent, scan) ?:
+		       scan_flows(tables->steer_flows, scan)  ?:
+								scan_flows(tables->steer_closed, scan);
 }
 
 void tables_forget_endpoints(const struct steer_tables *tables)

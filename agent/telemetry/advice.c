@@ -130,8 +130,8 @@ bool advice_names_copies(const struct advice *advice)
 const char *advice_verdict_name(enum advice_verdict verdict)
 {
 	static const char *const names[] = {
-		[ADVICE_UNKNOWN] = "unknown",	[ADVICE_LEAVE] = "leave",	[ADVICE_DOUBTFUL] = "doubtful",
-		[ADVICE_MANAGE] = "manage",	[ADVICE_MANAGED] = "managed", [ADVICE_CORKS] = "corks",
+		[ADVICE_UNKNOWN] = "unknown", [ADVICE_LEAVE] = "leave",	    [ADVICE_DOUBTFUL] = "doubtful",
+		[ADVICE_MANAGE] = "manage",   [ADVICE_MANAGED] = "managed", [ADVICE_CORKS] = "corks",
 	};
 
 	return names[verdict];

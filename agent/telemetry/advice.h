@@ -30,53 +30,53 @@
 #define ADVICE_CPU_US_PER_PACKET 4.0
 #define ADVICE_CPU_US_PER_BURST 0.8
 #define ADVICE_CPU_US_PER_FLOW 6.0
-#define ADVICE_BURSTS_MIN 100		/* below, nothing is advised */
-#define ADVICE_SAVED_MIN 0.1		/* share of the writes that must be saved */
+#define ADVICE_BURSTS_MIN 100 /* below, nothing is advised */
+#define ADVICE_SAVED_MIN 0.1  /* share of the writes that must be saved */
 /* Or so much of each burst's waiting: a thousand times what a held write costs. */
 #define ADVICE_STALL_MIN_S 0.001
-#define ADVICE_STALLED_BURSTS_MIN 20	/* enough where each burst waits so long, if what is saved is … */
-#define ADVICE_STALL_WORTH 4		/* … so many times what misses may cost */
-#define ADVICE_MISS_S 0.002		/* the default of max_hold */
+#define ADVICE_STALLED_BURSTS_MIN 20 /* enough where each burst waits so long, if what is saved is … */
+#define ADVICE_STALL_WORTH 4	     /* … so many times what misses may cost */
+#define ADVICE_MISS_S 0.002	     /* the default of max_hold */
 #define ADVICE_CONFIDENCE_MIN 0.95
 /* Bytes copied a second that are worth a word; below, it costs less than 0.1% of a CPU. */
 #define ADVICE_COPIES_MIN (1 << 20)
-#define ADVICE_ID_LEN 13		/* "ac-" and 9 characters, NUL included */
+#define ADVICE_ID_LEN 13 /* "ac-" and 9 characters, NUL included */
 
 /* What happened in the time looked at. */
 struct advice_counts {
 	uint64_t writes, bursts;
-	uint64_t inferred_bursts;		/* of them, those that the telemetry inferred and did not see */
-	uint64_t held, misses;			/* on managed flows */
-	uint64_t shadow_held, shadow_misses;	/* on flows in shadow */
+	uint64_t inferred_bursts;		 /* of them, those that the telemetry inferred and did not see */
+	uint64_t held, misses;			 /* on managed flows */
+	uint64_t shadow_held, shadow_misses;	 /* on flows in shadow */
 	uint64_t shadow_merged, shadow_stall_us; /* the same: not packets of their own; waits for an ACK,
 						  * include/autocork/service.h */
 	uint64_t segments, retransmits;
 	uint64_t large_copied_bytes;
-	uint64_t corked;	/* writes with MSG_MORE, and calls that set or clear TCP_CORK */
-	uint64_t opened, managed;	/* flows that were new, and that came under management */
+	uint64_t corked;	  /* writes with MSG_MORE, and calls that set or clear TCP_CORK */
+	uint64_t opened, managed; /* flows that were new, and that came under management */
 };
 
 enum advice_verdict {
-	ADVICE_UNKNOWN,		/* too little seen */
-	ADVICE_LEAVE,		/* would save too little */
-	ADVICE_CORKS,		/* nothing to save: it joins its writes by itself */
-	ADVICE_DOUBTFUL,	/* would save, and would miss too often */
+	ADVICE_UNKNOWN,	 /* too little seen */
+	ADVICE_LEAVE,	 /* would save too little */
+	ADVICE_CORKS,	 /* nothing to save: it joins its writes by itself */
+	ADVICE_DOUBTFUL, /* would save, and would miss too often */
 	ADVICE_MANAGE,
-	ADVICE_MANAGED,		/* is managed, and saves already */
+	ADVICE_MANAGED, /* is managed, and saves already */
 };
 
 struct advice {
-	char id[ADVICE_ID_LEN];		/* the same for the same service at any time, on any machine */
+	char id[ADVICE_ID_LEN]; /* the same for the same service at any time, on any machine */
 	enum advice_verdict verdict;
-	double packets_per_s;		/* that would be saved */
-	double saved_share;		/* of the writes */
-	double cpu_share;		/* of one CPU that would be saved; below 0: would be spent */
-	double stall_s_per_s;		/* seconds of waiting a second, of all flows together, that would be saved */
+	double packets_per_s; /* that would be saved */
+	double saved_share;   /* of the writes */
+	double cpu_share;     /* of one CPU that would be saved; below 0: would be spent */
+	double stall_s_per_s; /* seconds of waiting a second, of all flows together, that would be saved */
 	double stall_s_per_burst;
-	double copied_bytes_per_s;	/* that could have been spliced */
+	double copied_bytes_per_s; /* that could have been spliced */
 	double misses_per_s;
-	double confidence;		/* 1 - upper bound of the share of bursts that miss */
-	double one_in;			/* bursts of which one was seen; 1: all were */
+	double confidence; /* 1 - upper bound of the share of bursts that miss */
+	double one_in;	   /* bursts of which one was seen; 1: all were */
 };
 
 /* By the formula above, in microseconds; negative where it costs more than it saves. */

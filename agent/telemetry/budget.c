@@ -2,7 +2,7 @@
 #include "telemetry/budget.h"
 
 #define ROOM 3.0
-#define PACE_NOISE 100	/* a second: observing them costs 0.01% of a CPU */
+#define PACE_NOISE 100 /* a second: observing them costs 0.01% of a CPU */
 
 /* The smallest that brings the share into the budget, or the largest there is. */
 static unsigned shift_for(double share, double budget)

@@ -23,8 +23,8 @@ unsigned budget_step(unsigned shift, double share, double budget);
 #define BUDGET_EXACT_MIN_S 15.0
 
 struct budget_exact {
-	double until;	/* everything is counted */
-	double used;	/* of BUDGET_EXACT_S, up to then */
+	double until; /* everything is counted */
+	double used;  /* of BUDGET_EXACT_S, up to then */
 };
 
 /* Asks for so many seconds from now on; `is_sure`: the bound is for others. Returns until when everything is
@@ -38,12 +38,12 @@ double budget_exact(struct budget_exact *exact, double now, double seconds, bool
  */
 #define BUDGET_PACE_MIN_S 5.0
 #define BUDGET_PACE_MAX_S 120.0
-#define BUDGET_NEAR 0.25	/* of the budget */
+#define BUDGET_NEAR 0.25 /* of the budget */
 
 struct budget_pace {
-	double due;	/* when it is measured whatever the traffic */
+	double due; /* when it is measured whatever the traffic */
 	double period;
-	double traffic;	/* at the last time */
+	double traffic; /* at the last time */
 };
 
 /* Is it to be measured now? */

@@ -99,9 +99,9 @@ int event_filter_read(struct event_filter *filter, const json_t *request, struct
 	return read_types(filter, types, fault) || read_address(filter, address, fault) ||
 			       read_cgroup(filter, cgroup, fault) ||
 			       read_pattern(filter->program, sizeof(filter->program), "program", program, fault) ||
-			       read_pattern(filter->unit, sizeof(filter->unit), "unit", unit, fault)
-		       ? -1
-		       : 0;
+			       read_pattern(filter->unit, sizeof(filter->unit), "unit", unit, fault) ?
+		       -1 :
+		       0;
 }
 
 bool event_filter_wants(const struct event_filter *filter, const struct ac_event *event, const char *unit)

@@ -59,8 +59,8 @@ static json_t *detail_json(const struct ac_event *event)
 	case AC_EVENT_FLOW_MANAGED:
 	case AC_EVENT_FLOW_RETURNED:
 		return json_pack("{so so}", "wrapper", NAME_JSON(wrapper_names, event->managed.wrapper), "refusal",
-				 event->managed.refusal ? NAME_JSON(refusal_names, event->managed.refusal)
-							: json_null());
+				 event->managed.refusal ? NAME_JSON(refusal_names, event->managed.refusal) :
+							  json_null());
 	case AC_EVENT_FIRST_HOLD:
 		return json_pack("{sI}", "bytes", N(hold->bytes));
 	case AC_EVENT_RELEASE:
@@ -91,12 +91,13 @@ static json_t *detail_json(const struct ac_event *event)
 json_t *event_json(const struct ac_event *event, const struct event_names *names)
 {
 	const struct ac_event_flow *flow = &event->flow;
-	json_t *object = json_pack(
-		"{sf sI ss sI sI so si so si so so ss? ss?}", "time", names->time, "monotonic_us",
-		N(event->time_ns / 1000), "type", event_type_name(event->type), "cookie", N(flow->cookie), "netns", N(flow->netns), "local", json_address(flow->local), "local_port",
-		flow->local_port, "remote", json_address(flow->remote), "remote_port", flow->remote_port, "side",
-		NAME_JSON(side_names, flow->side), "program", json_text(flow->comm, sizeof(flow->comm)), "unit",
-		names->unit, "policy", names->policy);
+	json_t *object =
+		json_pack("{sf sI ss sI sI so si so si so so ss? ss?}", "time", names->time, "monotonic_us",
+			  N(event->time_ns / 1000), "type", event_type_name(event->type), "cookie", N(flow->cookie),
+			  "netns", N(flow->netns), "local", json_address(flow->local), "local_port", flow->local_port,
+			  "remote", json_address(flow->remote), "remote_port", flow->remote_port, "side",
+			  NAME_JSON(side_names, flow->side), "program", json_text(flow->comm, sizeof(flow->comm)),
+			  "unit", names->unit, "policy", names->policy);
 	json_t *detail = detail_json(event);
 
 	json_object_update(object, detail);

@@ -12,9 +12,9 @@
 
 /* What a record says by number only. */
 struct event_names {
-	const char *policy;	/* NULL = no longer known */
+	const char *policy; /* NULL = no longer known */
 	const char *unit;
-	double time;		/* Unix time */
+	double time; /* Unix time */
 };
 
 const char *event_type_name(uint32_t type);
@@ -28,14 +28,14 @@ void event_print(FILE *out, const json_t *event, bool colour);
 
 /* All conditions must hold. */
 struct event_filter {
-	uint32_t types;		/* AC_EVENT_BIT() each */
-	uint16_t port;		/* local or remote; 0 = any */
-	uint32_t netns;		/* 0 = any */
-	uint64_t cgroup;	/* 0 = any */
+	uint32_t types;	 /* AC_EVENT_BIT() each */
+	uint16_t port;	 /* local or remote; 0 = any */
+	uint32_t netns;	 /* 0 = any */
+	uint64_t cgroup; /* 0 = any */
 	bool has_address;
-	uint8_t address[16];	/* local or remote */
-	char program[64];	/* shell pattern; "" = any */
-	char unit[UNIT_NAME_LEN];	/* shell pattern; "" = any */
+	uint8_t address[16];	  /* local or remote */
+	char program[64];	  /* shell pattern; "" = any */
+	char unit[UNIT_NAME_LEN]; /* shell pattern; "" = any */
 };
 
 /* From the members types, port, program, cgroup, unit, address, netns of a request. Unknown ones are refused. */

@@ -21,13 +21,13 @@
 struct event_hub {
 	struct daemon *daemon;
 	struct unit_names *names;
-	struct ring_buffer *ring;	/* NULL while nobody listens */
-	unsigned int records_left;	/* that may still be read in this turn */
+	struct ring_buffer *ring;  /* NULL while nobody listens */
+	unsigned int records_left; /* that may still be read in this turn */
 	sd_event_source *source;
 	struct listener *listeners;
-	double boot;			/* Unix time of CLOCK_MONOTONIC's zero */
-	uint64_t kernel_lost;		/* as last told to the listeners */
-	uint64_t lost;			/* at listeners */
+	double boot;	      /* Unix time of CLOCK_MONOTONIC's zero */
+	uint64_t kernel_lost; /* as last told to the listeners */
+	uint64_t lost;	      /* at listeners */
 };
 
 /* The control socket may free it after the hub is gone. */
@@ -36,7 +36,7 @@ struct listener {
 	struct listener *prev, *next;
 	struct control_client *client;
 	struct event_filter filter;
-	uint64_t lost;			/* not yet told */
+	uint64_t lost; /* not yet told */
 };
 
 static json_t *agent_event(uint32_t type, json_t *detail)

@@ -9,7 +9,7 @@
 #include "lib/json.h"
 #include "lib/units.h"
 
-#define SEGMENT_BYTES 1448	/* Ethernet with time stamps: where the event does not know */
+#define SEGMENT_BYTES 1448 /* Ethernet with time stamps: where the event does not know */
 
 static void count(FILE *out, json_int_t number, const char *one, const char *many)
 {
@@ -69,7 +69,7 @@ static void print_wait(FILE *out, const json_t *event)
 		fputs(writes == 1 ? "its last part" : "the last part", out);
 	fprintf(out, " waited %s for %s", units_delay(&delay, tail),
 		json_is_true(json_object_get(event, "tail_corked")) ? "the program to uncork (TCP_CORK)" :
-								       "an ACK (Nagle)");
+								      "an ACK (Nagle)");
 }
 
 static void print_response(FILE *out, const json_t *event)

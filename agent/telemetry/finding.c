@@ -12,7 +12,7 @@ static enum finding_kind kind_of(const struct finding *finding, const struct adv
 	if (finding->wait_s >= ADVICE_STALL_MIN_S)
 		return FINDING_WAITS;
 	return finding->packets_now - finding->packets_possible >= FINDING_PACKETS_MIN ? FINDING_PACKETS :
-										 FINDING_NOTHING;
+											 FINDING_NOTHING;
 }
 
 struct finding finding_make(const struct advice_counts *counts, double seconds)
@@ -48,8 +48,8 @@ const char *finding_name(enum finding_kind kind)
 /* Seconds waited, or packets sent in vain, a second. */
 static double harm(const struct finding *finding)
 {
-	double each = finding->kind == FINDING_WAITS ? finding->wait_s :
-						       finding->packets_now - finding->packets_possible;
+	double each =
+		finding->kind == FINDING_WAITS ? finding->wait_s : finding->packets_now - finding->packets_possible;
 
 	return each * finding->messages_per_s;
 }
@@ -70,12 +70,12 @@ void finding_print(FILE *out, const struct finding *finding, uint16_t port, uint
 		side == AC_SIDE_CLIENT ? "as a client of" : "on", port);
 	switch (finding->kind) {
 	case FINDING_WAITS:
-		fprintf(out, "waits %s for each of %.0f %s a second (Nagle)",
-			units_delay(&wait, finding->wait_s * 1e6), finding->messages_per_s, messages);
+		fprintf(out, "waits %s for each of %.0f %s a second (Nagle)", units_delay(&wait, finding->wait_s * 1e6),
+			finding->messages_per_s, messages);
 		break;
 	case FINDING_PACKETS:
-		fprintf(out, "sends %.1f packets where %.1f would do, %.0f %s a second",
-			finding->packets_now, finding->packets_possible, finding->messages_per_s, messages);
+		fprintf(out, "sends %.1f packets where %.1f would do, %.0f %s a second", finding->packets_now,
+			finding->packets_possible, finding->messages_per_s, messages);
 		break;
 	case FINDING_MANAGED:
 		fprintf(out, "is managed already: %.1f packets for each of %.0f %s a second", finding->packets_now,

@@ -6,8 +6,8 @@
 
 #include "telemetry/advice.h"
 
-#define FINDING_MESSAGES_MIN 10	   /* below, nothing is said */
-#define FINDING_PACKETS_MIN 0.3	   /* packets a message that must be saved */
+#define FINDING_MESSAGES_MIN 10 /* below, nothing is said */
+#define FINDING_PACKETS_MIN 0.3 /* packets a message that must be saved */
 
 /* Worst first. */
 enum finding_kind {

@@ -5,8 +5,8 @@ void history_add(struct history *history, double time, const struct ac_service_s
 {
 	struct history_sample *sample = &history->samples[(history->first + history->count) % HISTORY_SAMPLES];
 
-	*sample = (struct history_sample){ time, totals->writes, totals->held, totals->misses,
-					    ac_shadow_saved(totals) };
+	*sample =
+		(struct history_sample){ time, totals->writes, totals->held, totals->misses, ac_shadow_saved(totals) };
 	if (history->count < HISTORY_SAMPLES)
 		history->count++;
 	else

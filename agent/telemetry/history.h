@@ -7,11 +7,11 @@
 #include <stdint.h>
 
 #define HISTORY_PERIOD_S 5
-#define HISTORY_SAMPLES 720	/* one hour */
+#define HISTORY_SAMPLES 720 /* one hour */
 
 struct history {
 	struct history_sample {
-		double time;	/* Unix time */
+		double time; /* Unix time */
 		uint64_t writes, held, misses, shadow_held;
 	} samples[HISTORY_SAMPLES];
 	size_t first, count;

@@ -18,8 +18,8 @@
 #include "telemetry/http_unix.h"
 
 #define BACKLOG 128
-#define CUT_AT_ONCE 16u	/* those that are cut are MHD's until it has seen their end */
-#define SWEEP_US 500000	/* how often connections that take too long are looked for, while there are any */
+#define CUT_AT_ONCE 16u /* those that are cut are MHD's until it has seen their end */
+#define SWEEP_US 500000 /* how often connections that take too long are looked for, while there are any */
 
 struct http {
 	struct MHD_Daemon *daemon;
@@ -27,8 +27,8 @@ struct http {
 	struct http_counters counters;
 	sd_event_source *io, *timer;
 	struct connection *connections;
-	bool loopback;		/* who opens it to the network wants to be asked by any name */
-	char path[108];		/* of its Unix socket, "" = it has none */
+	bool loopback;	/* who opens it to the network wants to be asked by any name */
+	char path[108]; /* of its Unix socket, "" = it has none */
 	char url[128];
 };
 
@@ -36,9 +36,9 @@ struct http {
 struct connection {
 	struct connection *prev, *next;
 	struct MHD_Connection *connection;
-	uint64_t since;		/* µs; when it connected, or its last answer was done */
-	uint64_t peer;		/* http_peer() */
-	bool busy;		/* a request is being answered */
+	uint64_t since; /* µs; when it connected, or its last answer was done */
+	uint64_t peer;	/* http_peer() */
+	bool busy;	/* a request is being answered */
 	bool cut;
 };
 
@@ -156,9 +156,9 @@ static void cut_slow(struct http *http)
 
 static enum MHD_Result queue(struct MHD_Connection *mhd, const struct http_answer *answer)
 {
-	struct MHD_Response *response = MHD_create_response_from_buffer(
-		answer->size, answer->to_free ? answer->to_free : (void *)answer->body,
-		answer->to_free ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(answer->size, answer->to_free ? answer->to_free : (void *)answer->body,
+						answer->to_free ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
 	enum MHD_Result result;
 
 	if (!response) {
@@ -183,8 +183,10 @@ static enum MHD_Result queue(struct MHD_Connection *mhd, const struct http_answe
 
 static enum MHD_Result say(struct MHD_Connection *mhd, unsigned status, const char *text)
 {
-	return queue(mhd, &(struct http_answer){ .status = status, .type = "text/plain; charset=utf-8", .body = text,
-		     .size = strlen(text) });
+	return queue(mhd, &(struct http_answer){ .status = status,
+						 .type = "text/plain; charset=utf-8",
+						 .body = text,
+						 .size = strlen(text) });
 }
 
 static enum MHD_Result answer(void *context, struct MHD_Connection *mhd, const char *url, const char *method,

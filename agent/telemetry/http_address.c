@@ -69,7 +69,8 @@ int http_address_parse(const char *text, struct sockaddr_storage *address, sockl
 bad:
 	return fault_set(fault, EXIT_CONFIG,
 			 "metrics address %s: not ADDRESS:PORT: write for example " AUTOCORK_METRICS " or "
-			 "[::1]:" AUTOCORK_METRICS_PORT, text);
+			 "[::1]:" AUTOCORK_METRICS_PORT,
+			 text);
 }
 
 void http_address_url(const struct sockaddr_storage *address, char *url, size_t size)

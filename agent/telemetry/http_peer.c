@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SOMEBODY_ELSE (1ull << 63)	/* above all user ids */
+#define SOMEBODY_ELSE (1ull << 63) /* above all user ids */
 
 static void put(const struct sockaddr_storage *from, __be16 *port, __be32 address[4])
 {

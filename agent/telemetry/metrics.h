@@ -6,8 +6,8 @@
 
 #include "telemetry/snapshot.h"
 
-#define METRICS_SERIES_DEFAULT 20	/* of one service: [agent] series in policy/keys.c */
-#define METRICS_SERVICES 60		/* that have series of their own */
+#define METRICS_SERIES_DEFAULT 20 /* of one service: [agent] series in policy/keys.c */
+#define METRICS_SERVICES 60	  /* that have series of their own */
 
 enum metrics_format { METRICS_TEXT, METRICS_OPENMETRICS };
 
@@ -33,17 +33,17 @@ const char *metrics_content_type(enum metrics_format format);
 
 /* Visits every metric that a page can have, for the documentation's test and `autocork metrics`. */
 struct metrics_family {
-	const char *name;	/* without the prefix autocork_ and without _total, _info */
-	const char *type;	/* counter, gauge, histogram, info */
-	const char *unit;	/* "seconds", "bytes" or "" */
-	const char *labels;	/* comma-separated */
+	const char *name;   /* without the prefix autocork_ and without _total, _info */
+	const char *type;   /* counter, gauge, histogram, info */
+	const char *unit;   /* "seconds", "bytes" or "" */
+	const char *labels; /* comma-separated */
 	const char *help;
 };
 void metrics_families(void (*visit)(const struct metrics_family *family, void *context), void *context);
 
 /* What a metric takes of a service's series. */
 struct metrics_share {
-	unsigned all, few;	/* with all buckets, with few; 0: it does not come per service, there are no few */
-	bool by_default;	/* with METRICS_SERIES_DEFAULT there is room for it */
+	unsigned all, few; /* with all buckets, with few; 0: it does not come per service, there are no few */
+	bool by_default;   /* with METRICS_SERIES_DEFAULT there is room for it */
 };
 struct metrics_share metrics_share(const char *family);

@@ -4,7 +4,7 @@
 
 #include "telemetry/page.h"
 
-#define LISTED_MAX 48	/* a longer list is cut, and the rest added up in one series */
+#define LISTED_MAX 48 /* a longer list is cut, and the rest added up in one series */
 
 /* Of the agent itself: one value each. */
 struct agent_metric {
@@ -29,13 +29,13 @@ static const struct agent_metric agent_metrics[] = {
 	{ "policy_reloads", COUNTER, "", "Reloads that were applied.", AGENT(reloads_good), U64 },
 	{ "policy_reload_failures", COUNTER, "", "Reloads that were refused.", AGENT(reloads_failed), U64 },
 	{ "policy_in_force", GAUGE, "",
-	  "1 if everything in the policy files is in force, as /-/ready reports; 0 otherwise.",
-	  AGENT(in_force), BOOL },
+	  "1 if everything in the policy files is in force, as /-/ready reports; 0 otherwise.", AGENT(in_force), BOOL },
 	{ "policies", GAUGE, "", "Policies in force.", AGENT(policies), U64 },
 	{ "flows_lost", COUNTER, "", "Connections not followed because --max-flows were open already.",
 	  AGENT(flows_lost), U64 },
-	{ "events_lost", COUNTER, "", "Events that were lost: the kernel's ring was full, or a listener read too slowly.",
-	  AGENT(events_lost), U64 },
+	{ "events_lost", COUNTER, "",
+	  "Events that were lost: the kernel's ring was full, or a listener read too slowly.", AGENT(events_lost),
+	  U64 },
 	{ "bpf_measured_seconds", COUNTER, "seconds", "Time in which the kernel measured the run time of BPF programs.",
 	  AGENT(measured_seconds), DOUBLE },
 	{ "sampling_ratio", GAUGE, "",
@@ -139,8 +139,8 @@ static const char *mode_item(const struct telemetry_snapshot *snapshot, size_t i
 
 static const struct list_metric list_metrics[] = {
 	{ "build", INFO, "", "version", "The agent's version.", version_count, version_item },
-	{ "mode", GAUGE, "", "mode", "1 for the mode that this kernel allows: autocork or observe.",
-	  mode_count, mode_item },
+	{ "mode", GAUGE, "", "mode", "1 for the mode that this kernel allows: autocork or observe.", mode_count,
+	  mode_item },
 	{ "feature", GAUGE, "", "feature", "1 if the kernel offers the feature, tried at start.", feature_count,
 	  feature_works },
 	{ "bpf_run_seconds", COUNTER, "seconds", "program",

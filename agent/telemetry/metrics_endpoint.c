@@ -23,7 +23,7 @@ static const struct {
 #define X(name, help) { "endpoint_" #name, help, COUNTER, offsetof(struct endpoint_page, name) },
 	ENDPOINT_COUNTERS(X)
 #undef X
-/* clang-format on */
+	/* clang-format on */
 };
 
 static uint64_t value_of(const struct endpoint_page *page, size_t field)

@@ -35,8 +35,9 @@ static void add(const struct fastpath_file *file, bool alive, void *context)
 
 	text_clean(name, sizeof(name), file->name, sizeof(file->name));
 	for (uint32_t i = 0; i < file->queues; i++) {
-		row = row_of(context, name, text_clean(interface, sizeof(interface), file->queue[i].interface,
-						       sizeof(file->queue[i].interface)));
+		row = row_of(context, name,
+			     text_clean(interface, sizeof(interface), file->queue[i].interface,
+					sizeof(file->queue[i].interface)));
 		if (!row)
 			return;
 		row->running = alive;

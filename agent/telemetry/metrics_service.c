@@ -19,12 +19,12 @@ struct service_metric {
 	enum metric_kind kind;
 	const char *unit;
 	const char *help;
-	size_t field;			/* counter, or the histogram's buckets */
-	size_t sum;			/* histogram: the field that adds up what its buckets count */
-	const char *const *reasons;	/* the field is an array by reason */
+	size_t field;		    /* counter, or the histogram's buckets */
+	size_t sum;		    /* histogram: the field that adds up what its buckets count */
+	const char *const *reasons; /* the field is an array by reason */
 	uint8_t reason_first, reason_end;
-	struct buckets few, all;	/* histogram; `few` where there is no room for all, step 0: it has no few */
-	bool open_flows;		/* no field: those opened less those closed */
+	struct buckets few, all; /* histogram; `few` where there is no room for all, step 0: it has no few */
+	bool open_flows;	 /* no field: those opened less those closed */
 	double scale;
 };
 
@@ -48,9 +48,7 @@ struct service_metric {
 	  .all = BUCKETS every, .scale = factor },
 /* clang-format on */
 
-static const struct service_metric service_metrics[] = {
-	AC_COUNTERS(ROW)
-};
+static const struct service_metric service_metrics[] = { AC_COUNTERS(ROW) };
 
 static unsigned bucket_series(const struct buckets *buckets)
 {
@@ -136,8 +134,8 @@ static void page_values(struct page *page, const struct service_metric *metric, 
 	unsigned first = metric->reasons ? metric->reason_first : 0, end = metric->reasons ? metric->reason_end : 1;
 
 	for (unsigned i = first; i < end; i++) {
-		uint64_t value = metric->open_flows ? open_flows(subject->stats) :
-						      field_of(subject->stats, metric->field, i);
+		uint64_t value =
+			metric->open_flows ? open_flows(subject->stats) : field_of(subject->stats, metric->field, i);
 
 		fprintf(page->out, PREFIX "%s%s", metric->name, metric_suffix(metric->kind));
 		page_labels(page, subject, metric->reasons ? "reason" : NULL,
@@ -226,7 +224,8 @@ void service_families(void (*visit)(const struct metrics_family *family, void *c
 		const struct service_metric *m = &service_metrics[i];
 
 		visit(&(struct metrics_family){ m->name, metric_kind_name(m->kind), m->unit,
-		      m->reasons ? SERVICE_LABELS ",reason" : SERVICE_LABELS, m->help }, context);
+						m->reasons ? SERVICE_LABELS ",reason" : SERVICE_LABELS, m->help },
+		      context);
 	}
 }
 

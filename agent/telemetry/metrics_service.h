@@ -5,17 +5,17 @@
 
 /* What `series` series per service are spent on. */
 struct service_plan {
-	size_t metrics;		/* the first so many come per service, the rest for the host */
-	size_t host_metrics;	/* that rest */
-	bool few;		/* the last of those per service is a histogram with fewer buckets */
-	unsigned own;		/* series of one service */
-	unsigned host;		/* series of the host */
+	size_t metrics;	     /* the first so many come per service, the rest for the host */
+	size_t host_metrics; /* that rest */
+	bool few;	     /* the last of those per service is a histogram with fewer buckets */
+	unsigned own;	     /* series of one service */
+	unsigned host;	     /* series of the host */
 };
 struct service_plan service_plan_make(unsigned series);
 
 struct service_sums {
-	struct ac_service_stats host;	/* all services */
-	struct ac_service_stats rest;	/* those without series of their own */
+	struct ac_service_stats host; /* all services */
+	struct ac_service_stats rest; /* those without series of their own */
 	size_t services_in_rest;
 };
 

@@ -7,8 +7,7 @@
 #include "telemetry/metrics.h"
 #include "telemetry/page.h"
 
-#define PACKETS_HELP \
-	"Packets by verdict: steered to an AF_XDP socket, passed to the kernel, or lost, with the reason."
+#define PACKETS_HELP "Packets by verdict: steered to an AF_XDP socket, passed to the kernel, or lost, with the reason."
 
 static uint32_t is_attached(const struct steer_counters *counters)
 {

@@ -57,20 +57,26 @@ static json_t *advice_json(const struct telemetry_service *service, double secon
 {
 	const struct ac_service_stats *stats = &service->stats;
 	struct advice_counts counts = {
-		.writes = stats->writes, .bursts = stats->bursts,
-		.inferred_bursts = stats->inferred_bursts, .held = stats->held, .misses = stats->misses,
-		.shadow_held = stats->shadow_held, .shadow_misses = stats->shadow_misses,
-		.shadow_merged = stats->shadow_merged, .shadow_stall_us = stats->shadow_stall_us,
+		.writes = stats->writes,
+		.bursts = stats->bursts,
+		.inferred_bursts = stats->inferred_bursts,
+		.held = stats->held,
+		.misses = stats->misses,
+		.shadow_held = stats->shadow_held,
+		.shadow_misses = stats->shadow_misses,
+		.shadow_merged = stats->shadow_merged,
+		.shadow_stall_us = stats->shadow_stall_us,
 		.corked = stats->more_writes + stats->option_calls[AC_OPTION_CORK],
-		.opened = stats->flows_opened, .managed = stats->flows_managed,
+		.opened = stats->flows_opened,
+		.managed = stats->flows_managed,
 	};
 	struct advice advice = advice_make(service->port, service->side, service->comm, &counts, seconds);
 
-	return json_pack("{ss ss sf sf sf sf sf sf sf}", "id", advice.id, "verdict", advice_verdict_name(advice.verdict),
-			 "stall_seconds_per_second", advice.stall_s_per_s, "stall_seconds_per_burst",
-			 advice.stall_s_per_burst, "packets_per_second", advice.packets_per_s, "saved_share",
-			 advice.saved_share, "cpu_share", advice.cpu_share, "misses_per_second", advice.misses_per_s,
-			 "confidence", advice.confidence);
+	return json_pack("{ss ss sf sf sf sf sf sf sf}", "id", advice.id, "verdict",
+			 advice_verdict_name(advice.verdict), "stall_seconds_per_second", advice.stall_s_per_s,
+			 "stall_seconds_per_burst", advice.stall_s_per_burst, "packets_per_second",
+			 advice.packets_per_s, "saved_share", advice.saved_share, "cpu_share", advice.cpu_share,
+			 "misses_per_second", advice.misses_per_s, "confidence", advice.confidence);
 }
 
 static json_t *service_json(const struct telemetry_service *service, double seconds)

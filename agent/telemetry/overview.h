@@ -6,7 +6,7 @@
 #include "telemetry/history.h"
 #include "telemetry/snapshot.h"
 
-#define OVERVIEW_SERVICES 100	/* the busiest; the rest is in the totals */
+#define OVERVIEW_SERVICES 100 /* the busiest; the rest is in the totals */
 
 /* Merges snapshot->services. NULL without memory. */
 json_t *overview_json(struct telemetry_snapshot *snapshot, const struct history *history, double now, const char *mode);

@@ -6,7 +6,7 @@
 static const struct {
 	const char *name;
 	const char *suffix;
-	const char *text_name;	/* the older format knows no info */
+	const char *text_name; /* the older format knows no info */
 } kinds[] = {
 	[COUNTER] = { "counter", "_total", "counter" },
 	[GAUGE] = { "gauge", "", "gauge" },
@@ -54,6 +54,6 @@ enum metrics_format metrics_format_accepted(const char *accept)
 
 const char *metrics_content_type(enum metrics_format format)
 {
-	return format == METRICS_OPENMETRICS ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-					     : "text/plain; version=0.0.4; charset=utf-8";
+	return format == METRICS_OPENMETRICS ? "application/openmetrics-text; version=1.0.0; charset=utf-8" :
+					       "text/plain; version=0.0.4; charset=utf-8";
 }

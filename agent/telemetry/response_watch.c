@@ -12,7 +12,7 @@
 
 /* The control socket may free it after the engine is gone. */
 struct response_watch {
-	struct response_watch **watches;	/* the list it is in; NULL: in none any more */
+	struct response_watch **watches; /* the list it is in; NULL: in none any more */
 	struct response_watch *next;
 	struct control_client *client;
 	struct engine_watch *watch;
@@ -64,8 +64,7 @@ static json_t *row_json(const struct engine_response *row)
 	json_t *waste = json_array();
 
 	for (int i = 0; i < AC_WASTE_MAX; i++)
-		json_array_append_new(waste,
-				      json_pack("[I I]", N(sum->waste[i].responses), N(sum->waste[i].amount)));
+		json_array_append_new(waste, json_pack("[I I]", N(sum->waste[i].responses), N(sum->waste[i].amount)));
 	return json_pack("{sb si so so s[III] sI sI sI so so so sI sI sI sI sI so}", "other", row->other, "port",
 			 row->service.port, "side", NAME_JSON(side_names, row->service.side), "program",
 			 json_text(row->service.comm, sizeof(row->service.comm)), "calls", N(row->calls.writes),

@@ -8,7 +8,7 @@
 #include "lib/softirqs.h"
 #include "telemetry/budget.h"
 
-#define WINDOW_US 1000000	/* in which it looks; its cost is measured all the while */
+#define WINDOW_US 1000000 /* in which it looks; its cost is measured all the while */
 /* While it always looks, its cost is measured for so long, and looked whether it has to be so often. */
 #define MEASURE_US 250000
 #define PERIOD_US ((uint64_t)(BUDGET_PACE_MIN_S * 1e6))
@@ -20,14 +20,14 @@ struct sampling {
 	double (*budget)(void *context);
 	void *context;
 	sd_event_source *timer;
-	bool measures;		/* a window of selfcost is open */
-	unsigned wanted;	/* shift, by the budget */
-	unsigned shift;		/* in force */
-	double turns_s;		/* what beginning to look and ceasing took last: a walk over all flows each */
+	bool measures;	 /* a window of selfcost is open */
+	unsigned wanted; /* shift, by the budget */
+	unsigned shift;	 /* in force */
+	double turns_s;	 /* what beginning to look and ceasing took last: a walk over all flows each */
 	struct budget_exact exact;
 	struct budget_pace pace;
-	double traffic;		/* per second, lately */
-	uint64_t packets;	/* softirqs_received() at `counted` */
+	double traffic;	  /* per second, lately */
+	uint64_t packets; /* softirqs_received() at `counted` */
 	double counted;
 };
 

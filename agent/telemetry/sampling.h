@@ -16,7 +16,7 @@ struct sampling;
 /* `budget`: share of one CPU, 0 = no bound; read again each time. NULL without memory or event sources. */
 struct sampling *sampling_start(sd_event *loop, struct engine *engine, struct selfcost *cost, struct event_hub *events,
 				double (*budget)(void *context), void *context);
-void sampling_stop(struct sampling *sampling);	/* NULL is allowed */
+void sampling_stop(struct sampling *sampling); /* NULL is allowed */
 /* It looks for one second in so many. */
 unsigned sampling_one_in(const struct sampling *sampling);
 /* All is to be counted for so long (budget_exact()). */

@@ -23,22 +23,22 @@
 /* A program by its kernel id. */
 struct program {
 	uint32_t id;
-	int fd;				/* -1: the agent has it no more */
+	int fd; /* -1: the agent has it no more */
 	char name[BPF_OBJ_NAME_LEN * 4];
-	uint64_t start_ns, start_runs;	/* at the start of the window */
-	uint64_t run_ns, runs;		/* in all windows */
+	uint64_t start_ns, start_runs;	 /* at the start of the window */
+	uint64_t run_ns, runs;		 /* in all windows */
 	uint64_t window_ns, window_runs; /* in the last one */
-	bool seen;			/* the window has its start */
+	bool seen;			 /* the window has its start */
 	UT_hash_handle hh;
 };
 
 struct selfcost {
 	struct program *programs;
-	int measuring;			/* descriptor that keeps the kernel measuring, -1 outside windows */
+	int measuring; /* descriptor that keeps the kernel measuring, -1 outside windows */
 	uint64_t window_start, measured_ns;
-	unsigned known;			/* windows for which the programs are known; 0: they are to be looked for */
+	unsigned known; /* windows for which the programs are known; 0: they are to be looked for */
 	double share, observing;
-	bool refused;			/* the kernel does not measure */
+	bool refused; /* the kernel does not measure */
 	struct telemetry_program *shown_programs;
 	struct telemetry_map *shown_maps;
 };

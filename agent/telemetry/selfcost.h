@@ -11,7 +11,7 @@ struct selfcost;
 
 /* NULL without memory. Where the kernel does not allow measuring, there are programs without times. */
 struct selfcost *selfcost_new(void);
-void selfcost_free(struct selfcost *cost);	/* NULL is allowed */
+void selfcost_free(struct selfcost *cost); /* NULL is allowed */
 /* A window. The observer was there in all of it, and is for one second in so many. */
 void selfcost_begin(struct selfcost *cost);
 void selfcost_end(struct selfcost *cost, unsigned one_in);

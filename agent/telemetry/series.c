@@ -15,7 +15,7 @@ struct label_set {
 
 struct series {
 	unsigned places;
-	struct label_set *holders;	/* sorted */
+	struct label_set *holders; /* sorted */
 	size_t holder_count;
 };
 

@@ -31,26 +31,26 @@
 #include "telemetry/unit_names.h"
 #include "telemetry/web.h"
 
-#define HTTP_IDLE_S 30		/* a scraper that comes every 15 s keeps its connection */
+#define HTTP_IDLE_S 30 /* a scraper that comes every 15 s keeps its connection */
 #define HTTP_REQUEST_S 60
 
 struct telemetry {
 	struct daemon *daemon;
 	struct metrics *metrics;
-	unsigned series;	/* of one service that they were made for */
+	unsigned series; /* of one service that they were made for */
 	struct unit_names *names;
 	struct selfcost *cost;
 	struct http *http;
 	struct trial *trial;
 	struct event_hub *events;
 	struct response_watch *watches;
-	uint32_t reloads;	/* that were told of */
+	uint32_t reloads; /* that were told of */
 	struct sampling *sampling;
 	struct history history;
 	sd_event_source *timer;
 	double scrape_seconds;
-	char address[108];	/* asked for; "" = off */
-	char refused[512];	/* why nothing is served there; "" = it is, or is not wanted */
+	char address[108]; /* asked for; "" = off */
+	char refused[512]; /* why nothing is served there; "" = it is, or is not wanted */
 };
 
 struct collection {
@@ -234,13 +234,13 @@ static int answer_ready(void *context, const struct http_request *request, struc
 }
 
 #define FILE_ROUTE(path, name) { path, NULL, answer_##name },
-#define FILE_ANSWER(path, name, mime)                                                                          \
+#define FILE_ANSWER(path, name, mime) \
 	static int answer_##name(void *context, const struct http_request *request, struct http_answer *answer) \
-	{                                                                                                       \
-		answer->type = mime;                                                                            \
-		answer->body = web_##name;                                                                      \
-		answer->size = web_##name##_end - web_##name;                                                   \
-		return 0;                                                                                       \
+	{ \
+		answer->type = mime; \
+		answer->body = web_##name; \
+		answer->size = web_##name##_end - web_##name; \
+		return 0; \
 	}
 #define X(path, name, mime) FILE_ANSWER(path, name, mime)
 WEB_FILES(X)
@@ -427,8 +427,8 @@ void telemetry_status(struct daemon *daemon, void *data, json_t *status)
 	json_object_set_new(status, "telemetry",
 			    json_pack("{sf sf so sI}", "sampling", 1.0 / sampling_one_in(telemetry->sampling),
 				      "cpu_share", selfcost_share(telemetry->cost), "series",
-				      telemetry->series == POLICY_SERIES_ALL ? json_null()
-									     : json_integer(telemetry->series),
+				      telemetry->series == POLICY_SERIES_ALL ? json_null() :
+									       json_integer(telemetry->series),
 				      "metrics_added_up", (json_int_t)metrics_added_up(telemetry->metrics)));
 }
 

@@ -39,10 +39,8 @@ enum trial_verdict trial_conclude(const struct trial_phase *before, const struct
 const char *trial_verdict_name(enum trial_verdict verdict)
 {
 	static const char *const names[] = {
-		[TRIAL_GOOD] = "good",
-		[TRIAL_RETRANSMITS] = "retransmits",
-		[TRIAL_DELAY] = "delay",
-		[TRIAL_MISSES] = "misses",
+		[TRIAL_GOOD] = "good",	 [TRIAL_RETRANSMITS] = "retransmits",
+		[TRIAL_DELAY] = "delay", [TRIAL_MISSES] = "misses",
 		[TRIAL_IDLE] = "idle",
 	};
 

@@ -5,20 +5,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TRIAL_WRITES_MIN 100		/* below, shares say nothing */
+#define TRIAL_WRITES_MIN 100 /* below, shares say nothing */
 #define TRIAL_SEGMENTS_MIN 200
-#define TRIAL_MISS_SHARE_MAX 0.05	/* of the bursts */
-#define TRIAL_RETRANSMIT_FACTOR 2.0	/* worse than before by so much, and ... */
-#define TRIAL_GAIN_PACKETS 0.05		/* fewer for a message, at least */
-#define TRIAL_GAIN_US 500		/* less waited for a message, at least */
-#define TRIAL_RETRANSMIT_SLACK 0.002	/* ... by this share of the segments */
+#define TRIAL_MISS_SHARE_MAX 0.05    /* of the bursts */
+#define TRIAL_RETRANSMIT_FACTOR 2.0  /* worse than before by so much, and ... */
+#define TRIAL_GAIN_PACKETS 0.05	     /* fewer for a message, at least */
+#define TRIAL_GAIN_US 500	     /* less waited for a message, at least */
+#define TRIAL_RETRANSMIT_SLACK 0.002 /* ... by this share of the segments */
 
 /* Counts of one phase. */
 struct trial_phase {
 	double seconds;
-	struct ac_service_stats stats;		/* of the service on trial, open flows included */
+	struct ac_service_stats stats;		  /* of the service on trial, open flows included */
 	uint64_t host_segments, host_retransmits; /* of the agent's network namespace, flows that live on included */
-	double host_cpu;		/* seconds that the CPUs of the machine were busy */
+	double host_cpu;			  /* seconds that the CPUs of the machine were busy */
 };
 
 enum trial_verdict { TRIAL_GOOD, TRIAL_RETRANSMITS, TRIAL_DELAY, TRIAL_MISSES, TRIAL_IDLE };

@@ -26,20 +26,20 @@ enum phase { IDLE, BASELINE, TRIAL };
 
 /* What the control socket keeps of us: clients may outlive the trial, which stops before the socket does. */
 struct subscription {
-	struct trial *trial;	/* NULL once it is gone */
+	struct trial *trial; /* NULL once it is gone */
 	struct control_client *client;
 };
 
 struct trial {
 	struct daemon *daemon;
-	struct subscription *subscription;	/* NULL once the client is gone */
+	struct subscription *subscription; /* NULL once the client is gone */
 	sd_event_source *timer;
 	enum phase phase;
 	uint16_t port;
 	uint8_t side;
 	char program[AC_COMM_LEN * 4 + 1];
-	double seconds, max_delay_us;	/* seconds: of both phases */
-	struct trial_phase begun, before;	/* counters at the start of the phase; what the baseline showed */
+	double seconds, max_delay_us;	  /* seconds: of both phases */
+	struct trial_phase begun, before; /* counters at the start of the phase; what the baseline showed */
 };
 
 /* Of all CPUs: a guest's time is in user and nice already; idle and iowait are no work. */
@@ -121,7 +121,7 @@ static int read_phase(const struct trial *trial, struct trial_phase *phase)
 
 struct tuning {
 	const struct trial *trial;
-	const struct policy_config *config;	/* NULL: no flow of the service is open */
+	const struct policy_config *config; /* NULL: no flow of the service is open */
 };
 
 static int find_config(const struct engine_flow *flow, void *context)
@@ -193,11 +193,10 @@ static json_t *phase_json(const struct trial_phase *phase)
 #define N(value) ((json_int_t)(value))
 
 	return json_pack("{sf sf sI sI sI sI sI sI sI sf sf}", "seconds", phase->seconds, "cpu_seconds",
-			 phase->host_cpu, "writes", N(stats->writes),
-			 "bursts", N(stats->bursts), "held", N(stats->held), "shadow_held", N(stats->shadow_held),
-			 "misses", N(stats->misses), "segments", N(stats->segments), "retransmits",
-			 N(phase->host_retransmits), "saved_share", trial_saved_share(phase), "hold_p99_us",
-			 trial_hold_p99(phase));
+			 phase->host_cpu, "writes", N(stats->writes), "bursts", N(stats->bursts), "held",
+			 N(stats->held), "shadow_held", N(stats->shadow_held), "misses", N(stats->misses), "segments",
+			 N(stats->segments), "retransmits", N(phase->host_retransmits), "saved_share",
+			 trial_saved_share(phase), "hold_p99_us", trial_hold_p99(phase));
 }
 
 static void push(struct trial *trial, json_t *item)
@@ -223,8 +222,8 @@ static void finish(struct trial *trial, const struct trial_phase *phase, enum tr
 		 trial_verdict_name(verdict), early ? ", ended early" : "", saved * 100, predicted * 100);
 	push(trial, json_pack("{ss ss sb sb sb so so sf sf s{sf sf sf}}", "phase", "done", "verdict",
 			      trial_verdict_name(verdict), "early", early, "taken_back", taken_back, "gain",
-			      trial_gains(&trial->before, phase), "before", phase_json(&trial->before),
-			      "trial", phase_json(phase), "predicted_saved_share", predicted, "saved_share", saved,
+			      trial_gains(&trial->before, phase), "before", phase_json(&trial->before), "trial",
+			      phase_json(phase), "predicted_saved_share", predicted, "saved_share", saved,
 			      "segments_per_burst", "before", trial_segments_per_burst(&trial->before), "predicted",
 			      trial_segments_predicted(&trial->before), "trial", trial_segments_per_burst(phase)));
 }

@@ -15,8 +15,8 @@
 #include "lib/cgroup.h"
 #include "lib/text.h"
 
-#define NAMES_MAX 4096		/* then all are forgotten and asked for again: containers come and go */
-#define FILEID_KERNFS 0xfe	/* linux/exportfs.h, since 5.9 (commit 33c5ac9175195c36) */
+#define NAMES_MAX 4096	   /* then all are forgotten and asked for again: containers come and go */
+#define FILEID_KERNFS 0xfe /* linux/exportfs.h, since 5.9 (commit 33c5ac9175195c36) */
 
 struct known {
 	uint64_t cgroup;

@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONTAINER_ID_LEN 65	/* 64 hexadecimal digits and a NUL */
-#define UNIT_NAME_LEN 256	/* NAME_MAX and a NUL: of a container's id alone there are 64 digits */
+#define CONTAINER_ID_LEN 65 /* 64 hexadecimal digits and a NUL */
+#define UNIT_NAME_LEN 256   /* NAME_MAX and a NUL: of a container's id alone there are 64 digits */
 
 struct unit_names;
 

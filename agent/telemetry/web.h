@@ -3,15 +3,15 @@
 #pragma once
 
 /* X(path, name, MIME type) */
-#define WEB_FILES(X)                                                            \
-	X("/", index, "text/html; charset=utf-8")                               \
-	X("/app.js", app, "text/javascript; charset=utf-8")                     \
-	X("/app.css", style, "text/css; charset=utf-8")                         \
-	X("/uplot.js", uplot, "text/javascript; charset=utf-8")                 \
-	X("/uplot.css", uplot_style, "text/css; charset=utf-8")                 \
+#define WEB_FILES(X) \
+	X("/", index, "text/html; charset=utf-8") \
+	X("/app.js", app, "text/javascript; charset=utf-8") \
+	X("/app.css", style, "text/css; charset=utf-8") \
+	X("/uplot.js", uplot, "text/javascript; charset=utf-8") \
+	X("/uplot.css", uplot_style, "text/css; charset=utf-8") \
 	X("/uplot-licence.txt", uplot_licence, "text/plain; charset=utf-8")
 
-#define WEB_SYMBOL(name, file)                                            \
+#define WEB_SYMBOL(name, file) \
 	extern const char web_##name[] __asm__("_binary_" file "_start"); \
 	extern const char web_##name##_end[] __asm__("_binary_" file "_end");
 

@@ -4,7 +4,7 @@
 #pragma once
 #include <autocork/types.h>
 
-#define AC_BUCKETS 44	/* 0, 1, then two per octave up to 2^21; the last bucket takes the rest */
+#define AC_BUCKETS 44 /* 0, 1, then two per octave up to 2^21; the last bucket takes the rest */
 
 /* floor(log2(v)) for v > 0; spelled out because clang 14 has no count-leading-zeros for BPF. */
 static __always_inline __u32 ac_log2(__u32 v)

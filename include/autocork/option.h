@@ -4,8 +4,8 @@
 #include <autocork/flow.h>
 
 /* Bits of tp->nonagle that a program sets (include/net/tcp.h). */
-#define AC_NONAGLE_OFF 1	/* TCP_NODELAY */
-#define AC_NONAGLE_CORK 2	/* TCP_CORK */
+#define AC_NONAGLE_OFF 1  /* TCP_NODELAY */
+#define AC_NONAGLE_CORK 2 /* TCP_CORK */
 
 static __always_inline __u8 ac_option_bit(enum ac_option option)
 {

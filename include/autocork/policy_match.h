@@ -56,8 +56,8 @@ static __always_inline bool ac_glob_match(const char pattern[AC_COMM_LEN], const
 	__u32 lowest = 1;
 	AC_HIDE(lowest);
 	__u32 filled = ac_glob_positions(text, lowest, 255);
-	__u32 valid = (filled ^ (filled + 1)) >> 1;	/* positions before the first NUL */
-	__u32 end = valid + 1;				/* the bit of the text's length */
+	__u32 valid = (filled ^ (filled + 1)) >> 1; /* positions before the first NUL */
+	__u32 end = valid + 1;			    /* the bit of the text's length */
 	__u32 live = 1;
 	__u32 in_set = 0, first = 0, negated = 0, range = 0, previous = 0, set = 0;
 
@@ -153,8 +153,8 @@ static __always_inline __u64 ac_address_half(const __u8 bytes[8])
 
 /* A binary search: the span that starts last of those that do not start after the address is in [first, end). */
 struct ac_search {
-	__u64 high, low;	/* the address, as in struct ac_span */
-	__u32 first, end;	/* numbers of spans; more than one apart: go on */
+	__u64 high, low;  /* the address, as in struct ac_span */
+	__u32 first, end; /* numbers of spans; more than one apart: go on */
 };
 
 static __always_inline void ac_search_begin(struct ac_search *s, const struct ac_port *port, const __u8 address[16])
@@ -190,7 +190,7 @@ static __always_inline void ac_search_narrow(struct ac_search *s, const struct a
 /* Is `address` in the network of the `bits` leading bits of `network`? Both IPv6 or v4-mapped; 0 bits match all. */
 static __always_inline bool ac_peer_matches(const __u8 network[16], __u8 bits, const __u8 address[16])
 {
-	__u64 high = 0, low = 0;	/* what differs, most significant bit first */
+	__u64 high = 0, low = 0; /* what differs, most significant bit first */
 
 	AC_UNROLL
 	for (int i = 0; i < 8; i++) {

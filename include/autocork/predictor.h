@@ -178,7 +178,7 @@ static __always_inline __u32 ac_on_burst_end(struct ac_predictor *p, const struc
 		return 0;
 	if (missed && cause == AC_END_DEADLINE && ac_ends_with_reads(p)) {
 		p->overdue = 1;
-		p->hold = 0;	/* for the rest of this burst */
+		p->hold = 0; /* for the rest of this burst */
 		p->long_hold = 0;
 		p->steady = 0;
 		return 0;

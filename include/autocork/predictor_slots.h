@@ -53,8 +53,8 @@ static __always_inline __u32 ac_streak_any(const struct ac_predictor *p)
 /* Slots that were held on the prior's word alone: theirs is exactly AC_PRIOR_STREAK. */
 static __always_inline __u32 ac_streak_prior(const struct ac_predictor *p)
 {
-	return p->streak[7] & p->streak[6] & ~(p->streak[5] | p->streak[4] | p->streak[3] | p->streak[2] |
-					       p->streak[1] | p->streak[0]);
+	return p->streak[7] & p->streak[6] &
+	       ~(p->streak[5] | p->streak[4] | p->streak[3] | p->streak[2] | p->streak[1] | p->streak[0]);
 }
 
 static __always_inline void ac_streak_clear(struct ac_predictor *p, __u32 slots)

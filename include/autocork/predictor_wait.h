@@ -63,9 +63,9 @@ static __always_inline void ac_learn_waits(struct ac_predictor *p, __u32 went_on
 	ac_cost_earn(p, went_on & ~late);
 	if (!late)
 		return;
-	ac_cost_add(p, late & ~most, 1);	/* AC_COST_LATE, and … */
-	ac_cost_add(p, mid, 2);			/* … with 4 more AC_COST_MID */
-	ac_cost_add(p, most, 5);		/* AC_COST_LONG */
+	ac_cost_add(p, late & ~most, 1); /* AC_COST_LATE, and … */
+	ac_cost_add(p, mid, 2);		 /* … with 4 more AC_COST_MID */
+	ac_cost_add(p, most, 5);	 /* AC_COST_LONG */
 }
 
 /* The same for the writes beyond AC_EXACT of a burst of n. */

@@ -8,41 +8,41 @@
 #include <autocork/option.h>
 
 enum ac_response_state {
-	AC_RESPONSE_READY = 1 << 0,	/* the start is known: the flow is new, or a read was seen */
-	AC_RESPONSE_PIECE = 1 << 1,	/* between the beginning and the end of a write: `asked` and MORE are valid */
-	AC_RESPONSE_MORE = 1 << 2,	/* that write is a piece of a sendfile which has more */
-	AC_RESPONSE_SENDFILE = 1 << 3,	/* the next piece belongs to the same call */
-	AC_RESPONSE_TAIL = 1 << 4,	/* less than a segment waits though the window has room */
+	AC_RESPONSE_READY = 1 << 0,    /* the start is known: the flow is new, or a read was seen */
+	AC_RESPONSE_PIECE = 1 << 1,    /* between the beginning and the end of a write: `asked` and MORE are valid */
+	AC_RESPONSE_MORE = 1 << 2,     /* that write is a piece of a sendfile which has more */
+	AC_RESPONSE_SENDFILE = 1 << 3, /* the next piece belongs to the same call */
+	AC_RESPONSE_TAIL = 1 << 4,     /* less than a segment waits though the window has room */
 };
 
 struct ac_response {
-	__u64 first_ns, last_ns;	/* after the first and the last write */
-	__u32 start_seq;		/* tp->write_seq before the first write */
-	__u32 end_seq;			/* tp->write_seq when last looked at */
-	__u32 segments, retransmits;	/* of the flow before it */
+	__u64 first_ns, last_ns;     /* after the first and the last write */
+	__u32 start_seq;	     /* tp->write_seq before the first write */
+	__u32 end_seq;		     /* tp->write_seq when last looked at */
+	__u32 segments, retransmits; /* of the flow before it */
 	__u32 copied_seq;
-	__u32 asked;			/* bytes of the write that goes on */
-	__u8 state;			/* enum ac_response_state */
+	__u32 asked; /* bytes of the write that goes on */
+	__u8 state;  /* enum ac_response_state */
 	__u8 pad[7];
-	struct ac_event_response told;	/* what the event will say */
+	struct ac_event_response told; /* what the event will say */
 };
 
 /* What the socket shows at the moment. */
 struct ac_response_facts {
 	__u64 now_ns;
-	__u64 sent_ns;		/* when the last segment left */
-	__u64 sent_bytes;	/* data ever sent */
+	__u64 sent_ns;	  /* when the last segment left */
+	__u64 sent_bytes; /* data ever sent */
 	__u32 write_seq, snd_nxt, copied_seq;
-	__u32 segments, retransmits;	/* data segments sent; segments sent again */
+	__u32 segments, retransmits; /* data segments sent; segments sent again */
 	__u32 mss;
-	__u8 nonagle;		/* of tp->nonagle, the bits AC_NONAGLE_… */
-	__u8 room;		/* the windows would let a segment leave */
+	__u8 nonagle; /* of tp->nonagle, the bits AC_NONAGLE_… */
+	__u8 room;    /* the windows would let a segment leave */
 };
 
 /* What the kernel side is told before it is loaded. */
 struct ac_response_watch {
-	__u16 port;	/* local or remote; 0: every one */
-	__u8 adds_up;	/* instead of telling of each */
+	__u16 port;   /* local or remote; 0: every one */
+	__u8 adds_up; /* instead of telling of each */
 	__u8 pad;
 };
 

@@ -12,24 +12,24 @@
 #include <autocork/service.h>
 
 #define AC_RESPONSE_EXACT 8
-#define AC_RESPONSE_KEYS_MAX 4096	/* what comes after has the key whose service is AC_RESPONSE_OTHER */
+#define AC_RESPONSE_KEYS_MAX 4096 /* what comes after has the key whose service is AC_RESPONSE_OTHER */
 #define AC_RESPONSE_OTHER AC_SERVICES_MAX
 
-#define AC_WASTE_GAP_US 1000	/* what follows the header within that follows at once */
-#define AC_WASTE_TAIL_US 1000	/* a last part that leaves later was late: it waited for the peer or a timer */
+#define AC_WASTE_GAP_US 1000  /* what follows the header within that follows at once */
+#define AC_WASTE_TAIL_US 1000 /* a last part that leaves later was late: it waited for the peer or a timer */
 
 /* What a response cost that it need not have cost. X(id, name in JSON and text, unit of the amount, what it is, what to
  * do) */
-#define AC_WASTES(X)                                                                                                \
-	X(IDLE_OPTIONS, "idle_options", "calls", "setsockopt calls changed nothing",                                \
-	  "set TCP_NODELAY once after accept or connect, and TCP_CORK only where it is not yet as wanted")          \
-	X(HEAD_ALONE, "head_alone", "segments", "a small first part was sent alone, and more followed at once",     \
+#define AC_WASTES(X) \
+	X(IDLE_OPTIONS, "idle_options", "calls", "setsockopt calls changed nothing", \
+	  "set TCP_NODELAY once after accept or connect, and TCP_CORK only where it is not yet as wanted") \
+	X(HEAD_ALONE, "head_alone", "segments", "a small first part was sent alone, and more followed at once", \
 	  "write header and body with one writev(), or send the header with MSG_MORE; or manage it (mode = autocork)") \
 	X(LATE_TAIL, "late_tail", "microseconds", "the last part waited for an acknowledgement (Nagle's algorithm)", \
-	  "set TCP_NODELAY and write the response with one call; or manage it (mode = autocork)")                   \
-	X(CORKED_TAIL, "corked_tail", "microseconds", "the last part waited under TCP_CORK",                        \
-	  "take TCP_CORK off right after the last write, or send all but the last with MSG_MORE instead")           \
-	X(MORE_SEGMENTS, "more_segments", "segments", "it left in more segments than its bytes need",               \
+	  "set TCP_NODELAY and write the response with one call; or manage it (mode = autocork)") \
+	X(CORKED_TAIL, "corked_tail", "microseconds", "the last part waited under TCP_CORK", \
+	  "take TCP_CORK off right after the last write, or send all but the last with MSG_MORE instead") \
+	X(MORE_SEGMENTS, "more_segments", "segments", "it left in more segments than its bytes need", \
 	  "write it with fewer calls: writev(), a larger buffer, MSG_MORE; or manage it (mode = autocork)")
 
 enum ac_waste {
@@ -47,18 +47,18 @@ struct ac_response_calls {
 };
 
 struct ac_response_key {
-	__u32 service;		/* its number, or AC_RESPONSE_OTHER */
+	__u32 service; /* its number, or AC_RESPONSE_OTHER */
 	struct ac_response_calls calls;
 };
 
 struct ac_response_range {
-	__u64 min, max, total;	/* min and max count if there are responses */
+	__u64 min, max, total; /* min and max count if there are responses */
 };
 
 struct ac_response_sum {
 	__u64 count, overlapping, closed;
 	struct ac_response_range writes, bytes, segments;
-	__u64 needed;		/* segments */
+	__u64 needed; /* segments */
 	__u64 retransmits, nodelay_calls, cork_calls, idle_calls;
 	struct {
 		__u64 responses, amount;

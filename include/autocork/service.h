@@ -9,7 +9,7 @@
 #include <autocork/flow.h>
 #include <autocork/histogram.h>
 
-#define AC_SERVICES_MAX 1024	/* number 0 is the overflow service: flows that found no free number */
+#define AC_SERVICES_MAX 1024 /* number 0 is the overflow service: flows that found no free number */
 
 /*
  * No control group, and no program, takes all numbers: a program's ports beyond AC_PROGRAM_PORTS are one service, a
@@ -19,9 +19,9 @@
 #define AC_CGROUP_SERVICES 256
 
 struct ac_service_key {
-	__u64 cgroup;		/* cgroup v2 id of the socket */
-	__u16 port;		/* local on a server, remote on a client; 0 = the program's further ports */
-	__u8 side;		/* enum ac_side */
+	__u64 cgroup; /* cgroup v2 id of the socket */
+	__u16 port;   /* local on a server, remote on a client; 0 = the program's further ports */
+	__u8 side;    /* enum ac_side */
 	__u8 pad[5];
 	char comm[AC_COMM_LEN];
 };
@@ -30,16 +30,16 @@ struct ac_service_key {
  * itself. */
 struct ac_service_memory {
 	struct ac_prior prior;
-	__u32 no_gain;		/* flows in a row that had nothing to gain, saturating at AC_NO_GAIN_KNOWN */
+	__u32 no_gain;	  /* flows in a row that had nothing to gain, saturating at AC_NO_GAIN_KNOWN */
 	__u32 left_alone; /* control.policy_generation when a flow that a policy wants managed was left alone for that;
 			     0 = never */
-	__u32 connects;		/* of a client with nothing to gain: decides which of its connections are followed */
-	__u32 stall_us;		/* how long its stalls were, a moving average; 0 = none was seen */
-} __attribute__((aligned(64)));	/* a cache line: client and server of one service may run on two CPUs */
+	__u32 connects;	  /* of a client with nothing to gain: decides which of its connections are followed */
+	__u32 stall_us;	  /* how long its stalls were, a moving average; 0 = none was seen */
+} __attribute__((aligned(64))); /* a cache line: client and server of one service may run on two CPUs */
 #define AC_NO_GAIN_KNOWN 8 /* from here on new flows are no reason to observe; the agent's recheck notices a change */
 
-#define AC_SMALL_PACKET 128	/* bytes: a payload below is worth less than twice the headers of its Ethernet frame */
-#define AC_LARGE_WRITE 16384	/* bytes: four pages; below, copying is cheaper than handing over pages */
+#define AC_SMALL_PACKET 128  /* bytes: a payload below is worth less than twice the headers of its Ethernet frame */
+#define AC_LARGE_WRITE 16384 /* bytes: four pages; below, copying is cheaper than handing over pages */
 
 /*
  * While the telemetry samples, it looks at observed flows for one second in so many: what is counted then stands for as
@@ -47,7 +47,7 @@ struct ac_service_memory {
  * and no others: sums stay what they would be if it always looked, as far as the sample is like the rest, and the
  * counters of a service go with each other, being of the same times.
  */
-#define AC_WEIGHT_MAX 128	/* fits in ac_flow.weight */
+#define AC_WEIGHT_MAX 128 /* fits in ac_flow.weight */
 
 /* `observed`: control.weight */
 static __always_inline __u32 ac_flow_weight(__u8 mode, __u32 observed)

@@ -189,8 +189,9 @@ int main(int argc, char **argv)
 	if (argc == 5 && !strcmp(argv[1], "short"))
 		return be_short(argv[2], argv[3], atol(argv[4]));
 	if (argc != 5 || strcmp(argv[1], "hold"))
-		errx(2, "usage: echo serve PORT | load ADDRESS PORT CONNECTIONS SECONDS BYTES | short ADDRESS PORT COUNT | "
-			"hold ADDRESS PORT CONNECTIONS");
+		errx(2,
+		     "usage: echo serve PORT | load ADDRESS PORT CONNECTIONS SECONDS BYTES | short ADDRESS PORT COUNT | "
+		     "hold ADDRESS PORT CONNECTIONS");
 	for (int i = atoi(argv[4]); i > 0; i--)
 		open_connection(argv[2], argv[3]);
 	puts("held");

@@ -60,10 +60,10 @@ static int (*real_close)(int);
 static void preload_start(void)
 {
 	/* Through memory: ISO C has no conversion from an object pointer to a function's. */
-#define REAL(name)                                                     \
-	do {                                                           \
-		void *symbol = dlsym(RTLD_NEXT, #name);                \
-		memcpy(&real_##name, &symbol, sizeof(real_##name));    \
+#define REAL(name) \
+	do { \
+		void *symbol = dlsym(RTLD_NEXT, #name); \
+		memcpy(&real_##name, &symbol, sizeof(real_##name)); \
 	} while (0)
 	REAL(setsockopt);
 	REAL(write);
@@ -89,10 +89,10 @@ static void preload_start(void)
 }
 
 /* Not a constructor: those of other libraries may run first, and call what is wrapped here. */
-#define START()                                                \
-	do {                                                   \
-		if (__builtin_expect(!real_close, 0))          \
-			preload_start();                       \
+#define START() \
+	do { \
+		if (__builtin_expect(!real_close, 0)) \
+			preload_start(); \
 	} while (0)
 
 static inline uint8_t state_of(int fd)

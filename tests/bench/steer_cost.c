@@ -16,7 +16,7 @@ enum { KINDS = 4, SIZES = 2 };
 
 static const struct {
 	const char *name;
-	unsigned char flags;	/* TCP's; 0 = UDP */
+	unsigned char flags; /* TCP's; 0 = UDP */
 	unsigned int port, from;
 } kinds[KINDS] = {
 	{ "UDP, named by a rule", 0, 20003, 40000 },

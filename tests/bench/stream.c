@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #define THREADS 4
-#define WARM_US 1500000	/* not counted: the agent comes to the flow, the predictor learns */
+#define WARM_US 1500000 /* not counted: the agent comes to the flow, the predictor learns */
 #define MESSAGE 60
 #define REQUEST 40
 #define HEADERS 60
@@ -46,7 +46,7 @@ struct times {
 	size_t count, room;
 };
 
-static int fd;	/* the one connection */
+static int fd; /* the one connection */
 static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
 static sem_t turns[THREADS];
 static uint64_t asked_us[THREADS];
@@ -117,7 +117,8 @@ static int socket_on(uint16_t port, struct sockaddr_in *address)
 {
 	int one = 1, new = socket(AF_INET, SOCK_STREAM, 0);
 
-	*address = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port),
+	*address = (struct sockaddr_in){ .sin_family = AF_INET,
+					 .sin_port = htons(port),
 					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	if (new < 0 || setsockopt(new, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)))
 		err(1, "socket");

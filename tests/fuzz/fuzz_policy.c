@@ -8,10 +8,10 @@
 
 #include "policy/sections.h"
 
-#define REQUIRE(condition)           \
-	do {                         \
-		if (!(condition))    \
-			abort();     \
+#define REQUIRE(condition) \
+	do { \
+		if (!(condition)) \
+			abort(); \
 	} while (0)
 
 static struct policy_set *load(const char *const *texts, const size_t *lengths, size_t count,

@@ -12,7 +12,7 @@
 struct flow {
 	struct ac_predictor p;
 	__u64 bursts, misses, stalls;
-	bool young;		/* began without a prior, and no burst has ended yet */
+	bool young; /* began without a prior, and no burst has ended yet */
 };
 
 struct input {
@@ -20,12 +20,12 @@ struct input {
 	size_t left;
 };
 
-#define demand(condition)                                                                  \
-	do {                                                                               \
-		if (!(condition)) {                                                        \
+#define demand(condition) \
+	do { \
+		if (!(condition)) { \
 			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-			abort();                                                           \
-		}                                                                          \
+			abort(); \
+		} \
 	} while (0)
 
 static __u32 take(struct input *input, size_t bytes)

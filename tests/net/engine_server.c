@@ -7,8 +7,8 @@
  * Echoes. A connection whose first byte is 'S' gets a stream: "S<bytes>\n", and a FIN. One whose first byte is 'D' is
  * read to its end and answered with the number of bytes. 'C' is closed at once by the server. OBJECT: xdp_to_xsk.bpf.o.
  * With BYTES, a connection moves to the kernel, by TCP_REPAIR, after so many bytes read or written. A thread goes on
- * there. Prints "ready". On SIGTERM: statistics as key=value lines, wake-ups with them; for two seconds at most it waits
- * for connections that are at their end.
+ * there. Prints "ready". On SIGTERM: statistics as key=value lines, wake-ups with them; for two seconds at most it
+ * waits for connections that are at their end.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -210,7 +210,7 @@ static void end(struct peer *peer)
 static bool serve(struct peer *peer)
 {
 	for (int rounds = 0; rounds < 64; rounds++) {
-		struct iovec iov = {peer->buffer, BLOCK};
+		struct iovec iov = { peer->buffer, BLOCK };
 		ssize_t got;
 
 		if (move_at && peer->got + peer->done >= move_at && move(peer))
@@ -330,8 +330,8 @@ static void run(struct ring *ring)
 			left = 0;
 		if (stopping && left > 10000000)
 			left = 10000000;
-		struct timespec wait = {(time_t)(left / 1000000000), (long)(left % 1000000000)};
-		struct pollfd fd = {.fd = ring->wait_fd, .events = POLLIN};
+		struct timespec wait = { (time_t)(left / 1000000000), (long)(left % 1000000000) };
+		struct pollfd fd = { .fd = ring->wait_fd, .events = POLLIN };
 		ppoll(&fd, 1, &wait, &outside);
 		wakeups++;
 	}
@@ -398,10 +398,10 @@ static unsigned local_addresses(const char *interface, union engine_address *add
 
 int main(int argc, char **argv)
 {
-	struct engine_config config = {.notify = notify};
-	union engine_address any = {.in6 = {.sin6_family = AF_INET6}};
+	struct engine_config config = { .notify = notify };
+	union engine_address any = { .in6 = { .sin6_family = AF_INET6 } };
 	struct ring_xdp xdp;
-	struct ifreq request = {0};
+	struct ifreq request = { 0 };
 	const char *what = "";
 	int problem, ifindex;
 	sigset_t ends;

@@ -20,8 +20,8 @@
 #define WRITES 5
 #define SIZE 20
 #define NO_KTLS 77
-#define PAUSE_US 3000	/* after each request: an observer may need a second to come */
-#define TCP_ULP 31	/* linux/tcp.h, which does not go with netinet/tcp.h */
+#define PAUSE_US 3000 /* after each request: an observer may need a second to come */
+#define TCP_ULP 31    /* linux/tcp.h, which does not go with netinet/tcp.h */
 #define SOL_TLS 282
 /* struct tcp_info of linux/tcp.h is longer than glibc's: tcpi_data_segs_out. */
 #define DATA_SEGS_OUT_AT 156
@@ -85,7 +85,7 @@ static void turn_to_tls(int fd)
 	}
 	if (setsockopt(fd, SOL_TLS, TLS_TX, &keys, sizeof(keys))) {
 		perror("TLS_TX");
-		exit(errno == ENOENT ? NO_KTLS : 1);	/* no such cipher */
+		exit(errno == ENOENT ? NO_KTLS : 1); /* no such cipher */
 	}
 	option(fd, SOL_TLS, TLS_RX, &keys, sizeof(keys), "TLS_RX");
 }

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #ifndef PACKET_IGNORE_OUTGOING
-#define PACKET_IGNORE_OUTGOING 23	/* linux/if_packet.h, 4.20 */
+#define PACKET_IGNORE_OUTGOING 23 /* linux/if_packet.h, 4.20 */
 #endif
 #define OVERTAKEN_BY 3
 
@@ -46,7 +46,9 @@ static bool happens(int per_10000)
 static int open_interface(const char *name)
 {
 	struct sockaddr_ll address = {
-		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = if_nametoindex(name),
+		.sll_family = AF_PACKET,
+		.sll_protocol = htons(ETH_P_ALL),
+		.sll_ifindex = if_nametoindex(name),
 	};
 	struct packet_mreq promiscuous = { .mr_ifindex = address.sll_ifindex, .mr_type = PACKET_MR_PROMISC };
 	int fd = socket(AF_PACKET, SOCK_RAW, 0), one = 1, room = 8 << 20;
@@ -81,7 +83,7 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	while (!stop) {
 		if (!poll(fds, 2, late_length ? 1 : 100) && late_length) {
-			send(fds[1].fd, late, late_length, 0);	/* nothing came to overtake it */
+			send(fds[1].fd, late, late_length, 0); /* nothing came to overtake it */
 			late_length = 0;
 		}
 		for (int i = 0; i < 64 && (length = recv(fds[1].fd, frame, sizeof(frame), MSG_DONTWAIT)) > 0; i++)

@@ -227,7 +227,9 @@ static int shake_hands(const char *path, const char *interface)
 int main(int argc, char **argv)
 {
 	struct xsk_socket_config config = {
-		.rx_size = FRAMES / 2, .tx_size = FRAMES / 2, .bind_flags = XDP_COPY,
+		.rx_size = FRAMES / 2,
+		.tx_size = FRAMES / 2,
+		.bind_flags = XDP_COPY,
 		.libxdp_flags = argc > 3 ? XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD : 0,
 	};
 	struct xsk_umem *umem;

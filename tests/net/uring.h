@@ -63,7 +63,11 @@ static void ring_add(struct ring *ring, int fd, const char *bytes, unsigned char
 	unsigned int tail = *ring->tail, index = tail & *ring->mask;
 
 	ring->sqes[index] = (struct io_uring_sqe){
-		.opcode = IORING_OP_SEND, .fd = fd, .addr = (unsigned long)bytes, .len = SIZE, .flags = flags,
+		.opcode = IORING_OP_SEND,
+		.fd = fd,
+		.addr = (unsigned long)bytes,
+		.len = SIZE,
+		.flags = flags,
 		.msg_flags = MSG_WAITALL,
 	};
 	ring->array[index] = index;

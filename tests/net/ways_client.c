@@ -114,9 +114,16 @@ static const struct way {
 	const char *name;
 	bool (*piece)(int fd, int i);
 } ways[] = {
-	{ "write", by_write }, { "writev", by_writev }, { "send", by_send }, { "sendmsg", by_sendmsg },
-	{ "sendmmsg", by_sendmmsg }, { "sendfile", by_sendfile }, { "header and sendfile", by_header_and_sendfile },
-	{ "splice", by_splice }, { "io_uring", by_uring }, { "zerocopy", by_zerocopy },
+	{ "write", by_write },
+	{ "writev", by_writev },
+	{ "send", by_send },
+	{ "sendmsg", by_sendmsg },
+	{ "sendmmsg", by_sendmmsg },
+	{ "sendfile", by_sendfile },
+	{ "header and sendfile", by_header_and_sendfile },
+	{ "splice", by_splice },
+	{ "io_uring", by_uring },
+	{ "zerocopy", by_zerocopy },
 };
 
 static unsigned int segments_out(int fd)
@@ -175,7 +182,7 @@ static int learn(const struct way *way, int client, int server, time_t seconds)
 		before = segments_out(client);
 		exchange(way, client, server);
 		messages++;
-		usleep(1000);	/* below what the agent looks at in full */
+		usleep(1000); /* below what the agent looks at in full */
 	} while (segments_out(client) - before > 1 && time(NULL) <= end);
 	return messages;
 }

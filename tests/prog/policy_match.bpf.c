@@ -6,7 +6,7 @@ struct {
 	struct ac_facts facts;
 	__u64 cgroups[CGROUP_DEPTH];
 	struct ac_control control;
-	__u32 policy;	/* the answer */
+	__u32 policy; /* the answer */
 } flow;
 
 struct {

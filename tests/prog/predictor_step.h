@@ -17,13 +17,13 @@ enum step_call {
 };
 
 struct step {
-	__u32 call;		/* enum step_call */
+	__u32 call; /* enum step_call */
 	__u32 now_us;
 	__u32 bytes;
-	__u32 argument;		/* bit 0: read_since, above: enum ac_nagle; or enum ac_burst_end */
+	__u32 argument; /* bit 0: read_since, above: enum ac_nagle; or enum ac_burst_end */
 	struct ac_tuning tuning;
-	__u32 result;		/* what came back */
-	__u32 judged;		/* bit 0: gains, 1: idle, 2: duplex, 3: the prior is due, 4: rests */
+	__u32 result; /* what came back */
+	__u32 judged; /* bit 0: gains, 1: idle, 2: duplex, 3: the prior is due, 4: rests */
 };
 
 static __always_inline void step_run(struct step *step, struct ac_predictor *p, struct ac_prior *prior)
@@ -40,8 +40,8 @@ static __always_inline void step_run(struct step *step, struct ac_predictor *p, 
 		ac_predictor_init(p, NULL, step->now_us);
 		break;
 	case STEP_WRITE:
-		outcome = ac_on_write(p, &tuning, step->now_us, step->bytes, step->argument & 1,
-				      step->argument >> 1 & 3);
+		outcome =
+			ac_on_write(p, &tuning, step->now_us, step->bytes, step->argument & 1, step->argument >> 1 & 3);
 		step->result = outcome.ended << 16 | outcome.missed << 8 | outcome.verdict;
 		break;
 	case STEP_END:
@@ -63,7 +63,6 @@ static __always_inline void step_run(struct step *step, struct ac_predictor *p, 
 		ac_predictor_rest(p);
 		break;
 	}
-	step->judged =
-		ac_predictor_gains(p) | ac_predictor_idle(p) << 1 | ac_predictor_duplex(p) << 2 | ac_prior_due(p) << 3 |
-		ac_predictor_rests(p) << 4;
+	step->judged = ac_predictor_gains(p) | ac_predictor_idle(p) << 1 | ac_predictor_duplex(p) << 2 |
+		       ac_prior_due(p) << 3 | ac_predictor_rests(p) << 4;
 }

@@ -11,24 +11,24 @@ struct frame {
 
 /* What a frame is made of; zero means the ordinary. */
 struct shape {
-	unsigned short vlans[3];	/* TPIDs, outermost first */
-	unsigned int version;		/* 4 (default) or 6 */
+	unsigned short vlans[3]; /* TPIDs, outermost first */
+	unsigned int version;	 /* 4 (default) or 6 */
 	const char *remote, *local;
-	unsigned char extensions[10];	/* IPv6 next-header values */
-	unsigned int options;		/* bytes of IPv4 options */
-	unsigned short fragment;	/* IPv4: the field as it is; IPv6: non-zero makes it the header's field */
-	unsigned char protocol;		/* default TCP */
-	unsigned short from, to;	/* ports; defaults 40000 and 9000 */
-	unsigned char flags;		/* TCP */
-	unsigned int sequence, acknowledged;	/* TCP; four bytes of data follow unless `empty` */
+	unsigned char extensions[10];	     /* IPv6 next-header values */
+	unsigned int options;		     /* bytes of IPv4 options */
+	unsigned short fragment;	     /* IPv4: the field as it is; IPv6: non-zero makes it the header's field */
+	unsigned char protocol;		     /* default TCP */
+	unsigned short from, to;	     /* ports; defaults 40000 and 9000 */
+	unsigned char flags;		     /* TCP */
+	unsigned int sequence, acknowledged; /* TCP; four bytes of data follow unless `empty` */
 	int empty;
-	unsigned char station;		/* last byte of the link address it is for */
-	unsigned char type;		/* ICMP */
-	unsigned int cut;		/* bytes taken off the end, lengths in the headers unchanged */
-	unsigned int keep;		/* only so many bytes of the frame, if not 0 */
-	int ihl, doff, version_field;	/* written instead of the right value if not 0 */
-	int total_delta, udp_delta;	/* added to the length fields */
-	unsigned int padding;		/* Ethernet padding behind the packet */
+	unsigned char station;	      /* last byte of the link address it is for */
+	unsigned char type;	      /* ICMP */
+	unsigned int cut;	      /* bytes taken off the end, lengths in the headers unchanged */
+	unsigned int keep;	      /* only so many bytes of the frame, if not 0 */
+	int ihl, doff, version_field; /* written instead of the right value if not 0 */
+	int total_delta, udp_delta;   /* added to the length fields */
+	unsigned int padding;	      /* Ethernet padding behind the packet */
 };
 
 static void put16(struct frame *frame, unsigned int value)

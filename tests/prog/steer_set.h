@@ -52,7 +52,8 @@ static inline int steer_own(const struct steer_tables *tables, const char *addre
 	uint32_t one = 1;
 
 	return inet_pton(AF_INET6, address, key.address) == 1 ?
-		       bpf_map_update_elem(tables->steer_locals, &key, &one, BPF_ANY) : -1;
+		       bpf_map_update_elem(tables->steer_locals, &key, &one, BPF_ANY) :
+		       -1;
 }
 
 /* An AF_XDP socket far enough set up to be put into an XSKMAP; no interface needed. */

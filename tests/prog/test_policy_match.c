@@ -139,7 +139,7 @@ static void test_random_sets(void **state)
 /* Rules of one kind. The flow that number 3 decides has what this gives it. */
 struct kind {
 	const char *name;
-	const char *condition;	/* of rule i, with %1$d for i / 256, %2$d for i % 256, %3$d for 1 + i */
+	const char *condition; /* of rule i, with %1$d for i / 256, %2$d for i % 256, %3$d for 1 + i */
 	const char *comm;
 	const char *peer;
 	bool in_cgroup;
@@ -182,7 +182,7 @@ static struct policy_set *set_of_kind(const struct kind *kind, int count)
 }
 
 struct cost {
-	uint32_t hit, miss;	/* ns */
+	uint32_t hit, miss; /* ns */
 };
 
 static uint32_t shorter(uint32_t a, uint32_t b)

@@ -19,19 +19,19 @@ enum { FIN = 0x01, SYN = 0x02, RST = 0x04, PSH = 0x08, ACK = 0x10 };
 
 /* Rules of the table below. All are on port 9000 unless said otherwise. */
 enum {
-	RULE_TCP = 1,		/* TCP in */
-	RULE_UDP,		/* UDP in */
-	RULE_PEER,		/* TCP and UDP in, port 9001, peers 10.0.0.0/8 and fd00::/16 */
-	RULE_NARROW,		/* the same, peer 10.1.0.0/16: the longer prefix decides */
-	RULE_OUT,		/* TCP and UDP out, port 7000 */
-	RULE_QUEUE,		/* UDP in, port 9002, queue 1 only */
-	RULE_PING,		/* ICMP in */
-	RULE_TRANSIT,		/* TCP and UDP in, port 9003, of other machines too */
+	RULE_TCP = 1, /* TCP in */
+	RULE_UDP,     /* UDP in */
+	RULE_PEER,    /* TCP and UDP in, port 9001, peers 10.0.0.0/8 and fd00::/16 */
+	RULE_NARROW,  /* the same, peer 10.1.0.0/16: the longer prefix decides */
+	RULE_OUT,     /* TCP and UDP out, port 7000 */
+	RULE_QUEUE,   /* UDP in, port 9002, queue 1 only */
+	RULE_PING,    /* ICMP in */
+	RULE_TRANSIT, /* TCP and UDP in, port 9003, of other machines too */
 };
 
 struct test {
 	struct steer_bpf *steer;
-	int socket;		/* AF_XDP */
+	int socket; /* AF_XDP */
 };
 
 /* ------------------------------------------------------------------ the program */
@@ -41,9 +41,9 @@ static void set_seat(struct test *test, bool there)
 	unsigned int queue = 0;
 
 	if (there)
-		assert_int_equal(
-			bpf_map_update_elem(bpf_map__fd(test->steer->maps.xsks_map), &queue, &test->socket, BPF_ANY),
-			0);
+		assert_int_equal(bpf_map_update_elem(bpf_map__fd(test->steer->maps.xsks_map), &queue, &test->socket,
+						     BPF_ANY),
+				 0);
 	else
 		bpf_map_delete_elem(bpf_map__fd(test->steer->maps.xsks_map), &queue);
 }
@@ -62,7 +62,10 @@ static void set_slot(struct test *test, unsigned int port, enum steer_protocol p
 static void set_rule(struct test *test, unsigned int number, const char *policy, unsigned long long queues)
 {
 	struct steer_rule rule = {
-		.active = 1, .mode = STEER_AF_XDP, .queues = { queues }, .transit = number == RULE_TRANSIT,
+		.active = 1,
+		.mode = STEER_AF_XDP,
+		.queues = { queues },
+		.transit = number == RULE_TRANSIT,
 	};
 
 	strcpy(rule.policy, policy);
@@ -235,7 +238,7 @@ static const struct {
 	const char *description;
 	struct shape shape;
 	enum steer_verdict verdict;
-	unsigned int rule;	/* that counts it, if steered */
+	unsigned int rule; /* that counts it, if steered */
 } table[] = {
 	/* IPv4 */
 	{ "IPv4 TCP SYN", { .flags = SYN }, STEER_VERDICT_STEERED, RULE_TCP },
@@ -295,10 +298,7 @@ static const struct {
 	  STEER_VERDICT_STEERED,
 	  RULE_OUT },
 	{ "out: UDP to the port", { .protocol = IPPROTO_UDP, .to = 7000 }, STEER_VERDICT_UNNAMED, 0 },
-	{ "another machine's address",
-	  { .protocol = IPPROTO_UDP, .local = "192.0.2.77" },
-	  STEER_VERDICT_TRANSIT,
-	  0 },
+	{ "another machine's address", { .protocol = IPPROTO_UDP, .local = "192.0.2.77" }, STEER_VERDICT_TRANSIT, 0 },
 	{ "another machine's address at SYN", { .flags = SYN, .local = "192.0.2.77" }, STEER_VERDICT_TRANSIT, 0 },
 	{ "another machine's IPv6 address",
 	  { .version = 6, .flags = SYN, .local = "2001:db8::77" },
@@ -310,10 +310,7 @@ static const struct {
 	  0 },
 	{ "multicast", { .protocol = IPPROTO_UDP, .local = "224.0.0.1" }, STEER_VERDICT_TRANSIT, 0 },
 	{ "broadcast", { .protocol = IPPROTO_UDP, .local = "255.255.255.255" }, STEER_VERDICT_TRANSIT, 0 },
-	{ "IPv6 multicast",
-	  { .version = 6, .protocol = IPPROTO_UDP, .local = "ff02::1" },
-	  STEER_VERDICT_TRANSIT,
-	  0 },
+	{ "IPv6 multicast", { .version = 6, .protocol = IPPROTO_UDP, .local = "ff02::1" }, STEER_VERDICT_TRANSIT, 0 },
 	{ "another station's frame", { .protocol = IPPROTO_UDP, .station = 9 }, STEER_VERDICT_TRANSIT, 0 },
 	{ "another station's frame at SYN", { .flags = SYN, .station = 9 }, STEER_VERDICT_TRANSIT, 0 },
 	{ "transit allowed: another machine's address",
@@ -476,12 +473,12 @@ static void talk(struct test *test, unsigned short from)
 			 STEER_VERDICT_STEERED);
 }
 
-#define TABLES(test, syns, silent, open, closed)                                          \
-	do {                                                                              \
-		assert_int_equal(flows_in((test)->steer->maps.steer_syns), syns);         \
-		assert_int_equal(flows_in((test)->steer->maps.steer_silent), silent);     \
-		assert_int_equal(flows_in((test)->steer->maps.steer_flows), open);        \
-		assert_int_equal(flows_in((test)->steer->maps.steer_closed), closed);     \
+#define TABLES(test, syns, silent, open, closed) \
+	do { \
+		assert_int_equal(flows_in((test)->steer->maps.steer_syns), syns); \
+		assert_int_equal(flows_in((test)->steer->maps.steer_silent), silent); \
+		assert_int_equal(flows_in((test)->steer->maps.steer_flows), open); \
+		assert_int_equal(flows_in((test)->steer->maps.steer_closed), closed); \
 	} while (0)
 
 static void test_connection(void **state)
@@ -875,8 +872,11 @@ static void kernel_connection(struct test *test, const char *address)
 	socklen_t size = sizeof(name);
 	int listener = socket(AF_INET6, SOCK_STREAM, 0), client = socket(AF_INET6, SOCK_STREAM, 0), server, zero = 0;
 	bool four = strchr(address, '.');
-	struct shape shape = { .version = four ? 4 : 6, .flags = SYN, .empty = 1,
-			       .remote = four ? "127.0.0.1" : "::1", .local = four ? "127.0.0.1" : "::1" };
+	struct shape shape = { .version = four ? 4 : 6,
+			       .flags = SYN,
+			       .empty = 1,
+			       .remote = four ? "127.0.0.1" : "::1",
+			       .local = four ? "127.0.0.1" : "::1" };
 
 	setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
 	assert_int_equal(inet_pton(AF_INET6, address, &name.sin6_addr), 1);

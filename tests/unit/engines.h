@@ -72,7 +72,7 @@ static void *load_copy(const char *path)
 
 static union engine_address address_of(const char *text, uint16_t port)
 {
-	union engine_address address = {0};
+	union engine_address address = { 0 };
 
 	if (inet_pton(AF_INET, text, &address.in.sin_addr) == 1) {
 		address.in.sin_family = AF_INET;
@@ -98,7 +98,9 @@ static void side_start(struct side *side, const char *v4, const char *v6, struct
 
 		snprintf(path, sizeof(path), "%s/tests/unit/engine_copy.so", getenv("BUILD") ?: "build");
 		side->library = load_copy(path);
-#define X(name) side->call.name = (__typeof__(&name))dlsym(side->library, #name); assert(side->call.name);
+#define X(name) \
+	side->call.name = (__typeof__(&name))dlsym(side->library, #name); \
+	assert(side->call.name);
 		ENGINE_CALLS(X)
 #undef X
 	}

@@ -12,15 +12,15 @@ struct fake_engine {
 	struct engine_feature features[4];
 	size_t feature_count;
 	uint32_t event_types;
-	unsigned int weight;	/* of observed flows */
+	unsigned int weight; /* of observed flows */
 	bool refuse_policies, refuse_watches;
-	int watches;		/* under way */
-	uint16_t watched_port;	/* of the last one */
+	int watches;	       /* under way */
+	uint16_t watched_port; /* of the last one */
 	struct engine_response responses[4];
 	size_t response_count;
 	unsigned int tried_rest;
 	unsigned int applied, beats;
-	size_t policies;	/* of the last set applied */
+	size_t policies; /* of the last set applied */
 };
 
 extern struct fake_engine fake_engine;

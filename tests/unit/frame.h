@@ -10,8 +10,8 @@
 
 struct frame_spec {
 	bool v6;
-	int vlans;		/* 0 … 2 */
-	uint16_t tci;		/* of the innermost tag */
+	int vlans;    /* 0 … 2 */
+	uint16_t tci; /* of the innermost tag */
 	uint16_t source_port, target_port;
 	uint32_t sequence, ack;
 	uint8_t flags;
@@ -19,9 +19,9 @@ struct frame_spec {
 	uint8_t tos, ttl;
 	bool dont_fragment;
 	uint16_t id;
-	const uint8_t *options;	/* TCP options, a multiple of four bytes */
+	const uint8_t *options; /* TCP options, a multiple of four bytes */
 	uint8_t options_length;
-	bool pad;		/* to Ethernet's minimum of 60 bytes, with noise */
+	bool pad; /* to Ethernet's minimum of 60 bytes, with noise */
 };
 
 static inline void put16(uint8_t *at, uint16_t value)

@@ -69,7 +69,7 @@ static void act(struct engine *engine, struct engine_socket **socket, struct seg
 {
 	static uint8_t buffer[5000];
 	static uint8_t bytes[8 << 20];
-	struct iovec iov = {buffer, sizeof(buffer)};
+	struct iovec iov = { buffer, sizeof(buffer) };
 	struct handover snapshot;
 	struct segment s = *next;
 	uint8_t kind = (uint8_t)number(input, 1);
@@ -130,7 +130,7 @@ static void act(struct engine *engine, struct engine_socket **socket, struct seg
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input input = {data, data + size};
+	struct input input = { data, data + size };
 	struct engine_config config = { .ring = &wire.ring,
 					.address_count = 1,
 					.neighbour = find_neighbour,
@@ -157,7 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!engine || engine_listen(engine, &local, 10, false, &listener))
 		abort();
 	for (int i = 0; i < 2; i++) {
-		static const uint8_t OPTIONS[12] = {2, 4, 5, 180, 4, 2, 1, 1, 1, 3, 3, 7};
+		static const uint8_t OPTIONS[12] = { 2, 4, 5, 180, 4, 2, 1, 1, 1, 3, 3, 7 };
 		struct segment s = next[i];
 		s.flags = SYN;
 		s.option_len = i ? 0 : 12;

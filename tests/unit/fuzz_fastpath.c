@@ -42,9 +42,17 @@ static uint32_t make(struct input *input, uint8_t *frame, uint32_t *sequence)
 	static const uint8_t options[12] = { 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2 }, data[256];
 	uint8_t kind = byte(input), patches = byte(input) % 8, size = byte(input);
 	struct frame_spec spec = {
-		.v6 = kind & 1, .vlans = (kind >> 1 & 3) % 3, .source_port = 1, .target_port = 2, .sequence = *sequence,
+		.v6 = kind & 1,
+		.vlans = (kind >> 1 & 3) % 3,
+		.source_port = 1,
+		.target_port = 2,
+		.sequence = *sequence,
 		.ack = 1,
-		.flags = 0x18, .ttl = 64, .options = options, .options_length = kind & 8 ? 12 : 0, .pad = kind & 16,
+		.flags = 0x18,
+		.ttl = 64,
+		.options = options,
+		.options_length = kind & 8 ? 12 : 0,
+		.pad = kind & 16,
 	};
 	uint32_t length, at;
 	uint8_t protocol = 6, field = 16;

@@ -27,7 +27,7 @@ struct memory_ring {
 	uint64_t seed;
 	unsigned lose, swap, copy; /* of 1000 frames */
 	uint64_t sent, lost;
-	bool plain; /* the last one went out once, and is the other's last */
+	bool plain;				       /* the last one went out once, and is the other's last */
 	bool (*filter)(uint8_t *frame, uint32_t *len); /* false: lost */
 };
 
@@ -57,7 +57,7 @@ static inline unsigned memory_receive(struct ring *ring, struct ring_frame *fram
 		 * too long. */
 		uint8_t *data = malloc(from->len ? from->len : 1);
 		memcpy(data, from->data, from->len);
-		frames[n] = (struct ring_frame){data, from->len, (uint64_t)(uintptr_t)data};
+		frames[n] = (struct ring_frame){ data, from->len, (uint64_t)(uintptr_t)data };
 		mr->taken++;
 	}
 	return n;
@@ -120,7 +120,7 @@ static inline int memory_flush(struct ring *ring)
 
 static inline void memory_stats(struct ring *ring, struct ring_stats *stats)
 {
-	*stats = (struct ring_stats){.tx_frames = ((struct memory_ring *)ring)->sent};
+	*stats = (struct ring_stats){ .tx_frames = ((struct memory_ring *)ring)->sent };
 }
 
 static inline void memory_close(struct ring *ring)
@@ -130,13 +130,14 @@ static inline void memory_close(struct ring *ring)
 
 static inline void memory_pair(struct memory_ring *a, struct memory_ring *b, uint64_t seed)
 {
-	static const struct ring_ops OPS = {memory_receive, memory_release, memory_reserve, memory_submit,
-	                                    memory_flush,   memory_stats,   memory_close,
-	                                    NULL,           memory_withdraw};
+	static const struct ring_ops OPS = { memory_receive, memory_release, memory_reserve,
+					     memory_submit,  memory_flush,   memory_stats,
+					     memory_close,   NULL,	     memory_withdraw };
 
 	for (struct memory_ring *mr = a; mr; mr = mr == a ? b : NULL) {
 		memset(mr, 0, sizeof(*mr));
-		mr->ring = (struct ring){.ops = &OPS, .wait_fd = -1, .mtu = 1500, .room = WIRE_ROOM, .rx_frames = 256};
+		mr->ring =
+			(struct ring){ .ops = &OPS, .wait_fd = -1, .mtu = 1500, .room = WIRE_ROOM, .rx_frames = 256 };
 		mr->frames = calloc(WIRE_FRAMES, sizeof(*mr->frames));
 		mr->seed = seed++;
 	}

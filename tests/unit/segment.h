@@ -39,14 +39,14 @@ static inline uint32_t segment_frame(uint8_t *frame, const struct segment *s, co
 	struct ethhdr ethernet = { .h_dest = { 2, 2, 2, 2, 2, 2 },
 				   .h_source = { 4, 4, 4, 4, 4, 4 },
 				   .h_proto = htons(ETH_P_IP) };
-	struct iphdr ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP};
+	struct iphdr ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP };
 	struct tcp_wire tcp = {
 		htons(s->source), htons(s->dest), htonl(s->seq), htonl(s->ack), 0, s->flags, htons(s->window), 0,
 		htons(s->urgent)
 	};
 
 	if (s->stamped) {
-		uint32_t stamps[3] = {htonl(0x0101080a), htonl(s->ts_value), htonl(s->ts_echo)};
+		uint32_t stamps[3] = { htonl(0x0101080a), htonl(s->ts_value), htonl(s->ts_echo) };
 		memcpy(options, stamps, sizeof(stamps));
 		option_len = sizeof(stamps);
 	}
@@ -96,9 +96,9 @@ static inline bool segment_read(const uint8_t *frame, uint32_t len, struct segme
 	s->option_len = (uint8_t)(header - sizeof(tcp));
 	memcpy(s->options, at + sizeof(tcp), s->option_len);
 	memcpy(s->data, at + header, s->len);
-	for (unsigned i = 0; i + 10 <= s->option_len; i += s->options[i] == 1  ? 1
-							   : s->options[i + 1] ? s->options[i + 1]
-									       : 40)
+	for (unsigned i = 0; i + 10 <= s->option_len; i += s->options[i] == 1 ? 1 :
+							   s->options[i + 1]  ? s->options[i + 1] :
+										40)
 		if (s->options[i] == 8) {
 			uint32_t stamps[2];
 			memcpy(stamps, s->options + i + 2, sizeof(stamps));

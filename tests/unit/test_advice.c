@@ -194,8 +194,8 @@ static void ids_are_stable(void **state)
 /* What is emitted is accepted by the policy's own reader, whatever the program is called. */
 static void emitted_policy_is_valid(void **state)
 {
-	static const char *const programs[] = { "nginx", "a b", "x,y",        "[policy evil]",   "#;=\"'",
-						"*",     "",    "\\xff\\x0a", "0123456789abcdef" };
+	static const char *const programs[] = { "nginx", "a b", "x,y",	      "[policy evil]",	 "#;=\"'",
+						"*",	 "",	"\\xff\\x0a", "0123456789abcdef" };
 	char path[] = "/tmp/autocork-advice-XXXXXX";
 	char *argument[] = { path, NULL };
 	int fd = mkstemp(path);
@@ -221,7 +221,8 @@ static void emitted_policy_is_valid(void **state)
 static void emitted_policy_says_why(void **state)
 {
 	struct advice advice = advice_make(1883, AC_SIDE_CLIENT, "mqtt",
-					   &(struct advice_counts){ .writes = 3200, .bursts = 1600,
+					   &(struct advice_counts){ .writes = 3200,
+								    .bursts = 1600,
 								    .inferred_bursts = 1500,
 								    .shadow_held = 1600,
 								    .shadow_stall_us = 64000000 },
@@ -356,7 +357,7 @@ static void history_keeps_the_last_hour(void **state)
 }
 
 #define ID16 "0123456789abcdef"
-#define ID64 ID16 ID16 ID16 ID16	/* a container's */
+#define ID64 ID16 ID16 ID16 ID16 /* a container's */
 
 static void units_have_short_names(void **state)
 {
@@ -423,7 +424,7 @@ static void containers_are_known_by_their_cgroups(void **state)
 		SLICE "crio-conmon-" ID ".scope",
 		"/machine.slice/machine-libpod_pod_" POD ".slice",
 		"/libpod_parent/libpod_pod_" POD "/libpod-conmon-" ID,
-		"/docker/" ID "0",	/* 65 */
+		"/docker/" ID "0", /* 65 */
 		"/docker/x" ID,
 		"/docker/0123456789abcdef",
 		"/docker/0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF",
@@ -446,13 +447,13 @@ static void containers_are_known_by_their_cgroups(void **state)
 static void budget_is_kept_without_swinging(void **state)
 {
 	static const struct {
-		double share;		/* of a CPU, while it looks */
-		unsigned from, to;	/* shift: one second in 2^shift */
+		double share;	   /* of a CPU, while it looks */
+		unsigned from, to; /* shift: one second in 2^shift */
 	} steps[] = {
-		{ 0, 0, 0 },	  { 0.0099, 0, 0 },  { 0.011, 0, 4 }, /* at once one in 16: 25 ns a write */
-		{ 0.15, 0, 4 },	  { 0.17, 0, 5 },    { 0.6, 4, 6 },   { 1.1, 0, 7 },	{ 64, 0, 7 },
-		{ 0.011, 4, 4 },  { 0.0034, 4, 4 },  { 0.0033, 4, 0 },	/* three times less than the budget */
-		{ 0.17, 7, 6 },	  { 0.1, 6, 5 },    { 0.05, 7, 4 },  { 0.11, 5, 5 },	{ 0, 7, 0 },
+		{ 0, 0, 0 },	 { 0.0099, 0, 0 }, { 0.011, 0, 4 }, /* at once one in 16: 25 ns a write */
+		{ 0.15, 0, 4 },	 { 0.17, 0, 5 },   { 0.6, 4, 6 },    { 1.1, 0, 7 },  { 64, 0, 7 },
+		{ 0.011, 4, 4 }, { 0.0034, 4, 4 }, { 0.0033, 4, 0 }, /* three times less than the budget */
+		{ 0.17, 7, 6 },	 { 0.1, 6, 5 },	   { 0.05, 7, 4 },   { 0.11, 5, 5 }, { 0, 7, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

@@ -21,7 +21,7 @@ static void modes_are_named(void **state)
 
 static void other_names_are_refused(void **state)
 {
-	static const char *const lists[] = { "",          ",",           "send,",      ",send", "sen",
+	static const char *const lists[] = { "",	  ",",		 "send,",      ",send", "sen",
 					     "sendfiles", "send splice", "send,,read", "SEND" };
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
@@ -31,7 +31,8 @@ static void other_names_are_refused(void **state)
 static void the_median_is_by_cost(void **state)
 {
 	struct bench_copy_sample samples[] = {
-		{ .bytes = 100, .user_ns = 500 }, { .bytes = 1000, .system_ns = 1000 },
+		{ .bytes = 100, .user_ns = 500 },
+		{ .bytes = 1000, .system_ns = 1000 },
 		{ .bytes = 10, .user_ns = 10, .system_ns = 10 },
 		{ .bytes = 100, .user_ns = 900 },
 	};

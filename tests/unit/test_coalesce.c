@@ -12,7 +12,7 @@
 #include "frame.h"
 
 #define FRAMES 512
-#define BASE 1000000000ull	/* a clock that has run for a second */
+#define BASE 1000000000ull /* a clock that has run for a second */
 
 static const uint8_t timestamp[12] = { 1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2 };
 
@@ -41,7 +41,12 @@ static void absorb(void *context, void *handle)
 static struct coalescer *start_with(uint32_t flows, uint64_t hold_ns)
 {
 	struct coalesce_options options = {
-		.flows = flows, .max_len = 1500, .hold_ns = hold_ns, .seed = 7, .emit = emit, .absorb = absorb,
+		.flows = flows,
+		.max_len = 1500,
+		.hold_ns = hold_ns,
+		.seed = 7,
+		.emit = emit,
+		.absorb = absorb,
 	};
 
 	out.count = out.absorbed = pooled = 0;
@@ -58,9 +63,16 @@ static struct coalescer *start(uint64_t hold_ns)
 static struct frame_spec plain(void)
 {
 	return (struct frame_spec){
-		.source_port = 1234, .target_port = 80, .sequence = 1000, .ack = 77, .flags = 0x18, .window = 500,
+		.source_port = 1234,
+		.target_port = 80,
+		.sequence = 1000,
+		.ack = 77,
+		.flags = 0x18,
+		.window = 500,
 		.ttl = 64,
-		.dont_fragment = true, .options = timestamp, .options_length = sizeof(timestamp),
+		.dont_fragment = true,
+		.options = timestamp,
+		.options_length = sizeof(timestamp),
 	};
 }
 
@@ -106,7 +118,7 @@ static void merges_v4_v6_vlan(void **state)
 		spec.tci = 0x6064;
 		spec.options_length = variant >= 6 ? 0 : sizeof(timestamp);
 		for (int i = 0; i < 4; i++)
-			push(c, &spec, 33 + i, BASE);	/* odd and even lengths: the sums must shift */
+			push(c, &spec, 33 + i, BASE); /* odd and even lengths: the sums must shift */
 		assert_int_equal(out.count, 0);
 		coalescer_expire(c, BASE);
 		assert_int_equal(out.count, 1);
@@ -154,13 +166,12 @@ static void differ_cwr(struct frame_spec *spec) { spec->flags |= 0x80; }
 /* clang-format on */
 
 static const struct difference differences[] = {
-	{ "gap", differ_gap }, { "repeat", differ_repeat }, { "ack", differ_ack }, { "tos", differ_tos },
-	{ "ttl", differ_ttl },
-	{ "df", differ_df }, { "priority", differ_tci }, { "options", differ_options },
-	{ "no options", differ_no_options },
-	{ "fin", differ_fin }, { "syn", differ_syn }, { "rst", differ_rst }, { "no ack", differ_no_ack },
-	{ "urg", differ_urg },
-	{ "ece", differ_ece }, { "cwr", differ_cwr },
+	{ "gap", differ_gap },	     { "repeat", differ_repeat },   { "ack", differ_ack },
+	{ "tos", differ_tos },	     { "ttl", differ_ttl },	    { "df", differ_df },
+	{ "priority", differ_tci },  { "options", differ_options }, { "no options", differ_no_options },
+	{ "fin", differ_fin },	     { "syn", differ_syn },	    { "rst", differ_rst },
+	{ "no ack", differ_no_ack }, { "urg", differ_urg },	    { "ece", differ_ece },
+	{ "cwr", differ_cwr },
 };
 
 static void different_ones_stay_apart(void **state)
@@ -196,8 +207,11 @@ static void signed_and_broken_options_stay_apart(void **state)
 		const uint8_t *options;
 		uint8_t length;
 	} cases[] = {
-		{ signature, sizeof(signature) }, { authenticated, sizeof(authenticated) }, { broken, sizeof(broken) },
-		{ without_length, sizeof(without_length) }, { of_length_one, sizeof(of_length_one) },
+		{ signature, sizeof(signature) },
+		{ authenticated, sizeof(authenticated) },
+		{ broken, sizeof(broken) },
+		{ without_length, sizeof(without_length) },
+		{ of_length_one, sizeof(of_length_one) },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -280,12 +294,12 @@ static void full_ones_leave_at_once(void **state)
 	}
 	assert_int_equal(out.count, 2);
 	assert_int_equal(data_length(1), 1400);
-	push(c, &spec, 1448, BASE + 1000);	/* an IP packet of 1500 bytes by itself */
+	push(c, &spec, 1448, BASE + 1000); /* an IP packet of 1500 bytes by itself */
 	assert_int_equal(out.count, 3);
 	push(c, &spec, 100, BASE + 1000);
 	coalescer_free(c);
 	assert_int_equal(out.count, 3);
-	assert_int_equal(out.absorbed, 13 + 1);	/* what was held in a stream when it was freed, too */
+	assert_int_equal(out.absorbed, 13 + 1); /* what was held in a stream when it was freed, too */
 }
 
 /* A buffer without room behind the data bounds the merge too. */
@@ -360,7 +374,7 @@ static void fragment_pushes_everything_out(void **state)
 	push(c, &spec, 50, BASE);
 	push(c, &other, 50, BASE);
 	length = frame_tcp(frame, &spec, noise, 50);
-	frame[14 + 7] = 3;	/* fragment offset 24: no ports in it */
+	frame[14 + 7] = 3; /* fragment offset 24: no ports in it */
 	push_raw(c, frame, length, BASE);
 	assert_int_equal(out.count, 3);
 	assert_memory_equal(out.data[2], frame, length);
@@ -385,7 +399,7 @@ static void other_traffic_passes_at_once(void **state)
 	assert_int_equal(out.count, 2);
 	assert_int_equal(coalescer_stats(c)->held, 1);
 	coalescer_free(c);
-	assert_int_equal(out.absorbed, 1);	/* what was held when it was freed */
+	assert_int_equal(out.absorbed, 1); /* what was held when it was freed */
 }
 
 /* Without a hold nothing outlives its burst; flows do not disturb each other. */
@@ -414,10 +428,10 @@ static void hold_waits_for_streams_only(void **state)
 	struct coalescer *c = start(50000);
 	struct frame_spec spec = plain();
 
-	push(c, &spec, 20, BASE);		/* alone: leaves with its burst */
+	push(c, &spec, 20, BASE); /* alone: leaves with its burst */
 	coalescer_expire(c, BASE);
 	assert_int_equal(out.count, 1);
-	push(c, &spec, 20, BASE + 10000);	/* close behind: waits */
+	push(c, &spec, 20, BASE + 10000); /* close behind: waits */
 	coalescer_expire(c, BASE + 10000);
 	assert_int_equal(out.count, 1);
 	assert_true(coalescer_deadline(c) == BASE + 60000);
@@ -428,11 +442,11 @@ static void hold_waits_for_streams_only(void **state)
 	assert_int_equal(out.count, 2);
 	assert_int_equal(data_length(1), 40);
 	assert_int_equal(coalescer_stats(c)->delayed, 1);
-	spec.ack += 20;				/* an answer came between: a conversation, not a stream */
+	spec.ack += 20; /* an answer came between: a conversation, not a stream */
 	push(c, &spec, 20, BASE + 61000);
 	coalescer_expire(c, BASE + 61000);
 	assert_int_equal(out.count, 3);
-	push(c, &spec, 20, BASE + 200000);	/* after a pause */
+	push(c, &spec, 20, BASE + 200000); /* after a pause */
 	coalescer_expire(c, BASE + 200000);
 	assert_int_equal(out.count, 4);
 	coalescer_free(c);

@@ -16,7 +16,7 @@
 
 static uint8_t pool[FRAMES][FRAME_MAX];
 static int pooled;
-static uint32_t largest;	/* IP packet that left */
+static uint32_t largest; /* IP packet that left */
 static struct mss_table *table;
 static struct coalescer *c;
 
@@ -51,8 +51,15 @@ static int teardown(void **state)
 static struct frame_spec spec_of(bool v6)
 {
 	return (struct frame_spec){
-		.v6 = v6, .source_port = 1234, .target_port = 80, .sequence = 1000, .ack = 77, .flags = 0x18,
-		.window = 500, .ttl = 64, .dont_fragment = true,
+		.v6 = v6,
+		.source_port = 1234,
+		.target_port = 80,
+		.sequence = 1000,
+		.ack = 77,
+		.flags = 0x18,
+		.window = 500,
+		.ttl = 64,
+		.dont_fragment = true,
 	};
 }
 

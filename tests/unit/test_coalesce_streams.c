@@ -22,34 +22,34 @@
 
 #define FLOWS 12
 #define BUFFERS 8192
-#define LEDGER 8192		/* frames of one flow inside the coalescer */
-#define PATTERN 65521		/* prime: bytes in the wrong place differ from those that belong there */
+#define LEDGER 8192   /* frames of one flow inside the coalescer */
+#define PATTERN 65521 /* prime: bytes in the wrong place differ from those that belong there */
 
 struct setup {
 	const char *name;
 	int flows;
-	uint64_t hold_ns, gap_ns;	/* gap: longest pause between two bursts */
-	uint32_t mtu, least, most;	/* segment sizes */
-	int burst;			/* most frames in one */
-	int loss, repeat, reorder, damage;	/* before the coalescer, per 10,000 */
-	int lost_after;			/* behind it */
+	uint64_t hold_ns, gap_ns;	   /* gap: longest pause between two bursts */
+	uint32_t mtu, least, most;	   /* segment sizes */
+	int burst;			   /* most frames in one */
+	int loss, repeat, reorder, damage; /* before the coalescer, per 10,000 */
+	int lost_after;			   /* behind it */
 	/* per 10,000: the acknowledgement number moves, a pure ACK comes, ToS changes … */
 	int chatter;
-	uint64_t bytes;			/* over all flows */
+	uint64_t bytes; /* over all flows */
 };
 
 struct entry {
 	uint32_t sequence, length;
 	uint64_t arrival;
-	uint8_t *exact;		/* must leave as it came: a copy of it, NULL for a segment that may be merged */
+	uint8_t *exact; /* must leave as it came: a copy of it, NULL for a segment that may be merged */
 	uint32_t exact_length;
 };
 
 struct flow {
 	struct frame_spec spec;
 	uint8_t options[12];
-	uint64_t next, received;	/* positions in the stream: to be sent, put together */
-	int idle;			/* bursts without progress */
+	uint64_t next, received; /* positions in the stream: to be sent, put together */
+	int idle;		 /* bursts without progress */
 	uint64_t last_received;
 	struct entry ledger[LEDGER];
 	uint32_t head, tail;
@@ -188,7 +188,7 @@ static uint32_t make(struct flow *flow, uint8_t *bytes, bool *exact)
 	spec->window = 1000 + chance(4);
 	spec->id++;
 	if (spec->v6)
-		spec->id = 77;	/* the flow label: one per flow */
+		spec->id = 77; /* the flow label: one per flow */
 	if (happens(setup->chatter)) {
 		switch (chance(5)) {
 		case 0:
@@ -205,7 +205,7 @@ static uint32_t make(struct flow *flow, uint8_t *bytes, bool *exact)
 			return frame_tcp(bytes, spec, NULL, 0);
 		case 4:
 			*exact = true;
-			spec->flags |= chance(2) ? 0x20 : 0x40;	/* URG or ECE: same data, never merged */
+			spec->flags |= chance(2) ? 0x20 : 0x40; /* URG or ECE: same data, never merged */
 			break;
 		}
 	}
@@ -286,7 +286,11 @@ static uint64_t received(void)
 static void run(const struct setup *which, uint64_t seed)
 {
 	struct coalesce_options options = {
-		.flows = 64, .max_len = which->mtu, .hold_ns = which->hold_ns, .seed = seed, .emit = emit,
+		.flows = 64,
+		.max_len = which->mtu,
+		.hold_ns = which->hold_ns,
+		.seed = seed,
+		.emit = emit,
 		.absorb = absorb,
 	};
 	struct coalescer *c = coalescer_new(&options);
@@ -307,8 +311,15 @@ static void run(const struct setup *which, uint64_t seed)
 
 		memcpy(flows[i].options, timestamp, sizeof(timestamp));
 		flows[i].spec = (struct frame_spec){
-			.v6 = i & 1, .vlans = i / 2 % 3, .tci = 5, .source_port = i + 1, .target_port = 80, .ttl = 64,
-			.dont_fragment = i & 4, .options = flows[i].options, .options_length = i % 3 ? 12 : 0,
+			.v6 = i & 1,
+			.vlans = i / 2 % 3,
+			.tci = 5,
+			.source_port = i + 1,
+			.target_port = 80,
+			.ttl = 64,
+			.dont_fragment = i & 4,
+			.options = flows[i].options,
+			.options_length = i % 3 ? 12 : 0,
 			.pad = i & 2,
 		};
 	}
@@ -378,8 +389,18 @@ static void random_setups(void **state)
 static void hundred_byte_stream(void **state)
 {
 	struct setup one = {
-		.name = "100-byte stream, 50 us hold", .flows = 1, .hold_ns = 50000, .gap_ns = 10000, .mtu = 1500,
-		.least = 100, .most = 100, .burst = 1, .loss = 20, .repeat = 10, .reorder = 20, .damage = 5,
+		.name = "100-byte stream, 50 us hold",
+		.flows = 1,
+		.hold_ns = 50000,
+		.gap_ns = 10000,
+		.mtu = 1500,
+		.least = 100,
+		.most = 100,
+		.burst = 1,
+		.loss = 20,
+		.repeat = 10,
+		.reorder = 20,
+		.damage = 5,
 		.lost_after = 20,
 		.bytes = number_from("COALESCE_BYTES", 20000000),
 	};

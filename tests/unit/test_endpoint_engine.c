@@ -57,14 +57,14 @@ static struct engine_socket *connect_from(const char *from, uint16_t from_port, 
 
 static ssize_t put(struct side *side, struct engine_socket *socket, const void *data, size_t len)
 {
-	struct iovec iov = {(void *)(uintptr_t)data, len};
+	struct iovec iov = { (void *)(uintptr_t)data, len };
 
 	return side->call.engine_write(socket, &iov, 1, 0);
 }
 
 static ssize_t get(struct side *side, struct engine_socket *socket, void *data, size_t len, int flags)
 {
-	struct iovec iov = {data, len};
+	struct iovec iov = { data, len };
 
 	return side->call.engine_read(socket, &iov, 1, flags);
 }
@@ -80,7 +80,7 @@ static void echo(const char *listen_address, const char *to, const char *from, i
 	union engine_address peer;
 	char buffer[64];
 
-	start(1, (struct engine_config){0});
+	start(1, (struct engine_config){ 0 });
 	listener = listen_on(listen_address, 80, 8);
 	c = connect_from(from, 4000, to, 80);
 	assert_int_equal(ready(&client, c), 0);
@@ -161,7 +161,7 @@ static void writes_share_a_segment(void **state)
 	char buffer[4096];
 	uint64_t before;
 
-	start(1, (struct engine_config){0});
+	start(1, (struct engine_config){ 0 });
 	listener = listen_on(SERVER4, 80, 8);
 	c = connect_from(CLIENT4, 4000, SERVER4, 80);
 	run_for(&server, &client, 10);
@@ -267,11 +267,11 @@ static void step(struct stream *stream, uint64_t *random)
 
 /* Both ways at the same time, to the last byte, in virtual time. Returns how long it took, in ms. */
 static uint64_t transfer(uint64_t seed, uint64_t bytes, unsigned lose, unsigned swap, unsigned copy,
-                         struct engine_config config)
+			 struct engine_config config)
 {
 	uint64_t random = seed, began;
-	struct stream a = {.side = &client, .seed_out = 1, .seed_in = 2, .total_out = bytes, .total_in = bytes / 2};
-	struct stream b = {.side = &server, .seed_out = 2, .seed_in = 1, .total_out = bytes / 2, .total_in = bytes};
+	struct stream a = { .side = &client, .seed_out = 1, .seed_in = 2, .total_out = bytes, .total_in = bytes / 2 };
+	struct stream b = { .side = &server, .seed_out = 2, .seed_in = 1, .total_out = bytes / 2, .total_in = bytes };
 	struct engine_socket *listener;
 
 	start(seed, config);
@@ -306,15 +306,16 @@ static uint64_t transfer(uint64_t seed, uint64_t bytes, unsigned lose, unsigned 
 
 static void bulk_both_ways(void **state)
 {
-	transfer(1, 16 << 20, 0, 0, 0, (struct engine_config){0});
-	transfer(2, 4 << 20, 0, 0, 0, (struct engine_config){.receive_buffer = 8192, .send_buffer = 5000});
-	transfer(3, 8 << 20, 0, 0, 0, (struct engine_config){.receive_buffer = 4 << 20, .send_buffer = 4 << 20});
+	transfer(1, 16 << 20, 0, 0, 0, (struct engine_config){ 0 });
+	transfer(2, 4 << 20, 0, 0, 0, (struct engine_config){ .receive_buffer = 8192, .send_buffer = 5000 });
+	transfer(3, 8 << 20, 0, 0, 0, (struct engine_config){ .receive_buffer = 4 << 20, .send_buffer = 4 << 20 });
 }
 
 static void bulk_with_loss_order_and_copies(void **state)
 {
 	for (uint64_t seed = 1; seed <= 8; seed++)
-		transfer(seed * 7919, 1 << 20, seed % 3 * 25, seed % 4 * 50, seed % 2 * 50, (struct engine_config){0});
+		transfer(seed * 7919, 1 << 20, seed % 3 * 25, seed % 4 * 50, seed % 2 * 50,
+			 (struct engine_config){ 0 });
 }
 
 static void an_idle_engine_has_no_deadline(void **state)
@@ -323,7 +324,7 @@ static void an_idle_engine_has_no_deadline(void **state)
 	struct engine_socket *listener, *c[COUNT], *s[COUNT];
 	char byte;
 
-	start(3, (struct engine_config){0});
+	start(3, (struct engine_config){ 0 });
 	listener = listen_on(SERVER4, 80, COUNT);
 	for (int i = 0; i < COUNT; i++)
 		c[i] = connect_from(CLIENT4, (uint16_t)(2000 + i), SERVER4, 80);
@@ -353,7 +354,7 @@ static void a_port_is_used_again_at_once(void **state)
 	struct engine_socket *listener, *c, *s;
 	char byte;
 
-	start(4, (struct engine_config){0});
+	start(4, (struct engine_config){ 0 });
 	listener = listen_on(SERVER4, 80, 16);
 	/* The server closes first, so that it has the TIME_WAIT; the client comes again from the same few ports. */
 	for (int i = 0; i < 10000; i++) {
@@ -384,7 +385,7 @@ static void refused_reset_and_unread(void **state)
 	struct engine_socket *listener, *c, *s;
 	char byte;
 
-	start(5, (struct engine_config){0});
+	start(5, (struct engine_config){ 0 });
 	c = connect_from(CLIENT4, 4000, SERVER4, 81);
 	run_for(&server, &client, 10);
 	assert_int_equal(ready(&client, c), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLHUP | EPOLLERR);
@@ -420,7 +421,7 @@ static void a_lost_peer_is_given_up(void **state)
 	struct engine_socket *listener, *c, *s;
 	int on = 1, idle = 10, interval = 5, count = 3;
 
-	start(6, (struct engine_config){0});
+	start(6, (struct engine_config){ 0 });
 	listener = listen_on(SERVER4, 80, 16);
 	c = connect_from(CLIENT4, 4001, SERVER4, 80);
 	run_for(&server, &client, 10);
@@ -449,7 +450,7 @@ static void limits_hold(void **state)
 {
 	struct engine_stats stats;
 
-	start(7, (struct engine_config){.max_connections = 50, .max_half_open = 10});
+	start(7, (struct engine_config){ .max_connections = 50, .max_half_open = 10 });
 	listen_on(SERVER4, 80, 1000);
 	for (int i = 0; i < 40; i++)
 		connect_from(CLIENT4, (uint16_t)(2000 + i), SERVER4, 80);
@@ -474,14 +475,14 @@ static void a_zero_window_is_probed(void **state)
 	uint64_t sent = 0, received = 0;
 	ssize_t got;
 
-	start(8, (struct engine_config){.receive_buffer = 20000});
+	start(8, (struct engine_config){ .receive_buffer = 20000 });
 	listener = listen_on(SERVER4, 80, 16);
 	c = connect_from(CLIENT4, 4001, SERVER4, 80);
 	run_for(&server, &client, 10);
 	s = server.call.engine_accept(listener);
 	while ((got = put(&client, c, block, sizeof(block))) > 0)
 		sent += (uint64_t)got;
-	run_for(&server, &client, 600000); /* ten minutes of a reader that sleeps */
+	run_for(&server, &client, 600000);  /* ten minutes of a reader that sleeps */
 	got = server.call.engine_unread(s); /* the window's field counts in 128 bytes */
 	assert_in_range(got, 20000 - 128, 20000);
 	/* The window's opening is lost: a probe finds it. */
@@ -507,13 +508,14 @@ static void random_calls(uint64_t seed)
 		struct engine_socket *socket;
 		uint64_t sent, received;
 		bool shut;
-	} ends[2] = {{.side = &client}, {.side = &server}};
+	} ends[2] = { { .side = &client }, { .side = &server } };
 	uint64_t random = seed;
 	uint8_t buffer[8192];
 	struct engine_socket *listener;
 	bool reset = false;
 
-	start(seed, (struct engine_config){.receive_buffer = 4096 + seed % 100000, .send_buffer = 4096 + seed % 70000});
+	start(seed,
+	      (struct engine_config){ .receive_buffer = 4096 + seed % 100000, .send_buffer = 4096 + seed % 70000 });
 	client.wire.lose = server.wire.lose = seed % 5 * 20;
 	client.wire.swap = server.wire.swap = seed % 7 * 20;
 	client.wire.copy = server.wire.copy = seed % 3 * 20;
@@ -542,8 +544,7 @@ static void random_calls(uint64_t seed)
 				assert_int_equal(got, -EAGAIN);
 			break;
 		case 3:
-		case 4:
-		{
+		case 4: {
 			int flags = wire_random(&random) % 4 ? 0 : MSG_PEEK;
 			got = get(end->side, end->socket, buffer, size, flags);
 			if (got < 0) {

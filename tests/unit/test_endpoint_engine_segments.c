@@ -91,12 +91,18 @@ static void hear_ack(uint32_t ack)
 	assert_int_equal(s.ack, ack);
 }
 
-static const uint8_t SYN_OPTIONS[12] = {2, 4, 5, 180, 4, 2, 1, 1, 1, 3, 3, 7};
+static const uint8_t SYN_OPTIONS[12] = { 2, 4, 5, 180, 4, 2, 1, 1, 1, 3, 3, 7 };
 
 static struct segment syn_of(uint16_t port, uint32_t seq)
 {
-	struct segment s = {.source = port, .dest = 80, .seq = seq, .flags = SYN, .window = 64000, .stamped = true,
-	                    .ts_value = stamp, .option_len = sizeof(SYN_OPTIONS)};
+	struct segment s = { .source = port,
+			     .dest = 80,
+			     .seq = seq,
+			     .flags = SYN,
+			     .window = 64000,
+			     .stamped = true,
+			     .ts_value = stamp,
+			     .option_len = sizeof(SYN_OPTIONS) };
 
 	memcpy(s.options, SYN_OPTIONS, sizeof(SYN_OPTIONS));
 	return s;
@@ -111,8 +117,15 @@ static struct engine_socket *establish(uint16_t port, uint32_t seq, struct segme
 	assert_true(hear(&answer));
 	assert_int_equal(answer.flags, SYN | ACK);
 	assert_int_equal(answer.ack, seq + 1);
-	*next = (struct segment){.source = port, .dest = 80, .seq = seq + 1, .ack = answer.seq + 1, .flags = ACK,
-	                         .window = 500, .stamped = true, .ts_value = ++stamp, .ts_echo = answer.ts_value};
+	*next = (struct segment){ .source = port,
+				  .dest = 80,
+				  .seq = seq + 1,
+				  .ack = answer.seq + 1,
+				  .flags = ACK,
+				  .window = 500,
+				  .stamped = true,
+				  .ts_value = ++stamp,
+				  .ts_echo = answer.ts_value };
 	tell(next);
 	struct engine_socket *socket = server.call.engine_accept(listener);
 	assert_non_null(socket);
@@ -138,7 +151,7 @@ static void resets(void **state)
 	struct engine_socket *socket;
 	struct segment next, s;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	s = next;
 	s.flags = RST;
@@ -164,7 +177,7 @@ static void syns_in_a_connection(void **state)
 	struct engine_socket *socket;
 	struct segment next, s;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	for (uint32_t offset = 0; offset < 3; offset++) {
 		s = syn_of(1000, next.seq + offset * 5000);
@@ -190,7 +203,7 @@ static void blind_data(void **state)
 	struct segment next, s;
 	struct engine_stats stats;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	s = with_data(next, "evil");
 	s.ack = next.ack + 1; /* of what was never sent */
@@ -219,7 +232,7 @@ static void old_duplicates(void **state)
 	struct segment next, s;
 	struct engine_stats before, after;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	server.call.engine_stats(server.engine, &before);
 	s = with_data(next, "old");
@@ -250,7 +263,7 @@ static void numbers_are_not_foreseen(void **state)
 	uint32_t numbers[COUNT], neighbours = 0;
 	struct segment s, answer;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	for (int i = 0; i < COUNT; i++) {
 		s = syn_of((uint16_t)(1000 + i), 7000);
 		tell(&s);
@@ -272,7 +285,7 @@ static void time_wait(void **state)
 	struct segment next, s, answer;
 	uint32_t last;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	server.call.engine_close(socket);
 	server.call.engine_flush(server.engine);
@@ -315,7 +328,7 @@ static void a_simultaneous_close(void **state)
 	struct engine_socket *socket;
 	struct segment next, s, answer;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	server.call.engine_shutdown(socket, SHUT_WR);
 	assert_true(hear(&answer));
@@ -341,7 +354,7 @@ static void damaged_frames(void **state)
 	uint8_t frame[WIRE_ROOM], bad[WIRE_ROOM];
 	uint32_t len = segment_frame(frame, &s, PEER, SERVER);
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	/* Each bit of the IP and TCP headers turned: never an answer, but for the fields that no checksum has. */
 	for (uint32_t bit = ETH_HLEN * 8; bit < len * 8; bit++) {
 		memcpy(bad, frame, len);
@@ -358,7 +371,7 @@ static void damaged_frames(void **state)
 	/* For another machine; from nowhere. */
 	len = segment_frame(frame, &s, PEER, "10.0.0.9");
 	wire_put(&server.wire, frame, len);
-	static const char *const nowhere[] = {"0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255"};
+	static const char *const nowhere[] = { "0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255" };
 	for (int i = 0; i < 4; i++) {
 		len = segment_frame(frame, &s, nowhere[i], SERVER);
 		wire_put(&server.wire, frame, len);
@@ -383,7 +396,7 @@ static void options_that_lie(void **state)
 	struct engine_socket *socket;
 	struct segment next, s, answer;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	for (unsigned i = 0; i < sizeof(LIES) / sizeof(*LIES); i++) {
 		s = syn_of((uint16_t)(2000 + i), 7000);
 		s.stamped = false;
@@ -411,7 +424,7 @@ static void a_flood_of_syns(void **state)
 	struct engine_stats stats;
 	struct segment s, answer;
 
-	begin((struct engine_config){.max_half_open = 500});
+	begin((struct engine_config){ .max_half_open = 500 });
 	for (uint32_t i = 0; i < 60000; i++) {
 		s = syn_of((uint16_t)(1024 + i), i);
 		tell(&s);
@@ -435,7 +448,7 @@ static void out_of_order_does_not_starve_the_ring(void **state)
 	struct engine_socket *socket;
 	struct segment next, s, answer;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	for (int i = 0; i < 2000; i++) {
 		s = with_data(next, "gap");
@@ -482,7 +495,7 @@ static uint32_t take_stream(struct segment *next, uint32_t mtu, const uint8_t *s
 
 static void write_bytes(struct engine_socket *socket, uint8_t *bytes, uint32_t size)
 {
-	struct iovec iov = {bytes, size};
+	struct iovec iov = { bytes, size };
 
 	assert_int_equal(server.call.engine_write(socket, &iov, 1, 0), size);
 	server.call.engine_flush(server.engine);
@@ -503,13 +516,13 @@ static uint8_t *write_stream(struct engine_socket *socket, uint32_t size, uint32
 static void a_smaller_mtu(void **state)
 {
 	enum { SIZE = 100000, MORE = 5000, MTU = 600 };
-	static const uint8_t mac[6] = {2, 2, 2, 2, 2, 2};
+	static const uint8_t mac[6] = { 2, 2, 2, 2, 2, 2 };
 	struct engine_socket *socket;
 	struct segment next, s;
 	uint8_t *stream;
 	uint32_t taken = 0;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	next.window = 64000 >> 7;
 	stream = write_stream(socket, SIZE, SIZE - MORE);
@@ -543,7 +556,7 @@ static void a_path_that_takes_no_long_packets(void **state)
 	uint8_t *stream;
 	uint32_t taken = 0;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	stream = write_stream(socket, SIZE, SIZE);
 	take_stream(&next, 0, NULL);
@@ -570,11 +583,11 @@ static void icmp_and_fragments(void **state)
 	int mss, now;
 	socklen_t size = sizeof(mss);
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	assert_int_equal(server.call.engine_get_option(socket, IPPROTO_TCP, TCP_MAXSEG, &mss, &size), 0);
 	server.call.engine_stats(server.engine, &before);
-	s = (struct segment){.source = 80, .dest = 1000, .seq = next.ack, .flags = ACK};
+	s = (struct segment){ .source = 80, .dest = 1000, .seq = next.ack, .flags = ACK };
 	segment_frame(quoted, &s, SERVER, PEER);
 	s = next;
 	len = segment_frame(frame, &s, PEER, SERVER);
@@ -592,7 +605,7 @@ static void icmp_and_fragments(void **state)
 	memcpy(frame + ETH_HLEN, &ip, sizeof(ip));
 	wire_put(&server.wire, frame, ETH_HLEN + sizeof(ip) + 36);
 	/* A whole segment that says it is the first fragment, the last, and one in the middle. */
-	static const uint16_t PARTS[] = {0x2000, 0x0010, 0x2010};
+	static const uint16_t PARTS[] = { 0x2000, 0x0010, 0x2010 };
 	s = with_data(next, "part");
 	for (int i = 0; i < 3; i++) {
 		len = segment_frame(frame, &s, PEER, SERVER);
@@ -624,7 +637,7 @@ static void a_closed_window(void **state)
 	uint64_t last = 0, gap = 0;
 	int probes = 0;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	stream = write_stream(socket, 3000, 100);
 	next.window = 0; /* with the acknowledgement of these */
@@ -661,14 +674,14 @@ static void keep_alives(void **state)
 {
 	static const struct {
 		int level, name, value;
-	} OPTIONS[] = {{SOL_SOCKET, SO_KEEPALIVE, 1},
-		       {IPPROTO_TCP, TCP_KEEPIDLE, 10},
-		       {IPPROTO_TCP, TCP_KEEPINTVL, 2},
-		       {IPPROTO_TCP, TCP_KEEPCNT, 3}};
+	} OPTIONS[] = { { SOL_SOCKET, SO_KEEPALIVE, 1 },
+			{ IPPROTO_TCP, TCP_KEEPIDLE, 10 },
+			{ IPPROTO_TCP, TCP_KEEPINTVL, 2 },
+			{ IPPROTO_TCP, TCP_KEEPCNT, 3 } };
 	struct engine_socket *socket;
 	struct segment next, s;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	for (unsigned i = 0; i < sizeof(OPTIONS) / sizeof(*OPTIONS); i++)
 		assert_int_equal(server.call.engine_set_option(socket, OPTIONS[i].level, OPTIONS[i].name,
@@ -704,13 +717,13 @@ static void keep_alives(void **state)
 /* Urgent bytes stay in their place in the stream, wherever the pointer points. */
 static void urgent_data(void **state)
 {
-	static const uint16_t POINTERS[] = {0, 1, 3, 6, 7, 65535};
+	static const uint16_t POINTERS[] = { 0, 1, 3, 6, 7, 65535 };
 	struct engine_socket *socket;
 	struct segment next, s;
 	char got[64] = "";
-	struct iovec iov = {got, sizeof(got)};
+	struct iovec iov = { got, sizeof(got) };
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	for (unsigned i = 0; i < sizeof(POINTERS) / sizeof(*POINTERS); i++) {
 		s = with_data(next, "urgent");
@@ -732,10 +745,10 @@ static void overlaps(void **state)
 	struct engine_socket *socket;
 	struct segment next, s, answer;
 	char got[64] = "";
-	struct iovec iov = {got, sizeof(got)};
+	struct iovec iov = { got, sizeof(got) };
 	uint64_t seed = 7;
 
-	begin((struct engine_config){0});
+	begin((struct engine_config){ 0 });
 	socket = establish(1000, 7000, &next);
 	for (int i = 0; i < 2000; i++) {
 		uint32_t from = wire_random(&seed) % 26, len = 1 + wire_random(&seed) % (26 - from);

@@ -24,7 +24,7 @@ static void test_table(void **state)
 	static const struct {
 		const char *what;
 		struct endpoint_request request;
-		int more;	/* bytes */
+		int more; /* bytes */
 		unsigned fds;
 		bool good;
 	} table[] = {

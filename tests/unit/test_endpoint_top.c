@@ -12,8 +12,8 @@
 static json_t *instance(const char *program, int pid, int queue, int segments, int polls, int sleeps)
 {
 	return json_pack("{ss si ss si si si si si si si}", "program", program, "pid", pid, "interface", "eth1",
-			 "queue", queue, "connections", segments / 10, "segments_in", segments, "bad_checksum", segments / 100,
-			 "tx_full", segments / 100, "polls", polls, "sleeps", sleeps);
+			 "queue", queue, "connections", segments / 10, "segments_in", segments, "bad_checksum",
+			 segments / 100, "tx_full", segments / 100, "polls", polls, "sleeps", sleeps);
 }
 
 static struct endpoint_rows rows_of(double time, json_t *one, json_t *two)
@@ -29,8 +29,8 @@ static struct endpoint_rows rows_of(double time, json_t *one, json_t *two)
 
 static void rates(void **state)
 {
-	struct endpoint_rows before = rows_of(10, instance("nginx", 5, 0, 1000, 100, 90),
-					      instance("nginx", 5, 1, 7000, 0, 0));
+	struct endpoint_rows before =
+		rows_of(10, instance("nginx", 5, 0, 1000, 100, 90), instance("nginx", 5, 1, 7000, 0, 0));
 	struct endpoint_rows now = rows_of(12, instance("nginx", 5, 1, 5000, 50, 50), /* fell: it began anew */
 					   instance("nginx", 5, 0, 2000, 300, 140));
 
@@ -48,8 +48,8 @@ static void rates(void **state)
 
 static void order_and_filter(void **state)
 {
-	struct endpoint_rows none = { .time = 1 }, rows = rows_of(2, instance("redis", 7, 0, 100, 0, 0),
-								   instance("nginx", 65, 1, 900, 0, 0));
+	struct endpoint_rows none = { .time = 1 },
+			     rows = rows_of(2, instance("redis", 7, 0, 100, 0, 0), instance("nginx", 65, 1, 900, 0, 0));
 
 	endpoint_rows_compare(&rows, &none);
 	endpoint_rows_sort(&rows, ENDPOINT_BY_OPEN, false);

@@ -14,10 +14,16 @@ static struct ac_event record(uint32_t type)
 {
 	struct ac_event event = {
 		.type = type,
-		.flow = { .cookie = 7, .cgroup = 1, .netns = 4026531840, .local_port = 80, .remote_port = 50000,
+		.flow = { .cookie = 7,
+			  .cgroup = 1,
+			  .netns = 4026531840,
+			  .local_port = 80,
+			  .remote_port = 50000,
 			  .local = { [10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1 },
 			  .remote = { [0] = 0xfd, [15] = 2 },
-			  .side = AC_SIDE_SERVER, .policy = 1, .comm = "nginx" },
+			  .side = AC_SIDE_SERVER,
+			  .policy = 1,
+			  .comm = "nginx" },
 	};
 
 	return event;
@@ -39,12 +45,18 @@ static char *text_of(const json_t *json)
 static void every_type_has_its_members(void **state)
 {
 	static const char *const members[AC_EVENT_MAX] = {
-		[AC_EVENT_FLOW_OPENED] = "mode",        [AC_EVENT_FLOW_MANAGED] = "refusal",
-		[AC_EVENT_FLOW_RETURNED] = "wrapper",   [AC_EVENT_FIRST_HOLD] = "bytes",
-		[AC_EVENT_RELEASE] = "reason",          [AC_EVENT_MISS] = "hold_us",
-		[AC_EVENT_RESPONSE] = "idle_calls",     [AC_EVENT_BACKOFF] = "pause_bursts",
-		[AC_EVENT_FLOW_CLOSED] = "retransmits", [AC_EVENT_WRITE] = "more",
-		[AC_EVENT_READ] = "nodelay",            [AC_EVENT_END] = "rtt_us",
+		[AC_EVENT_FLOW_OPENED] = "mode",
+		[AC_EVENT_FLOW_MANAGED] = "refusal",
+		[AC_EVENT_FLOW_RETURNED] = "wrapper",
+		[AC_EVENT_FIRST_HOLD] = "bytes",
+		[AC_EVENT_RELEASE] = "reason",
+		[AC_EVENT_MISS] = "hold_us",
+		[AC_EVENT_RESPONSE] = "idle_calls",
+		[AC_EVENT_BACKOFF] = "pause_bursts",
+		[AC_EVENT_FLOW_CLOSED] = "retransmits",
+		[AC_EVENT_WRITE] = "more",
+		[AC_EVENT_READ] = "nodelay",
+		[AC_EVENT_END] = "rtt_us",
 	};
 
 	for (uint32_t type = 0; type < AC_EVENT_MAX; type++) {

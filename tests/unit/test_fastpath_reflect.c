@@ -83,7 +83,7 @@ static void answers_echo_and_udp(void **state)
 		assert_true(reflected(&options, frame, length));
 		assert_memory_equal(frame, peer, 6);
 		assert_memory_equal(frame + 6, self, 6);
-		assert_memory_equal(frame + 12, request + 12, l3 - 12);	/* the VLAN tags */
+		assert_memory_equal(frame + 12, request + 12, l3 - 12); /* the VLAN tags */
 		assert_memory_equal(frame + l3 + (v6 ? 8 : 12), request + l3 + (v6 ? 24 : 16), v6 ? 16 : 4);
 		assert_memory_equal(frame + l3 + (v6 ? 24 : 16), request + l3 + (v6 ? 8 : 12), v6 ? 16 : 4);
 		assert_int_equal(frame[l3 + (v6 ? 7 : 8)], 63);
@@ -138,19 +138,31 @@ static void a_fragment(uint8_t *frame) { frame[14 + 7] = 1, resum(frame); }
 /* clang-format on */
 
 static const struct refusal refusals[] = {
-	{ "other station", 0, 0, other_station }, { "broadcast", 0, 1, broadcast },
+	{ "other station", 0, 0, other_station },
+	{ "broadcast", 0, 1, broadcast },
 	{ "group source", 0, 1, group_source },
-	{ "last hop", 0, 1, last_hop }, { "last hop, IPv6", 1, 1, last_hop6 },
+	{ "last hop", 0, 1, last_hop },
+	{ "last hop, IPv6", 1, 1, last_hop6 },
 	{ "from multicast", 0, 1, from_multicast },
-	{ "from 0.0.0.0", 0, 0, from_nobody }, { "to broadcast", 0, 0, to_broadcast },
+	{ "from 0.0.0.0", 0, 0, from_nobody },
+	{ "to broadcast", 0, 0, to_broadcast },
 	{ "from ::", 1, 0, from_nobody6 },
-	{ "to multicast", 1, 0, to_multicast6 }, { "IP checksum", 0, 1, bad_ip_sum },
+	{ "to multicast", 1, 0, to_multicast6 },
+	{ "IP checksum", 0, 1, bad_ip_sum },
 	{ "ICMP checksum", 0, 0, bad_sum },
-	{ "ICMPv6 checksum", 1, 0, bad_sum }, { "UDP checksum", 0, 1, bad_sum }, { "a reply", 0, 0, a_reply },
-	{ "a reply, IPv6", 1, 0, a_reply6 }, { "a code", 0, 0, a_code }, { "port 0", 0, 1, no_port },
-	{ "from port 7", 0, 1, from_echo }, { "from port 7, IPv6", 1, 1, from_echo },
-	{ "from port 1023", 0, 1, from_a_service }, { "from the port it is for", 0, 1, from_the_same },
-	{ "UDP length", 0, 1, short_udp }, { "no checksum, IPv6", 1, 1, no_sum6 }, { "fragment", 0, 1, a_fragment },
+	{ "ICMPv6 checksum", 1, 0, bad_sum },
+	{ "UDP checksum", 0, 1, bad_sum },
+	{ "a reply", 0, 0, a_reply },
+	{ "a reply, IPv6", 1, 0, a_reply6 },
+	{ "a code", 0, 0, a_code },
+	{ "port 0", 0, 1, no_port },
+	{ "from port 7", 0, 1, from_echo },
+	{ "from port 7, IPv6", 1, 1, from_echo },
+	{ "from port 1023", 0, 1, from_a_service },
+	{ "from the port it is for", 0, 1, from_the_same },
+	{ "UDP length", 0, 1, short_udp },
+	{ "no checksum, IPv6", 1, 1, no_sum6 },
+	{ "fragment", 0, 1, a_fragment },
 };
 
 static void leaves_the_rest_alone(void **state)
@@ -175,8 +187,8 @@ static void ports_are_answered_on(void **state)
 	static const struct {
 		uint16_t from, to;
 		bool answered;
-	} cases[] = { { 5555, 9000, true }, { 5555, 9001, true }, { 5555, 9002, false }, { 9001, 9000, false },
-		      { 9000, 9001, false }, { 9002, 9001, true } };
+	} cases[] = { { 5555, 9000, true },  { 5555, 9001, true },  { 5555, 9002, false },
+		      { 9001, 9000, false }, { 9000, 9001, false }, { 9002, 9001, true } };
 	struct reflect_options options = anyone();
 
 	options.some_ports = true;
@@ -253,7 +265,7 @@ static void answers_neighbour_solicitation(void **state)
 	frame[0] = frame[1] = 0x33;
 	frame[at] = 135;
 	memcpy(frame + at + 8, frame + 14 + 24, 16);
-	frame[14 + 24] = 0xff;	/* to a group, as solicitations go */
+	frame[14 + 24] = 0xff; /* to a group, as solicitations go */
 	frame[at + 24] = frame[at + 25] = 1;
 	memcpy(frame + at + 26, peer, 6);
 	frame_sum(frame, 58, 2);

@@ -49,7 +49,7 @@ static void writes_and_reads(void **state)
 	int fd;
 
 	file = create(&fd);
-	assert_null(fastpath_stats_read(path, &alive, &fault));	/* not published yet */
+	assert_null(fastpath_stats_read(path, &alive, &fault)); /* not published yet */
 	fastpath_stats_publish(file);
 	copy = fastpath_stats_read(path, &alive, &fault);
 	assert_non_null(copy);
@@ -186,8 +186,9 @@ static void holds(void **state)
 
 static void cores(void **state)
 {
-	static const char *const wrong[] = { "",    "x",   "-1",  "1-", "1,",
-					      ",1", "3-2", "0x1", "1 ", "99999999999999999999" };
+	static const char *const wrong[] = {
+		"", "x", "-1", "1-", "1,", ",1", "3-2", "0x1", "1 ", "99999999999999999999"
+	};
 	cpu_set_t set;
 
 	assert_true(options_parse_cores("0-1,5", &set));
@@ -216,9 +217,9 @@ static void forget(char **argv)
 static void eal_arguments(void **state)
 {
 	char *words[] = { "autocork-fastpath", "-i",  "eth1", "-i",  "eth2", "--hold", "50us",
-			  "--queues",          "all", "-c",   "2-3", NULL };
-	char *more[] = { "autocork-fastpath", "--job", "reflect",         "-a", "10.0.0.1", "-a",
-			 "fd00::1",           "--",    "--vdev=net_tap0", "-a", "x",        NULL };
+			  "--queues",	       "all", "-c",   "2-3", NULL };
+	char *more[] = { "autocork-fastpath", "--job", "reflect",	  "-a", "10.0.0.1", "-a",
+			 "fd00::1",	      "--",    "--vdev=net_tap0", "-a", "x",	    NULL };
 	struct fastpath_options options;
 	bool apart[] = { false, true };
 	char **argv;

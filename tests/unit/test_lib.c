@@ -26,7 +26,9 @@
 #include "lib/units.h"
 
 static const struct table_column columns[] = {
-	{ "NAME", TABLE_LEFT }, { "COUNT", TABLE_RIGHT }, { "WHY", TABLE_LEFT },
+	{ "NAME", TABLE_LEFT },
+	{ "COUNT", TABLE_RIGHT },
+	{ "WHY", TABLE_LEFT },
 };
 
 static char *printed(struct table *table, bool colour, size_t width)
@@ -128,8 +130,15 @@ static void units_of_counts(void **state)
 		uint64_t count;
 		const char *text;
 	} cases[] = {
-		{ 0, "0" }, { 99999, "99999" }, { 100000, "100k" }, { 999499, "999k" }, { 999500, "1.00M" },
-		{ 1234567, "1.23M" }, { 12345678, "12.3M" }, { 123456789, "123M" }, { 9995000000, "10.0G" },
+		{ 0, "0" },
+		{ 99999, "99999" },
+		{ 100000, "100k" },
+		{ 999499, "999k" },
+		{ 999500, "1.00M" },
+		{ 1234567, "1.23M" },
+		{ 12345678, "12.3M" },
+		{ 123456789, "123M" },
+		{ 9995000000, "10.0G" },
 		{ UINT64_MAX, "18.4E" },
 	};
 	struct units units;
@@ -165,7 +174,7 @@ static void assert_text(const char *bytes, size_t max, const char *expected)
 
 static void json_of_any_bytes(void **state)
 {
-	static const char full[4] = { 'a', 'b', 'c', 'd' };	/* no NUL: as long as a comm can be */
+	static const char full[4] = { 'a', 'b', 'c', 'd' }; /* no NUL: as long as a comm can be */
 
 	assert_text("nginx", 16, "nginx");
 	assert_text(full, 4, "abcd");
@@ -173,11 +182,13 @@ static void json_of_any_bytes(void **state)
 	assert_text("größe €𝄞", 64, "größe €𝄞");
 	assert_text("\033[2J", 16, "\\x1b[2J");
 	assert_text("a\x7f\n", 16, "a\\x7f\\x0a");
-	assert_text("\xc2\x9b""31m", 16, "\\xc2\\x9b31m");	/* CSI as one C1 character */
-	assert_text("\xc0\xaf", 16, "\\xc0\\xaf");		/* overlong */
-	assert_text("\xed\xa0\x80", 16, "\\xed\\xa0\\x80");	/* surrogate */
-	assert_text("\xf4\x90\x80\x80", 16, "\\xf4\\x90\\x80\\x80");	/* above U+10FFFF */
-	assert_text("\xe2\x82\xac", 2, "\\xe2\\x82");		/* cut */
+	assert_text("\xc2\x9b"
+		    "31m",
+		    16, "\\xc2\\x9b31m");			     /* CSI as one C1 character */
+	assert_text("\xc0\xaf", 16, "\\xc0\\xaf");		     /* overlong */
+	assert_text("\xed\xa0\x80", 16, "\\xed\\xa0\\x80");	     /* surrogate */
+	assert_text("\xf4\x90\x80\x80", 16, "\\xf4\\x90\\x80\\x80"); /* above U+10FFFF */
+	assert_text("\xe2\x82\xac", 2, "\\xe2\\x82");		     /* cut */
 	assert_text("\xff\xfe", 16, "\\xff\\xfe");
 }
 

@@ -165,7 +165,8 @@ static void a_service_has_as_many_series_as_it_may(void **state)
 		assert_float_equal(sum_of(page, "autocork_releases_total", &n), 6, 0);
 		assert_non_null(strstr(page, "autocork_releases_total{reason=\"complete\"} 6\n"));
 		assert_int_equal(having(page, "hold_seconds_bucket{"), cases[i].has == 20 ? 18 :
-				 cases[i].has == 31 ? 51 : 17);
+								       cases[i].has == 31 ? 51 :
+											    17);
 		free(page);
 		free(snapshot.services);
 		metrics_free(metrics);
@@ -337,9 +338,9 @@ static void promtool_accepts(void **state)
 	assert_int_equal(parser_says("promtool check metrics", METRICS_TEXT, 0), 0);
 }
 
-#define PYTHON                                                                                                         \
-	"/usr/bin/python3 -c 'import sys\nfrom prometheus_client%s.parser import text_string_to_metric_families as "   \
-	"parse\n"                                                                                                      \
+#define PYTHON \
+	"/usr/bin/python3 -c 'import sys\nfrom prometheus_client%s.parser import text_string_to_metric_families as " \
+	"parse\n" \
 	"n = sum(len(f.samples) for f in parse(sys.stdin.read()))\nsys.exit(n < 500)'"
 
 static void python_parser_accepts(void **state)
@@ -432,8 +433,8 @@ static void every_metric_is_documented(void **state)
 
 /* The page's rows are the table's, in its order, which decides what `series` exports per service. */
 struct rows {
-	const char *at;		/* the row before ended here */
-	const char *host;	/* where those begin that are per host only */
+	const char *at;	  /* the row before ended here */
+	const char *host; /* where those begin that are per host only */
 };
 
 static void find_row(const struct metrics_family *family, void *context)
@@ -569,7 +570,8 @@ static void every_name_in_the_documentation_exists(void **state)
 	if (!system("command -v promtool >/dev/null")) {
 		assert_int_equal(system("promtool check rules docs/alerts.yml >/dev/null"), 0);
 		assert_int_equal(system("promtool test rules tests/unit/alerts_test.yml >/dev/null"), 0);
-		assert_int_equal(system("promtool check rules docs/recording-rules.yml docs/fleet-alerts.yml >/dev/null"), 0);
+		assert_int_equal(
+			system("promtool check rules docs/recording-rules.yml docs/fleet-alerts.yml >/dev/null"), 0);
 		assert_int_equal(system("promtool test rules tests/unit/fleet_test.yml >/dev/null"), 0);
 	}
 }

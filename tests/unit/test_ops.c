@@ -159,8 +159,8 @@ static void status_adds_up(void **state)
 
 	fill_services();
 	fill_flows(5);
-	fake_engine.features[0] = (struct engine_feature){ "wrapper cubic", true, "", "nothing is held",
-							   "a newer kernel" };
+	fake_engine.features[0] =
+		(struct engine_feature){ "wrapper cubic", true, "", "nothing is held", "a newer kernel" };
 	fake_engine.feature_count = 1;
 	status = ask(json_pack("{ss}", "op", "status"));
 	assert_string_equal(json_member_text(json_object_get(status, "agent"), "mode"), "autocork");

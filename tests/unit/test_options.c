@@ -59,8 +59,8 @@ static void argument(struct argp_state *state, char *arg, void *data)
 
 static const struct cli_syntax syntax = { .options = options, .argument = argument, .doc = "A test." };
 
-#define PARSE(input, ...)                                                                                              \
-	parse(input, (char *[]){ "test", __VA_ARGS__, NULL },                                                          \
+#define PARSE(input, ...) \
+	parse(input, (char *[]){ "test", __VA_ARGS__, NULL }, \
 	      sizeof((char *[]){ "test", __VA_ARGS__ }) / sizeof(char *))
 
 static struct cli parse(struct input *input, char **argv, int argc)
@@ -135,10 +135,10 @@ static int exit_code(char *option)
 static void test_wrong_usage(void **state)
 {
 	char *wrong[] = {
-		"--medium=0", "--medium=65536", "--medium=1x", "--medium=", "--large=99999999999999999999",
-		"--colour=re",
-		"--digits=11", "--digits=x", "--taken=0", "--for=0", "--for=nan", "--for=90000", "--for=1w", "--port=0",
-		"--port=65536", "--program=\xff", "--side=x", "--no-such", "--medium",
+		"--medium=0",	  "--medium=65536", "--medium=1x", "--medium=", "--large=99999999999999999999",
+		"--colour=re",	  "--digits=11",    "--digits=x",  "--taken=0", "--for=0",
+		"--for=nan",	  "--for=90000",    "--for=1w",	   "--port=0",	"--port=65536",
+		"--program=\xff", "--side=x",	    "--no-such",   "--medium",
 	};
 
 	assert_int_equal(exit_code("--medium=65535"), 0);

@@ -27,10 +27,12 @@ static void test_roots(void **state)
 		   "/sys/fs/cgroup");
 	check_root("31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n"
 		   "32 31 0:29 / /sys/fs/cgroup/cpu rw shared:1 master:2 - cgroup cgroup rw,cpu\n"
-		   "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n", "/sys/fs/cgroup/unified");
+		   "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
+		   "/sys/fs/cgroup/unified");
 	check_root("41 31 0:38 / /mnt/with\\040space\\011tab rw - cgroup2 none rw\n", "/mnt/with space\ttab");
 	check_root("30 23 0:26 / /mnt/own rw - cgroup2 none rw\n"
-		   "31 23 0:27 / /mnt/next rw - cgroup2 none rw\n", "/mnt/own");
+		   "31 23 0:27 / /mnt/next rw - cgroup2 none rw\n",
+		   "/mnt/own");
 	check_root("32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n", NULL);
 	check_root("32 31 0:29 / /mnt/a rw - ext4 /dev/cgroup2 rw\n", NULL);
 	check_root(" - cgroup2 cgroup2 rw\n", NULL);
@@ -49,7 +51,8 @@ static void test_given_root(void **state)
 	assert_false(cgroup_is_root("/"));
 	snprintf(mountinfo, sizeof(mountinfo),
 		 "30 23 0:26 / /mnt/own rw - cgroup2 none rw\n31 23 0:26 / %s rw - cgroup2 none rw\n"
-		 "32 23 0:26 / /mnt/later rw - cgroup2 none rw\n", root);
+		 "32 23 0:26 / /mnt/later rw - cgroup2 none rw\n",
+		 root);
 	check_root(mountinfo, root);
 }
 

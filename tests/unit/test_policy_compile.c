@@ -279,8 +279,8 @@ static void test_random_sets(void **state)
 				char peer[INET6_ADDRSTRLEN];
 
 				fail_msg("port %u side %u peer %s comm %s: %s instead of %s in\n%s", flow.facts.port,
-					 flow.facts.side,
-					 inet_ntop(AF_INET6, flow.facts.peer, peer, sizeof(peer)), flow.facts.comm,
+					 flow.facts.side, inet_ntop(AF_INET6, flow.facts.peer, peer, sizeof(peer)),
+					 flow.facts.comm,
 					 rule < 0 ? "none" : set->origins[set->rules[rule].policy].name,
 					 set->origins[expected].name, text);
 			}
@@ -317,8 +317,8 @@ static struct policy_set *load_big(const char *what, char *text)
 	if (seconds() - start > slower)
 		slower = seconds() - start;
 	free(text);
-	print_message("# %s: %zu policies, %zu rules, chains of %zu, %zu spans, %.3f s\n", what,
-		      set->policy_count - 1, set->rule_count, set->chain_count, set->span_count, slower);
+	print_message("# %s: %zu policies, %zu rules, chains of %zu, %zu spans, %.3f s\n", what, set->policy_count - 1,
+		      set->rule_count, set->chain_count, set->span_count, slower);
 	assert_true(slower < 5); /* 0.03 s where this was written; the bound to keep is 1 s */
 	return set;
 }
@@ -477,11 +477,15 @@ static void test_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_conditions),  cmocka_unit_test(test_specificity),
+		cmocka_unit_test(test_conditions),
+		cmocka_unit_test(test_specificity),
 		cmocka_unit_test(test_name_above_pattern),
-		cmocka_unit_test(test_ties),	    cmocka_unit_test(test_cgroups),
-		cmocka_unit_test(test_random_sets), cmocka_unit_test(test_many_ports),
-		cmocka_unit_test(test_many_peers),  cmocka_unit_test(test_every_boundary),
+		cmocka_unit_test(test_ties),
+		cmocka_unit_test(test_cgroups),
+		cmocka_unit_test(test_random_sets),
+		cmocka_unit_test(test_many_ports),
+		cmocka_unit_test(test_many_peers),
+		cmocka_unit_test(test_every_boundary),
 		cmocka_unit_test(test_shared_peers),
 		cmocka_unit_test(test_limits),
 	};

@@ -40,8 +40,9 @@ static void begin(struct watched *it, bool exists)
 		assert_int_equal(mkdir(above, 0755) || mkdir(it->dir, 0755), 0);
 	}
 	assert_true(sd_event_new(&it->event) >= 0);
-	assert_int_equal(dir_watch_new(&it->watch, it->event, it->dirs, DIR_WATCH_FILES, SETTLE_US, count,
-				       &it->changes, &fault), 0);
+	assert_int_equal(dir_watch_new(&it->watch, it->event, it->dirs, DIR_WATCH_FILES, SETTLE_US, count, &it->changes,
+				       &fault),
+			 0);
 }
 
 static void end(struct watched *it)

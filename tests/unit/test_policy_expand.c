@@ -13,7 +13,9 @@
 #define UID_STATIC "d41d8cd98f00b204e9800998ecf8427e"
 #define ID16 "0123456789abcdef"
 #define ID ID16 ID16 ID16 ID16
-#define ID_OTHER "f" "123456789abcdef" ID16 ID16 ID16
+#define ID_OTHER \
+	"f" \
+	"123456789abcdef" ID16 ID16 ID16
 
 static char root[64], places[3][80];
 
@@ -123,8 +125,9 @@ static void test_pods(void **state)
 	check_paths("pods = shop/none-*", "");
 	check_paths("pods = shop/none-*, shop/db-*\ncgroups = /x", "/kubepods/besteffort/pod" UID_DB " /x");
 	/* A star does not go beyond the namespace. */
-	check_paths("pods = s*/db-0, */web-7d9", "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod"
-		    UID_SLICE ".slice /kubepods/besteffort/pod" UID_DB);
+	check_paths("pods = s*/db-0, */web-7d9",
+		    "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" UID_SLICE
+		    ".slice /kubepods/besteffort/pod" UID_DB);
 }
 
 /* Without the directories of logs, a pod is known by its containers. */
@@ -215,11 +218,8 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_MACHINE(test_patterns),
-		WITH_MACHINE(test_pods),
-		WITH_MACHINE(test_containers_alone),
-		WITH_MACHINE(test_follows),
-		WITH_MACHINE(test_refused),
+		WITH_MACHINE(test_patterns), WITH_MACHINE(test_pods),	 WITH_MACHINE(test_containers_alone),
+		WITH_MACHINE(test_follows),  WITH_MACHINE(test_refused),
 	};
 
 	return cmocka_run_group_tests_name("policy_expand", tests, NULL, NULL);

@@ -187,8 +187,8 @@ static void test_rule(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_glob_table),	   cmocka_unit_test(test_glob_against_fnmatch),
-		cmocka_unit_test(test_peers),		   cmocka_unit_test(test_peers_every_length),
+		cmocka_unit_test(test_glob_table), cmocka_unit_test(test_glob_against_fnmatch),
+		cmocka_unit_test(test_peers),	   cmocka_unit_test(test_peers_every_length),
 		cmocka_unit_test(test_rule),
 	};
 

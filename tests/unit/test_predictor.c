@@ -32,8 +32,8 @@ static struct program program_new(const struct ac_prior *prior)
 
 static bool write_one(struct program *program, __u32 bytes)
 {
-	struct ac_outcome outcome = ac_on_write(&program->p, program->tuning, program->now, bytes, program->read,
-						program->nagle);
+	struct ac_outcome outcome =
+		ac_on_write(&program->p, program->tuning, program->now, bytes, program->read, program->nagle);
 
 	program->read = false;
 	program->now += 5;
@@ -873,13 +873,13 @@ static void a_wrong_prior_is_dropped_at_once(void **state)
 	}
 	program = program_new(&prior);
 	assert_int_equal(burst(&program, 2), 0x3);
-	assert_int_equal(burst(&program, 4) & 0x6, 0);	/* the flow: not the second, nor the third it never saw */
+	assert_int_equal(burst(&program, 4) & 0x6, 0); /* the flow: not the second, nor the third it never saw */
 	assert_int_equal(program.misses, 1);
 	assert_true(ac_prior_due(&program.p));
 	ac_prior_learn(&prior, &program.p);
 	assert_false(ac_prior_due(&program.p));
 	program = program_new(&prior);
-	assert_int_equal(burst(&program, 4) & 0x2, 0);	/* its siblings: not the second */
+	assert_int_equal(burst(&program, 4) & 0x2, 0); /* its siblings: not the second */
 }
 
 static void short_connections_share_one_debt(void **state)
@@ -1172,7 +1172,7 @@ static void rests_double_and_are_forgotten(void **state)
 		program.now = program.p.rest_until_us + 1000;
 		if (!(off % 3))
 			program.now += AC_REST_FORGOTTEN * last; /* it takes its time: that is not on a wrapper */
-		bursts(&program, 2, 3); /* … until then */
+		bursts(&program, 2, 3);				 /* … until then */
 		assert_true(ac_predictor_promises(&program.p));
 		ac_predictor_try(&program.p);
 		program.now += AC_REST_FORGOTTEN * last / 2; /* not long enough */
@@ -1295,7 +1295,7 @@ static void costs_count_like_plain_numbers(void **state)
 			for (int b = 0; b < AC_COST_PLANES; b++)
 				cost |= (p.cost[b] >> i & 1) << b;
 			assert_int_equal(cost, plain[i]);
-			any |= (__u32)!!cost << i;
+			any |= (__u32) !!cost << i;
 			costly |= (__u32)(cost >= AC_COST_HIGH) << i;
 		}
 		assert_int_equal(ac_cost_any(&p), any);

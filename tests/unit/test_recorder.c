@@ -14,10 +14,10 @@
 static bool hear(struct recorder *recorder, const char *type, int time_us, int remote_port, int bytes, bool more,
 		 bool nodelay)
 {
-	json_t *event = json_pack("{ss si ss si ss si si si si si sb sb}", "type", type, "monotonic_us", time_us, "local",
-				  "10.0.0.1", "local_port", 80, "remote", "10.0.0.2", "remote_port", remote_port,
-				  "netns", 1, "bytes", bytes, "mss", 1000 + bytes % 2, "rtt_us", bytes == 7 ? 40 : 90,
-				  "nodelay", nodelay, "more", more);
+	json_t *event = json_pack("{ss si ss si ss si si si si si sb sb}", "type", type, "monotonic_us", time_us,
+				  "local", "10.0.0.1", "local_port", 80, "remote", "10.0.0.2", "remote_port",
+				  remote_port, "netns", 1, "bytes", bytes, "mss", 1000 + bytes % 2, "rtt_us",
+				  bytes == 7 ? 40 : 90, "nodelay", nodelay, "more", more);
 	bool room = recorder_hear(recorder, event);
 
 	json_decref(event);

@@ -16,7 +16,7 @@
 
 #include "release/descriptor.h"
 
-#define ATTEMPTS 1000	/* others take process numbers too */
+#define ATTEMPTS 1000 /* others take process numbers too */
 
 /* The next process gets this number, unless another takes it first. False without the right to say so. */
 static bool choose_next(pid_t number)

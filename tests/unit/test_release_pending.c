@@ -10,7 +10,7 @@
 
 #include "release/pending.h"
 
-#define LATEST 2000	/* us that a hold is handed over ahead */
+#define LATEST 2000 /* us that a hold is handed over ahead */
 
 static struct pending pending;
 

@@ -170,8 +170,8 @@ static void every_trace_is_a_fixture(void **state)
 }
 
 /* Three equal messages of three writes each: two to learn from, one held; `end` is what follows. */
-#define LEARNED(end)                                                                                              \
-	"autocork-trace 1 nodelay=1 mss=1024\n"                                                                   \
+#define LEARNED(end) \
+	"autocork-trace 1 nodelay=1 mss=1024\n" \
 	"100 w 10\n 110 w 10\n 120 w 10\n 130 r 50\n 200 w 10\n 210 w 10\n 220 w 10\n 230 r 50\n" end
 
 static void holds_the_third_of_equal_messages(void **state)
@@ -196,8 +196,8 @@ static void holds_the_third_of_equal_messages(void **state)
 
 static void a_read_releases_a_wrong_hold_at_once(void **state)
 {
-	struct replay_result result = replay_text_of(LEARNED("300 w 10\n 340 r\n 5000 r 50\n"),
-						     (struct replay_options)REPLAY_DEFAULTS);
+	struct replay_result result =
+		replay_text_of(LEARNED("300 w 10\n 340 r\n 5000 r 50\n"), (struct replay_options)REPLAY_DEFAULTS);
 
 	assert_int_equal(result.misses, 1);
 	assert_int_equal(result.released[AC_REASON_APP_WAIT], 1);

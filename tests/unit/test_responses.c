@@ -25,7 +25,8 @@ static void wastes(void **state)
 		{ "full segments", { .writes = 1, .bytes = 2896, .segments = 2, .mss = 1448 }, { 0 } },
 		{ "a byte more", { .writes = 1, .bytes = 2897, .segments = 3, .mss = 1448 }, { 0 } },
 		{ "one segment too many",
-		  { .writes = 1, .bytes = 2896, .segments = 3, .mss = 1448 }, { WASTE(MORE_SEGMENTS, 1) } },
+		  { .writes = 1, .bytes = 2896, .segments = 3, .mss = 1448 },
+		  { WASTE(MORE_SEGMENTS, 1) } },
 		{ "header and body",
 		  { .writes = 2, .bytes = 700, .segments = 2, .mss = 1448, .head_bytes = 200, .gap_us = 999 },
 		  { WASTE(HEAD_ALONE, 1), WASTE(MORE_SEGMENTS, 1) } },
@@ -33,7 +34,8 @@ static void wastes(void **state)
 		  { .writes = 2, .bytes = 700, .segments = 2, .mss = 1448, .head_bytes = 200, .gap_us = 1000 },
 		  { WASTE(MORE_SEGMENTS, 1) } },
 		{ "a first part of half a segment",
-		  { .writes = 2, .bytes = 1448 + 724, .segments = 2, .mss = 1448, .head_bytes = 724 }, { 0 } },
+		  { .writes = 2, .bytes = 1448 + 724, .segments = 2, .mss = 1448, .head_bytes = 724 },
+		  { 0 } },
 		{ "a header before a long body: the same number of segments, and alone all the same",
 		  { .writes = 2, .bytes = 2000, .segments = 2, .mss = 1448, .head_bytes = 723 },
 		  { WASTE(HEAD_ALONE, 1) } },
@@ -42,22 +44,29 @@ static void wastes(void **state)
 		  { WASTE(LATE_TAIL, 40000) } },
 		{ "a tail in time", { .writes = 2, .bytes = 700, .segments = 1, .mss = 1448, .tail_us = 1000 }, { 0 } },
 		{ "a forgotten cork",
-		  { .writes = 2, .bytes = 700, .segments = 1, .mss = 1448, .tail_us = 200000,
+		  { .writes = 2,
+		    .bytes = 700,
+		    .segments = 1,
+		    .mss = 1448,
+		    .tail_us = 200000,
 		    .flags = AC_RESPONSE_TAIL_CORKED },
 		  { WASTE(CORKED_TAIL, 200000) } },
 		{ "a tail after a loss",
 		  { .writes = 2, .bytes = 700, .segments = 1, .mss = 1448, .tail_us = 200000, .retransmits = 1 },
 		  { 0 } },
 		{ "segments of the one before",
-		  { .writes = 1, .bytes = 100, .segments = 9, .mss = 1448, .flags = AC_RESPONSE_OVERLAPS }, { 0 } },
+		  { .writes = 1, .bytes = 100, .segments = 9, .mss = 1448, .flags = AC_RESPONSE_OVERLAPS },
+		  { 0 } },
 		{ "idle option calls",
 		  { .writes = 1, .bytes = 100, .segments = 1, .mss = 1448, .nodelay_calls = 3, .idle_calls = 2 },
 		  { WASTE(IDLE_OPTIONS, 2) } },
 		{ "one sendfile in pieces, the first of them small",
-		  { .writes = 1, .bytes = 2000, .segments = 2, .mss = 1448, .head_bytes = 200 }, { 0 } },
+		  { .writes = 1, .bytes = 2000, .segments = 2, .mss = 1448, .head_bytes = 200 },
+		  { 0 } },
 		{ "no size of a segment", { .writes = 1, .bytes = 100, .segments = 1 }, { 0 } },
 		{ "as large as it gets",
-		  { .writes = 1, .bytes = UINT32_MAX, .segments = UINT32_MAX, .mss = 1 }, { 0 } },
+		  { .writes = 1, .bytes = UINT32_MAX, .segments = UINT32_MAX, .mss = 1 },
+		  { 0 } },
 	};
 
 	for (size_t i = 0; i < AC_ARRAY_SIZE(cases); i++) {
@@ -74,7 +83,11 @@ static void wastes(void **state)
 static void add(struct response_table *table, const struct response_service *service, uint32_t writes, uint32_t bytes)
 {
 	const struct ac_event_response response = {
-		.writes = writes, .bytes = bytes, .segments = writes, .mss = 1448, .cork_calls = 2,
+		.writes = writes,
+		.bytes = bytes,
+		.segments = writes,
+		.mss = 1448,
+		.cork_calls = 2,
 	};
 	struct response_row row = { .service = *service, .calls = ac_response_calls(&response) };
 
@@ -186,8 +199,11 @@ static void sums(void **state)
 	srandom(41);
 	for (int i = 0; i < 3000; i++) {
 		struct ac_event_response r = {
-			.writes = 1 + (uint32_t)random() % 20, .bytes = (uint32_t)random(),
-			.segments = (uint32_t)random() % 3000000, .mss = 1448, .idle_calls = random() % 4 ? 0 : 2,
+			.writes = 1 + (uint32_t)random() % 20,
+			.bytes = (uint32_t)random(),
+			.segments = (uint32_t)random() % 3000000,
+			.mss = 1448,
+			.idle_calls = random() % 4 ? 0 : 2,
 			.flags = (random() % 3 ? 0 : AC_RESPONSE_CLOSED) | (random() % 3 ? 0 : AC_RESPONSE_OVERLAPS),
 		};
 

@@ -104,9 +104,10 @@ static void who_does_not_steer_has_no_say(void **state)
 	compare_all("[policy narrow]\nports = 80\npeers = 10.1.2.3\nmode = off\n[policy wide]\nports = 1-1000\n" STEER,
 		    STEER_IN, "wide", false);
 	compare_all("[policy wide]\nports = 1-1000\n" STEER "[policy narrow]\nports = 80\nmode = off\nsteer = af_xdp\n"
-		    "interface = eth1\n", STEER_IN, "wide", false);
-	compare_all("[policy wide]\nports = 1-1000\n" STEER "[policy narrow]\nports = 80\nprotocol = udp\n" STEER, STEER_IN,
-		    "wide", false);
+		    "interface = eth1\n",
+		    STEER_IN, "wide", false);
+	compare_all("[policy wide]\nports = 1-1000\n" STEER "[policy narrow]\nports = 80\nprotocol = udp\n" STEER,
+		    STEER_IN, "wide", false);
 	compare_all("[policy wide]\nports = 1-1000\n" STEER "[policy narrow]\nports = 80\ndirection = out\n" STEER,
 		    STEER_IN, "wide", false);
 }
@@ -115,14 +116,16 @@ static void the_specific_one_decides(void **state)
 {
 	compare("[policy narrow]\nports = 80\n" STEER "[policy wide]\nports = 1-1000\n" STEER, STEER_IN, "narrow");
 	compare("[policy wide]\nports = 1-1000\n" STEER "[policy narrow]\nports = 80\n" STEER, STEER_IN, "narrow");
-	compare("[policy narrow]\nports = 80\n" STEER
-		"[policy wide]\nports = 1-1000\npeers = 10.0.0.0/8\n" STEER, STEER_IN, "wide");
+	compare("[policy narrow]\nports = 80\n" STEER "[policy wide]\nports = 1-1000\npeers = 10.0.0.0/8\n" STEER,
+		STEER_IN, "wide");
 	compare("[policy narrow]\nports = 80\npeers = 10.0.0.0/8\n" STEER
-		"[policy wide]\nports = 1-99\npeers = 10.0.0.0/8\n" STEER, STEER_IN, "narrow");
+		"[policy wide]\nports = 1-99\npeers = 10.0.0.0/8\n" STEER,
+		STEER_IN, "narrow");
 	compare("[policy one]\nports = 80-89\nside = server\n" STEER "[policy any]\nports = 80-89\n" STEER, STEER_IN,
 		"one");
 	compare("[policy one]\nports = 80-89\nside = client\ndirection = out\n" STEER
-		"[policy any]\nports = 80-89\ndirection = any\n" STEER, STEER_OUT, "one");
+		"[policy any]\nports = 80-89\ndirection = any\n" STEER,
+		STEER_OUT, "one");
 	compare("[policy a]\nports = 80-89\n" STEER "[policy b]\nports = 71-80\n" STEER, STEER_IN, "b");
 }
 
@@ -141,8 +144,8 @@ static void any_policies(void **state)
 		for (int i = 0; i < POLICIES; i++) {
 			unsigned int first = 1 + random() % 120, width = random() % 20;
 
-			sprintf(text + strlen(text), "[policy p%d]\nports = %u-%u, %u\n%s%s%s", i, first,
-				first + width, first + width + 1 + (unsigned int)random() % 9, peers[random() % 5],
+			sprintf(text + strlen(text), "[policy p%d]\nports = %u-%u, %u\n%s%s%s", i, first, first + width,
+				first + width + 1 + (unsigned int)random() % 9, peers[random() % 5],
 				sides[random() % 3], all_steer || random() % 2 ? STEER : "mode = off\n");
 		}
 		compare_all(text, STEER_IN, NULL, all_steer);

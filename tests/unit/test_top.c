@@ -12,9 +12,9 @@
 
 static void add(struct top_table *table, int port, const char *program, int writes, int held)
 {
-	json_t *item = json_pack("{si ss ss si si si si si}", "port", port, "side", "server", "program", program,
-				 "writes", writes, "held", held, "misses", 0, "flows", 2, "saved_wait_us",
-				 40000 * held);
+	json_t *item =
+		json_pack("{si ss ss si si si si si}", "port", port, "side", "server", "program", program, "writes",
+			  writes, "held", held, "misses", 0, "flows", 2, "saved_wait_us", 40000 * held);
 
 	assert_int_equal(top_add(table, TOP_SERVICES, item), 0);
 	json_decref(item);
@@ -32,7 +32,7 @@ static void rates_and_trends(void **state)
 	assert_float_equal(now.rows[1].saved_per_s, 50, 1e-9);
 	assert_float_equal(now.rows[1].saved_wait_us_per_s, 2e6, 1e-3);
 	assert_float_equal(now.rows[0].saved_per_s, 0, 0); /* nothing to compare with */
-	add(&later, 80, "nginx", 200, 100); /* fell: the agent began anew */
+	add(&later, 80, "nginx", 200, 100);		   /* fell: the agent began anew */
 	add(&later, 90, "new", 1000, 910);
 	top_compare(&later, &now);
 	assert_float_equal(later.rows[0].saved_per_s, 0, 0);
@@ -126,10 +126,8 @@ static void strange_items(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rates_and_trends),
-		cmocka_unit_test(time_of_a_flow),
-		cmocka_unit_test(order_and_filter),
-		cmocka_unit_test(sparklines),
+		cmocka_unit_test(rates_and_trends), cmocka_unit_test(time_of_a_flow),
+		cmocka_unit_test(order_and_filter), cmocka_unit_test(sparklines),
 		cmocka_unit_test(strange_items),
 	};
 

@@ -19,8 +19,8 @@
 #include "telemetry/overview.h"
 #include "telemetry/web.h"
 
-#define BROWSER                                                                                                       \
-	"timeout 90 chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run "      \
+#define BROWSER \
+	"timeout 90 chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run " \
 	"--user-data-dir=build/tests/web.profile --virtual-time-budget=8000 --window-size=1200,1250 "
 
 static pid_t child;
@@ -35,7 +35,8 @@ static int answer_overview(void *context, const struct http_request *request, st
 		{ .overflow = true },
 	};
 	struct telemetry_snapshot snapshot = {
-		.services = services, .service_count = 3,
+		.services = services,
+		.service_count = 3,
 		.agent = { .version = "9.9.9", .start_time = time(NULL) - 7300, .sampling = 1, .reload_good = true },
 	};
 	struct ac_service_stats *nginx = &services[0].stats, *app = &services[1].stats;
@@ -54,8 +55,9 @@ static int answer_overview(void *context, const struct http_request *request, st
 	nginx->released[AC_REASON_DEADLINE] = 100;
 	for (int i = 4; i < 20; i++)
 		nginx->hold_time[i] = 60000 * exp(-(i - 9) * (i - 9) / 6.0);
-	*app = (struct ac_service_stats){ .flows_opened = 20, .writes = 150000, .bursts = 10000, .shadow_held = 139000,
-					  .shadow_misses = 3 };
+	*app = (struct ac_service_stats){
+		.flows_opened = 20, .writes = 150000, .bursts = 10000, .shadow_held = 139000, .shadow_misses = 3
+	};
 	services[2].stats.writes = 70;
 	memset(&history, 0, sizeof(history));
 	for (int i = 0; i < 240; i++)
@@ -71,13 +73,13 @@ static int answer_overview(void *context, const struct http_request *request, st
 	return 0;
 }
 
-#define X(path, name, mime)                                                                                     \
+#define X(path, name, mime) \
 	static int answer_##name(void *context, const struct http_request *request, struct http_answer *answer) \
-	{                                                                                                       \
-		answer->type = mime;                                                                            \
-		answer->body = web_##name;                                                                      \
-		answer->size = web_##name##_end - web_##name;                                                   \
-		return 0;                                                                                       \
+	{ \
+		answer->type = mime; \
+		answer->body = web_##name; \
+		answer->size = web_##name##_end - web_##name; \
+		return 0; \
 	}
 WEB_FILES(X)
 #undef X
@@ -156,9 +158,9 @@ static void page_shows_what_the_agent_says(void **state)
 		"<td>complete</td>",
 		"of CPU time saved (estimate)</span>",
 		"<td class=\"text minor\">nginx.service</td>",
-		"&lt;b&gt;app&lt;/b&gt;",			/* a program's name is no markup */
+		"&lt;b&gt;app&lt;/b&gt;", /* a program's name is no markup */
 		"<td class=\"text manage\">manage</td>",
-		"class=\"uplot",				/* the chart was drawn: scripts run under the policy */
+		"class=\"uplot", /* the chart was drawn: scripts run under the policy */
 		"≤ 63 µs",
 	};
 	const char *page;

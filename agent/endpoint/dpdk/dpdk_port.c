@@ -24,16 +24,16 @@
 #define ARGUMENTS_MAX 48
 #define ARGUMENTS_TEXT 2048
 #define DESCRIPTORS 1024
-#define BUFFERS 6144	/* of a queue: both rings, AF_XDP's own, and what the stack holds */
+#define BUFFERS 6144 /* of a queue: both rings, AF_XDP's own, and what the stack holds */
 #define MTU_MAX 1500
-#define FRAME_MAX (MTU_MAX + 18) /* with a VLAN tag */
+#define FRAME_MAX (MTU_MAX + 18)	       /* with a VLAN tag */
 #define ROOM (RTE_MBUF_DEFAULT_BUF_SIZE + 256) /* the kernel leaves XDP_PACKET_HEADROOM before a packet */
 #define EAL_MIB 48
-#define QUEUE_MIB 20	/* BUFFERS * (ROOM + struct rte_mbuf) */
+#define QUEUE_MIB 20 /* BUFFERS * (ROOM + struct rte_mbuf) */
 #define STEERING "/sys/fs/bpf/autocork/steer/%s/xsks_map"
 
 static struct dpdk_ring rings[QUEUES_MAX];
-static unsigned ring_count;	/* 0: it did not start */
+static unsigned ring_count;	     /* 0: it did not start */
 static char started[ARGUMENTS_TEXT]; /* with these values */
 
 static int read_interface(const char *interface, uint8_t mac[6], uint32_t *mtu)
@@ -80,7 +80,8 @@ static int start_eal(char *arguments)
 {
 	/* Without --no-shconf the programs would share a file. The folder by this name is left behind: one for all. */
 	char *argv[ARGUMENTS_MAX] = { "autocork-mtcp", "--no-shconf", "--no-telemetry", "--log-level=error",
-				      "--file-prefix=autocork-mtcp" }, *place;
+				      "--file-prefix=autocork-mtcp" },
+	     *place;
 	int argc = 5, result;
 	cpu_set_t cpus;
 	bool known = !pthread_getaffinity_np(pthread_self(), sizeof(cpus), &cpus);
@@ -117,8 +118,11 @@ static int open_queue(struct dpdk_ring *dr, const char *driver, uint32_t mtu)
 	error = error ?: rte_eth_rx_queue_setup(dr->port, dr->queue, DESCRIPTORS, SOCKET_ID_ANY, NULL, dr->pool);
 	af_xdp_snapshot(&after);
 	/* Other drivers' queues have nothing to wait on: they are polled. */
-	dr->ring = (struct ring){ .ops = &dpdk_ops, .wait_fd = af_xdp_new_socket(&before, &after), .mtu = mtu,
-				  .room = FRAME_MAX, .rx_frames = DESCRIPTORS };
+	dr->ring = (struct ring){ .ops = &dpdk_ops,
+				  .wait_fd = af_xdp_new_socket(&before, &after),
+				  .mtu = mtu,
+				  .room = FRAME_MAX,
+				  .rx_frames = DESCRIPTORS };
 	return error;
 }
 
@@ -148,17 +152,21 @@ static int open_ports(const char *interface, unsigned queues, char *text, size_t
 	if (error)
 		return error;
 	if (!ports || queues % ports) {
-		snprintf(text, size, "dpdk_args: they make %u ports for num_cores = %u: name a device with a queue for "
-				     "each core, or a device for each core", ports, queues);
+		snprintf(text, size,
+			 "dpdk_args: they make %u ports for num_cores = %u: name a device with a queue for "
+			 "each core, or a device for each core",
+			 ports, queues);
 		return 1;
 	}
 	RTE_ETH_FOREACH_DEV(port) {
 		struct rte_ether_addr own;
 
 		if (rte_eth_macaddr_get(port, &own) || memcmp(own.addr_bytes, mac, 6)) {
-			snprintf(text, size, "dpdk_args: the device " RTE_ETHER_ADDR_PRT_FMT " is not %s: name as port "
-					     "the interface whose packets it gets, for the stack has that one's "
-					     "addresses", RTE_ETHER_ADDR_BYTES(&own), interface);
+			snprintf(text, size,
+				 "dpdk_args: the device " RTE_ETHER_ADDR_PRT_FMT " is not %s: name as port "
+				 "the interface whose packets it gets, for the stack has that one's "
+				 "addresses",
+				 RTE_ETHER_ADDR_BYTES(&own), interface);
 			return 1;
 		}
 		error = open_port(port, opened, queues / ports, mtu);
@@ -182,8 +190,10 @@ static int prepare(const char *interface, unsigned queues, const char *arguments
 		snprintf(text, size, "port = %s: %s: io = af_xdp has no such bound", interface,
 			 mtu > MTU_MAX ? "an MTU above 1500" : "more than 16 cores");
 	else if (!*arguments && !is_steered(interface))
-		snprintf(text, size, "port = %s: no packets are steered there: start autocorkd with a policy that says "
-				     "steer = af_xdp", interface);
+		snprintf(text, size,
+			 "port = %s: no packets are steered there: start autocorkd with a policy that says "
+			 "steer = af_xdp",
+			 interface);
 	else
 		return 0;
 	return -1;
@@ -206,21 +216,22 @@ static int start(const char *interface, unsigned queues, const char *given, char
 	}
 	error = open_ports(interface, queues, text, size);
 	if (error < 0)
-		snprintf(text, size, "port = %s: DPDK cannot take %u queues: %s: see that it has them and no other "
-				     "program does, and that memory may be locked (ulimit -l unlimited)", interface,
-			 queues, strerror(-error));
+		snprintf(text, size,
+			 "port = %s: DPDK cannot take %u queues: %s: see that it has them and no other "
+			 "program does, and that memory may be locked (ulimit -l unlimited)",
+			 interface, queues, strerror(-error));
 	return error ? -1 : 0;
 }
 
-API int autocork_ring_dpdk_start(const char *interface, unsigned queues, const char *arguments, char *text,
-				 size_t size)
+API int autocork_ring_dpdk_start(const char *interface, unsigned queues, const char *arguments, char *text, size_t size)
 {
 	char values[ARGUMENTS_TEXT];
 
 	snprintf(values, sizeof(values), "%s %u %s", interface, queues, arguments);
 	if (*started && (!ring_count || strcmp(started, values))) {
-		snprintf(text, size, "io = dpdk: DPDK starts once in a process, and did with other values or failed: start "
-				     "the program again");
+		snprintf(text, size,
+			 "io = dpdk: DPDK starts once in a process, and did with other values or failed: start "
+			 "the program again");
 		return -1;
 	}
 	if (ring_count)
@@ -239,8 +250,8 @@ API struct ring *autocork_ring_dpdk_open(unsigned queue)
 {
 	bool free = false;
 
-	if (queue >= ring_count || !__atomic_compare_exchange_n(&rings[queue].used, &free, true, false,
-								 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+	if (queue >= ring_count ||
+	    !__atomic_compare_exchange_n(&rings[queue].used, &free, true, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return NULL;
 	return &rings[queue].ring;
 }

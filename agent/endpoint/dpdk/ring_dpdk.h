@@ -16,7 +16,7 @@ struct dpdk_ring {
 	struct rte_mempool *pool;
 	struct rte_mbuf *reserved;
 	struct rte_mbuf *sending[RING_BURST];
-	uint16_t count;	/* of these */
+	uint16_t count; /* of these */
 	struct ring_stats stats;
 };
 

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_MAX_BYTES 190	/* libinih's own bound is 200: a longer line would become two */
+#define LINE_MAX_BYTES 190 /* libinih's own bound is 200: a longer line would become two */
 
 /* The keys that are numbers. */
 static const struct number {
 	const char *name;
-	size_t at;	/* in struct mtcp_conf */
-	int most;	/* 0: the number of CPUs */
+	size_t at; /* in struct mtcp_conf */
+	int most;  /* 0: the number of CPUs */
 	const char *unit;
 } numbers[] = {
 #define AT(member) offsetof(struct mtcp_conf, member)
@@ -36,14 +36,18 @@ struct reader {
 	bool seen[KEYS];
 	void (*warn)(void *context, const char *text);
 	void *context;
-	char text[CONFIG_TEXT];	/* the first error */
+	char text[CONFIG_TEXT]; /* the first error */
 };
 
 void config_default(struct config *config, int cpus)
 {
 	memset(config, 0, sizeof(*config));
-	config->conf = (struct mtcp_conf){ .num_cores = cpus, .max_concurrency = 10000, .max_num_buffers = 10000,
-					   .rcvbuf_size = 8192, .sndbuf_size = 8192, .tcp_timewait = 0,
+	config->conf = (struct mtcp_conf){ .num_cores = cpus,
+					   .max_concurrency = 10000,
+					   .max_num_buffers = 10000,
+					   .rcvbuf_size = 8192,
+					   .sndbuf_size = 8192,
+					   .tcp_timewait = 0,
 					   .tcp_timeout = 30 };
 }
 
@@ -116,8 +120,10 @@ static size_t key_of(const char *name)
 		i++;
 	if (i < NUMBERS)
 		return i;
-	return !strcmp(name, "io") ? KEY_IO : !strcmp(name, "port") ? KEY_PORT :
-	       !strcmp(name, "dpdk_args") ? KEY_DPDK_ARGS : KEYS;
+	return !strcmp(name, "io")	  ? KEY_IO :
+	       !strcmp(name, "port")	  ? KEY_PORT :
+	       !strcmp(name, "dpdk_args") ? KEY_DPDK_ARGS :
+					    KEYS;
 }
 
 static int take_key(void *context, const char *section, const char *name, const char *value)
@@ -186,7 +192,8 @@ int config_read(FILE *file, struct config *config, int cpus, void (*warn)(void *
 	if (reader.config.dpdk && !*reader.config.interface)
 		fail(&reader, "io", "dpdk", "it needs `port`: name the interface whose addresses the stack has");
 	if (!reader.config.dpdk && *reader.config.dpdk_args)
-		fail(&reader, "dpdk_args", reader.config.dpdk_args, "it is for io = dpdk: write that, or remove the line");
+		fail(&reader, "dpdk_args", reader.config.dpdk_args,
+		     "it is for io = dpdk: write that, or remove the line");
 	strcpy(text, reader.text);
 	if (*reader.text)
 		return -1;

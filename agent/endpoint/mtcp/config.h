@@ -7,14 +7,14 @@
 
 #include "endpoint/mtcp/mtcp_api.h"
 
-#define CONFIG_BUFFER_MAX (4 << 20)	/* the engine's own bound */
+#define CONFIG_BUFFER_MAX (4 << 20) /* the engine's own bound */
 #define CONFIG_TEXT 256
 
 struct config {
 	struct mtcp_conf conf;
-	char interface[IF_NAMESIZE];	/* empty: whichever a policy names */
-	bool dpdk;			/* io = dpdk */
-	char dpdk_args[CONFIG_TEXT];	/* empty: AF_XDP devices on the interface */
+	char interface[IF_NAMESIZE]; /* empty: whichever a policy names */
+	bool dpdk;		     /* io = dpdk */
+	char dpdk_args[CONFIG_TEXT]; /* empty: AF_XDP devices on the interface */
 };
 
 /* What mTCP has when its file says nothing. */

@@ -17,11 +17,11 @@
 #include "endpoint/ring.h"
 
 #define CPUS_MAX CPU_SETSIZE
-#define OWN_DESCRIPTORS 64	/* of the process and of this library, beside the sockets */
+#define OWN_DESCRIPTORS 64 /* of the process and of this library, beside the sockets */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct config config;
-static bool defaults, ready;	/* config has values; mtcp_init() was called */
+static bool defaults, ready; /* config has values; mtcp_init() was called */
 static mctx_t contexts[CPUS_MAX];
 static __thread int own_cpu = -1;
 
@@ -251,8 +251,8 @@ static mctx_t create(int cpu)
 {
 	struct mtcp_conf *conf = &config.conf;
 	struct endpoint_setup setup = {
-		.max_connections = conf->max_concurrency < conf->max_num_buffers ? conf->max_concurrency :
-										   conf->max_num_buffers,
+		.max_connections =
+			conf->max_concurrency < conf->max_num_buffers ? conf->max_concurrency : conf->max_num_buffers,
 		.receive_buffer = conf->rcvbuf_size,
 		.send_buffer = conf->sndbuf_size,
 	};

@@ -11,21 +11,21 @@
 
 struct entry {
 	int fd;
-	enum socket_type type;	/* MTCP_SOCK_UNUSED: fd is the next free number */
+	enum socket_type type; /* MTCP_SOCK_UNUSED: fd is the next free number */
 };
 
 struct mtcp_context {
 	struct stack *stack;
 	int cpu;
-	bool dpdk;		/* its queue is DPDK's */
-	bool told;		/* that the kernel serves */
+	bool dpdk; /* its queue is DPDK's */
+	bool told; /* that the kernel serves */
 	struct {
-		in_addr_t base;	/* network byte order; INADDR_ANY: the kernel chooses */
+		in_addr_t base; /* network byte order; INADDR_ANY: the kernel chooses */
 		uint32_t count, turn;
 	} sources;
-	pthread_mutex_t lock;	/* of what follows; reading one's own entry needs none */
+	pthread_mutex_t lock; /* of what follows; reading one's own entry needs none */
 	struct entry *entries;
-	int size, free;		/* the first free number; -1: none */
+	int size, free; /* the first free number; -1: none */
 	uint32_t streams;
 };
 

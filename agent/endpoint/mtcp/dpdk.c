@@ -19,7 +19,8 @@ static int load(char *text, size_t size)
 	void *handle = stack_find(LIBRARY, path, sizeof(path)) ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL);
 
 	if (!handle) {
-		snprintf(text, size, "io = dpdk: " LIBRARY " cannot be loaded: install autocork-mtcp-dpdk, or use af_xdp");
+		snprintf(text, size,
+			 "io = dpdk: " LIBRARY " cannot be loaded: install autocork-mtcp-dpdk, or use af_xdp");
 		return -1;
 	}
 	*(void **)&start = dlsym(handle, "autocork_ring_dpdk_start");

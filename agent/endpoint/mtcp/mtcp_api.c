@@ -240,8 +240,8 @@ API ssize_t mtcp_write(mctx_t mctx, int sockid, const char *buf, size_t len)
 
 	if (fd < 0)
 		return -1;
-	return is_socket(mctx, sockid) ? mctx->stack->send(fd, buf, len, MSG_NOSIGNAL)
-				       : mctx->stack->write(fd, buf, len);
+	return is_socket(mctx, sockid) ? mctx->stack->send(fd, buf, len, MSG_NOSIGNAL) :
+					 mctx->stack->write(fd, buf, len);
 }
 
 API int mtcp_writev(mctx_t mctx, int sockid, const struct iovec *iov, int numIOV)

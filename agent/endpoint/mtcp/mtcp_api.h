@@ -53,15 +53,15 @@ enum socket_type {
 
 /* The keys of the configuration file. */
 struct mtcp_conf {
-	int num_cores;       /* contexts at most; their CPUs are 0 to num_cores - 1 [all CPUs of the machine] */
+	int num_cores;	     /* contexts at most; their CPUs are 0 to num_cores - 1 [all CPUs of the machine] */
 	int max_concurrency; /* sockets of a context [10000] */
 
 	int max_num_buffers; /* connections of a context that can have bytes waiting [max_concurrency] */
 	int rcvbuf_size;     /* bytes received and not read yet, of a connection, at most 4 MB [8192] */
 	int sndbuf_size;     /* bytes written and not acknowledged yet, of a connection, at most 4 MB [8192] */
 
-	int tcp_timewait;    /* in no use: RFC 6191 and a bound of 16,384 connections take its place */
-	int tcp_timeout;     /* in no use: TCP_USER_TIMEOUT and SO_KEEPALIVE of a socket take its place */
+	int tcp_timewait; /* in no use: RFC 6191 and a bound of 16,384 connections take its place */
+	int tcp_timeout;  /* in no use: TCP_USER_TIMEOUT and SO_KEEPALIVE of a socket take its place */
 };
 
 typedef struct mtcp_context *mctx_t;

@@ -11,7 +11,8 @@
 static_assert(sizeof(struct mtcp_epoll_event) == sizeof(struct epoll_event), "their shapes");
 static_assert(offsetof(struct mtcp_epoll_event, data) == offsetof(struct epoll_event, data), "their shapes");
 static_assert((int)MTCP_EPOLL_CTL_ADD == EPOLL_CTL_ADD && (int)MTCP_EPOLL_CTL_DEL == EPOLL_CTL_DEL &&
-	      (int)MTCP_EPOLL_CTL_MOD == EPOLL_CTL_MOD, "their operations");
+		      (int)MTCP_EPOLL_CTL_MOD == EPOLL_CTL_MOD,
+	      "their operations");
 
 /* The table of bits, from the lowest on. */
 static const struct {
@@ -23,7 +24,7 @@ static const struct {
 	BIT(EPOLLIN), BIT(EPOLLPRI), BIT(EPOLLOUT), BIT(EPOLLERR), BIT(EPOLLHUP), BIT(EPOLLRDNORM), BIT(EPOLLRDBAND),
 	BIT(EPOLLWRNORM), BIT(EPOLLWRBAND), BIT(EPOLLMSG), BIT(EPOLLRDHUP), BIT(EPOLLONESHOT), BIT(EPOLLET),
 #undef BIT
-/* clang-format on */
+	/* clang-format on */
 };
 #define SAME(name) static_assert((uint32_t)MTCP_##name == (uint32_t)name, "the kernel's bits")
 SAME(EPOLLIN);

@@ -9,11 +9,7 @@
 extern "C" {
 #endif
 
-enum mtcp_epoll_op {
-	MTCP_EPOLL_CTL_ADD = 1,
-	MTCP_EPOLL_CTL_DEL = 2,
-	MTCP_EPOLL_CTL_MOD = 3
-};
+enum mtcp_epoll_op { MTCP_EPOLL_CTL_ADD = 1, MTCP_EPOLL_CTL_DEL = 2, MTCP_EPOLL_CTL_MOD = 3 };
 
 /* Bits of mtcp_epoll_event.events. Without MTCP_EPOLLET a level, with it an edge; ERR and HUP are told in any case. */
 enum mtcp_event_type {

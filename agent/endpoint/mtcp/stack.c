@@ -80,7 +80,7 @@ static struct stack *load(char *text, size_t size)
 		snprintf(text, size, LIBRARY ": %s: /proc must be there, and vm.memfd_noexec below 2", dlerror());
 		goto fail;
 	}
-#define X(type, name, arguments)                    \
+#define X(type, name, arguments) \
 	*(void **)&stack->name = dlsym(handle, #name); \
 	whole = whole && stack->name;
 	STACK_FUNCTIONS(X)

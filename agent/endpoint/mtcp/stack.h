@@ -11,33 +11,33 @@
 #include "endpoint/preload/embed.h"
 
 /* X(type, name, arguments) */
-#define STACK_FUNCTIONS(X)                                                  \
-	X(int, listen, (int, int))                                          \
-	X(int, accept4, (int, struct sockaddr *, socklen_t *, int))         \
-	X(int, connect, (int, const struct sockaddr *, socklen_t))          \
-	X(int, getsockname, (int, struct sockaddr *, socklen_t *))          \
-	X(int, getpeername, (int, struct sockaddr *, socklen_t *))          \
-	X(int, getsockopt, (int, int, int, void *, socklen_t *))            \
-	X(int, setsockopt, (int, int, int, const void *, socklen_t))        \
-	X(ssize_t, read, (int, void *, size_t))                             \
-	X(ssize_t, readv, (int, const struct iovec *, int))                 \
-	X(ssize_t, write, (int, const void *, size_t))                      \
-	X(ssize_t, writev, (int, const struct iovec *, int))                \
-	X(ssize_t, recv, (int, void *, size_t, int))                        \
-	X(ssize_t, send, (int, const void *, size_t, int))                  \
-	X(ssize_t, sendmsg, (int, const struct msghdr *, int))              \
-	X(int, close, (int))                                                \
-	X(int, fcntl, (int, int, ...))                                      \
-	X(int, ioctl, (int, unsigned long, ...))                            \
-	X(int, epoll_ctl, (int, int, int, struct epoll_event *))            \
-	X(int, epoll_wait, (int, struct epoll_event *, int, int))           \
-	X(void, autocork_endpoint_setup, (const struct endpoint_setup *))   \
-	X(int, autocork_endpoint_serve, (int, char *, size_t))              \
+#define STACK_FUNCTIONS(X) \
+	X(int, listen, (int, int)) \
+	X(int, accept4, (int, struct sockaddr *, socklen_t *, int)) \
+	X(int, connect, (int, const struct sockaddr *, socklen_t)) \
+	X(int, getsockname, (int, struct sockaddr *, socklen_t *)) \
+	X(int, getpeername, (int, struct sockaddr *, socklen_t *)) \
+	X(int, getsockopt, (int, int, int, void *, socklen_t *)) \
+	X(int, setsockopt, (int, int, int, const void *, socklen_t)) \
+	X(ssize_t, read, (int, void *, size_t)) \
+	X(ssize_t, readv, (int, const struct iovec *, int)) \
+	X(ssize_t, write, (int, const void *, size_t)) \
+	X(ssize_t, writev, (int, const struct iovec *, int)) \
+	X(ssize_t, recv, (int, void *, size_t, int)) \
+	X(ssize_t, send, (int, const void *, size_t, int)) \
+	X(ssize_t, sendmsg, (int, const struct msghdr *, int)) \
+	X(int, close, (int)) \
+	X(int, fcntl, (int, int, ...)) \
+	X(int, ioctl, (int, unsigned long, ...)) \
+	X(int, epoll_ctl, (int, int, int, struct epoll_event *)) \
+	X(int, epoll_wait, (int, struct epoll_event *, int, int)) \
+	X(void, autocork_endpoint_setup, (const struct endpoint_setup *)) \
+	X(int, autocork_endpoint_serve, (int, char *, size_t)) \
 	X(void, autocork_endpoint_finish, (void))
 
 struct stack {
-	struct stack *next;	/* of those in no use */
-#define X(type, name, arguments) type (*name) arguments;
+	struct stack *next; /* of those in no use */
+#define X(type, name, arguments) type(*name) arguments;
 	STACK_FUNCTIONS(X)
 #undef X
 };

@@ -134,8 +134,8 @@ static int converse(int broker, const struct endpoint_request *request, int fd, 
 	if (!error)
 		return 0;
 	answer->text[sizeof(answer->text) - 1] = 0;
-	note_refusal(error == ECONNRESET ? ENDPOINT_SOCKET ": the agent does not answer: look at its log"
-					 : answer->text);
+	note_refusal(error == ECONNRESET ? ENDPOINT_SOCKET ": the agent does not answer: look at its log" :
+					   answer->text);
 	return error;
 }
 
@@ -193,10 +193,11 @@ void ask_unlisten(int broker, uint16_t port)
 int ask_hand_over(int broker, const struct handover *connection, enum endpoint_reason reason, int bytes, uint32_t size,
 		  uint32_t *taken)
 {
-	struct endpoint_request request = {
-		.version = ENDPOINT_VERSION, .op = ENDPOINT_HANDOVER, .bytes = size, .reason = reason,
-		.connection = *connection
-	};
+	struct endpoint_request request = { .version = ENDPOINT_VERSION,
+					    .op = ENDPOINT_HANDOVER,
+					    .bytes = size,
+					    .reason = reason,
+					    .connection = *connection };
 	struct endpoint_answer answer;
 	int fds[ENDPOINT_FDS_MAX];
 

@@ -8,15 +8,15 @@
 #include "endpoint/preload/real.h"
 
 #define PAGE 1024
-#define PAGES 1024		/* the kernel's default for the highest number, 2^20 */
+#define PAGES 1024 /* the kernel's default for the highest number, 2^20 */
 #define HIDDEN_MAX 256
 
 struct entry {
 	struct file *file;
-	bool cloexec;		/* as the program sees it; the placeholder always has it */
+	bool cloexec; /* as the program sees it; the placeholder always has it */
 };
 
-static struct entry *pages[PAGES];	/* sparse: a page is made when a number of it is ours, and stays */
+static struct entry *pages[PAGES]; /* sparse: a page is made when a number of it is ours, and stays */
 static int hidden[HIDDEN_MAX];
 static unsigned hidden_count;
 unsigned files_count[3];

@@ -19,41 +19,41 @@ enum file_kind { FILE_LISTENER, FILE_CONNECTION, FILE_EPOLL };
 struct item {
 	struct file *set, *file;
 	int fd;
-	uint32_t events;		/* what was asked for, with EPOLLET and so on; 0: ONESHOT has fired */
+	uint32_t events; /* what was asked for, with EPOLLET and so on; 0: ONESHOT has fired */
 	epoll_data_t data;
 	struct item *next_of_file;
 	struct item *next_of_set, *previous_of_set;
 	struct item *next_ready, *previous_ready;
-	bool ready;			/* in the set's list of those that may have something to say */
+	bool ready; /* in the set's list of those that may have something to say */
 };
 
 /* An open file description: dup() shares it. */
 struct file {
 	enum file_kind kind;
-	unsigned refs;			/* descriptors, and calls that sleep on it */
+	unsigned refs; /* descriptors, and calls that sleep on it */
 	unsigned descriptors;
-	struct item *items;		/* the sets that it is in */
+	struct item *items; /* the sets that it is in */
 
 	/* FILE_LISTENER and FILE_CONNECTION */
-	struct engine_socket *socket;	/* NULL: a listener that the kernel alone serves, a connection that is lost */
-	int domain;			/* of the addresses that the program sees */
+	struct engine_socket *socket; /* NULL: a listener that the kernel alone serves, a connection that is lost */
+	int domain;		      /* of the addresses that the program sees */
 	uint64_t receive_timeout, send_timeout; /* ns; 0: none. A listener's are for its connections */
 
 	/* FILE_LISTENER */
 	int backlog;
 	bool v6only;
 	union engine_address local;
-	uint64_t try_again;		/* CLOCK_MONOTONIC, ns: when the broker is asked anew */
-	bool spills;			/* it has a spill (spill.h): the ends that are read and written */
+	uint64_t try_again; /* CLOCK_MONOTONIC, ns: when the broker is asked anew */
+	bool spills;	    /* it has a spill (spill.h): the ends that are read and written */
 	int spill[2];
 
 	/* FILE_CONNECTION */
 	bool nonblocking;
-	bool failing;			/* a hand-over failed: it is not tried again and again */
+	bool failing; /* a hand-over failed: it is not tried again and again */
 
 	/* FILE_EPOLL */
-	int fd;				/* a descriptor of it, for adding what is handed over */
-	unsigned turn;			/* busy waits so far */
+	int fd;	       /* a descriptor of it, for adding what is handed over */
+	unsigned turn; /* busy waits so far */
 	struct item *members, *first_ready, *last_ready;
 };
 
@@ -75,7 +75,7 @@ int files_next(int fd);
 extern unsigned files_count[3];
 
 /* Descriptors of the library itself: they lie high, and the program cannot close them. */
-int files_hide(int fd);	/* moves it; the new number */
+int files_hide(int fd); /* moves it; the new number */
 bool files_is_hidden(int fd);
 void files_unhide(int fd); /* closes it */
 int files_next_hidden(int fd);

@@ -25,7 +25,9 @@ SHIM int autocork_endpoint_serve(int listener, char *text, size_t size)
 	if (file && file->kind == FILE_LISTENER) {
 		instance_serve(listener, file);
 		result = file->socket ? 0 : -1;
-		snprintf(text, size, "%s", *ask_refusal() ? ask_refusal() :
+		snprintf(text, size, "%s",
+			 *ask_refusal() ?
+				 ask_refusal() :
 				 "the listener's address is none of the queue's interface: bind it to one, or to all");
 	}
 	instance_unlock();

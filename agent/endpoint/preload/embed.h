@@ -12,10 +12,10 @@
 struct ring;
 
 struct endpoint_setup {
-	uint32_t max_connections;		/* 0: the engine's defaults (endpoint/tcp_engine.h) */
-	uint32_t receive_buffer, send_buffer;	/* bytes of a connection */
-	char interface[IF_NAMESIZE];		/* of the queue; empty: whichever a policy names */
-	struct ring *ring;			/* its queue, closed at the end; NULL: the agent's broker gives one */
+	uint32_t max_connections;	      /* 0: the engine's defaults (endpoint/tcp_engine.h) */
+	uint32_t receive_buffer, send_buffer; /* bytes of a connection */
+	char interface[IF_NAMESIZE];	      /* of the queue; empty: whichever a policy names */
+	struct ring *ring;		      /* its queue, closed at the end; NULL: the agent's broker gives one */
 };
 
 /* Before the first listener. */

@@ -191,16 +191,16 @@ static int exec_list(int how, const char *path, const char *first, va_list argum
 	}
 }
 
-#define EXEC_LIST(name, how)                                             \
-	SHIM int name(const char *path, const char *first, ...)          \
-	{                                                                \
-		va_list arguments;                                       \
-		int result;                                              \
-                                                                         \
-		va_start(arguments, first);                              \
-		result = exec_list(how, path, first, arguments);         \
-		va_end(arguments);                                       \
-		return result;                                           \
+#define EXEC_LIST(name, how) \
+	SHIM int name(const char *path, const char *first, ...) \
+	{ \
+		va_list arguments; \
+		int result; \
+\
+		va_start(arguments, first); \
+		result = exec_list(how, path, first, arguments); \
+		va_end(arguments); \
+		return result; \
 	}
 
 EXEC_LIST(execl, BY_PATH)

@@ -15,9 +15,9 @@
 #include "endpoint/preload/real.h"
 #include "endpoint/preload/sockets.h"
 
-#define SAFE_EVENTS (EPOLLERR | EPOLLHUP)	/* always asked for */
+#define SAFE_EVENTS (EPOLLERR | EPOLLHUP) /* always asked for */
 #define EXCLUSIVE_EVENTS (EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
-#define LOOK_AT_KERNEL 16			/* each so many busy waits, the kernel's half is looked at too */
+#define LOOK_AT_KERNEL 16 /* each so many busy waits, the kernel's half is looked at too */
 
 /* ------------------------------------------------------------------ the lists */
 
@@ -82,8 +82,9 @@ static struct item *add_item(struct file *set, struct file *file, int fd)
 
 	if (!item)
 		return NULL;
-	*item = (struct item){ .set = set, .file = file, .fd = fd, .next_of_file = file->items,
-			       .next_of_set = set->members };
+	*item = (struct item){
+		.set = set, .file = file, .fd = fd, .next_of_file = file->items, .next_of_set = set->members
+	};
 	if (set->members)
 		set->members->previous_of_set = item;
 	file->items = item;
@@ -398,8 +399,8 @@ SHIM int epoll_pwait2(int epfd, struct epoll_event *events, int max, const struc
 	if (!is_ours(epfd, events, max))
 		return REAL(epoll_pwait2)(epfd, events, max, timeout, mask);
 	return wait_events(epfd, events, max,
-			   timeout ? instance_now() + timeout->tv_sec * UINT64_C(1000000000) + timeout->tv_nsec
-				   : FOREVER,
+			   timeout ? instance_now() + timeout->tv_sec * UINT64_C(1000000000) + timeout->tv_nsec :
+				     FOREVER,
 			   mask);
 }
 
@@ -513,8 +514,8 @@ SHIM int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 	if (!poll_is_ours(fds, count))
 		return REAL(ppoll)(fds, count, timeout, mask);
 	return poll_until(fds, count,
-			  timeout ? instance_now() + timeout->tv_sec * UINT64_C(1000000000) + timeout->tv_nsec
-				  : FOREVER,
+			  timeout ? instance_now() + timeout->tv_sec * UINT64_C(1000000000) + timeout->tv_nsec :
+				    FOREVER,
 			  mask);
 }
 
@@ -625,7 +626,7 @@ SHIM int pselect(int count, fd_set *in, fd_set *out, fd_set *except, const struc
 	if (!select_is_ours(count, in, out, except))
 		return REAL(pselect)(count, in, out, except, timeout, mask);
 	return select_until(count, in, out, except,
-			    timeout ? instance_now() + timeout->tv_sec * UINT64_C(1000000000) + timeout->tv_nsec
-				    : FOREVER,
+			    timeout ? instance_now() + timeout->tv_sec * UINT64_C(1000000000) + timeout->tv_nsec :
+				      FOREVER,
 			    mask);
 }

@@ -4,7 +4,7 @@
 #include "endpoint/preload/descriptors.h"
 
 /* All with the lock. */
-void events_happened(struct file *file, uint32_t events);	/* an edge: these became true, or true once more */
-void events_forget(struct file *file);		/* it leaves all sets, or the set loses all members */
-uint32_t events_level(struct file *file);	/* what poll() would say now */
-void events_add_spill(struct file *listener);	/* into the sets that the listener is in (spill.h) */
+void events_happened(struct file *file, uint32_t events); /* an edge: these became true, or true once more */
+void events_forget(struct file *file);			  /* it leaves all sets, or the set loses all members */
+uint32_t events_level(struct file *file);		  /* what poll() would say now */
+void events_add_spill(struct file *listener);		  /* into the sets that the listener is in (spill.h) */

@@ -29,56 +29,56 @@
 #define TRY_LAST (SECOND * 10)
 #define PUBLISH_EVERY (SECOND / 5)
 #define LOOK_AT_LINK_EVERY SECOND
-#define OWN_FDS 3	/* that a sleep adds: ring, broker, kick */
-#define FEW 64		/* descriptors of a sleep that are on the stack */
-#define PROMPT (SECOND / 10000)	/* a program that waits so soon after its last answer */
+#define OWN_FDS 3		/* that a sleep adds: ring, broker, kick */
+#define FEW 64			/* descriptors of a sleep that are on the stack */
+#define PROMPT (SECOND / 10000) /* a program that waits so soon after its last answer */
 #define PROMPT_TURNS 16
-#define FLOOD_LASTS SECOND	/* at least */
-#define LINGER (SECOND / 2)	/* at exit, for the last bytes of what was closed */
+#define FLOOD_LASTS SECOND  /* at least */
+#define LINGER (SECOND / 2) /* at exit, for the last bytes of what was closed */
 
 /* A listener that is closed: what it had taken already goes to those who listen on. */
 struct drain {
 	struct engine_socket *listener;
-	int out;		/* into the spill */
+	int out; /* into the spill */
 	struct drain *next;
 };
 
 struct sleeper {
-	int kick;		/* eventfd */
+	int kick; /* eventfd */
 	struct sleeper *next;
 	bool kicked;
 };
 
 static struct {
-	struct engine *engine;	/* NULL: none */
+	struct engine *engine; /* NULL: none */
 	struct ring *ring;
 	uint64_t try_again, delay;
 	uint64_t published, looked;
-	unsigned events_left;	/* of those given to the program: their answers leave together */
+	unsigned events_left; /* of those given to the program: their answers leave together */
 	uint64_t spin;
 	struct endpoint_setup setup;
-	bool own_ring;		/* not the broker's: no agent knows of it */
-	bool embedded;		/* this copy of the library is not in front of the C library (embed.h) */
+	bool own_ring; /* not the broker's: no agent knows of it */
+	bool embedded; /* this copy of the library is not in front of the C library (embed.h) */
 	struct sleeper *sleepers;
 	struct drain *drains;
-	bool changed;		/* something that others may sleep on */
-	uint64_t happened;	/* events so far */
-	bool dirty;		/* the page is older than the counters */
-	bool flooded;		/* the kernel takes new connections */
-	uint64_t flood_ends;	/* not before that */
+	bool changed;		   /* something that others may sleep on */
+	uint64_t happened;	   /* events so far */
+	bool dirty;		   /* the page is older than the counters */
+	bool flooded;		   /* the kernel takes new connections */
+	uint64_t flood_ends;	   /* not before that */
 	const struct file *writer; /* the last one, since the last wait */
-	bool kept;		/* answers leave with the next wait */
-	uint64_t written;	/* when the program wrote last, since its last wait */
-	unsigned prompt;	/* so often, one after the other, it waited again at once */
-	bool forked;		/* the engine in memory is a copy of the parent's: there is none to be had here */
+	bool kept;		   /* answers leave with the next wait */
+	uint64_t written;	   /* when the program wrote last, since its last wait */
+	unsigned prompt;	   /* so often, one after the other, it waited again at once */
+	bool forked;		   /* the engine in memory is a copy of the parent's: there is none to be had here */
 } it = { .delay = TRY_FIRST };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pid_t holder, own_process;
 static __thread struct sleeper self = { .kick = -1 };
 static __thread pid_t thread_id;
-static pthread_key_t thread_end;	/* calls end_thread() */
-static __thread volatile bool asleep;	/* in ppoll(), without the lock */
+static pthread_key_t thread_end;      /* calls end_thread() */
+static __thread volatile bool asleep; /* in ppoll(), without the lock */
 
 /* ------------------------------------------------------------------ the lock */
 
@@ -368,9 +368,13 @@ static void copy_options(int fd, struct engine_socket *listener)
 	static const struct {
 		int level, name;
 	} options[] = {
-		{ SOL_SOCKET, SO_KEEPALIVE }, { SOL_SOCKET, SO_LINGER }, { IPPROTO_TCP, 1 /* TCP_NODELAY */ },
-		{ IPPROTO_TCP, 4 /* TCP_KEEPIDLE */ }, { IPPROTO_TCP, 5 /* TCP_KEEPINTVL */ },
-		{ IPPROTO_TCP, 6 /* TCP_KEEPCNT */ }, { IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */ },
+		{ SOL_SOCKET, SO_KEEPALIVE },
+		{ SOL_SOCKET, SO_LINGER },
+		{ IPPROTO_TCP, 1 /* TCP_NODELAY */ },
+		{ IPPROTO_TCP, 4 /* TCP_KEEPIDLE */ },
+		{ IPPROTO_TCP, 5 /* TCP_KEEPINTVL */ },
+		{ IPPROTO_TCP, 6 /* TCP_KEEPCNT */ },
+		{ IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */ },
 	};
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
@@ -521,8 +525,8 @@ static void publish(uint64_t now)
 	COPY(segments_out) COPY(retransmitted) COPY(bad_frame) COPY(bad_checksum) COPY(no_memory) COPY(limit_hit)
 	COPY(no_neighbour) COPY(neighbours)
 #undef COPY
-/* clang-format on */
-	page->rx_dropped = stats.ring.rx_dropped;
+		/* clang-format on */
+		page->rx_dropped = stats.ring.rx_dropped;
 	page->tx_full = stats.ring.tx_full;
 }
 
@@ -534,8 +538,8 @@ static void publish(uint64_t now)
  */
 static bool may_keep(void)
 {
-	return !it.embedded && it.prompt >= PROMPT_TURNS && __libc_single_threaded &&
-	       link_state.broker >= 0 && ring_waits(it.ring);
+	return !it.embedded && it.prompt >= PROMPT_TURNS && __libc_single_threaded && link_state.broker >= 0 &&
+	       ring_waits(it.ring);
 }
 
 /* What is kept back is told: the agent sends it, where this program waits elsewhere after all. */

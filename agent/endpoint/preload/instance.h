@@ -29,15 +29,15 @@ void instance_serve(int fd, struct file *listener);
 void instance_stop_serving(struct file *listener);
 bool instance_exists(void);
 
-uint64_t instance_now(void);	/* CLOCK_MONOTONIC, ns */
+uint64_t instance_now(void); /* CLOCK_MONOTONIC, ns */
 /* Takes what the ring has, runs what is due, sends what is ready. */
 void instance_poll(void);
 /* The same, but what is ready to leave stays for instance_sleep() or instance_events(). */
 void instance_look(void);
-void instance_flush(void);	/* what was written leaves now */
+void instance_flush(void); /* what was written leaves now */
 /* What was written to it leaves now, with what else of these events is written, or with the next wait. */
 void instance_written(const struct file *writer);
-void instance_events(unsigned count);	/* a wait ends: so many events are given to the program */
+void instance_events(unsigned count); /* a wait ends: so many events are given to the program */
 
 /* Without the lock: the program turns to something else. Nothing is kept back for its next wait, which may be late. */
 void instance_elsewhere(void);
@@ -62,10 +62,10 @@ bool instance_move_away(void);
 /* A connection that nobody has a descriptor of any more. */
 void instance_end(struct file *file);
 
-void instance_setup(const struct endpoint_setup *setup);	/* before there is one */
-void instance_finish(void);	/* the queue is given back; what is still open goes on in the kernel */
-void instance_forked(void);	/* in the child */
-bool instance_is_asleep(void);	/* this thread is in instance_sleep(), and holds nothing: for a signal's handler */
-void instance_exits(void);	/* what is open and what still waits to be sent goes on in the kernel */
+void instance_setup(const struct endpoint_setup *setup); /* before there is one */
+void instance_finish(void);    /* the queue is given back; what is still open goes on in the kernel */
+void instance_forked(void);    /* in the child */
+bool instance_is_asleep(void); /* this thread is in instance_sleep(), and holds nothing: for a signal's handler */
+void instance_exits(void);     /* what is open and what still waits to be sent goes on in the kernel */
 /* False in the child of vfork(), which has the parent's memory: its calls are its own descriptors' alone. */
 bool instance_is_own_process(void);

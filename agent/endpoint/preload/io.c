@@ -13,8 +13,8 @@
 #include "endpoint/preload/signals.h"
 
 #define SECOND UINT64_C(1000000000)
-#define BULK (512u << 10)	/* so much not acknowledged: the kernel, with segmentation offload, is faster */
-#define CHUNK 65536	/* of what is copied from a file or a pipe */
+#define BULK (512u << 10) /* so much not acknowledged: the kernel, with segmentation offload, is faster */
+#define CHUNK 65536	  /* of what is copied from a file or a pipe */
 
 static bool is_connection(int fd)
 {
@@ -48,7 +48,7 @@ static void let_go(struct file *file)
 	instance_unlock();
 }
 
-#define IN_KERNEL (-1000000)	/* meanwhile it was handed over */
+#define IN_KERNEL (-1000000) /* meanwhile it was handed over */
 
 static size_t bytes_of(const struct iovec *iov, int count)
 {
@@ -356,8 +356,7 @@ SHIM ssize_t send(int fd, const void *bytes, size_t size, int flags)
 	return write_ours(fd, file, &(struct iovec){ (void *)bytes, at_most(size) }, 1, flags);
 }
 
-SHIM ssize_t sendto(int fd, const void *bytes, size_t size, int flags, const struct sockaddr *address,
-		    socklen_t length)
+SHIM ssize_t sendto(int fd, const void *bytes, size_t size, int flags, const struct sockaddr *address, socklen_t length)
 {
 	struct file *file = hold(fd);
 

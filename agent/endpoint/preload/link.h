@@ -10,13 +10,13 @@
 #include "endpoint/preload/ask.h"
 
 struct link {
-	int broker;			/* -1: no agent now */
-	struct endpoint_page *page;	/* NULL: none */
-	struct steer_door *door;	/* NULL: none */
-	int xsk;			/* of the queue; -1: no instance */
+	int broker;		    /* -1: no agent now */
+	struct endpoint_page *page; /* NULL: none */
+	struct steer_door *door;    /* NULL: none */
+	int xsk;		    /* of the queue; -1: no instance */
 	uint32_t queue;
 	char interface[IF_NAMESIZE];
-	uint64_t try_again, delay;	/* CLOCK_MONOTONIC, ns */
+	uint64_t try_again, delay; /* CLOCK_MONOTONIC, ns */
 };
 extern struct link link_state;
 

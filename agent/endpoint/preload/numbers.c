@@ -36,11 +36,11 @@ static long call(long number, long a, long b, long c, long d, long e, long f)
 static bool call_ours(long number, long a, long b, long c, long d, long e, long f, long *result)
 {
 	switch (number) {
-#define CALL(name, ...)                           \
-	case SYS_##name:                          \
-		*result = name(__VA_ARGS__);      \
+#define CALL(name, ...) \
+	case SYS_##name: \
+		*result = name(__VA_ARGS__); \
 		return true;
-	/* clang-format off */
+		/* clang-format off */
 	CALL(close, a)
 	CALL(read, a, (void *)b, c)
 	CALL(write, a, (void *)b, c)
@@ -68,7 +68,7 @@ static bool call_ours(long number, long a, long b, long c, long d, long e, long 
 	CALL(ioctl, a, b, c)
 	CALL(epoll_wait, a, (void *)b, c, d)
 	CALL(epoll_ctl, a, b, c, (void *)d)
-	/* clang-format on */
+		/* clang-format on */
 #undef CALL
 	case SYS_epoll_pwait: /* the last argument is the size of the mask */
 		*result = epoll_pwait(a, (void *)b, c, d, (void *)e);

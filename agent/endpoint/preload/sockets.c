@@ -14,7 +14,7 @@
 #include "endpoint/preload/spill.h"
 
 #define SECOND UINT64_C(1000000000)
-#define LOOK_AT_KERNEL 16	/* each so many accepted, the kernel's are looked at first */
+#define LOOK_AT_KERNEL 16 /* each so many accepted, the kernel's are looked at first */
 
 /* What a connection's number is to the kernel: a TCP socket that was never connected. */
 static int placeholder(void)
@@ -636,8 +636,7 @@ static int control(int fd, int command, long argument)
 	if (!file)
 		return REAL(fcntl)(fd, command, argument);
 	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
-		return share(fd,
-			     REAL(fcntl)(fd, file->kind == FILE_CONNECTION ? F_DUPFD_CLOEXEC : command, argument),
+		return share(fd, REAL(fcntl)(fd, file->kind == FILE_CONNECTION ? F_DUPFD_CLOEXEC : command, argument),
 			     command == F_DUPFD_CLOEXEC);
 	file = connection(fd);
 	if (!file) {

@@ -12,7 +12,7 @@
 #define INHERITED_MAX 64
 
 static struct {
-	uint64_t cookie;	/* of the listening socket: the same in all processes that share it */
+	uint64_t cookie; /* of the listening socket: the same in all processes that share it */
 	int ends[2];
 } inherited[INHERITED_MAX];
 static unsigned inherited_count;
@@ -98,8 +98,9 @@ union control {
 
 bool spill_give(int out, int sock)
 {
-	union control control = { .align = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
-					     .cmsg_len = CMSG_LEN(sizeof(int)) } };
+	union control control = {
+		.align = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) }
+	};
 	struct iovec byte = { "", 1 };
 	struct msghdr message = {
 		.msg_iov = &byte, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)

@@ -22,5 +22,5 @@ int spill_take(int in, int flags);
 /* Of listeners that stay open at exec: the environment entry, in room of `size`; false: there are none. */
 bool spill_before_exec(char *entry, size_t size);
 void spill_exec_failed(void);
-void spill_inherit(void);		/* in the new program */
+void spill_inherit(void); /* in the new program */
 void spill_adopt(struct file *listener, int fd);

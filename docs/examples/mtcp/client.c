@@ -19,8 +19,8 @@
 #define BYTES_MAX (1 << 20)
 
 struct request {
-	int left;	/* requests, with the one that is under way */
-	int sent, got;	/* bytes of this one */
+	int left;      /* requests, with the one that is under way */
+	int sent, got; /* bytes of this one */
 };
 
 static mctx_t mctx;

@@ -23,9 +23,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATTERN 65521	/* prime: bytes in the wrong place differ from those that belong there */
+#define PATTERN 65521 /* prime: bytes in the wrong place differ from those that belong there */
 #define CHUNK (256 << 10)
-#define TIMESTAMP_OPTION 12	/* bytes of it in every segment; an MSS counts them */
+#define TIMESTAMP_OPTION 12 /* bytes of it in every segment; an MSS counts them */
 
 static uint8_t pattern[PATTERN + CHUNK];
 
@@ -95,8 +95,8 @@ static socklen_t address_of(const char *text, int port, struct sockaddr_storage 
 
 /* What the client is going to do. */
 struct hello {
-	uint64_t bytes;		/* of a stream; 0: pings */
-	uint64_t count, size;	/* of pings */
+	uint64_t bytes;	      /* of a stream; 0: pings */
+	uint64_t count, size; /* of pings */
 };
 
 static int serve(const char *text, int port)

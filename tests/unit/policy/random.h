@@ -18,7 +18,7 @@ static const int random_inside[][3] = { { -1 }, { 0, -1 }, { 0, 1, -1 }, { 2, -1
 
 struct random_flow {
 	struct ac_facts facts;
-	uint64_t cgroups[16];	/* the flow's and those above it, ended by 0 */
+	uint64_t cgroups[16]; /* the flow's and those above it, ended by 0 */
 };
 
 static inline bool random_in_prefix(const struct policy_peer *peer, const uint8_t address[16])
@@ -67,8 +67,9 @@ static inline void random_peers(FILE *out, size_t at_most)
 				    random_in_prefix(&peers[count], peers[k].address);
 		if (overlaps)
 			continue;
-		fprintf(out, "%s%s/%u", count ? ", " : "peers = ",
-			inet_ntop(AF_INET6, peers[count].address, text, sizeof(text)), peers[count].bits);
+		fprintf(out, "%s%s/%u",
+			count ? ", " : "peers = ", inet_ntop(AF_INET6, peers[count].address, text, sizeof(text)),
+			peers[count].bits);
 		count++;
 	}
 	fputc('\n', out);
