@@ -15,9 +15,9 @@ DEPS := bpftool clang gcc libbpf-dev libc6-dev libcap-ng-dev libelf-dev libinih-
 	libmicrohttpd-dev libncurses-dev libseccomp-dev libsystemd-dev make patch pkg-config uthash-dev xz-utils
 FASTPATH_DEPS := dpdk-dev libdpdk-dev libxdp-dev
 UNIT_DEPS := check git groff-base libclang-rt-dev libcmocka-dev mandoc openssl procps prometheus python3 python3-jsonschema
-TEST_DEPS := $(UNIT_DEPS) busybox-static chromium debhelper dpdk-doc dpkg-dev ethtool gunicorn haproxy iperf3 iproute2 \
-	lintian memcached nginx-light python3-kubernetes python3-prometheus-client qemu-system-x86 redis-server \
-	redis-tools shellcheck strace tcpdump wrk
+TEST_DEPS := $(UNIT_DEPS) busybox-static chromium clang-format debhelper dpdk-doc dpkg-dev ethtool gunicorn haproxy \
+	iperf3 iproute2 lintian memcached nginx-light python3-kubernetes python3-prometheus-client qemu-system-x86 \
+	redis-server redis-tools shellcheck strace tcpdump wrk
 
 V ?= 0
 ifeq ($(V),0)
