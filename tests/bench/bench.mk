@@ -22,7 +22,7 @@ bench-deps: ## install the programs of `make bench WORK=programs`; none is start
 	@packaging/install-packages $(PROGRAM_DEPS)
 
 WORK ?=
-ROUNDS ?= $(if $(filter programs,$(WORK)),3,5)
+ROUNDS ?= $(if $(filter programs,$(WORK)),9,5)
 BENCH_FLAGS ?=
 
 bench: check-deps ## measure with and without the agent: WORK=nginx,redis or endpoint or programs, ROUNDS=5 (root)

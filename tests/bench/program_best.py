@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """What README.md says of the programs: those that gain most, those that lose, and who does neither. Pure."""
+import math
+
 import table
 
 BEST = 10
@@ -11,11 +13,24 @@ SHARE = 0.01	# of the CPU in BPF programs: less cannot make a program slower by 
 HEAD = ("program", "operation", "per second", "", "p50", "", "p99", "CPU", "of it BPF", "segments", "", "")
 
 
+def interval(ratios):
+    """Where the true median is, in at least 95 of 100 runs, whatever the distribution: the order statistics beside the
+    median (the sign test turned round). With fewer than 6 ratios there is no such interval: all of them."""
+    ordered, count = sorted(ratios), len(ratios)
+    outside, rank = 0.5 ** count, 0	# the share below the least of them; how many are left out at each end
+    while rank < (count - 1) // 2 and 2 * (outside + math.comb(count, rank + 1) * 0.5 ** count) <= 0.05:
+        rank += 1
+        outside += math.comb(count, rank) * 0.5 ** count
+    return ordered[rank], ordered[-1 - rank]
+
+
 def missed(row):
-    """The bounds that this row misses, with commas."""
+    """The bounds that this row misses, with commas. "rate?": the median does, while its interval reaches the bound."""
     most = MISSES * row["bursts"] if row["bursts"] >= MANY else FEW_MISSES
-    return ", ".join(name for name, bad in (("rate", row["rate"] < RATE), ("p99", row["p99_ratio"] > P99),
-                                            ("misses", row["misses"] >= most and row["misses"] > 0)) if bad)
+    return ", ".join(name for name, bad in (
+        ("rate" if row["rate_interval"][1] < RATE else "rate?", row["rate"] < RATE),
+        ("p99" if row["p99_interval"][0] > P99 else "p99?", row["p99_ratio"] > P99),
+        ("misses", row["misses"] >= most and row["misses"] > 0)) if bad)
 
 
 def untouched(row):
@@ -25,7 +40,8 @@ def untouched(row):
 
 
 def slower(row):
-    return row["rate"] < RATE or row["p99_ratio"] > P99 or row["cpu"] > CPU
+    """Beyond doubt: what the speed of the machine alone can make of it does not count."""
+    return row["rate_interval"][1] < RATE or row["p99_interval"][0] > P99 or row["cpu_interval"][0] > CPU
 
 
 def verdict(row):
@@ -33,7 +49,8 @@ def verdict(row):
         return "same"
     if slower(row):
         return "loss"
-    return "gain" if row["rate"] >= 1 + NOTICED or row["cpu"] <= 1 - NOTICED else "same"
+    cheaper = row["cpu"] <= 1 - NOTICED and row["rate"] >= RATE
+    return "gain" if row["rate"] >= 1 + NOTICED or cheaper else "same"
 
 
 def duration(us):
@@ -63,6 +80,10 @@ def text(rows, how):
         out += ["", f"A program counts as neither, whatever its times, if it sends as many segments as before, nearly "
                 f"all its holds were right, and BPF programs take less than {SHARE:.0%} of its CPU time: what is left is "
                 f"the speed of the machine."]
-    if not any(map(slower, rows)):
+    unsure = [row["program"] for row in rows if "?" in missed(row) and not slower(row) and not untouched(row)]
+    if unsure:
+        out += ["", f"This run cannot tell whether these lost more than {1 - RATE:.0%} of their rate, or {P99 - 1:.0%} in "
+                f"p99: {', '.join(unsure)}."]
+    elif not any(map(slower, rows)):
         out += ["", f"None lost more than {1 - RATE:.0%} of its rate, or {P99 - 1:.0%} in p99 or CPU."]
     return "\n".join(out)
