@@ -37,6 +37,11 @@ static __always_inline bool passes_by(struct bpf_sock *sk, const char comm[AC_CO
 		return false;
 	service_key(&key, sk_of(tp), AC_SIDE_CLIENT, comm);
 	number = bpf_map_lookup_elem(&services, &key);
+	if (!number) {
+		/* Of a program with more ports than are told apart, as an FTP client's, it is one of the further ones. */
+		key.port = 0;
+		number = bpf_map_lookup_elem(&services, &key);
+	}
 	if (!number)
 		return false;
 	memory = bpf_map_lookup_elem(&service_memory, number);

@@ -231,6 +231,9 @@ def test_no_gain_again():
         equal(managed(), 8, "flows managed, after eight that came off")
 
 
+PROGRAM_PORTS = 32	# AC_PROGRAM_PORTS
+
+
 @contextlib.contextmanager
 def connections(listener, count):
     """So many connections, each used for one byte there and one back."""
@@ -289,6 +292,25 @@ def test_passed_by():
         wait_for(lambda: not control("watching"), 10, "the observer to leave")
         connect(20)
         equal(w.agent.service(port, "client")["flows_passed"], passed, "connections passed by, of a program left alone")
+
+
+def test_passed_by_on_many_ports():
+    """the same of a client that connects to more ports than are services of their own, as one of FTP does"""
+    with world() as w, w.net.inside():
+        def connect(count):
+            for _ in range(count):
+                with socket.create_server(("127.0.0.1", 0)) as listener, connections(listener, 1):
+                    pass
+        connect(PROGRAM_PORTS + 1)
+        wait_for(lambda: control("watching"), 20, "the observer, for the new flows")
+        connect(10)	# that gain nothing, seen from their beginning on
+        wait_for(lambda: not control("watching"), 10, "the observer to leave")
+        before = w.agent.service(0, "client")
+        connect(100)
+        row = w.agent.service(0, "client")
+        equal(row["flows_opened"] + row["flows_passed"] - before["flows_opened"] - before["flows_passed"], 100,
+              "connections, followed or not")
+        check(row["flows_passed"] - before["flows_passed"] >= 90, f"{row['flows_passed']} of 100 were passed by")
 
 
 def test_watches_what_is_busy():
