@@ -12,6 +12,7 @@
 #include "event.bpf.h"
 #include "hold.bpf.h"
 #include "maps.bpf.h"
+#include "own_time.bpf.h"
 #include "program.bpf.h"
 #include "queue.bpf.h"
 #include "tcp.bpf.h"
@@ -284,6 +285,7 @@ static __always_inline bool gate_begin(struct tcp_sock *tp, struct ac_flow *f, _
 	f->hold_limit_us = ac_hold_limit(&f->predictor, &f->tuning, f->max_hold_us);
 	f->hold_nagle = nagle;
 	f->asked = 0;
+	own_waits_note(f);
 	if (!f->held)
 		event_of_hold(tp, f, now, AC_EVENT_FIRST_HOLD, AC_REASON_MAX);
 	/* Before it joins: the wheel lets go who does not hold. */
@@ -305,6 +307,7 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, _
 
 	f->copied_seq = copied_seq;
 	f->writes++;
+	own_gap(f, now);
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, read, nagle);
 	if (out.ended)
 		gate_burst_ended(sk_of(tp), f, out.ended, f->write_seq - bytes, out.missed);
@@ -320,6 +323,11 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, _
 		event_of_hold(tp, f, now, AC_EVENT_RELEASE, reason);
 		hold_ended(f, now, reason);
 	}
+	/* Bursts that teach nothing any more do without. In a softirq, anybody's task is the one that runs. */
+	if (!f->predictor.steady && sk_of(tp)->sk_lock.owned)
+		own_time_note(f, now);
+	else
+		f->flags &= ~AC_FLOW_TIMED;
 }
 
 /* An ACK, a timer, an option or the release process wants to send what is held. */

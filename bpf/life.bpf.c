@@ -5,6 +5,7 @@
 #include "flow.bpf.h"
 #include "hold.bpf.h"
 #include "listener.bpf.h"
+#include "own_time.bpf.h"
 #include "program.bpf.h"
 #include <bpf/bpf_tracing.h>
 
@@ -38,7 +39,8 @@ static __always_inline bool passes_by(struct bpf_sock *sk, const char comm[AC_CO
 	service_key(&key, sk_of(tp), AC_SIDE_CLIENT, comm);
 	number = bpf_map_lookup_elem(&services, &key);
 	if (!number) {
-		/* Of a program with more ports than are told apart, as an FTP client's, it is one of the further ones. */
+		/* Of a program with more ports than are told apart, as an FTP client's, it is one of the further ones.
+		 */
 		key.port = 0;
 		number = bpf_map_lookup_elem(&services, &key);
 	}
@@ -182,11 +184,15 @@ int enroll(struct bpf_sock_ops *ctx)
 	return 1;
 }
 
-/* The burst that a flow ends with. */
-static __always_inline void last_burst(struct ac_flow *f, struct ac_service_stats *stats, __u32 length)
+/* The burst that a flow ends with. `missed`: a hold in it ran out, and nothing followed that it was held for. */
+static __always_inline void last_burst(struct ac_flow *f, struct ac_service_stats *stats, __u32 length, bool missed)
 {
 	if (!length)
 		return;
+	if (missed) {
+		f->misses++;
+		ac_count(&stats->misses, 1);
+	}
 	f->bursts++;
 	if (f->wrapper) {
 		ac_count(&stats->writes, length - f->seen);
@@ -246,7 +252,7 @@ static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct ac_control *c = the_control();
 	bool watched = f->flags & AC_FLOW_WATCHED || f->mode == AC_MODE_OBSERVE;
-	bool held = f->held_now, fin = fin_is_queued(sk);
+	bool held = f->held_now, fin = fin_is_queued(sk), overdue;
 	struct socket_counts counts;
 	__u32 length;
 
@@ -257,8 +263,9 @@ static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
 	if (watched)
 		leaves_unjudged(f, stats, memory, c);
 	flow_unwatch(f, c);
+	overdue = f->predictor.overdue;
 	length = ac_on_burst_end(&f->predictor, &f->tuning, held ? AC_END_READ : AC_END_CLOSE);
-	last_burst(f, stats, length);
+	last_burst(f, stats, length, overdue);
 	ac_prior_learn(&memory->prior, &f->predictor);
 	service_gains(f, memory);
 	call_settle(f, stats, tp, fin);
@@ -286,9 +293,13 @@ static __always_inline void ends_first(struct sock *sk, struct ac_flow *f)
 {
 	struct ac_service_stats *stats = stats_of(f);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	bool overdue;
 
+	if (f->waits == own_waits())
+		ac_on_awake(&f->predictor);
+	overdue = f->predictor.overdue;
 	if (tp && stats && tp->write_seq == f->write_seq && tp->copied_seq == f->copied_seq)
-		last_burst(f, stats, ac_on_fin(&f->predictor, &f->tuning, now_us()));
+		last_burst(f, stats, ac_on_fin(&f->predictor, &f->tuning, now_us()), overdue);
 }
 
 /*

@@ -7,6 +7,7 @@
 #include "calls.bpf.h"
 #include "maps.bpf.h"
 #include "options.bpf.h"
+#include "own_time.bpf.h"
 #include "owner.bpf.h"
 #include "packets.bpf.h"
 #include "program.bpf.h"
@@ -166,23 +167,6 @@ static __always_inline void stall_seen(struct tcp_sock *tp, struct ac_flow *f, s
 	f->stall_seq = tp->snd_nxt;
 }
 
-/*
- * A gap between two writes is the program's own only as far as it ran: a packet may wake its receiver on the same CPU,
- * which then runs first. Whoever sleeps in between waits for something, and would as well if its writes were held. The
- * scheduler brings sum_exec_runtime up to date at exec_start; its clock differs from ours, but not from write to write.
- */
-static __always_inline void shadow_runs(struct ac_flow *f, __u64 now_ns)
-{
-	struct task_struct *task = (void *)bpf_get_current_task_btf();
-	__u32 ran_us = (task->se.sum_exec_runtime + now_ns - task->se.exec_start) / 1000;
-	__u32 waits = task->nvcsw + ((__u32)task->pid << 16);
-
-	if (f->waits == waits && f->predictor.len)
-		ac_on_ran(&f->predictor, now_ns / 1000, ran_us - f->ran_us);
-	f->waits = waits;
-	f->ran_us = ran_us;
-}
-
 /* Had the writes before it been held, as the shadow holds them, this one would find nothing on its way to wait for. */
 static __always_inline enum ac_nagle shadow_nagle(const struct ac_flow *f, struct tcp_sock *tp, __u32 bytes, bool read)
 {
@@ -205,7 +189,6 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	__u32 copied_seq, seq, now;
 	struct ac_outcome out;
 	struct tcp_sock *tp;
-	__u64 now_ns;
 
 	if (!f || !(f->flags & AC_FLOW_OPEN) || !is_seen(f))
 		return 0;
@@ -235,8 +218,7 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	if (f->wrapper)
 		return 0;
 	copied_seq = tp->copied_seq;
-	now_ns = bpf_ktime_get_ns();
-	now = now_ns / 1000;
+	now = bpf_ktime_get_ns() / 1000;
 	/* Before the observer came, or while it was away. */
 	if (ac_before(f->write_seq, seq)) {
 		ac_on_unseen(&f->predictor, now);
@@ -248,7 +230,8 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 		return 0;
 	if (!nonagle(tp))
 		stall_seen(tp, f, stats, now, tp->write_seq + (sight == SIGHT_RESULT ? 0 : bytes));
-	shadow_runs(f, now_ns);
+	own_gap(f, now);
+	own_time_note(f, now);
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, copied_seq != f->copied_seq,
 			  shadow_nagle(f, tp, bytes, copied_seq != f->copied_seq));
 	f->copied_seq = copied_seq;

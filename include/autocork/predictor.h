@@ -19,7 +19,7 @@
 #include <autocork/predictor_prior.h>
 #include <autocork/predictor_worth.h>
 
-/* Bursts of this flow end with a read: a pause without one is a stall. */
+/* Bursts of this flow end with a read, or its connections with a FIN: a pause without one is a stall. */
 static __always_inline bool ac_ends_with_reads(const struct ac_predictor *p)
 {
 	return p->reads >= AC_READS_END && !(p->duplex & 1);
@@ -170,7 +170,7 @@ static __always_inline struct ac_outcome ac_on_write(struct ac_predictor *p, con
  */
 static __always_inline __u32 ac_on_burst_end(struct ac_predictor *p, const struct ac_tuning *t, enum ac_burst_end cause)
 {
-	bool closed = cause == AC_END_CLOSE, missed = (p->holding | p->overdue) && !closed;
+	bool closed = cause == AC_END_CLOSE, missed = p->overdue || (p->holding && !closed);
 	__u32 n = p->len;
 
 	p->holding = 0;
@@ -183,16 +183,24 @@ static __always_inline __u32 ac_on_burst_end(struct ac_predictor *p, const struc
 		p->steady = 0;
 		return 0;
 	}
-	ac_learn(p, t, ac_whole(p, n, cause == AC_END_READ), missed, !closed);
+	ac_learn(p, t, ac_whole(p, n, cause == AC_END_READ), missed, missed || !closed);
 	p->overdue = 0;
 	p->len = 0;
 	return n;
 }
 
+/* The program did not sleep since a hold began that nothing ended in time: others had its CPU. What comes next, a write
+ * or a FIN, says that this was a stall. */
+static __always_inline void ac_on_awake(struct ac_predictor *p)
+{
+	if (p->overdue)
+		ac_learn_stall(p);
+}
+
 /*
  * The program sends its FIN, by shutdown or close, and did not read since its last write. Right behind that one it is
- * as good as one more write: had the last one been held, both would have left together. Returns the length of the
- * burst.
+ * as good as one more write: had the last one been held, both would have left together. And it ends the burst as a read
+ * does: the peer needs the whole of it. Returns the length of the burst.
  */
 static __always_inline __u32 ac_on_fin(struct ac_predictor *p, const struct ac_tuning *t, __u32 now_us)
 {
@@ -203,6 +211,7 @@ static __always_inline __u32 ac_on_fin(struct ac_predictor *p, const struct ac_t
 	if (ac_is_late(p, t, gap))
 		ac_note_late(p, t, n, gap);
 	ac_learn(p, t, ac_whole(p, n + 1, false), false, false);
+	p->reads = p->reads < AC_READS_MAX - 1 ? p->reads + 2 : AC_READS_MAX;
 	p->holding = 0;
 	p->overdue = 0;
 	p->len = 0;
@@ -231,8 +240,8 @@ static __always_inline void ac_on_unseen(struct ac_predictor *p, __u32 now_us)
 }
 
 /*
- * In shadow, before ac_on_write(): the program did not sleep since its last write, and ran for `ran_us`. The rest of
- * the gap went to whom that write woke, or to others. Held, the write would have woken nobody.
+ * Before ac_on_write(), where the write before it left: the program did not sleep since then, and ran for `ran_us`. The
+ * rest of the gap went to whom that write woke, or to others. Held, the write would have woken nobody.
  */
 static __always_inline void ac_on_ran(struct ac_predictor *p, __u32 now_us, __u32 ran_us)
 {

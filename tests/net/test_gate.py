@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The gate on plain sockets: requests in small writes become one segment, and nothing else changes."""
 import contextlib
+import os
 import pathlib
 import select
 import socket
 import time
 
-from lib import (LEARN_S, MANAGE, OFF, PATIENT, Stream, check, congestion, control, equal, main, tcp_info, wait_for,
-                 world)
+from lib import (LEARN_S, MANAGE, OFF, PATIENT, Program, Stream, check, congestion, control, equal, main, tcp_info,
+                 wait_for, world)
 
 
 def one_segment(address, connect=None, no_delay=True, congestion_control="cubic"):
@@ -311,6 +312,51 @@ def test_passed_by_on_many_ports():
         equal(row["flows_opened"] + row["flows_passed"] - before["flows_opened"] - before["flows_passed"], 100,
               "connections, followed or not")
         check(row["flows_passed"] - before["flows_passed"] >= 90, f"{row['flows_passed']} of 100 were passed by")
+
+
+# Runs before the server on the same CPU whenever a packet comes, and for longer than a packet is worth to wait.
+EAGER = """
+import os, socket, sys, time
+os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+for _ in range(int(sys.argv[2])):
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as sock:
+        sock.sendall(b"?")
+        while sock.recv(4096):
+            end = time.monotonic() + 300e-6
+            while time.monotonic() < end:
+                pass
+"""
+
+
+def test_eager_receiver():
+    """a packet that wakes its receiver on the same CPU does not make the program's own pauses long"""
+    cpu, before = max(os.sched_getaffinity(0)), os.sched_getaffinity(0)
+    with world(MANAGE) as w, w.net.inside(), socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def serve(count, pause=0):
+            """So many connections of a message in 6 pieces: segments per connection. Pauses after the third."""
+            segments = sum(row["segments"] for row in w.agent.services() if row["side"] == "server")
+            with Program(w.net, ["/usr/bin/python3", "-c", EAGER, port, count], cpu=cpu) as client:
+                for _ in range(count):
+                    sock = listener.accept()[0]
+                    with sock:
+                        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                        equal(sock.recv(1), b"?", "the request")
+                        for number in range(6):
+                            if number == 3 and pause:
+                                time.sleep(pause)
+                            sock.send(b"x" * 30)
+                client.wait()
+            return (w.agent.service(port, "server")["segments"] - segments) / count
+        os.sched_setaffinity(0, {cpu})
+        try:
+            serve(60)
+            serve(20, pause=0.02)	# the third is not held any more, and so wakes the client …
+            segments = [serve(40) for _ in range(4)]	# … which is to be told from that pause
+        finally:
+            os.sched_setaffinity(0, before)
+        check(min(segments) <= 1.5, f"{segments} segments for a message in 6 pieces")
 
 
 def test_watches_what_is_busy():

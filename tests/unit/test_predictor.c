@@ -1271,6 +1271,54 @@ static void a_fin_that_does_not_come_is_a_miss(void **state)
 	assert_int_equal(burst(&program, 2) & 0x2, 0);
 }
 
+/* The peer of such connections needs the whole message: it is no feed, whose holds are short. */
+static void a_fin_ends_bursts_as_a_read_does(void **state)
+{
+	struct ac_prior prior = {}, later = {};
+	struct program program;
+
+	closes_after(2, 10, &prior);
+	closes_after(2, 300, &later);
+	program = program_new(&prior);
+	assert_int_equal(ac_hold_limit(&program.p, &usual, 2000), 2000);
+	program = program_new(&later);
+	assert_int_equal(ac_hold_limit(&program.p, &usual, 2000), AC_FEED_HOLD * usual.wait_us);
+}
+
+/* A hold ran out before the connection's end. Whether that was a miss, nobody knows until then. */
+static void a_deadline_before_a_fin_is_a_miss_of_who_slept(void **state)
+{
+	static const struct {
+		bool awake, peer_first;
+	} cases[] = { { true, false }, { false, false }, { false, true } };
+
+	for (unsigned int i = 0; i < 3; i++) {
+		struct ac_prior prior = {};
+		struct program program;
+
+		closes_after(2, 10, &prior);
+		program = program_new(&prior);
+		assert_int_equal(burst(&program, 2), 0x3);
+		assert_int_equal(ac_on_burst_end(&program.p, &usual, AC_END_DEADLINE), 0);
+		assert_int_equal(program.p.debt, 0);
+		program.now += 4000;
+		if (cases[i].awake)
+			ac_on_awake(&program.p);
+		if (cases[i].peer_first)
+			assert_int_equal(ac_on_burst_end(&program.p, &usual, AC_END_CLOSE), 2);
+		else
+			assert_int_equal(ac_on_fin(&program.p, &usual, program.now), 2);
+		/* What the burst saved pays some back. */
+		assert_in_range(program.p.debt, cases[i].awake ? AC_OVERDUE_COST - 20 : AC_MISS,
+				cases[i].awake ? AC_OVERDUE_COST : AC_MISS);
+		assert_int_equal(program.p.overdue, 0);
+		ac_prior_learn(&prior, &program.p);
+		program = program_new(&prior);
+		/* The last one is let go from now on. */
+		assert_int_equal(burst(&program, 2), cases[i].awake ? 0x3 : 0x1);
+	}
+}
+
 static void costs_count_like_plain_numbers(void **state)
 {
 	struct ac_predictor p = {};
@@ -1413,6 +1461,8 @@ int main(void)
 		cmocka_unit_test(a_rest_is_handed_on),
 		cmocka_unit_test(the_fin_is_waited_for_where_it_follows_at_once),
 		cmocka_unit_test(a_fin_that_does_not_come_is_a_miss),
+		cmocka_unit_test(a_fin_ends_bursts_as_a_read_does),
+		cmocka_unit_test(a_deadline_before_a_fin_is_a_miss_of_who_slept),
 		cmocka_unit_test(costs_count_like_plain_numbers),
 		cmocka_unit_test(sliced_counters_count_like_plain_ones),
 		cmocka_unit_test(levels_go_up_and_down_between_their_ends),
