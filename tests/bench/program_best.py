@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """What README.md says of the programs: those that gain most, those that lose, and who does neither. Pure."""
 import math
+import textwrap
 
 import table
 
@@ -49,8 +50,9 @@ def verdict(row):
         return "same"
     if slower(row):
         return "loss"
-    cheaper = row["cpu"] <= 1 - NOTICED and row["rate"] >= RATE
-    return "gain" if row["rate"] >= 1 + NOTICED or cheaper else "same"
+    faster = row["rate"] >= 1 + NOTICED and row["rate_interval"][0] > 1
+    cheaper = row["cpu"] <= 1 - NOTICED and row["cpu_interval"][1] < 1 and row["rate"] >= RATE
+    return "gain" if faster or cheaper else "same"
 
 
 def duration(us):
@@ -86,4 +88,4 @@ def text(rows, how):
                 f"p99: {', '.join(unsure)}."]
     elif not any(map(slower, rows)):
         out += ["", f"None lost more than {1 - RATE:.0%} of its rate, or {P99 - 1:.0%} in p99 or CPU."]
-    return "\n".join(out)
+    return "\n".join(line if line.startswith("|") else textwrap.fill(line, table.WIDTH) for line in out)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 """The result table as text and as Markdown."""
+WIDTH = 120	# of prose
 HEAD = ("work", "figure", "against", "without", "managed", "ratio", "must", "ok")
 
 

@@ -41,6 +41,8 @@ def test_verdict():
     for wanted, values in (("gain", {"rate": 1.02}), ("same", {"rate": 1.01}), ("gain", {"cpu": 0.98}),
                            ("loss", {"cpu": 1.06}), ("same", {"cpu": 1.06, "spread": 0.02}),
                            ("same", {"cpu": 0.5, "rate": 0.97, "spread": 0.02}),
+                           ("same", {"rate": 1.1, "spread": 0.1}), ("gain", {"rate": 1.1, "spread": 0.09}),
+                           ("same", {"cpu": 0.9, "spread": 0.1}), ("gain", {"cpu": 0.9, "spread": 0.09}),
                            ("same", {"rate": 0.9, "spread": 0.09}), ("loss", {"rate": 1.5, "p99": 1.2}),
                            ("loss", {"rate": 0.97, "cpu": 0.5}),
                            ("same", {"rate": 0.7, "p99": 2, "managed": 4.05, "bpf": 0.005}),
