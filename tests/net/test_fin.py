@@ -108,7 +108,7 @@ def test_no_close():
         for sock in spare:
             sock.close()
         check(row["held"] >= 20, f"{row['held']} writes held")
-        check(row["misses"] <= 5, f"{row['misses']} misses")
+        check(1 <= row["misses"] <= 5, f"{row['misses']} misses, the first at a connection's end")
 
 
 main(globals())
