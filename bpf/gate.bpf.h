@@ -78,15 +78,12 @@ static __always_inline void gate_burst_ended(struct sock *sk, struct ac_flow *f,
 	struct ac_service_stats *stats = stats_of(f);
 	struct ac_service_memory *memory;
 
-	f->misses += missed;
 	if (missed)
-		hold_was_wrong();
+		miss_count(f, stats);
 	if (stats) {
 		gate_burst_counted(f, stats, length);
 		ac_count(&stats->written_bytes, end_seq - f->counted_seq);
 		f->counted_seq = end_seq;
-		if (missed)
-			ac_count(&stats->misses, 1);
 	}
 	if (ac_prior_due(&f->predictor)) {
 		memory = memory_of(f);
@@ -307,7 +304,8 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, _
 
 	f->copied_seq = copied_seq;
 	f->writes++;
-	own_gap(f, now);
+	if (f->timed)
+		own_gap(f, own_time(now), now);
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, read, nagle);
 	if (out.ended)
 		gate_burst_ended(sk_of(tp), f, out.ended, f->write_seq - bytes, out.missed);
@@ -325,9 +323,9 @@ static __always_inline void gate_write(struct tcp_sock *tp, struct ac_flow *f, _
 	}
 	/* Bursts that teach nothing any more do without. In a softirq, anybody's task is the one that runs. */
 	if (!f->predictor.steady && sk_of(tp)->sk_lock.owned)
-		own_time_note(f, now);
+		own_time_note(f, own_time(now));
 	else
-		f->flags &= ~AC_FLOW_TIMED;
+		f->timed = false;
 }
 
 /* An ACK, a timer, an option or the release process wants to send what is held. */
@@ -470,7 +468,9 @@ static __always_inline void gate_leave(struct sock *sk)
 	c = the_control();
 	if (c && c->reconcile != AC_RECONCILE_GIVE_BACK && f->mode == AC_MODE_AUTOCORK && flow_may_change(f))
 		flow_watch(f, c);
-	/* The observer begins with a burst of its own. */
+	/* The observer begins with a burst of its own. Nobody will know whether a hold that ran out in this one was a
+	 * miss. */
+	ac_on_awake(&f->predictor);
 	length = ac_on_burst_end(&f->predictor, &f->tuning, AC_END_CLOSE);
 	stats = stats_of(f);
 	if (!stats)

@@ -13,6 +13,14 @@ static __always_inline void hold_was_wrong(void)
 		w->wrong++;
 }
 
+static __always_inline void miss_count(struct ac_flow *f, struct ac_service_stats *stats)
+{
+	hold_was_wrong();
+	f->misses++;
+	if (stats)
+		ac_count(&stats->misses, 1);
+}
+
 /* How much the hold outlived its max_hold. */
 static __always_inline void hold_was_late(struct ac_service_stats *stats, __u32 late_us)
 {

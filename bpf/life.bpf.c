@@ -39,8 +39,7 @@ static __always_inline bool passes_by(struct bpf_sock *sk, const char comm[AC_CO
 	service_key(&key, sk_of(tp), AC_SIDE_CLIENT, comm);
 	number = bpf_map_lookup_elem(&services, &key);
 	if (!number) {
-		/* Of a program with more ports than are told apart, as an FTP client's, it is one of the further ones.
-		 */
+		/* It may be one of the further ports of a program with many, as an FTP client is. */
 		key.port = 0;
 		number = bpf_map_lookup_elem(&services, &key);
 	}
@@ -189,10 +188,8 @@ static __always_inline void last_burst(struct ac_flow *f, struct ac_service_stat
 {
 	if (!length)
 		return;
-	if (missed) {
-		f->misses++;
-		ac_count(&stats->misses, 1);
-	}
+	if (missed)
+		miss_count(f, stats);
 	f->bursts++;
 	if (f->wrapper) {
 		ac_count(&stats->writes, length - f->seen);
@@ -293,13 +290,15 @@ static __always_inline void ends_first(struct sock *sk, struct ac_flow *f)
 {
 	struct ac_service_stats *stats = stats_of(f);
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u32 now = now_us();
 	bool overdue;
 
-	if (f->waits == own_waits())
+	/* A FIN right behind the last write is as good as a write there: a stall too. */
+	if (f->waits == own_waits() || now - f->predictor.last_us <= f->tuning.burst_gap_us)
 		ac_on_awake(&f->predictor);
 	overdue = f->predictor.overdue;
 	if (tp && stats && tp->write_seq == f->write_seq && tp->copied_seq == f->copied_seq)
-		last_burst(f, stats, ac_on_fin(&f->predictor, &f->tuning, now_us()), overdue);
+		last_burst(f, stats, ac_on_fin(&f->predictor, &f->tuning, now), overdue);
 }
 
 /*

@@ -188,6 +188,7 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 	struct ac_service_stats *stats;
 	__u32 copied_seq, seq, now;
 	struct ac_outcome out;
+	struct own_time own;
 	struct tcp_sock *tp;
 
 	if (!f || !(f->flags & AC_FLOW_OPEN) || !is_seen(f))
@@ -230,8 +231,10 @@ static __always_inline int on_write(struct sock *sk, __u32 bytes, __u32 msg_flag
 		return 0;
 	if (!nonagle(tp))
 		stall_seen(tp, f, stats, now, tp->write_seq + (sight == SIGHT_RESULT ? 0 : bytes));
-	own_gap(f, now);
-	own_time_note(f, now);
+	own = own_time(now);
+	if (f->timed)
+		own_gap(f, own, now);
+	own_time_note(f, own);
 	out = ac_on_write(&f->predictor, &f->tuning, now, bytes, copied_seq != f->copied_seq,
 			  shadow_nagle(f, tp, bytes, copied_seq != f->copied_seq));
 	f->copied_seq = copied_seq;

@@ -8,7 +8,12 @@
 #include "maps.bpf.h"
 #include <autocork/predictor.h>
 
-/* How often the task that runs has gone to sleep, and who it is. */
+/* Of the task that runs. */
+struct own_time {
+	__u32 ran_us; /* its CPU time, from an unknown beginning on */
+	__u32 waits;  /* how often it has gone to sleep, and who it is */
+};
+
 static __always_inline __u32 own_waits(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
@@ -16,33 +21,34 @@ static __always_inline __u32 own_waits(void)
 	return task->nvcsw + ((__u32)task->pid << 16);
 }
 
-/* Its CPU time, from an unknown beginning on. The scheduler brings sum_exec_runtime up to date at exec_start; its clock
- * differs from ours, but not from write to write. */
-static __always_inline __u32 own_time_us(__u32 now_us)
+/* The scheduler brings sum_exec_runtime up to date at exec_start; its clock differs from ours, but not from write to
+ * write. */
+static __always_inline struct own_time own_time(__u32 now_us)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	__u64 away_us = (task->se.exec_start - task->se.sum_exec_runtime) / 1000;
 
-	return now_us - (__u32)((task->se.exec_start - task->se.sum_exec_runtime) / 1000);
+	return (struct own_time){ now_us - (__u32)away_us, own_waits() };
 }
 
-/* After a write that leaves. */
-static __always_inline void own_time_note(struct ac_flow *f, __u32 now_us)
+/* Before ac_on_write(), if the flow is `timed`. */
+static __always_inline void own_gap(struct ac_flow *f, struct own_time own, __u32 now_us)
 {
-	f->waits = own_waits();
-	f->ran_us = own_time_us(now_us);
-	f->flags |= AC_FLOW_TIMED;
+	if (f->predictor.len && f->waits == own.waits)
+		ac_on_ran(&f->predictor, now_us, own.ran_us - f->ran_us);
 }
 
-/* Before ac_on_write(). */
-static __always_inline void own_gap(struct ac_flow *f, __u32 now_us)
+/* A write leaves. */
+static __always_inline void own_time_note(struct ac_flow *f, struct own_time own)
 {
-	if (f->flags & AC_FLOW_TIMED && f->predictor.len && f->waits == own_waits())
-		ac_on_ran(&f->predictor, now_us, own_time_us(now_us) - f->ran_us);
+	f->ran_us = own.ran_us;
+	f->waits = own.waits;
+	f->timed = true;
 }
 
-/* After the first write of a hold. */
+/* A hold begins. */
 static __always_inline void own_waits_note(struct ac_flow *f)
 {
 	f->waits = own_waits();
-	f->flags &= ~AC_FLOW_TIMED;
+	f->timed = false;
 }

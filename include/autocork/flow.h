@@ -99,7 +99,6 @@ enum ac_flow_flags {
 	AC_FLOW_WATCHED = 1 << 2,   /* counted in control.watched */
 	AC_FLOW_NO_GAIN = 1 << 3,   /* counted as AC_REFUSAL_NO_GAIN: once, however often it goes on the wrapper and
 				     * off */
-	AC_FLOW_TIMED = 1 << 4,	    /* the last write left, and when the program made it is known in its own time */
 	AC_FLOW_OVERRULED = 1 << 5, /* counted as refused by the gate itself, on its wrapper: once */
 	AC_FLOW_LEFT = 1 << 6,	    /* the connection is over and counted; its socket is still there */
 };
@@ -147,7 +146,7 @@ struct ac_flow {
 	__u32 max_hold_us;
 	union {
 		__u32 hold_limit_us; /* of the hold under way */
-		__u32 ran_us;	     /* with AC_FLOW_TIMED: the program's own CPU time at the last write */
+		__u32 ran_us;	     /* if it is `timed`: the program's own CPU time at the last write */
 	};
 	struct ac_tuning tuning;
 	union {
@@ -190,6 +189,7 @@ struct ac_flow {
 	char comm[AC_COMM_LEN]; /* the program */
 	__u16 seen;		/* writes of the gate's burst that came before the flow was on its wrapper */
 	__u8 hold_nagle;	/* enum ac_nagle for the write that began the hold under way */
+	__u8 timed;		/* the last write left, and the program's own time then is known */
 	__u32 waits;		/* how often the program had gone to sleep at the last write that left, or when the
 				 * last hold began */
 };

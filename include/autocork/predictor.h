@@ -25,6 +25,12 @@ static __always_inline bool ac_ends_with_reads(const struct ac_predictor *p)
 	return p->reads >= AC_READS_END && !(p->duplex & 1);
 }
 
+/* One more that did. */
+static __always_inline void ac_note_end(struct ac_predictor *p)
+{
+	p->reads = p->reads < AC_READS_MAX - 1 ? p->reads + 2 : AC_READS_MAX;
+}
+
 /*
  * Nothing tells yet what a pause without a read means. It happens to most flows when they are new: the agent itself
  * keeps the program waiting when it attaches its observer, and a stop that was none would keep the write before it from
@@ -70,7 +76,7 @@ static __always_inline bool ac_begins(struct ac_predictor *p, const struct ac_tu
 		}
 		if (close && !p->holding)
 			ac_learn_quick_read(p, ac_streak_any(p) & ac_slot(p, n));
-		p->reads = p->reads < AC_READS_MAX - 1 ? p->reads + 2 : AC_READS_MAX;
+		ac_note_end(p);
 		return true;
 	}
 	in_time = p->holding && (!t->hold_gaps || gap <= ac_hold_limit(p, t, t->hold_gaps * t->burst_gap_us));
@@ -211,7 +217,7 @@ static __always_inline __u32 ac_on_fin(struct ac_predictor *p, const struct ac_t
 	if (ac_is_late(p, t, gap))
 		ac_note_late(p, t, n, gap);
 	ac_learn(p, t, ac_whole(p, n + 1, false), false, false);
-	p->reads = p->reads < AC_READS_MAX - 1 ? p->reads + 2 : AC_READS_MAX;
+	ac_note_end(p);
 	p->holding = 0;
 	p->overdue = 0;
 	p->len = 0;
