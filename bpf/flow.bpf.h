@@ -3,6 +3,7 @@
 #pragma once
 #include "calls.bpf.h"
 #include "event.bpf.h"
+#include "listener.bpf.h"
 #include "maps.bpf.h"
 #include "match.bpf.h"
 #include "owner.bpf.h"
@@ -91,11 +92,11 @@ static __always_inline void service_key(struct ac_service_key *key, struct sock 
 	__builtin_memcpy(key->comm, comm, AC_COMM_LEN);
 }
 
-static __always_inline void flow_set_policy(struct ac_flow *f, const struct match *m, const struct ac_policy *p,
-					    const struct ac_control *c)
+static __always_inline void flow_set_policy(struct ac_flow *f, __u32 policy, __u32 generation,
+					    const struct ac_policy *p)
 {
-	f->policy = m->policy;
-	f->generation = c->policy_generation;
+	f->policy = policy;
+	f->generation = generation;
 	f->mode = p->mode;
 	f->max_hold_us = p->max_hold_us;
 	f->tuning.burst_gap_us = p->burst_gap_us;
@@ -119,19 +120,28 @@ static __always_inline bool flow_is_open(const struct ac_flow *f, const struct a
 	return f->named == AC_NAMED_OPEN && c->program_rules;
 }
 
+/* Is the flow to be left alone? One that is still open is not, but observed until its program is seen. */
+static __always_inline bool flow_is_let_go(const struct ac_flow *f, const struct ac_policy *p,
+					   const struct ac_control *c, bool adopting)
+{
+	return (p->mode == AC_MODE_OFF || (adopting && !p->adopt)) && !flow_is_open(f, c);
+}
+
 /*
- * Matches the flow against the policies in force. Returns the policy, NULL if it says "off" or, for a flow that existed
- * before (`adopting`), does not adopt. One that is still open is not let go, but observed until its program is seen.
+ * Matches the flow against the policies in force. False if the policy says "off" or, for a flow that existed before
+ * (`adopting`), does not adopt. `found`: what the next flow of the same listener would find, 0 if another peer may find
+ * something else.
  */
-static __always_inline const struct ac_policy *flow_match(struct sock *sk, struct ac_flow *f,
-							  const struct ac_control *c, bool adopting)
+static __always_inline bool flow_match(struct sock *sk, struct ac_flow *f, const struct ac_control *c, bool adopting,
+				       union found *found)
 {
 	struct match *m = match_borrow();
 	const struct ac_policy *p;
 	__u8 local[16];
 
+	found->word = 0;
 	if (!m)
-		return NULL;
+		return false;
 	if (c->cgroup_rules)
 		match_cgroups(sk, m->cgroups);
 	m->facts.port = flow_port(sk, f->side);
@@ -140,12 +150,37 @@ static __always_inline const struct ac_policy *flow_match(struct sock *sk, struc
 	__builtin_memcpy(m->facts.comm, f->comm, AC_COMM_LEN);
 	match_policy(m, c);
 	p = match_values(m);
-	if (p && (p->mode == AC_MODE_OFF || (adopting && !p->adopt)) && !flow_is_open(f, c))
+	if (p && flow_is_let_go(f, p, c, adopting))
 		p = NULL;
 	if (p)
-		flow_set_policy(f, m, p, c);
+		flow_set_policy(f, m->policy, m->generation, p);
+	if (p && !m->by_peer) {
+		found->generation = m->generation;
+		found->half = m->half;
+		found->policy = m->policy;
+	}
 	match_return(m);
 	return p;
+}
+
+/* The same, as the listener knows it. False if it does not, or if the flow is to be left alone: then flow_match() says
+ * so. */
+static __always_inline bool flow_recall(struct sock *sk, struct ac_flow *f, const struct ac_control *c,
+					const struct listener *listener)
+{
+	const struct ac_policy *p;
+	union found found = {};
+
+	if (listener)
+		found.word = *(volatile __u64 *)&listener->found.word;
+	if (!listener || !listener_knows(listener, found, sk, c))
+		return false;
+	p = policy_values(found.half, found.policy);
+	if (!p || flow_is_let_go(f, p, c, false))
+		return false;
+	flow_set_policy(f, found.policy, found.generation, p);
+	f->service = found.service;
+	return true;
 }
 
 static __always_inline bool flow_is_mptcp(struct tcp_sock *tp)
@@ -193,18 +228,41 @@ static __always_inline void flow_rejoin(struct sock *sk, struct ac_flow *f, stru
 	ac_count(&now->flows_opened, 1);
 }
 
-/* A connection is established: policy, service, what its siblings learned. False if it is to be left alone. */
+/* Policy and service of a new flow. False if it is to be left alone. */
+static __always_inline bool flow_look(struct sock *sk, struct ac_flow *f, struct ac_control *c, bool adopting,
+				      struct listener *listener)
+{
+	__u32 recycled = *(volatile __u32 *)&c->services_recycled;
+	__u8 renamed = listener ? *(volatile __u8 *)&listener->renamed : 0;
+	union found found;
+
+	if (!flow_match(sk, f, c, adopting, &found))
+		return false;
+	flow_join(sk, f, c);
+	if (!listener || !found.word || !f->service || listener->cgroup != cgroup_id(sk) ||
+	    !comm_same(listener->comm, f->comm))
+		return true;
+	found.recycled = recycled;
+	found.service = f->service;
+	found.renamed = renamed;
+	*(volatile __u64 *)&listener->found.word = found.word;
+	return true;
+}
+
+/*
+ * A connection is established: policy, service, what its siblings learned. False if it is to be left alone. `listener`:
+ * where it was accepted just now, and whose program's name it has; or NULL.
+ */
 static __always_inline bool flow_open(struct tcp_sock *tp, struct ac_flow *f, __u8 side, struct ac_control *c,
-				      bool adopting)
+				      bool adopting, struct listener *listener)
 {
 	struct ac_service_memory *memory;
 	struct ac_service_stats *stats;
 	struct sock *sk = sk_of(tp);
 
 	f->side = side;
-	if (!flow_match(sk, f, c, adopting))
+	if (!flow_recall(sk, f, c, listener) && !flow_look(sk, f, c, adopting, listener))
 		return false;
-	flow_join(sk, f, c);
 	memory = memory_of(f);
 	if (!memory)
 		return false;

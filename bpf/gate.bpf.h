@@ -118,19 +118,6 @@ static __always_inline void gate_closing(struct tcp_sock *tp, struct ac_flow *f,
 	ac_on_release(&f->predictor);
 }
 
-/*
- * Will we be told when the connection ends? A reset throws away what is held: the callback for the change to TCP_CLOSE
- * (life.bpf.c) sends it before. Kernels before 6.12 know no way to ask for it later than ESTABLISHED; there sockops has
- * asked, or nobody has.
- */
-static __always_inline bool gate_end_is_told(struct tcp_sock *tp)
-{
-	int flags = tp->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG;
-
-	return tp->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_STATE_CB_FLAG ||
-	       !bpf_setsockopt(tp, SOL_TCP, AC_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
-}
-
 /* include/uapi/linux/net_tstamp.h: every stamp of what is sent, and the asking for those that a call's own message may
  * order. */
 #define STAMPS_OF_SENDING (1 << 0 | 1 << 1 | 1 << 4 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 18)
@@ -215,7 +202,7 @@ static __always_inline bool gate_may_begin(struct tcp_sock *tp, struct ac_flow *
 	/* What is queued in repair mode may not be sent at all. */
 	if (BPF_CORE_READ_BITFIELD(tp, repair))
 		return false;
-	if (!gate_end_is_told(tp)) {
+	if (!end_is_told(tp)) {
 		gate_refuse(f, AC_REFUSAL_UNTOLD);
 		return false;
 	}

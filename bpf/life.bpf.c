@@ -4,12 +4,9 @@
 #include "calls.bpf.h"
 #include "flow.bpf.h"
 #include "hold.bpf.h"
-#include "listener.bpf.h"
 #include "own_time.bpf.h"
 #include "program.bpf.h"
 #include <bpf/bpf_tracing.h>
-
-extern unsigned int LINUX_KERNEL_VERSION __kconfig;
 
 static __always_inline void listens(struct bpf_sock *sk, const char comm[AC_COMM_LEN])
 {
@@ -88,14 +85,13 @@ static __always_inline void begins(struct bpf_sock_ops *ctx, bool accepts)
 		flow_name(f, comm);
 }
 
-static __always_inline struct ac_flow *accepted(struct bpf_sock *sk, struct tcp_sock *tp)
+static __always_inline struct ac_flow *accepted(struct bpf_sock *sk, struct tcp_sock *tp,
+						const struct listener *listener)
 {
 	struct ac_flow *f = flow_add(sk);
-	struct listener *listener;
 
 	if (!f)
 		return NULL;
-	listener = listener_find(sk_of(tp));
 	f->named = AC_NAMED_OPEN;
 	if (!listener)
 		return f;
@@ -109,6 +105,7 @@ static __always_inline struct ac_flow *accepted(struct bpf_sock *sk, struct tcp_
 static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
 {
 	struct ac_control *c = the_control();
+	struct listener *listener = NULL;
 	struct bpf_sock *sk = ctx->sk;
 	struct tcp_sock *tp;
 	struct ac_flow *f;
@@ -118,69 +115,21 @@ static __always_inline void established(struct bpf_sock_ops *ctx, __u8 side)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return;
+	if (side == AC_SIDE_SERVER)
+		listener = listener_find(sk_of(tp));
 	/* A client that was passed by has no record; one that connected before the agent came is adopted, or left
 	 * alone. */
-	f = side == AC_SIDE_SERVER ? accepted(sk, tp) : flow_find(sk);
+	f = side == AC_SIDE_SERVER ? accepted(sk, tp, listener) : flow_find(sk);
 	if (!f)
 		return;
 	/* Makes the flow's name; most of the other programs may only read it. */
 	bpf_get_socket_cookie(ctx);
-	if (!flow_open(tp, f, side, c, false)) {
+	if (!flow_open(tp, f, side, c, false, listener)) {
 		flow_remove(f);
 		return;
 	}
 	flow_place(ctx, tp, f, c);
-	/* Else the gate asks for it when it holds for the first time (gate_end_is_told()), which costs five times as
-	 * much, and is a way that kernels have from 6.12 on. */
-	if (f->wrapper || LINUX_KERNEL_VERSION < KERNEL_VERSION(6, 12, 0))
-		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
-}
-
-/*
- * The connection is over at once, and its send queue is to be thrown away: close() with unread input or SO_LINGER 0,
- * connect(AF_UNSPEC). With the socket locked and still in its old state, what the gate holds goes out as it would have
- * without it. Where a FIN comes first, it takes along what is held, and the states after it need not be told.
- */
-static __always_inline void ends(struct bpf_sock_ops *ctx)
-{
-	struct bpf_sock *sk = ctx->sk;
-	__u32 state = ctx->args[1];
-	struct ac_flow *f;
-	int on = 1;
-
-	if (state == TCP_FIN_WAIT1 || state == TCP_LAST_ACK)
-		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_STATE_CB_FLAG);
-	if (!sk || state != TCP_CLOSE)
-		return;
-	f = flow_find(sk);
-	if (!f || !f->held_now)
-		return;
-	f->asked = AC_REASON_CLOSING;
-	/* Ends in tcp_push_pending_frames(), and so in the gate. Nobody will look at the option any more. */
-	bpf_setsockopt(ctx, SOL_TCP, TCP_NODELAY, &on, sizeof(on));
-}
-
-SEC("sockops")
-int enroll(struct bpf_sock_ops *ctx)
-{
-	switch (ctx->op) {
-	case BPF_SOCK_OPS_TCP_LISTEN_CB:
-		begins(ctx, true);
-		break;
-	case BPF_SOCK_OPS_TCP_CONNECT_CB:
-		begins(ctx, false);
-		break;
-	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
-		established(ctx, AC_SIDE_CLIENT);
-		break;
-	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-		established(ctx, AC_SIDE_SERVER);
-		break;
-	case BPF_SOCK_OPS_STATE_CB:
-		ends(ctx);
-		break;
-	}
-	return 1;
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
 /* The burst that a flow ends with. `missed`: a hold in it ran out, and nothing followed that it was held for. */
@@ -242,18 +191,18 @@ static __always_inline void note_unseen(struct tcp_sock *tp, const struct ac_flo
 }
 
 /* What a flow leaves to its service. The socket is in the state that it had, with all its counts. */
-static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
+static __always_inline void leaves(struct tcp_sock *tp, struct ac_flow *f)
 {
 	struct ac_service_memory *memory = memory_of(f);
 	struct ac_service_stats *stats = stats_of(f);
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct ac_control *c = the_control();
+	struct sock *sk = sk_of(tp);
 	bool watched = f->flags & AC_FLOW_WATCHED || f->mode == AC_MODE_OBSERVE;
 	bool held = f->held_now, fin = fin_is_queued(sk), overdue;
 	struct socket_counts counts;
 	__u32 length;
 
-	if (!stats || !tp || !memory || !c)
+	if (!stats || !memory || !c)
 		return;
 	if (held)
 		hold_lost(tp, f, stats);
@@ -286,10 +235,9 @@ static __always_inline void leaves(struct sock *sk, struct ac_flow *f)
  * The program ends the connection first: does its FIN follow right behind its last write? Where the peer was first, the
  * program may have waited for just that. Nothing may lie between that was not a write seen.
  */
-static __always_inline void ends_first(struct sock *sk, struct ac_flow *f)
+static __always_inline void ends_first(struct tcp_sock *tp, struct ac_flow *f)
 {
 	struct ac_service_stats *stats = stats_of(f);
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	__u32 now = now_us();
 	bool overdue;
 
@@ -297,32 +245,73 @@ static __always_inline void ends_first(struct sock *sk, struct ac_flow *f)
 	if (f->waits == own_waits() || now - f->predictor.last_us <= f->tuning.burst_gap_us)
 		ac_on_awake(&f->predictor);
 	overdue = f->predictor.overdue;
-	if (tp && stats && tp->write_seq == f->write_seq && tp->copied_seq == f->copied_seq)
+	if (stats && tp->write_seq == f->write_seq && tp->copied_seq == f->copied_seq)
 		last_burst(f, stats, ac_on_fin(&f->predictor, &f->tuning, now), overdue);
 }
 
 /*
- * The end of every connection, whichever way it comes to it, before a reset clears what the socket has counted. Called
- * after sockops for the same change.
+ * The connection is over at once, and its send queue is to be thrown away: close() with unread input or SO_LINGER 0,
+ * connect(AF_UNSPEC). With the socket locked and still in its old state, what the gate holds goes out as it would have
+ * without it. Where a FIN comes first, it takes along what is held.
  */
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(flow_ends, struct sock *sk, int before, int after)
+static __always_inline void sends_held(struct bpf_sock_ops *ctx, struct ac_flow *f)
 {
+	int on = 1;
+
+	f->asked = AC_REASON_CLOSING;
+	/* Ends in tcp_push_pending_frames(), and so in the gate. Nobody will look at the option any more. */
+	bpf_setsockopt(ctx, SOL_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+/*
+ * The end of a flow, before the socket leaves its state, and before a reset clears what it has counted: of every flow
+ * whose end is told (tcp.bpf.h).
+ */
+static __always_inline void changes_state(struct bpf_sock_ops *ctx)
+{
+	__u32 before = ctx->args[0], after = ctx->args[1];
 	bool is_first = before == TCP_ESTABLISHED && after == TCP_FIN_WAIT1;
+	struct bpf_sock *sk = ctx->sk;
+	struct tcp_sock *tp;
 	struct ac_flow *f;
 
-	if ((after != TCP_CLOSE && !is_first) || sk->sk_protocol != IPPROTO_TCP)
-		return 0;
+	if (!sk || (after != TCP_CLOSE && !is_first))
+		return;
+	tp = bpf_skc_to_tcp_sock(sk);
 	f = flow_find(sk);
-	if (!f || !(f->flags & AC_FLOW_OPEN))
-		return 0;
+	if (!tp || !f || !(f->flags & AC_FLOW_OPEN))
+		return;
 	if (is_first) {
-		ends_first(sk, f);
-		return 0;
+		ends_first(tp, f);
+		return;
 	}
-	leaves(sk, f);
+	if (f->held_now)
+		sends_held(ctx, f);
+	leaves(tp, f);
 	f->flags = (f->flags & ~AC_FLOW_OPEN) | AC_FLOW_LEFT;
-	return 0;
+}
+
+SEC("sockops")
+int enroll(struct bpf_sock_ops *ctx)
+{
+	switch (ctx->op) {
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		begins(ctx, true);
+		break;
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		begins(ctx, false);
+		break;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		established(ctx, AC_SIDE_CLIENT);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		established(ctx, AC_SIDE_SERVER);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		changes_state(ctx);
+		break;
+	}
+	return 1;
 }
 
 /* The reset that ends a connection is one packet more, sent after that. Without `skb`: what answers another's packet is
@@ -347,17 +336,19 @@ int BPF_PROG(flow_resets, struct sock *sk, struct sk_buff *skb)
  *
  * The kernel does not run a tracing program on a CPU on which it is running already (__bpf_trace_run(),
  * kernel/trace/bpf_trace.c). Where a process works off a socket's backlog, an interrupt may end hundreds of connections
- * in the midst of one of these programs, none of which it then sees. So what flow_ends() has missed is done here, and
- * this one stands twice: one of the two is not the one that was interrupted.
+ * in the midst of one of these programs, none of which it then sees. So this one stands twice: one of the two is not
+ * the one that was interrupted.
  */
 static __always_inline int is_gone(struct sock *sk)
 {
 	struct ac_flow *f = flow_find(sk);
+	struct tcp_sock *tp;
 
 	if (!f)
 		return 0;
-	if (f->flags & AC_FLOW_OPEN)
-		leaves(sk, f);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp && f->flags & AC_FLOW_OPEN)
+		leaves(tp, f);
 	flow_remove(f);
 	return 0;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Who listens where: names the program of an accepted flow, and tells which side of a connection an older flow is. */
 #pragma once
+#include "match.bpf.h"
 #include "tcp.bpf.h"
+#include <autocork/service.h>
 
 struct listener_key {
 	__u32 netns;
@@ -10,10 +12,25 @@ struct listener_key {
 	__u8 address[16]; /* 0 = any */
 };
 
+/* What the last flow that was accepted there falls under, so that the next one does not look through all the tables. */
+union found {
+	__u64 word; /* 0: nothing; read and written as a whole */
+	struct {
+		__u16 generation; /* of the policies */
+		__u16 recycled;	  /* control.services_recycled */
+		__u16 policy : 15, half : 1;
+		__u16 service : 10, renamed : 6; /* renamed: of the listener */
+	};
+};
+_Static_assert(AC_POLICIES_MAX <= 1 << 15 && AC_SERVICES_MAX <= 1 << 10, "their numbers fit");
+
 struct listener {
 	char comm[AC_COMM_LEN]; /* who accepted last; until then, who listens */
-	__u8 seen;		/* connections in a row that this program accepted, saturating at LISTENER_SURE */
-	__u8 mixed;		/* several programs accept: SO_REUSEPORT, or one that got the socket from another */
+	__u64 cgroup;		/* of the socket that listens */
+	union found found;
+	__u8 seen;    /* connections in a row that this program accepted, saturating at LISTENER_SURE */
+	__u8 mixed;   /* several programs accept: SO_REUSEPORT, or one that got the socket from another */
+	__u8 renamed; /* how often comm has changed, wraps */
 };
 #define LISTENER_SURE 8
 
@@ -53,6 +70,7 @@ static __always_inline void listener_note(struct sock *sk, const char comm[AC_CO
 	struct listener listener = {};
 
 	__builtin_memcpy(listener.comm, comm, AC_COMM_LEN);
+	listener.cgroup = cgroup_id(sk);
 	listener_key(&key, sk);
 	bpf_map_update_elem(&listeners, &key, &listener, flags);
 }
@@ -71,6 +89,15 @@ static __always_inline struct listener *listener_find(struct sock *sk)
 	return bpf_map_lookup_elem(&listeners, &key);
 }
 
+/* Is what was found still right, for a flow that is accepted now? */
+static __always_inline bool listener_knows(const struct listener *listener, union found found, struct sock *sk,
+					   const struct ac_control *c)
+{
+	return found.word && found.generation == (__u16)c->policy_generation &&
+	       found.recycled == (__u16)c->services_recycled && found.renamed == (listener->renamed & 63) &&
+	       listener->cgroup == cgroup_id(sk);
+}
+
 /* An accepted flow's program was seen. */
 static __always_inline void listener_seen(struct sock *sk, const char comm[AC_COMM_LEN])
 {
@@ -85,6 +112,11 @@ static __always_inline void listener_seen(struct sock *sk, const char comm[AC_CO
 	}
 	/* Who listened need not be who accepts; two who accept are two. */
 	listener->mixed |= listener->seen > 0;
+	/* Before and after: what another CPU finds meanwhile is nobody's. */
+	listener->renamed++;
+	barrier();
 	__builtin_memcpy(listener->comm, comm, AC_COMM_LEN);
+	barrier();
+	listener->renamed++;
 	listener->seen = 1;
 }

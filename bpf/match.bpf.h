@@ -74,6 +74,7 @@ struct match {
 	__u32 generation;
 	__u32 rest;   /* chain to search after this one, AC_CHAIN_END: none */
 	__u32 policy; /* the answer */
+	bool by_peer; /* other peers may have another */
 	__u32 borrowed;
 };
 
@@ -392,7 +393,6 @@ static __always_inline void match_begin(struct match *m, const struct ac_control
 
 	m->number_count = 0;
 	m->name = AC_NAME_ANY;
-	m->generation = c->policy_generation;
 	match_level(m, c->cgroup_rules ? deepest_level(m->cgroups) : CGROUP_DEPTH);
 	if (c->program_rules && m->facts.comm[0]) {
 		m->at = MATCH_NAME;
@@ -408,8 +408,11 @@ static __always_inline void match_policy(struct match *m, const struct ac_contro
 	struct ac_span *span;
 	__u32 key;
 
-	m->half = c->policy_half & 1;
+	/* In this order: with a reload in between, the flow is matched once more. */
+	m->generation = *(volatile __u32 *)&c->policy_generation;
+	m->half = *(volatile __u32 *)&c->policy_half & 1;
 	m->policy = AC_POLICY_DEFAULT;
+	m->by_peer = false;
 	key = m->half * AC_PORTS + m->facts.port;
 	port = bpf_map_lookup_elem(&ports, &key);
 	if (!port)
@@ -417,6 +420,7 @@ static __always_inline void match_policy(struct match *m, const struct ac_contro
 	m->on = port->links;
 	m->rest = AC_CHAIN_END;
 	if (port->span_count) {
+		m->by_peer = true;
 		ac_search_begin(&m->search, port, m->facts.peer);
 		bpf_loop(AC_SPANS_BITS + 1, match_search, &walk, 0);
 		key = m->half * AC_SPANS_MAX + m->search.first;

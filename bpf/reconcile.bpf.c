@@ -5,7 +5,6 @@
  * back. control.reconcile says which.
  */
 #include "flow.bpf.h"
-#include "listener.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 static __always_inline bool in_scope(struct sock *sk, const struct ac_control *c)
@@ -48,7 +47,9 @@ static __always_inline void give_back(struct tcp_sock *tp, struct ac_flow *f)
 /* A new policy set is in force, or the program is another one. False if the flow is to be left alone from now on. */
 static __always_inline bool rematch(struct sock *sk, struct ac_flow *f, struct ac_control *c)
 {
-	if (!flow_match(sk, f, c, false))
+	union found found;
+
+	if (!flow_match(sk, f, c, false, &found))
 		return false;
 	flow_rejoin(sk, f, c);
 	return true;
@@ -120,11 +121,12 @@ int reconcile(struct bpf_iter__tcp *ctx)
 		if (!f)
 			return 0;
 		bpf_get_socket_cookie(sk);
-		if (!flow_open(tp, f, listener_find(sk) ? AC_SIDE_SERVER : AC_SIDE_CLIENT, c, true)) {
+		if (!flow_open(tp, f, listener_find(sk) ? AC_SIDE_SERVER : AC_SIDE_CLIENT, c, true, NULL)) {
 			flow_remove(f);
 			return 0;
 		}
 		flow_place(tp, tp, f, c);
+		end_is_told(tp);
 		return 0;
 	}
 	if (f->generation != (__u16)c->policy_generation) {

@@ -100,3 +100,16 @@ static __always_inline void push_pending(struct tcp_sock *tp)
 	if (!bpf_setsockopt(tp, SOL_TCP, TCP_NODELAY, &on, sizeof(on)) && !nodelay)
 		bpf_setsockopt(tp, SOL_TCP, TCP_NODELAY, &off, sizeof(off));
 }
+
+/*
+ * Will enroll() (life.bpf.c) be told when the connection ends? A reset throws away what is held, and may clear what the
+ * socket has counted. From a congestion control and from iterators kernels before 6.12 know no way to ask for it; there
+ * the sockops program itself has asked when the connection began, or nobody has.
+ */
+static __always_inline bool end_is_told(struct tcp_sock *tp)
+{
+	int flags = tp->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG;
+
+	return tp->bpf_sock_ops_cb_flags & BPF_SOCK_OPS_STATE_CB_FLAG ||
+	       !bpf_setsockopt(tp, SOL_TCP, AC_TCP_BPF_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags));
+}

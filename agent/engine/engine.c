@@ -150,8 +150,7 @@ static int attach_ends(struct engine *engine, struct fault *fault)
 		const char *tracepoint;
 	} ends[] = { { engine->life->progs.flow_closed, "tcp_destroy_sock" },
 		     { engine->life->progs.flow_closed_too, "tcp_destroy_sock" },
-		     { engine->life->progs.flow_resets, "tcp_send_reset" },
-		     { engine->life->progs.flow_ends, "inet_sock_set_state" } };
+		     { engine->life->progs.flow_resets, "tcp_send_reset" } };
 
 	_Static_assert(AC_ARRAY_SIZE(ends) == AC_ARRAY_SIZE(engine->ends), "a link each");
 	for (size_t i = 0; i < AC_ARRAY_SIZE(ends); i++) {
@@ -160,8 +159,7 @@ static int attach_ends(struct engine *engine, struct fault *fault)
 			return fault_set(fault, EXIT_UNSUPPORTED, "tracepoint %s: %s: run `autocork doctor`",
 					 ends[i].tracepoint, strerror(errno));
 	}
-	features_note(&engine->features, "flow end", true, "", "",
-		      "tracepoints inet_sock_set_state and tcp_destroy_sock");
+	features_note(&engine->features, "flow end", true, "", "", "sockops and tracepoint tcp_destroy_sock");
 	return 0;
 }
 

@@ -32,7 +32,7 @@ struct engine {
 	struct reconcile_bpf *reconcile;
 	struct find_bpf *find;
 	struct dump_bpf *dump;
-	struct bpf_link *sockops, *ends[4]; /* of connections: their end, its reset, their socket's */
+	struct bpf_link *sockops, *ends[3]; /* of connections: their resets, and their sockets' end, twice */
 	int fragments;			    /* net.core.max_skb_frags, open; 0 or less: it cannot be read */
 	unsigned int max_flows;		    /* as in struct engine_options, never 0 */
 	struct ac_service_stats *shown;	    /* of each service, what engine_services() said last */

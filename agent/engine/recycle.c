@@ -180,6 +180,8 @@ void recycler_run(struct recycler *r, struct engine *engine)
 			busy = true;
 		} else if (count >= SHORT_ALL || services_of(r, r->keys[number].cgroup) >= SHORT_CGROUP) {
 			bpf_map_delete_elem(objects_map(maps, "services"), &r->keys[number]);
+			/* What listeners know of it is over too. */
+			__atomic_fetch_add(&engine->tables.control->services_recycled, 1, __ATOMIC_RELEASE);
 			slot->leaving = true;
 			busy = true;
 		}

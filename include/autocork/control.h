@@ -50,6 +50,7 @@ struct ac_control {
 	__u32 unseen;		 /* connections that it should have seen write, and did not (BPF side) */
 	__u32 sees_all;		 /* the observer is to look at flows that are not counted in `watched` too (agent) */
 	__u32 fragments;	 /* that a segment may have: net.core.max_skb_frags (agent) */
+	__u32 services_recycled; /* times that numbers of services were taken back (agent) */
 	/* What BPF programs write more often, in a cache line apart from what every hold reads. */
 	__s32 watched __attribute__((aligned(64))); /* flows that the observer must see */
 	__u32 watch_begins;			    /* flows that began to be watched, wraps */

@@ -5,6 +5,8 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import select
+import socket
 
 from lib import Stream, check, equal, main, wait_for, world
 
@@ -128,6 +130,72 @@ def test_cgroup_comes_and_goes():
             later.remove()
             del w.group.children["later"]
             wait_for(lambda: not exists(), 10, "the agent sees it go")
+
+
+STAYS = """[policy rest]
+mode = observe
+[policy inner]
+cgroups = {inner}
+mode = observe
+"""
+
+
+def test_listener_that_stays():
+    """each connection to one listener is matched by itself: by its peer, by its listener's control group, after a
+    reload"""
+    with world() as w, contextlib.ExitStack() as stack:
+        inner = w.group.child("inner")
+        policies = STAYS.format(inner=path_of(inner))
+        w.agent.reload(policies)
+        listeners = []
+        with w.net.inside():
+            for group in w.group, inner:
+                group.add("0")
+                listener = stack.enter_context(socket.socket())
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                listener.bind(("0.0.0.0", 7003))
+                listener.listen()
+                listener.setblocking(False)
+                listeners.append(listener)
+            w.group.add("0")
+
+        def policy_of(source):
+            """Of a connection from there: (which of the listeners got it, the policy of the server's end)."""
+            with w.net.inside():
+                client = socket.create_connection(("127.0.0.1", 7003), source_address=(source, 0))
+            with client:
+                wait_for(lambda: select.select(listeners, [], [], 0)[0], 5, "the connection to come in")
+                got = listeners.index(select.select(listeners, [], [], 0)[0][0])
+                with listeners[got].accept()[0]:
+                    port = client.getsockname()[1]
+                    return (got, *[flow["policy"] for flow in w.agent.flows() if flow["side"] == "server" and
+                                   flow["remote_port"] == port])
+
+        def check_all(expected, sources=("127.0.0.1",)):
+            """expected: for each listener and source."""
+            seen = {}
+
+            def complete():
+                for source in sources:
+                    got, *policy = policy_of(source)
+                    seen.setdefault((got, source), set()).update(policy or [None])
+                return len(seen) == len(expected)
+            # The kernel spreads them by their ports.
+            wait_for(complete, 20, "connections to both")
+            for _ in range(4):
+                complete()
+            equal(seen, {key: {policy} for key, policy in expected.items()}, "policies by listener and source")
+
+        check_all({(0, "127.0.0.1"): "rest", (1, "127.0.0.1"): "inner"})
+        w.agent.reload(policies.replace("inner]", "other]"))
+        check_all({(0, "127.0.0.1"): "rest", (1, "127.0.0.1"): "other"})
+        w.agent.reload(policies.replace("observe", "off", 1))
+        check_all({(0, "127.0.0.1"): None, (1, "127.0.0.1"): "inner"})
+        w.agent.reload(f"{policies}[policy host]\npeers = 127.0.0.9\nports = 7003\nmode = observe\n")
+        check_all({(0, "127.0.0.1"): "rest", (1, "127.0.0.1"): "inner", (0, "127.0.0.9"): "host",
+                   (1, "127.0.0.9"): "host"}, ("127.0.0.1", "127.0.0.9"))
+        w.agent.reload(policies)
+        check_all({(0, "127.0.0.9"): "rest", (1, "127.0.0.9"): "inner"}, ("127.0.0.9",))
 
 
 POD = "0f7a3b52-91de-4c0a-8e55-{:012x}"

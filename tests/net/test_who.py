@@ -66,9 +66,8 @@ def program_of(w, client):
             flow["remote_port"] == port]
 
 
-def test_socket_activation():
-    """one listens, another accepts: the flow is the second one's, and its policy holds, from the first connection on"""
-    with world(ONLY) as w, listen(w.net) as listener:
+def check_activated(policies):
+    with world(policies) as w, listen(w.net) as listener:
         rename("the-activator")
         with forked(lambda ready: (rename("the-worker"), ready(), serve(listener))):
             for _ in range(3):
@@ -79,6 +78,12 @@ def test_socket_activation():
                     wait_for(lambda: (ask(client, 20), any(f["held"] for f in w.agent.flows()))[1], 20,
                              "its writes are held")
         rename("python3")
+
+
+def test_socket_activation():
+    """one listens, another accepts: the flow is the second one's, and its policy holds, from the first connection on"""
+    for mode in "off", "observe":
+        check_activated(ONLY.replace("mode = off", f"mode = {mode}"))
 
 
 def test_two_programs_at_one_port():
@@ -187,13 +192,16 @@ def test_names_without_end():
                         with connect(w.net, other):
                             other.accept()[0].close()
                     rename("python3")
-                rows = w.agent.services()
-                check(len(rows) <= 257, f"{len(rows)} services of one control group")
+                    rows = w.agent.services()
+                    check(len(rows) <= 257, f"{len(rows)} services of one control group")
+                    # Their numbers come back.
+                    wait_for(lambda: (ask(kept), len(w.agent.services()) < 200)[1], 30, "services nobody uses any more")
+                    equal(w.agent.totals()["flows_opened"] >= 600, True, "what they counted is still there")
+                    with connect(w.net, other) as client, other.accept()[0]:
+                        equal(program_of(w, client), [("python3", "rest")], "who had a number before")
+                        equal(w.agent.service(other.getsockname()[1], "server")["flows"], 1, "flows of its service")
                 w.agent.reload(ONLY)
                 equal(program_of(w, kept), [("the-worker", "mine")], "the flow after a reload")
-                # Their numbers come back.
-                wait_for(lambda: (ask(kept), len(w.agent.services()) < 200)[1], 30, "services nobody uses any more")
-                equal(w.agent.totals()["flows_opened"] >= 600, True, "what they counted is still there")
 
 
 def test_other_sockets_take_no_record():
