@@ -71,7 +71,6 @@
 #define AC_SAVED_BUYS 2
 #define AC_PROOFS 8 /* holds that may buy misses after a stall: peers stop delaying ACKs */
 #define AC_CREDIT_MAX 15
-#define AC_PATIENCE 25 /* budgets: a wait that is borne there */
 
 /* Off the wrapper: not on it again for half a second, then twice as long, up to 67 s. */
 #define AC_REST_US 524288u

@@ -9,14 +9,22 @@ static __always_inline bool ac_is_feed(const struct ac_predictor *p)
 	return !p->patient && p->reads < AC_READS_END;
 }
 
+/* Where the other way is a stall, every wait is worth it that a hold may last. */
+static __always_inline __u32 ac_patience(const struct ac_tuning *t)
+{
+	return t->hold_gaps ? t->hold_gaps * t->burst_gap_us : AC_BOUND_MAX * t->wait_us;
+}
+
 /* How long the first byte may wait in all, when the burst has n writes. */
 static __always_inline __u32 ac_wait_bound(const struct ac_predictor *p, const struct ac_tuning *t, __u32 n)
 {
 	__u32 quarters = 4 * AC_BOUND + n;
 
+	if (p->patient)
+		return ac_patience(t);
 	if (ac_is_feed(p))
 		quarters = 4 * AC_BOUND;
-	else if (p->patient || quarters > 4 * AC_BOUND_MAX)
+	else if (quarters > 4 * AC_BOUND_MAX)
 		quarters = 4 * AC_BOUND_MAX;
 	return quarters * t->wait_us / 4;
 }
@@ -32,13 +40,14 @@ static __always_inline __u32 ac_hold_limit(const struct ac_predictor *p, const s
 /* Is a gap within the burst more than a packet is worth? */
 static __always_inline bool ac_is_late(const struct ac_predictor *p, const struct ac_tuning *t, __u32 gap)
 {
-	return gap > t->wait_us && !(p->patient && gap <= AC_PATIENCE * t->wait_us);
+	return gap > (p->patient ? ac_patience(t) : t->wait_us);
 }
 
 /* The write after the n-th of the burst came late: notes how late, for when the burst has ended. */
 static __always_inline void ac_note_late(struct ac_predictor *p, const struct ac_tuning *t, __u32 n, __u32 gap)
 {
-	bool mid = gap > AC_WAIT_MID * t->wait_us, most = gap > AC_WAIT_LONG * t->wait_us;
+	/* Patient: a stall each time would be dearer, so how late does not matter, and one in three may be. */
+	bool mid = !p->patient && gap > AC_WAIT_MID * t->wait_us, most = mid && gap > AC_WAIT_LONG * t->wait_us;
 	__u32 slot = ac_slot(p, n), cost;
 
 	p->steady = 0;

@@ -1044,13 +1044,20 @@ static void the_first_byte_of_a_feed_waits_little(void **state)
 
 /*
  * A message of n writes without TCP_NODELAY to a peer that delays its ACKs, or not: what is not held leaves at once or
- * waits for the ACK of what did. Did it stall?
+ * waits for the ACK of what did. The last one comes after a `pause`. Did it stall?
  */
-static bool nagle_message(struct program *program, unsigned int n, __u32 first, bool delays)
+static bool nagle_message_late(struct program *program, unsigned int n, __u32 first, bool delays, __u32 pause)
 {
 	bool sent = false, kept = false, held = false;
 
 	for (unsigned int i = 0; i < n; i++) {
+		if (pause && i == n - 1) {
+			program->now += pause;
+			if (held && pause > 2000) { /* max_hold */
+				program->misses += !!ac_on_burst_end(&program->p, program->tuning, AC_END_DEADLINE);
+				sent = true;
+			}
+		}
 		program->nagle = sent ? AC_NAGLE_KEEPS : AC_NAGLE_SENDS;
 		held = write_one(program, i ? 20 : first);
 		kept |= !held && sent;
@@ -1066,6 +1073,11 @@ static bool nagle_message(struct program *program, unsigned int n, __u32 first, 
 	return kept && delays;
 }
 
+static bool nagle_message(struct program *program, unsigned int n, __u32 first, bool delays)
+{
+	return nagle_message_late(program, n, first, delays, 0);
+}
+
 static void two_stalls_make_patient(void **state)
 {
 	struct program program = program_new(NULL);
@@ -1075,6 +1087,33 @@ static void two_stalls_make_patient(void **state)
 	for (int n = 0; n < 100; n++)
 		assert_false(nagle_message(&program, 3, 20 << n % 8, true)); /* of whatever size the first write is */
 	assert_int_equal(program.misses, 0);
+}
+
+/* Where the last write is often late, as of a program whose CPU others have: max_hold is little beside a stall. */
+static void patience_bears_late_writes(void **state)
+{
+	const struct ac_tuning tuning = { .burst_gap_us = 200, .need_max = 50, .hold_gaps = 10, .wait_us = 40 };
+	const struct {
+		__u32 pause;
+		int every, stalls_least, stalls_most;
+	} cases[] = {
+		{ 1500, 1, 0, 0 },
+		{ 5000, 10, 50, 50 }, /* what max_hold ends stalls, and nothing else does */
+		{ 5000, 4, 125, 125 },
+		{ 5000, 2, 250, 500 }, /* this is not worth holding for */
+	};
+
+	for (size_t i = 0; i < AC_ARRAY_SIZE(cases); i++) {
+		struct program program = program_new(NULL);
+		int stalls = 0;
+
+		program.tuning = &tuning;
+		for (int n = 0; n < 100; n++)
+			nagle_message(&program, 6, 20, true);
+		for (int n = 0; n < 500; n++)
+			stalls += nagle_message_late(&program, 6, 20, true, n % cases[i].every ? 0 : cases[i].pause);
+		assert_in_range(stalls, cases[i].stalls_least, cases[i].stalls_most);
+	}
 }
 
 static void quick_acks_take_the_patience(void **state)
@@ -1453,6 +1492,7 @@ int main(void)
 		cmocka_unit_test(waits_beyond_the_exact_slots_count_too),
 		cmocka_unit_test(the_first_byte_of_a_feed_waits_little),
 		cmocka_unit_test(two_stalls_make_patient),
+		cmocka_unit_test(patience_bears_late_writes),
 		cmocka_unit_test(quick_acks_take_the_patience),
 		cmocka_unit_test(with_nodelay_there_is_no_patience),
 		cmocka_unit_test(a_new_connection_stalls_three_times_at_most),
