@@ -9,6 +9,7 @@ import statistics
 from lib import Program, program
 
 HERE = pathlib.Path(__file__).resolve().parent
+WARM = 3	# seconds: node's compiler needs two until its rate is what it stays
 
 
 def wrk(stage, case, port, seconds):

@@ -6,11 +6,10 @@ import tempfile
 
 import bpf_profile
 import harness
-from program_load import load
+from program_load import WARM, load
 
 # Within its budget the agent would look for one second in 16 or more: a round may have none of them.
 EXACT = "[agent]\nbudget = off\n"
-WARM = 3	# seconds: node's compiler needs two until its rate is what it stays
 
 
 def agent_counts(agent):
