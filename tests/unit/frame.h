@@ -24,6 +24,21 @@ struct frame_spec {
 	bool pad; /* to Ethernet's minimum of 60 bytes, with noise */
 };
 
+/* A client's segment with data, on its way to a server. */
+static inline struct frame_spec frame_plain(void)
+{
+	return (struct frame_spec){
+		.source_port = 1234,
+		.target_port = 80,
+		.sequence = 1000,
+		.ack = 77,
+		.flags = 0x18,
+		.window = 500,
+		.ttl = 64,
+		.dont_fragment = true,
+	};
+}
+
 static inline void put16(uint8_t *at, uint16_t value)
 {
 	at[0] = value >> 8;

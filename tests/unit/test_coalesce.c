@@ -62,18 +62,11 @@ static struct coalescer *start(uint64_t hold_ns)
 
 static struct frame_spec plain(void)
 {
-	return (struct frame_spec){
-		.source_port = 1234,
-		.target_port = 80,
-		.sequence = 1000,
-		.ack = 77,
-		.flags = 0x18,
-		.window = 500,
-		.ttl = 64,
-		.dont_fragment = true,
-		.options = timestamp,
-		.options_length = sizeof(timestamp),
-	};
+	struct frame_spec spec = frame_plain();
+
+	spec.options = timestamp;
+	spec.options_length = sizeof(timestamp);
+	return spec;
 }
 
 static void push_raw(struct coalescer *c, const uint8_t *data, uint32_t length, uint64_t now)

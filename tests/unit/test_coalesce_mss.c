@@ -50,17 +50,10 @@ static int teardown(void **state)
 
 static struct frame_spec spec_of(bool v6)
 {
-	return (struct frame_spec){
-		.v6 = v6,
-		.source_port = 1234,
-		.target_port = 80,
-		.sequence = 1000,
-		.ack = 77,
-		.flags = 0x18,
-		.window = 500,
-		.ttl = 64,
-		.dont_fragment = true,
-	};
+	struct frame_spec spec = frame_plain();
+
+	spec.v6 = v6;
+	return spec;
 }
 
 static void push(const uint8_t *data, uint32_t length)
