@@ -12,8 +12,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 WARM = 3	# seconds: node's compiler needs two until its rate is what it stays
 
 
-def wrk(stage, case, port, seconds):
-    with Program(stage.net, [program("wrk"), "-c4", "-t1", f"-d{max(1, round(seconds))}s", "--latency",
+def wrk(stage, case, port, seconds, *options):
+    with Program(stage.net, [program("wrk"), "-c4", "-t1", f"-d{max(1, round(seconds))}s", "--latency", *options,
                              f"http://127.0.0.1:{port}{case.url}"], stage.client, cpu=stage.client_cpu) as client:
         output = client.wait()
     if "Non-2xx" in output:
@@ -25,6 +25,10 @@ def wrk(stage, case, port, seconds):
     requests, elapsed, unit = re.search(r"(\d+) requests in ([\d.]+)(m?s)", output).groups()
     return {"operations": int(requests), "seconds": float(elapsed) / (1000 if unit == "ms" else 1),
             "p50": microseconds(50), "p99": microseconds(99)}
+
+
+def wrk_close(stage, case, port, seconds):
+    return wrk(stage, case, port, seconds, "-H", "Connection: close")
 
 
 def redis(stage, case, port, seconds):
@@ -73,7 +77,7 @@ def own(stage, case, port, seconds):
         return json.loads(next(line for line in client.wait().splitlines() if line.startswith("{")))
 
 
-CLIENTS = {"wrk": wrk, "redis": redis, "dns": dns, "pgbench": pgbench}
+CLIENTS = {"wrk": wrk, "wrk-close": wrk_close, "redis": redis, "dns": dns, "pgbench": pgbench}
 
 
 def load(stage, case, port, seconds):

@@ -42,8 +42,8 @@ class Served(Server):
 
 
 class Case:
-    """`back`: a case, or "nginx", that is started first. `client`: "wrk", the KIND of program_client.py, or words of a
-    command that prints what `parse` reads."""
+    """`back`: a case, or "nginx", that is started first. `client`: a name in CLIENTS of program_load.py, or the KIND of
+    program_client.py."""
 
     def __init__(self, name, operation, start, packages, client="wrk", files=None, back=None, prepare=None, url="/"):
         self.name, self.operation, self.start, self.packages = name, operation, start.split("\n"), packages
@@ -196,13 +196,17 @@ http {{
 	fastcgi_temp_path {dir}/fastcgi;
 	uwsgi_temp_path {dir}/uwsgi;
 	scgi_temp_path {dir}/scgi;
-	upstream back {{ server 127.0.0.1:{back}; keepalive 8; keepalive_requests 100000000; }}
-	server {{ listen {port}; root {dir}; location / {{ %s }} }}
+	%s
+	server {{ listen {port}; root {dir}/root; location / {{ %s }} }}
 }}
 """
+UPSTREAM = "upstream back {{ server 127.0.0.1:{back}; keepalive 8; keepalive_requests 100000000; }}"
+NGINX_FRONT = NGINX.replace("%s", UPSTREAM, 1)
+NGINX_FILES = NGINX.replace("%s", "sendfile on;", 1).replace("%s", "")
 START_NGINX = "nginx\n-p\n{dir}\n-e\n{dir}/error.log\n-c\n{dir}/nginx.conf"
 FASTCGI = "fastcgi_pass back; fastcgi_keep_conn on; fastcgi_buffering off; fastcgi_param REQUEST_METHOD GET; " \
           "fastcgi_param SCRIPT_FILENAME /%s;"
+PROXY = "proxy_pass http://back; proxy_http_version 1.1; proxy_buffering off; proxy_set_header Connection '';"
 PAGE = {"root/file.bin": "x" * 600}
 fpm = Case("php-fpm", "", "/usr/sbin/php-fpm8.2\n-y\n{dir}/fpm.conf", "php-fpm", files={"fpm.conf": FPM})
 node = Case("node", f"GET, {PIECES} writes", "/usr/bin/node\n{dir}/web.js", "nodejs", files={"web.js": NODE})
@@ -266,15 +270,13 @@ service imap-login {{
 
 CASES = [
     Case("php-fpm behind nginx", f"GET, {PIECES} pieces, unbuffered", START_NGINX, "php-fpm nginx-light",
-         files={"nginx.conf": NGINX.replace("%s", FASTCGI % build("tests/bench/programs/page.php"))}, back=fpm,
+         files={"nginx.conf": NGINX_FRONT.replace("%s", FASTCGI % build("tests/bench/programs/page.php"))}, back=fpm,
          prepare=php_page),
     Case("Java HttpServer", "GET, header and body", "/usr/bin/java\n-Xshare:auto\n-cp\n{dir}\nWeb\n{port}",
          "openjdk-17-jdk-headless", prepare=java_server),
     node,
     Case("node behind nginx", f"GET, {PIECES} pieces, unbuffered", START_NGINX, "nodejs nginx-light",
-         files={"nginx.conf": NGINX.replace("%s",
-                                            "proxy_pass http://back; proxy_http_version 1.1; proxy_buffering off; "
-                                            "proxy_set_header Connection '';")}, back=node),
+         files={"nginx.conf": NGINX_FRONT.replace("%s", PROXY)}, back=node),
     Case("Go net/http", f"GET, {PIECES} Flush()", "{dir}/flush\n{port}", "golang-go", prepare=go_server),
     Case("Erlang inets", "GET, 600-byte file",
          "/usr/bin/erl\n-noshell\n-pa\n{dir}\n-eval\ncd(\"{dir}\"), {{ok, web}} = compile:file(web), "
@@ -300,6 +302,10 @@ CASES = [
          back="nginx",
          files={"t.conf": "Port {port}\nListen 127.0.0.1\nMaxClients 100\nLogLevel Critical\nReverseOnly Yes\n"
                           "ReversePath \"/\" \"http://127.0.0.1:{back}/\"\n"}, url="/file.bin"),
+    Case("nginx", "GET, 600-byte file", START_NGINX, "nginx-light", url="/file.bin",
+         files={"nginx.conf": NGINX_FILES, **PAGE}),
+    Case("nginx without keep-alive", "GET, 600-byte file", START_NGINX, "nginx-light", client="wrk-close",
+         url="/file.bin", files={"nginx.conf": NGINX_FILES, **PAGE}),
     Case("lighttpd", "GET, 600-byte file", "lighttpd\n-D\n-f\n{dir}/l.conf", "lighttpd", url="/file.bin",
          files={"l.conf": "server.port = {port}\nserver.bind = \"127.0.0.1\"\nserver.document-root = \"{dir}/root\"\n"
                           "server.max-keep-alive-requests = 1000000\n", **PAGE}),
