@@ -202,7 +202,7 @@ static __always_inline bool gate_may_begin(struct tcp_sock *tp, struct ac_flow *
 	/* What is queued in repair mode may not be sent at all. */
 	if (BPF_CORE_READ_BITFIELD(tp, repair))
 		return false;
-	if (!end_is_told(tp)) {
+	if (!ask_for_end(tp)) {
 		gate_refuse(f, AC_REFUSAL_UNTOLD);
 		return false;
 	}

@@ -126,7 +126,7 @@ int reconcile(struct bpf_iter__tcp *ctx)
 			return 0;
 		}
 		flow_place(tp, tp, f, c);
-		end_is_told(tp);
+		ask_for_end(tp);
 		return 0;
 	}
 	if (f->generation != (__u16)c->policy_generation) {

@@ -102,11 +102,11 @@ static __always_inline void push_pending(struct tcp_sock *tp)
 }
 
 /*
- * Will enroll() (life.bpf.c) be told when the connection ends? A reset throws away what is held, and may clear what the
- * socket has counted. From a congestion control and from iterators kernels before 6.12 know no way to ask for it; there
- * the sockops program itself has asked when the connection began, or nobody has.
+ * Asks that enroll() (life.bpf.c) be told when the connection ends: a reset throws away what is held, and may clear
+ * what the socket has counted. False if it will not be. From a congestion control and from iterators kernels
+ * before 6.12 know no way to ask; there the sockops program itself has asked when the connection began, or nobody has.
  */
-static __always_inline bool end_is_told(struct tcp_sock *tp)
+static __always_inline bool ask_for_end(struct tcp_sock *tp)
 {
 	int flags = tp->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG;
 
